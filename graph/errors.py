@@ -1,0 +1,105 @@
+"""Every error Consentric raises on purpose, under one root with a stable code.
+
+What lives here: the error classes, in all layers' reach. What does not: how a door shows them (`api/errors.py` maps each
+class to a GraphQL code, an HTTP status and an exit code). Messages say what to do and never quote personal data.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ConsentricError(Exception):
+    """Root of all deliberate errors. `code` is stable and may be branched on; the message may change."""
+
+    code: ClassVar[str] = "INTERNAL"
+
+
+class BadInput(ConsentricError):
+    """What the caller sent can't be used; the message names the field and what is expected."""
+
+    code = "BAD_INPUT"
+
+
+class NotFound(ConsentricError):
+    """The thing named does not exist, or this viewer may not know that it does."""
+
+    code = "NOT_FOUND"
+
+
+class Conflict(ConsentricError):
+    """The request contradicts what the graph already holds."""
+
+    code = "CONFLICT"
+
+
+class Unauthenticated(ConsentricError):
+    """No credential, or one that does not verify."""
+
+    code = "UNAUTHENTICATED"
+
+
+class Forbidden(ConsentricError):
+    """The credential is good, its role may not do this."""
+
+    code = "FORBIDDEN"
+
+
+class PurposeRequired(ConsentricError):
+    """The client has several purposes, or none, and the request does not pick one of them."""
+
+    code = "PURPOSE_REQUIRED"
+
+
+class ConsentRequired(ConsentricError):
+    """A write needs a permission that the person has not given."""
+
+    code = "CONSENT_REQUIRED"
+
+
+class RateLimited(ConsentricError):
+    """Too much work is waiting; try again after a pause."""
+
+    code = "RATE_LIMITED"
+
+
+class PayloadTooLarge(ConsentricError):
+    """A body, batch or event is over its limit."""
+
+    code = "PAYLOAD_TOO_LARGE"
+
+
+class StoreUnavailable(ConsentricError):
+    """The store can't be reached or is too busy; nothing was written, the caller may try again."""
+
+    code = "STORE_UNAVAILABLE"
+
+
+class StoreInUse(ConsentricError):
+    """Another process holds the embedded store's folder."""
+
+    code = "STORE_IN_USE"
+
+
+class StoreTimeout(ConsentricError):
+    """A statement ran over its time limit and was stopped."""
+
+    code = "STORE_TIMEOUT"
+
+
+class WriteInRead(ConsentricError):
+    """A read was asked to run a statement that writes."""
+
+    code = "WRITE_IN_READ"
+
+
+class MigrationRefused(ConsentricError):
+    """The graph's recorded migrations and the code's don't agree."""
+
+    code = "MIGRATION_REFUSED"
+
+
+class SettingsInvalid(ConsentricError):
+    """The environment holds a setting that can't be used."""
+
+    code = "SETTINGS_INVALID"
