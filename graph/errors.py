@@ -1,7 +1,7 @@
 """Every error Consentric raises on purpose, under one root with a stable code.
 
-What lives here: the error classes, in all layers' reach. What does not: how a door shows them (`api/errors.py` maps each
-class to a GraphQL code, an HTTP status and an exit code). Messages say what to do and never quote personal data.
+What lives here: the error classes, in all layers' reach. What does not: how a door shows them (`api/errors.py` maps
+each class to a GraphQL code, an HTTP status and an exit code). Messages say what to do and never quote personal data.
 """
 
 from __future__ import annotations
@@ -67,6 +67,12 @@ class PayloadTooLarge(ConsentricError):
     """A body, batch or event is over its limit."""
 
     code = "PAYLOAD_TOO_LARGE"
+
+
+class QueryTooComplex(ConsentricError):
+    """A query asks for more than one request may: too deep, too wide, or too costly."""
+
+    code = "QUERY_TOO_COMPLEX"
 
 
 class StoreUnavailable(ConsentricError):
