@@ -76,7 +76,7 @@ class ConsentState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConsentStatement:
-    """What a person (or another for them) said about one purpose, as it arrived. `recipient` is None for first party."""
+    """What a person (or another for them) said about one purpose. `recipient` is None for first party."""
 
     purpose: str
     state: ConsentState
@@ -104,7 +104,7 @@ class ConsentStatement:
 class ConsentEvent:
     """A consent statement as kept in the log: with its id, its order, the record it hangs on and when it was received.
 
-    `verified` says whether the record it hangs on is tied to the person by verified (deterministic, not probable) links.
+    `verified` says whether the record it hangs on is tied to the person by verified (not merely probable) links.
     """
 
     id: str
