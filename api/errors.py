@@ -22,9 +22,7 @@ class Face(NamedTuple):
 
 
 INTERNAL: Final = Face("INTERNAL_SERVER_ERROR", 500, 70)
-INTERNAL_MESSAGE: Final = (
-    "Something went wrong on our side; try again, and report the time of this request if it stays."
-)
+INTERNAL_MESSAGE: Final = "Something went wrong on our side. Try again; if it stays, tell us when it happened."
 
 FACES: Final[dict[type[Exception], Face]] = {
     errors.BadInput: Face("BAD_USER_INPUT", 400, 65),
