@@ -16,6 +16,7 @@ class Label(StrEnum):
 
     SOURCE = "Source"
     CLIENT = "Client"
+    API_KEY = "ApiKey"
     RECORD = "Record"
     IDENTIFIER = "Identifier"
     USER = "User"
@@ -39,6 +40,7 @@ class Rel(StrEnum):
     """Relationship types other than interactions."""
 
     FROM = "FROM"
+    OPENS = "OPENS"
     IDENTIFIED_BY = "IDENTIFIED_BY"
     LINKED = "LINKED"
     RESOLVES_TO = "RESOLVES_TO"
@@ -74,6 +76,7 @@ class InteractionType(StrEnum):
 UNIQUE_KEYS: Final[dict[Label, str]] = {
     Label.SOURCE: "name",
     Label.CLIENT: "name",
+    Label.API_KEY: "id",
     Label.RECORD: "id",
     Label.IDENTIFIER: "id",
     Label.USER: "id",
