@@ -30,7 +30,7 @@ def system_clock() -> Millis:
 @dataclass(frozen=True, slots=True)
 class Services:
     """What lives as long as the process. `secret` keys every HMAC; derive a key of your own from it by a label
-    (`resolvers.credentials.derive_key`), never use it bare. `ingestor` and `authority` are absent in batch work that
+    (`resolvers.keys.derive_key`), never use it bare. `ingestor` and `authority` are absent in batch work that
     neither collects nor admits anybody."""
 
     client: GraphClient
