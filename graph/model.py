@@ -8,10 +8,10 @@ All times are integer epoch milliseconds UTC (`Millis`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Any, NewType
+from typing import Any, Final, NewType
 
 Millis = NewType("Millis", int)
 UserId = NewType("UserId", str)
@@ -166,3 +166,161 @@ class Message:
     items: tuple[ItemFacts, ...] = ()
     session: str | None = None
     consents: tuple[ConsentStatement, ...] = ()
+
+
+SCOPE_MINT: Final = object()
+"""The token that makes a `PermittedScope`. Only `privacy/gate.py` may name it; a test walks the code for others."""
+
+
+@dataclass(frozen=True, slots=True)
+class PermittedScope:
+    """The right to read, for computing, the people who permit one purpose at one instant. Only the gate mints it.
+
+    A statement that takes a scope reads people for whom `$permit IN u.permits AND (u.permits_until IS NULL OR
+    u.permits_until > $now)`. For a purpose with recipients, people who permit every recipient but not this one carry
+    `blanket` without `permit` and with `barred`, so there the first term is `($permit IN u.permits OR
+    ($blanket IN u.permits AND NOT $barred IN u.permits))`; for other purposes both are empty and match nothing.
+    """
+
+    permit: str
+    purpose: str
+    now: Millis
+    recipient: str | None = None
+    blanket: str = ""
+    barred: str = ""
+    mint: InitVar[object] = None
+
+    def __post_init__(self, mint: object) -> None:
+        if mint is not SCOPE_MINT:
+            raise TypeError("a PermittedScope is minted by privacy.gate.mint_scope only")
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentStateFacts:
+    """Where one purpose (and recipient; None: first party, or every recipient) stands for a person, and which event
+    decided it. `state` is None where nothing was ever said; `reason` is a `privacy.rules.Reason` value."""
+
+    purpose: str
+    permitted: bool
+    reason: str
+    state: ConsentState | None = None
+    recipient: str | None = None
+    event: str | None = None
+    effective_at: Millis | None = None
+    expires_at: Millis | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFacts:
+    """One source record of a person: its name, when it was first and last heard of, its traits {name: (value, at)}."""
+
+    ref: RecordRef
+    created_at: Millis
+    updated_at: Millis
+    traits: Mapping[str, tuple[Any, Millis]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """One session of a person."""
+
+    id: SessionId
+    source: str
+    started_at: Millis
+    ended_at: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class InteractionFacts:
+    """One interaction of a person, with what is known of its item."""
+
+    id: str
+    at: Millis
+    interaction: Interaction
+    item: ItemFacts
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipFacts:
+    """One live place in a segment. `purpose` is what the segment was computed under: shown only while permitted."""
+
+    segment: SegmentKey
+    purpose: str
+    since: Millis
+    score: float | None = None
+    version: int | None = None
+    title: str | None = None
+    kind: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RfmFacts:
+    """Recency in days, frequency in purchases, monetary value in the shop's unit, and their scores 1–5."""
+
+    recency: float
+    frequency: float
+    monetary: float
+    recency_score: int
+    frequency_score: int
+    monetary_score: int
+    cell: str
+    computed_at: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileFacts:
+    """What a profile query found out about a person. It leaves only through `privacy.gate.reveal`, which sets to None
+    what is withheld; so None means withheld, absent, or not asked for. Every field but the first three is listed in
+    `privacy/fields.py`. `recent` is what recommendations start from and is withheld with them."""
+
+    id: UserId
+    created_at: Millis
+    updated_at: Millis
+    email: str | None = None
+    phone: str | None = None
+    given_name: str | None = None
+    family_name: str | None = None
+    birth_date: str | None = None
+    address: Mapping[str, Any] | None = None
+    age: int | None = None
+    gender: str | None = None
+    language: str | None = None
+    country: str | None = None
+    attributes: Mapping[str, Any] | None = None
+    identifiers: tuple[IdentifierRef, ...] | None = None
+    records: tuple[RecordFacts, ...] | None = None
+    consents: tuple[ConsentStateFacts, ...] | None = None
+    consent_history: tuple[ConsentEvent, ...] | None = None
+    sessions: tuple[SessionFacts, ...] | None = None
+    interactions: tuple[InteractionFacts, ...] | None = None
+    preferences: Mapping[str, Any] | None = None
+    segments: tuple[MembershipFacts, ...] | None = None
+    rfm: RfmFacts | None = None
+    recent: tuple[Any, ...] | None = None
+    recommendations: tuple[Any, ...] | None = None
+    similar: tuple[Any, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A system that sends messages. `user_namespace` is the namespace of its user ids: empty where all sources share
+    one numbering of people. `keys` are the public ids of the write keys that open it."""
+
+    name: str
+    user_namespace: str = ""
+    created_at: Millis = Millis(0)
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A registered program that reads or manages the graph, with what it is registered for. A revoked client stays
+    known, so that its name, which signed tokens may still carry, is never given to another."""
+
+    name: str
+    role: str
+    purposes: tuple[str, ...] = ()
+    recipient: str | None = None
+    scopes: tuple[str, ...] = ()
+    created_at: Millis = Millis(0)
+    revoked_at: Millis | None = None
