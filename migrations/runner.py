@@ -1,0 +1,193 @@
+"""Brings a graph to the code's schema: runs the steps it lacks, once, in order, one starter at a time.
+
+What lives here: comparing what the graph records with what the code knows, the lock, running a step and recording it.
+What does not: the steps (`steps.py`). Each applied step is a Migration node {version, name, checksum, applied_at}. The
+lock is a node with a lease, since neither engine has a lock that both understand; a starter that dies frees it when
+the lease ends. Statements are safe to run twice, so a step interrupted half-way is simply run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+from ulid import ULID
+
+from graph.client import GraphClient, Row, Writer
+from graph.errors import MigrationRefused, StoreUnavailable
+from graph.model import Millis
+from migrations.step import MigrationState, MigrationStatus, Step, StepKind
+from migrations.steps import STEPS
+
+LEASE: Final = Millis(60_000)
+PATIENCE: Final = 120.0
+"""Seconds that a starter waits for another one to finish."""
+
+Clock = Callable[[], Millis]
+
+
+def read_clock() -> Millis:
+    """The time now."""
+    return Millis(time.time_ns() // 1_000_000)
+
+
+async def migrate(
+    client: GraphClient, *, dry_run: bool = False, steps: Sequence[Step] = STEPS, clock: Clock = read_clock
+) -> list[MigrationStatus]:
+    """Applies the steps that the graph lacks and returns where each stands; with `dry_run` only says so.
+
+    Raises MigrationRefused, before anything is changed, where a recorded step differs from the code's or is unknown
+    to it.
+    """
+    recorded = await read_recorded(client)
+    pending = find_pending(recorded, steps)
+    if dry_run or not pending:
+        return describe(recorded, steps, frozenset())
+    await define_bookkeeping(client)
+    async with hold_lock(client, clock) as renew:
+        recorded = await read_recorded(client)
+        pending = find_pending(recorded, steps)
+        for step in pending:
+            await apply_step(client, step, renew)
+            await record_step(client, step, clock())
+        recorded = await read_recorded(client)
+    return describe(recorded, steps, frozenset(step.version for step in pending))
+
+
+READ_MIGRATIONS = """
+MATCH (m:Migration)
+RETURN m.version AS version, m.name AS name, m.checksum AS checksum, m.applied_at AS applied_at
+ORDER BY version
+"""
+
+
+async def read_recorded(client: GraphClient) -> dict[int, Row]:
+    """The steps that the graph records, by version."""
+    return {row["version"]: row for row in await client.read(READ_MIGRATIONS)}
+
+
+def find_pending(recorded: dict[int, Row], steps: Sequence[Step]) -> list[Step]:
+    """The steps still to run. Raises MigrationRefused where graph and code don't agree on the past."""
+    known = {step.version: step for step in steps}
+    for version, row in sorted(recorded.items()):
+        if version not in known:
+            raise MigrationRefused(
+                f"The graph holds migration {version} ({row['name']}), which this version of Consentric doesn't know: "
+                "it was written by a newer one. Run that one, or restore the graph from before."
+            )
+        if row["checksum"] != known[version].checksum:
+            raise MigrationRefused(
+                f"Migration {version} ({row['name']}) was changed after it was applied to this graph. Restore the step "
+                "as it was released and put the change into a new step."
+            )
+    pending = [step for step in steps if step.version not in recorded]
+    if pending and recorded and pending[0].version < max(recorded):
+        raise MigrationRefused(
+            f"Migration {pending[0].version} ({pending[0].name}) is missing from the graph, which holds later ones. "
+            "Give the step a number after the last one."
+        )
+    return pending
+
+
+def describe(recorded: dict[int, Row], steps: Sequence[Step], applied: frozenset[int]) -> list[MigrationStatus]:
+    """Where each step stands."""
+    statuses = []
+    for step in steps:
+        row = recorded.get(step.version)
+        state = MigrationState.PENDING
+        if row is not None:
+            state = MigrationState.APPLIED if step.version in applied else MigrationState.PRESENT
+        at = Millis(row["applied_at"]) if row else None
+        statuses.append(MigrationStatus(step.version, step.name, step.checksum, state, at))
+    return statuses
+
+
+DEFINE_BOOKKEEPING: Final = (
+    "CREATE CONSTRAINT migration_version IF NOT EXISTS FOR (n:Migration) REQUIRE n.version IS UNIQUE",
+    "CREATE CONSTRAINT lock_name IF NOT EXISTS FOR (n:Lock) REQUIRE n.name IS UNIQUE",
+)
+
+
+async def define_bookkeeping(client: GraphClient) -> None:
+    """Defines the keys that the lock and the record rest on; harmless when two starters do so at once."""
+    for statement in DEFINE_BOOKKEEPING:
+        await client.define(statement)
+
+
+WRITE_LOCK = """
+MERGE (l:Lock {name: 'migration'})
+SET l._v = coalesce(l._v, 0) + 1
+WITH l WHERE coalesce(l.until, 0) < $now OR l.holder = $holder
+SET l.holder = $holder, l.until = $until
+RETURN l.holder AS holder
+"""
+
+WRITE_UNLOCK = """
+MATCH (l:Lock {name: 'migration'}) WHERE l.holder = $holder
+SET l.until = 0
+"""
+
+
+@asynccontextmanager
+async def hold_lock(client: GraphClient, clock: Clock) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Holds the migration lock; gives a function that renews its lease. Raises StoreUnavailable after PATIENCE."""
+    holder = str(ULID())
+
+    async def take(tx: Writer) -> bool:
+        now = clock()
+        return bool(await tx.run(WRITE_LOCK, holder=holder, now=now, until=now + LEASE))
+
+    async def free(tx: Writer) -> None:
+        await tx.run(WRITE_UNLOCK, holder=holder)
+
+    async def renew() -> None:
+        if not await client.write(take):
+            raise StoreUnavailable("Another process took over the migration; run `consentric migrate` again.")
+
+    deadline = time.monotonic() + PATIENCE
+    while not await client.write(take):
+        if time.monotonic() > deadline:
+            raise StoreUnavailable("Another process has been migrating the graph for too long; try again later.")
+        await asyncio.sleep(0.1)
+    try:
+        yield renew
+    finally:
+        await client.write(free)
+
+
+async def apply_step(client: GraphClient, step: Step, renew: Callable[[], Awaitable[None]]) -> None:
+    """Runs a step's statements, each definition once, each data statement until it changes nothing more."""
+    for statement in step.statements:
+        await renew()
+        if step.kind is StepKind.DEFINITION:
+            await client.define(statement)
+            continue
+        while await change_data(client, statement):
+            await renew()
+
+
+async def change_data(client: GraphClient, statement: str) -> int:
+    """Runs a data statement once, in a transaction of its own; returns how many rows it changed."""
+
+    async def work(tx: Writer) -> int:
+        return int((await tx.run(statement))[0]["changed"])
+
+    return await client.write(work)
+
+
+WRITE_MIGRATION = """
+MERGE (m:Migration {version: $version})
+ON CREATE SET m.name = $name, m.checksum = $checksum, m.applied_at = $now
+"""
+
+
+async def record_step(client: GraphClient, step: Step, now: Millis) -> None:
+    """Records a step as applied."""
+
+    async def work(tx: Writer) -> None:
+        await tx.run(WRITE_MIGRATION, version=step.version, name=step.name, checksum=step.checksum, now=now)
+
+    await client.write(work)

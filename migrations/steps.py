@@ -1,0 +1,13 @@
+"""All migration steps in order.
+
+What lives here: the list. What does not: the steps (one module each).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from migrations import m0001_keys, m0002_indexes
+from migrations.step import Step
+
+STEPS: Final[tuple[Step, ...]] = (m0001_keys.STEP, m0002_indexes.STEP)
