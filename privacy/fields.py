@@ -1,0 +1,80 @@
+"""The catalogue: every personal field of a profile, also derived ones, in one table.
+
+What lives here: field → category, what the field is computed for, how it is withheld. What does not: which purposes may
+see a category (`privacy/policy.py`, a company's to change) and the decision itself (`privacy/gate.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from privacy.purposes import ANALYTICS, PERSONALISATION
+
+
+class Category(StrEnum):
+    """Groups of fields that are treated alike. The last two are no purpose's: they are for the person and auditors."""
+
+    CONTACT = "contact"
+    IDENTITY = "identity"
+    DEMOGRAPHICS = "demographics"
+    ATTRIBUTES = "attributes"
+    BEHAVIOUR = "behaviour"
+    PREFERENCES = "preferences"
+    SEGMENTS = "segments"
+    PREDICTIONS = "predictions"
+    CONSENTS = "consents"
+    LINKAGE = "linkage"
+
+
+class Withholding(StrEnum):
+    """How a field is withheld, always before it is filtered, sorted or counted. WHOLE: it is null. EACH: it is null;
+    where it is not, members computed for a purpose that the person does not permit are left out."""
+
+    WHOLE = "whole"
+    EACH = "each"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRule:
+    """One personal field: its name in the API, its slot in `ProfileFacts` (None: it has none), its category.
+    `computed_for` is the purpose that its computing serves: without it the field does not exist, whoever asks."""
+
+    name: str
+    slot: str | None
+    category: Category
+    computed_for: str | None = None
+    withholding: Withholding = Withholding.WHOLE
+
+
+_TABLE: Final = (
+    FieldRule("email", "email", Category.CONTACT),
+    FieldRule("phone", "phone", Category.CONTACT),
+    FieldRule("address", "address", Category.CONTACT),
+    FieldRule("identifiers", "identifiers", Category.CONTACT),
+    FieldRule("givenName", "given_name", Category.IDENTITY),
+    FieldRule("familyName", "family_name", Category.IDENTITY),
+    FieldRule("birthDate", "birth_date", Category.IDENTITY),
+    FieldRule("age", "age", Category.DEMOGRAPHICS),
+    FieldRule("gender", "gender", Category.DEMOGRAPHICS),
+    FieldRule("language", "language", Category.DEMOGRAPHICS),
+    FieldRule("country", "country", Category.DEMOGRAPHICS),
+    FieldRule("attributes", "attributes", Category.ATTRIBUTES),
+    FieldRule("sessions", "sessions", Category.BEHAVIOUR),
+    FieldRule("interactions", "interactions", Category.BEHAVIOUR),
+    FieldRule("preferences", "preferences", Category.PREFERENCES),
+    FieldRule("segments", "segments", Category.SEGMENTS, withholding=Withholding.EACH),
+    FieldRule("rfm", "rfm", Category.SEGMENTS, computed_for=ANALYTICS),
+    FieldRule("recent", "recent", Category.PREDICTIONS, computed_for=PERSONALISATION),
+    FieldRule("recommendations", "recommendations", Category.PREDICTIONS, computed_for=PERSONALISATION),
+    FieldRule("similar", "similar", Category.PREDICTIONS, computed_for=PERSONALISATION),
+    FieldRule("consents", "consents", Category.CONSENTS),
+    FieldRule("consentHistory", "consent_history", Category.CONSENTS),
+    FieldRule("withheld", None, Category.CONSENTS),
+    FieldRule("records", "records", Category.LINKAGE),
+)
+
+CATALOGUE: Final[Mapping[str, FieldRule]] = {rule.name: rule for rule in _TABLE}
+"""Personal fields by their name in the API (`recent` is inside only: what recommendations start from)."""

@@ -1,0 +1,233 @@
+"""The gate: the only door that personal values leave through, and the only mint of scopes for computing.
+
+What lives here: who asks (`Viewer`), what the person permits (`SubjectPermits`), the decision a category (permitted,
+withheld or undecided, with a reason), the mask, the mint. What does not: the history behind the permits
+(`privacy/rules.py`), which field is of which category (`privacy/fields.py`), which purpose may see it
+(`privacy/policy.py`). Undecided is withheld.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Final
+
+from graph.model import SCOPE_MINT, Millis, PermittedScope, ProfileFacts, RecordId, RecordRef
+from privacy.fields import CATALOGUE, Category, FieldRule, Withholding
+from privacy.policy import Policy
+from privacy.purposes import ANY_RECIPIENT, Permit
+
+VALUES_SCOPE: Final = "values"
+"""The scope without which an auditor sees no values of fields."""
+
+
+class Role(StrEnum):
+    """What a credential's client is to the person."""
+
+    SUBJECT = "subject"
+    FRONTEND = "frontend"
+    PARTNER = "partner"
+    AUDITOR = "auditor"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who asks, for one operation: one purpose of those registered, a partner's recipient, and the record that the
+    credential is bound to (None: not bound to a person)."""
+
+    client: str
+    role: Role
+    purpose: str | None = None
+    recipient: str | None = None
+    subject: RecordRef | None = None
+    scopes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectPermits:
+    """What the graph keeps of a person's consents: the permits, until when they hold by themselves (None: no end is
+    known), their epoch. `records` are the person's live records, as far as they were read: a viewer who is bound to a
+    record sees the person only if that record is among them."""
+
+    permits: tuple[str, ...] = ()
+    permits_until: Millis | None = None
+    consent_epoch: int = 0
+    records: frozenset[RecordId] = frozenset()
+
+    def stale(self, now: Millis) -> bool:
+        """Whether the fold may have changed by itself since it was written: then nothing in it may be relied on."""
+        return self.permits_until is not None and now >= self.permits_until
+
+    def holds(self, permit: Permit) -> bool:
+        """Whether the person permits a purpose (and recipient), by itself or by a permit for every recipient."""
+        if str(permit) in self.permits:
+            return True
+        everyone = str(Permit(permit.purpose, ANY_RECIPIENT))
+        return permit.recipient is not None and everyone in self.permits and permit.barred not in self.permits
+
+
+class Outcome(StrEnum):
+    """What the gate answers for a category. Only PERMITTED lets a value through."""
+
+    PERMITTED = "permitted"
+    WITHHELD = "withheld"
+    UNDECIDED = "undecided"
+
+
+class Reason(StrEnum):
+    """Why the gate answered so."""
+
+    OWN = "own"
+    PURPOSE_PERMITTED = "purpose_permitted"
+    AUDIT = "audit"
+    NO_PURPOSE = "no_purpose"
+    NOT_FOR_PURPOSE = "not_for_purpose"
+    NOT_PERMITTED = "not_permitted"
+    NOT_COMPUTED = "not_computed"
+    NOT_FOR_ROLE = "not_for_role"
+    NO_SCOPE = "no_scope"
+    STALE = "stale"
+    UNKNOWN_FIELD = "unknown_field"
+    INVISIBLE = "invisible"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An outcome with its reason."""
+
+    outcome: Outcome
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """A field that is withheld, and why: for those who may know."""
+
+    field: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What one viewer may see of one person at one instant, for one purpose. `held` are the purposes (first party) that
+    the person permits, empty where the permits are stale. `explains`: the viewer may know what is withheld, and why."""
+
+    visible: bool
+    categories: Mapping[Category, Verdict]
+    held: frozenset[str]
+    stale: bool
+    explains: bool
+    purpose: str | None
+    consent_epoch: int
+
+    def verdict(self, field: str) -> Verdict:
+        """The verdict on a field, by its name in the API."""
+        rule = CATALOGUE.get(field)
+        if rule is None:
+            return Verdict(Outcome.UNDECIDED, Reason.UNKNOWN_FIELD)
+        found = self.categories[rule.category]
+        if found.outcome is not Outcome.PERMITTED or rule.computed_for is None or rule.computed_for in self.held:
+            return found
+        if self.stale:
+            return Verdict(Outcome.UNDECIDED, Reason.STALE)
+        return Verdict(Outcome.WITHHELD, Reason.NOT_COMPUTED)
+
+    def permits(self, field: str) -> bool:
+        """Whether the viewer may see a field."""
+        return self.verdict(field).outcome is Outcome.PERMITTED
+
+    def reason(self, field: str) -> Reason:
+        """Why the viewer may or may not see a field."""
+        return self.verdict(field).reason
+
+    def withheld(self) -> tuple[Withheld, ...] | None:
+        """The fields that are withheld with their reasons, or None for a viewer who may not know."""
+        if not self.explains:
+            return None
+        return tuple(Withheld(name, self.reason(name)) for name in CATALOGUE if not self.permits(name))
+
+
+def decide(viewer: Viewer, subject: SubjectPermits, policy: Policy, now: Millis) -> Decision:
+    """Decide once what `viewer` may see of `subject`. Stale permits decide nothing: refold them first
+    (`resolvers.consents.fresh_permits`)."""
+    stale = subject.stale(now)
+    held = frozenset() if stale else frozenset(key for key in policy.purposes if key in subject.permits)
+    purpose = _judge_purpose(viewer, subject, policy, stale)
+    own = viewer.subject is not None and viewer.subject.id in subject.records
+    visible = (own or viewer.subject is None) and _sees(viewer, purpose, own)
+    verdicts = {category: _judge(viewer, category, purpose, policy) if visible else _INVISIBLE for category in Category}
+    explains = visible and viewer.role in (Role.SUBJECT, Role.AUDITOR)
+    return Decision(visible, verdicts, held, stale, explains, viewer.purpose, subject.consent_epoch)
+
+
+_INVISIBLE: Final = Verdict(Outcome.WITHHELD, Reason.INVISIBLE)
+
+
+def _judge_purpose(viewer: Viewer, subject: SubjectPermits, policy: Policy, stale: bool) -> Verdict:
+    """Whether the person permits the viewer's purpose; for partners, for their recipient."""
+    known = policy.purposes.get(viewer.purpose or "")
+    partner = viewer.role is Role.PARTNER
+    if known is None or known.per_recipient is not partner or (viewer.recipient is not None) is not partner:
+        return Verdict(Outcome.WITHHELD, Reason.NO_PURPOSE)
+    if stale:
+        return Verdict(Outcome.UNDECIDED, Reason.STALE)
+    if subject.holds(Permit(known.key, viewer.recipient)):
+        return Verdict(Outcome.PERMITTED, Reason.PURPOSE_PERMITTED)
+    return Verdict(Outcome.WITHHELD, Reason.NOT_PERMITTED)
+
+
+def _sees(viewer: Viewer, purpose: Verdict, own: bool) -> bool:
+    """Whether the viewer may know that the person exists."""
+    match viewer.role:
+        case Role.SUBJECT:
+            return own
+        case Role.FRONTEND:
+            return purpose.reason is not Reason.NO_PURPOSE
+        case Role.PARTNER:
+            return purpose.outcome is Outcome.PERMITTED
+        case Role.AUDITOR | Role.OPERATOR:
+            return True
+
+
+def _judge(viewer: Viewer, category: Category, purpose: Verdict, policy: Policy) -> Verdict:
+    """The verdict on one category of a visible person."""
+    if viewer.role is Role.SUBJECT:
+        return Verdict(Outcome.PERMITTED, Reason.OWN)
+    if category in (Category.CONSENTS, Category.LINKAGE):
+        if viewer.role is Role.AUDITOR:
+            return Verdict(Outcome.PERMITTED, Reason.AUDIT)
+        return Verdict(Outcome.WITHHELD, Reason.NOT_FOR_ROLE)
+    if viewer.role is Role.AUDITOR and VALUES_SCOPE not in viewer.scopes:
+        return Verdict(Outcome.WITHHELD, Reason.NO_SCOPE)
+    if purpose.reason is not Reason.NO_PURPOSE and viewer.purpose not in policy.categories.get(category, frozenset()):
+        return Verdict(Outcome.WITHHELD, Reason.NOT_FOR_PURPOSE)
+    return purpose
+
+
+_SLOTS: Final[tuple[tuple[str, FieldRule], ...]] = tuple((rule.slot, rule) for rule in CATALOGUE.values() if rule.slot)
+
+
+def reveal(decision: Decision, facts: ProfileFacts) -> ProfileFacts | None:
+    """The facts as the viewer may see them: withheld fields are None, and the person is None where invisible."""
+    if not decision.visible:
+        return None
+    changes: dict[str, Any] = {}
+    for slot, rule in _SLOTS:
+        value = getattr(facts, slot)
+        if value is None:
+            continue
+        if not decision.permits(rule.name):
+            changes[slot] = None
+        elif rule.withholding is Withholding.EACH:
+            changes[slot] = tuple(member for member in value if member.purpose in decision.held)
+    return replace(facts, **changes)
+
+
+def mint_scope(purpose: str, policy: Policy, now: Millis, recipient: str | None = None) -> PermittedScope:
+    """The right to read for computing those who permit `purpose` (for `recipient`) at `now`. Raises BadInput for a
+    purpose that is unknown or does not fit the recipient."""
+    permit = policy.permit(purpose, recipient)
+    blanket, barred = ("", "") if recipient is None else (str(Permit(purpose, ANY_RECIPIENT)), permit.barred)
+    return PermittedScope(str(permit), purpose, now, recipient, blanket, barred, mint=SCOPE_MINT)

@@ -1,0 +1,191 @@
+"""The policy: what a company decides about purposes, as data.
+
+What lives here: which purposes may see a category, the purposes themselves, regimes by jurisdiction, how Segment's
+categories translate; the default, and reading a company's changes from a mapping (a parsed YAML, TOML or JSON file).
+What does not: applying it (`privacy/rules.py`, `privacy/gate.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from json import dumps
+from types import MappingProxyType
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from graph.errors import BadInput
+from graph.model import ConsentStatement
+from privacy.fields import Category
+from privacy.purposes import (
+    ANALYTICS,
+    DEFAULT_PURPOSES,
+    DEFAULT_REGIMES,
+    DEFAULT_SEGMENT_CATEGORIES,
+    MARKETING,
+    PARTNER_SHARING,
+    PERSONALISATION,
+    SERVICE,
+    LawfulBasis,
+    Mechanism,
+    Permit,
+    Purpose,
+    Regime,
+)
+
+LATEST_INSTANT: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999: no statement speaks of a later one."""
+
+_RECIPIENT: Final = re.compile(r"[^\s*@!](?:[^*@\x00-\x1f\x7f]{0,198}[^\s*@])?")
+
+DEFAULT_CATEGORIES: Final[Mapping[Category, frozenset[str]]] = {
+    Category.CONTACT: frozenset({SERVICE, MARKETING}),
+    Category.IDENTITY: frozenset({SERVICE, PERSONALISATION, MARKETING}),
+    Category.DEMOGRAPHICS: frozenset({SERVICE, PERSONALISATION, ANALYTICS, MARKETING, PARTNER_SHARING}),
+    Category.ATTRIBUTES: frozenset({SERVICE, PERSONALISATION}),
+    Category.BEHAVIOUR: frozenset({PERSONALISATION, ANALYTICS}),
+    Category.PREFERENCES: frozenset({PERSONALISATION, MARKETING, PARTNER_SHARING}),
+    Category.SEGMENTS: frozenset({PERSONALISATION, ANALYTICS, MARKETING, PARTNER_SHARING}),
+    Category.PREDICTIONS: frozenset({PERSONALISATION}),
+}
+"""Category → purposes that may see it. Consents and linkage are not here: no purpose opens them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a company decides. Mappings are read-only; `controller` is who stands behind a statement that names none."""
+
+    purposes: Mapping[str, Purpose]
+    categories: Mapping[Category, frozenset[str]]
+    regimes: Mapping[str, Mapping[str, Regime]]
+    segment_categories: Mapping[str, str]
+    controller: str | None = None
+
+    @classmethod
+    def default(cls) -> Policy:
+        """The policy of a company that changes nothing."""
+        return cls.parse({})
+
+    @classmethod
+    def parse(cls, changes: Mapping[str, Any]) -> Policy:
+        """The default policy with a company's changes: what is named replaces the default's entry of that name, what is
+        not named stays. Raises BadInput that names the entry and what is expected of it."""
+        try:
+            given = _PolicyFile.model_validate(dict(changes))
+        except ValidationError as error:
+            raise BadInput(_explain(error)) from None
+        purposes = {purpose.key: purpose for purpose in DEFAULT_PURPOSES}
+        purposes |= {key: Purpose(key=key, **entry.model_dump()) for key, entry in given.purposes.items()}
+        regimes = {place: dict(entry) for place, entry in DEFAULT_REGIMES.items()}
+        for place, entry in given.regimes.items():
+            regimes[place.upper()] = regimes.get(place.upper(), {}) | entry
+        policy = cls(
+            purposes=MappingProxyType(purposes),
+            categories=MappingProxyType({**DEFAULT_CATEGORIES, **given.categories}),
+            regimes=MappingProxyType({place: MappingProxyType(entry) for place, entry in regimes.items()}),
+            segment_categories=MappingProxyType({**DEFAULT_SEGMENT_CATEGORIES, **given.segment_categories}),
+            controller=given.controller,
+        )
+        policy._check_references()
+        return policy
+
+    def _check_references(self) -> None:
+        named = [("categories", purpose) for seen_by in self.categories.values() for purpose in seen_by]
+        named += [("regimes", purpose) for entry in self.regimes.values() for purpose in entry]
+        named += [("segment_categories", purpose) for purpose in self.segment_categories.values()]
+        for section, purpose in named:
+            if purpose not in self.purposes:
+                raise BadInput(f"policy.{section}: {purpose!r} is no purpose; known are {', '.join(self.purposes)}")
+        closed = sorted({Category.CONSENTS, Category.LINKAGE} & set(self.categories))
+        if closed:
+            raise BadInput(f"policy.categories: {closed[0]} is for the person and auditors, no purpose opens it")
+
+    @property
+    def version(self) -> str:
+        """A digest of the whole policy, 16 hex digits: the same text for the same decisions, in every process."""
+        content = {
+            "purposes": {key: asdict(purpose) for key, purpose in self.purposes.items()},
+            "categories": {key: sorted(seen_by) for key, seen_by in self.categories.items()},
+            "regimes": {place: dict(entry) for place, entry in self.regimes.items()},
+            "segment_categories": dict(self.segment_categories),
+            "controller": self.controller,
+        }
+        return sha256(dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    def regime(self, purpose: str, jurisdiction: str | None) -> Regime:
+        """What silence means for a purpose in a jurisdiction (`US-CA`, then `US`, then the purpose's own)."""
+        place = (jurisdiction or "").strip().upper().replace("_", "-")
+        while place:
+            found = self.regimes.get(place, {}).get(purpose)
+            if found is not None:
+                return found
+            place = place.rpartition("-")[0]
+        return self.purposes[purpose].regime
+
+    def permit(self, purpose: str, recipient: str | None = None) -> Permit:
+        """The permit of a purpose for one recipient, or for the first party. Raises BadInput where they don't fit."""
+        known = self.purposes.get(purpose)
+        if known is None:
+            raise BadInput(f"purpose: {purpose[:64]!r} is none of {', '.join(self.purposes)}")
+        if not known.per_recipient and recipient is not None:
+            raise BadInput(f"recipient: {purpose} is for the first party and takes none")
+        if known.per_recipient and recipient is None:
+            raise BadInput(f"recipient: {purpose} is permitted for one recipient at a time; name it")
+        if recipient is not None and not _RECIPIENT.fullmatch(recipient):
+            raise BadInput("recipient: expected a name of 1 to 200 characters without '*' or '@'")
+        return Permit(purpose, recipient)
+
+    def check_statement(self, statement: ConsentStatement) -> None:
+        """Raises BadInput where a statement can't be folded. No recipient, where the purpose has them: every one."""
+        known = self.purposes.get(statement.purpose)
+        everyone = known is not None and known.per_recipient and statement.recipient is None
+        if not everyone:
+            self.permit(statement.purpose, statement.recipient)
+        for name in ("effective_at", "expires_at"):
+            at = getattr(statement, name)
+            if at is not None and not 0 <= at <= LATEST_INSTANT:
+                raise BadInput(f"{name}: expected an instant from 1970 to 9999")
+        mechanism = statement.mechanism
+        if mechanism is not None and mechanism.lower().replace("-", "_") not in set(Mechanism):
+            raise BadInput(f"mechanism: expected one of {', '.join(Mechanism)}")
+        if statement.lawful_basis is not None and statement.lawful_basis not in set(LawfulBasis):
+            raise BadInput(f"lawfulBasis: expected one of {', '.join(LawfulBasis)}")
+        if not 0 <= statement.assurance <= 9:
+            raise BadInput("assurance: expected a level from 0 to 9")
+
+    def purpose_of_category(self, category: str) -> str | None:
+        """The purpose that one of Segment's consent categories stands for, or None where it stands for none."""
+        return self.segment_categories.get(category)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _PurposeEntry(_Strict):
+    title: str = Field(min_length=1, max_length=80)
+    description: str = Field(min_length=1, max_length=500)
+    lawful_basis: LawfulBasis
+    regime: Regime
+    per_recipient: bool = False
+
+
+_Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+_Place = Annotated[str, Field(pattern=r"^[A-Za-z]{2}(-[A-Za-z0-9]{1,3})?$")]
+
+
+class _PolicyFile(_Strict):
+    purposes: dict[_Key, _PurposeEntry] = {}
+    categories: dict[Category, frozenset[_Key]] = {}
+    regimes: dict[_Place, dict[_Key, Regime]] = {}
+    segment_categories: dict[str, _Key] = {}
+    controller: str | None = Field(default=None, min_length=1, max_length=200)
+
+
+def _explain(error: ValidationError) -> str:
+    """Where and what, without quoting the values."""
+    parts = [f"{'.'.join(str(step) for step in found['loc'])}: {found['msg']}" for found in error.errors()]
+    return "policy." + "; policy.".join(parts)

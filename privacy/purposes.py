@@ -1,0 +1,149 @@
+"""The purposes data may be used for, as they stand before a company changes them, and how permits are spelled.
+
+What lives here: values and tables (purposes, Segment's categories, jurisdictions with a regime of their own).
+What does not: which fields a purpose may see (`privacy/policy.py`), what a history of statements adds up to
+(`privacy/rules.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import Final
+
+SERVICE: Final = "service"
+IDENTITY_LINKING: Final = "identity_linking"
+ANALYTICS: Final = "analytics"
+PERSONALISATION: Final = "personalisation"
+MARKETING: Final = "marketing"
+PARTNER_SHARING: Final = "partner_sharing"
+
+ANY_RECIPIENT: Final = "*"
+"""Stands for every recipient in a permit. A statement without a recipient, on a purpose that has recipients, speaks of
+every recipient: it is a default that a statement about one recipient refines, and a denial in it bars all of them."""
+
+
+class LawfulBasis(StrEnum):
+    """GDPR Art. 6(1), a to f."""
+
+    CONSENT = "consent"
+    CONTRACT = "contract"
+    LEGAL_OBLIGATION = "legal_obligation"
+    VITAL_INTERESTS = "vital_interests"
+    PUBLIC_TASK = "public_task"
+    LEGITIMATE_INTERESTS = "legitimate_interests"
+
+
+class Regime(StrEnum):
+    """What silence means. CONTRACT: permitted whatever is said. OPT_OUT: permitted until denied. OPT_IN: withheld until
+    given."""
+
+    CONTRACT = "contract"
+    OPT_OUT = "opt_out"
+    OPT_IN = "opt_in"
+
+
+class Mechanism(StrEnum):
+    """How a statement came about. Under an opt-in regime only `opt_in` (or an unstated mechanism) can give consent."""
+
+    OPT_IN = "opt_in"
+    OPT_OUT = "opt_out"
+    NOTICE_ONLY = "notice_only"
+
+
+class Assurance(IntEnum):
+    """How sure we are that the person said it. A grant revives what was denied only from at least the same level."""
+
+    CARRIED = 0  # repeated along with a message about something else, such as `context.consent`
+    STATED = 1  # a message whose point it is
+    AUTHENTICATED = 2  # by the person's own credential
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """One reason to use data. `per_recipient`: permitted for one recipient at a time."""
+
+    key: str
+    title: str
+    description: str
+    lawful_basis: LawfulBasis
+    regime: Regime
+    per_recipient: bool = False
+
+
+DEFAULT_PURPOSES: Final = (
+    Purpose(
+        SERVICE,
+        "Service",
+        "Deliver what the person asked for: orders, accounts, support.",
+        LawfulBasis.CONTRACT,
+        Regime.CONTRACT,
+    ),
+    Purpose(
+        IDENTITY_LINKING,
+        "Identity linking",
+        "Recognise that records of several systems are about the same person.",
+        LawfulBasis.LEGITIMATE_INTERESTS,
+        Regime.OPT_OUT,
+    ),
+    Purpose(
+        ANALYTICS,
+        "Analytics",
+        "Understand how the service is used: segments, communities, RFM.",
+        LawfulBasis.CONSENT,
+        Regime.OPT_IN,
+    ),
+    Purpose(
+        PERSONALISATION,
+        "Personalisation",
+        "Fit what is shown to the person: recommendations, preferences.",
+        LawfulBasis.CONSENT,
+        Regime.OPT_IN,
+    ),
+    Purpose(
+        MARKETING,
+        "Marketing",
+        "Address the person with offers, by mail, message or advertisement.",
+        LawfulBasis.CONSENT,
+        Regime.OPT_IN,
+    ),
+    Purpose(
+        PARTNER_SHARING,
+        "Partner sharing",
+        "Let a named partner see the person's profile.",
+        LawfulBasis.CONSENT,
+        Regime.OPT_IN,
+        per_recipient=True,
+    ),
+)
+
+DEFAULT_SEGMENT_CATEGORIES: Final[Mapping[str, str]] = {
+    "Analytics": ANALYTICS,
+    "Functional": PERSONALISATION,
+    "Advertising": MARKETING,
+    "DataSharing": PARTNER_SHARING,
+}
+"""Segment's consent categories → purposes. A category names no recipient: DataSharing speaks of every recipient."""
+
+DEFAULT_REGIMES: Final[Mapping[str, Mapping[str, Regime]]] = {
+    "US-CA": {PARTNER_SHARING: Regime.OPT_OUT},
+}
+"""Jurisdiction → purpose → regime, where it differs from the purpose's own. CCPA: sale and sharing until an opt-out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """A purpose, with a recipient (or `ANY_RECIPIENT`) where the purpose has recipients."""
+
+    purpose: str
+    recipient: str | None = None
+
+    def __str__(self) -> str:
+        """As it is kept on the person: `personalisation`, `partner_sharing@acme`, `partner_sharing@*`."""
+        return self.purpose if self.recipient is None else f"{self.purpose}@{self.recipient}"
+
+    @property
+    def barred(self) -> str:
+        """As it is kept where every recipient is permitted but this one: `!partner_sharing@acme`."""
+        return f"!{self}"
