@@ -1,0 +1,106 @@
+"""Blocked values: what systems write where an identifier should stand, and how many records one identifier may join.
+
+What lives here: the table of placeholders, test addresses and role addresses, and the frequency cap, all as data that a
+company changes. What does not: bringing values into canonical form (`normalise`), which calls this afterwards, and what
+follows from a refusal (`linkage`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import cached_property
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+EMAIL: Final = "email"
+PHONE: Final = "phone"
+USER_ID: Final = "user_id"
+ANONYMOUS_ID: Final = "anonymous_id"
+
+
+class BlockReason(StrEnum):
+    """Why a well-formed value names nobody."""
+
+    ZEROS = "zeros"
+    PLACEHOLDER = "placeholder"
+    TEMPLATE = "template"
+    TEST_ADDRESS = "test_address"
+    ROLE_ADDRESS = "role_address"
+    REPEATED_DIGIT = "repeated_digit"
+
+
+class BlockingRules(BaseModel):
+    """Values that never link, compared after normalisation and case folding, and the caps on frequent identifiers.
+
+    `role_locals` and `test_locals` are what stands before the @ of an address, whatever its domain; both also match
+    with a `+tag`. An identifier on more than `frequency_cap` records stops linking, by kind where `frequency_caps`
+    says so: it is a kiosk, a call centre or a placeholder nobody has listed yet.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    zeros: str = r"^[0-]*$"
+    template: str = r"^(\{\{.*\}\}|\$\{.*\}|\{.*\}|%.*%|<.*>|\[.*\])$"
+    placeholders: frozenset[str] = frozenset(
+        {
+            "", "null", "(null)", "none", "nil", "nan", "undefined", "anonymous", "anon", "unknown", "n/a", "n.a.",
+            "not set", "(not set)", "not available", "guest", "default", "empty", "invalid", "missing", "-1",
+            "true", "false", "user_id", "userid", "anonymous_id", "anonymousid", "[object object]",
+        }
+    )  # fmt: skip
+    role_locals: frozenset[str] = frozenset(
+        {
+            "noreply", "no-reply", "no_reply", "no.reply", "donotreply", "do-not-reply", "do_not_reply",
+            "mailer-daemon", "postmaster", "hostmaster", "webmaster", "abuse", "bounce", "bounces", "nobody", "root",
+        }
+    )  # fmt: skip
+    test_locals: frozenset[str] = frozenset(
+        {"test", "tester", "testing", "null", "none", "nil", "undefined", "anonymous", "unknown", "example", "asdf"}
+    )
+    test_addresses: frozenset[str] = frozenset(
+        {"a@a.com", "a@b.com", "foo@bar.com", "email@example.com", "name@example.com", "name@domain.com", "qa@qa.com"}
+    )
+    frequency_cap: int = Field(default=25, ge=2)
+    frequency_caps: Mapping[str, int] = Field(default_factory=dict)
+
+    def cap(self, kind: str) -> int:
+        """Most records an identifier of this kind may be on and still link them."""
+        return self.frequency_caps.get(kind, self.frequency_cap)
+
+    def reason(self, kind: str, value: str) -> BlockReason | None:
+        """Why this normalised value is blocked, or None. O(length); no I/O."""
+        folded = value.casefold()
+        if folded in self.placeholders:
+            return BlockReason.PLACEHOLDER
+        if self._zeros.match(folded):
+            return BlockReason.ZEROS
+        if self._template.match(folded):
+            return BlockReason.TEMPLATE
+        if kind == EMAIL:
+            return self._reason_of_address(folded)
+        if kind == PHONE and len(set(folded[-7:])) == 1:
+            return BlockReason.REPEATED_DIGIT
+        return None
+
+    def _reason_of_address(self, address: str) -> BlockReason | None:
+        local = address.partition("@")[0].partition("+")[0]
+        if local in self.role_locals:
+            return BlockReason.ROLE_ADDRESS
+        if local in self.test_locals or address in self.test_addresses:
+            return BlockReason.TEST_ADDRESS
+        return None
+
+    @cached_property
+    def _zeros(self) -> re.Pattern[str]:
+        return re.compile(self.zeros)
+
+    @cached_property
+    def _template(self) -> re.Pattern[str]:
+        return re.compile(self.template)
+
+
+DEFAULT_BLOCKING: Final = BlockingRules()
+"""The rules a company starts with."""

@@ -1,0 +1,221 @@
+"""Canonical form of what names or describes a person: addresses, phone numbers, ids, names, dates of birth.
+
+What lives here: pure functions from whatever a system sent to one spelling, each with a typed reason if there is none.
+What does not: which values are placeholders (`blocking`), comparison of two values, and linkage. No DNS, no clock.
+
+Nothing here guesses at a provider's habits: dots and `+tags` of an address are kept, since only the provider knows
+whether they matter. Every function is idempotent: a canonical value is its own canonical value.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final
+
+import phonenumbers
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
+
+from algorithms.blocking import DEFAULT_BLOCKING, EMAIL, PHONE, BlockReason
+
+ID_LIMIT: Final = 512
+NAME_LIMIT: Final = 200
+EARLIEST_BIRTH: Final = date(1850, 1, 1)
+_CACHED: Final = 65_536
+
+
+class Unusable(StrEnum):
+    """Why a value has no canonical form."""
+
+    EMPTY = "empty"
+    NOT_TEXT = "not_text"
+    NOT_UNICODE = "not_unicode"
+    CONTROL_CHARACTER = "control_character"
+    TOO_LONG = "too_long"
+    NOT_AN_EMAIL = "not_an_email"
+    NOT_A_PHONE = "not_a_phone"
+    REGION_MISSING = "region_missing"
+    NOT_A_DATE = "not_a_date"
+    AMBIGUOUS_DATE = "ambiguous_date"
+    DATE_OUT_OF_RANGE = "date_out_of_range"
+
+
+@dataclass(frozen=True, slots=True)
+class Normalised:
+    """A canonical value, or the reason why there is none. Exactly one of the two is set."""
+
+    value: str | None
+    reason: Unusable | BlockReason | None = None
+
+
+def normalise_identifier(kind: str, value: object, *, region: str | None = None) -> str | None:
+    """Canonical form of an identifier of this kind, or None if unusable or blocked (`examine_identifier` says why).
+
+    `region` is the two-letter country that a phone number without a country code is read in.
+    """
+    return examine_identifier(kind, value, region=region).value
+
+
+def examine_identifier(kind: str, value: object, *, region: str | None = None) -> Normalised:
+    """As `normalise_identifier`, with the reason. The last 65,536 addresses and phone numbers are remembered."""
+    if kind == EMAIL:
+        found = normalise_email(value)
+    elif kind == PHONE:
+        found = normalise_phone(value, region=region)
+    else:
+        found = normalise_id(value)
+    if found.value is None:
+        return found
+    blocked = DEFAULT_BLOCKING.reason(kind, found.value)
+    return found if blocked is None else Normalised(None, blocked)
+
+
+def normalise_id(value: object) -> Normalised:
+    """An opaque id: text or a whole number, NFC, trimmed, 1 to 512 characters, no control characters; case is kept."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value) if value.bit_length() < ID_LIMIT else "9" * (ID_LIMIT + 1)
+    return _clean(value, ID_LIMIT)
+
+
+def normalise_name(value: object) -> Normalised:
+    """A person's name as written: NFC, trimmed, inner white space collapsed to one blank; case and accents are kept."""
+    if isinstance(value, str):
+        value = " ".join(value.split())
+    return _clean(value, NAME_LIMIT)
+
+
+def normalise_email(value: object) -> Normalised:
+    """An address in lower case, NFC, its domain in Unicode; syntax as email-validator has it, without asking DNS."""
+    if not isinstance(value, str):
+        return Normalised(None, Unusable.NOT_TEXT)
+    if len(value) > ID_LIMIT:
+        return Normalised(None, Unusable.TOO_LONG)
+    return _email(value)
+
+
+def normalise_phone(value: object, *, region: str | None = None) -> Normalised:
+    """A phone number in E.164. An extension is kept as `;ext=`, so that colleagues on one switchboard stay apart.
+
+    A number counts when its length is possible for its country: whether it is assigned changes faster than tables do.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value) if value.bit_length() < ID_LIMIT else ""
+    if not isinstance(value, str):
+        return Normalised(None, Unusable.NOT_TEXT)
+    if len(value) > ID_LIMIT:
+        return Normalised(None, Unusable.TOO_LONG)
+    return _phone(value, region.upper() if region else None)
+
+
+def normalise_birth_date(value: object, *, day_first: bool | None = None, today: date | None = None) -> Normalised:
+    """A date of birth as ISO `YYYY-MM-DD`, from ISO dates and times, `YYYYMMDD`, `DD.MM.YYYY`, or `D/M/Y` and `M/D/Y`.
+
+    With slashes or dashes and both numbers up to 12, the order is known only from `day_first`; else it is ambiguous.
+    Dates before 1850, or after `today` where it is given, are out of range.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value) if 0 <= value < 10**8 else ""
+    if not isinstance(value, str):
+        return Normalised(None, Unusable.NOT_TEXT)
+    text = unicodedata.normalize("NFKC", value[:64]).strip()
+    if not text:
+        return Normalised(None, Unusable.EMPTY)
+    found = _read_date(text, day_first)
+    if isinstance(found, Unusable):
+        return Normalised(None, found)
+    if found < EARLIEST_BIRTH or (today is not None and found > today):
+        return Normalised(None, Unusable.DATE_OUT_OF_RANGE)
+    return Normalised(found.isoformat())
+
+
+def _clean(value: object, limit: int) -> Normalised:
+    if not isinstance(value, str):
+        return Normalised(None, Unusable.NOT_TEXT)
+    if len(value) > 8 * limit:
+        return Normalised(None, Unusable.TOO_LONG)
+    text = value.strip()
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text).strip()
+        if any(unicodedata.category(character) == "Cs" for character in text):
+            return Normalised(None, Unusable.NOT_UNICODE)
+    if not text:
+        return Normalised(None, Unusable.EMPTY)
+    if len(text) > limit:
+        return Normalised(None, Unusable.TOO_LONG)
+    if not text.isprintable() and any(unicodedata.category(character) == "Cc" for character in text):
+        return Normalised(None, Unusable.CONTROL_CHARACTER)
+    return Normalised(text)
+
+
+_PLAIN_EMAIL: Final = re.compile(
+    r"[a-z0-9]+(?:[._+-][a-z0-9]+)*@(?=[a-z0-9.-]{4,180}\Z)(?:[a-z0-9]{1,30}(?:-[a-z0-9]{1,30})?\.)+([a-z]{2,30})",
+    re.ASCII,
+)
+"""Addresses that email-validator returns unchanged (a property test holds this): the common case, much faster."""
+
+
+@lru_cache(maxsize=_CACHED)
+def _email(value: str) -> Normalised:
+    text = value.strip()
+    if not text:
+        return Normalised(None, Unusable.EMPTY)
+    lowered = text.lower() if text.isascii() else text
+    plain = _PLAIN_EMAIL.fullmatch(lowered)
+    if plain and lowered.index("@") <= 64 and plain[1] not in SPECIAL_USE_DOMAIN_NAMES and "xn-" not in lowered:
+        return Normalised(lowered)
+    try:
+        lowered = unicodedata.normalize("NFC", text.lower())
+        return Normalised(validate_email(lowered, check_deliverability=False).normalized)
+    except (EmailNotValidError, UnicodeError, ValueError):
+        return Normalised(None, Unusable.NOT_AN_EMAIL)
+
+
+@lru_cache(maxsize=_CACHED)
+def _phone(value: str, region: str | None) -> Normalised:
+    text = unicodedata.normalize("NFKC", value).strip()
+    if not text:
+        return Normalised(None, Unusable.EMPTY)
+    if text.startswith("00") and region is None:
+        text = "+" + text[2:]
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException as error:
+        missing = error.error_type == phonenumbers.NumberParseException.INVALID_COUNTRY_CODE and "+" not in text
+        return Normalised(None, Unusable.REGION_MISSING if missing else Unusable.NOT_A_PHONE)
+    if not phonenumbers.is_possible_number(number):
+        return Normalised(None, Unusable.NOT_A_PHONE)
+    digits = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return Normalised(f"{digits};ext={number.extension}" if number.extension else digits)
+
+
+_YEAR_FIRST: Final = re.compile(r"(\d{4})([-/.]?)(\d{1,2})\2(\d{1,2})(?:[T ].*)?", re.ASCII)
+_YEAR_LAST: Final = re.compile(r"(\d{1,2})([-/. ])(\d{1,2})\2(\d{4})", re.ASCII)
+
+
+def _read_date(text: str, day_first: bool | None) -> date | Unusable:
+    if found := _YEAR_FIRST.fullmatch(text):
+        if not found[2] and len(found[3] + found[4]) != 4:
+            return Unusable.NOT_A_DATE
+        return _date(int(found[1]), int(found[3]), int(found[4]))
+    found = _YEAR_LAST.fullmatch(text)
+    if found is None:
+        return Unusable.NOT_A_DATE
+    first, second, year = int(found[1]), int(found[3]), int(found[4])
+    if found[2] in ". " or first > 12:
+        day_first = True
+    elif second > 12:
+        day_first = False
+    elif first != second and day_first is None:
+        return Unusable.AMBIGUOUS_DATE
+    return _date(year, second, first) if day_first else _date(year, first, second)
+
+
+def _date(year: int, month: int, day: int) -> date | Unusable:
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return Unusable.NOT_A_DATE
