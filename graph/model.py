@@ -117,11 +117,12 @@ class ConsentEvent:
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """One event on one item. `weight` is the event type's strength (≥ 0), `value` money or rating in its own unit,
-    `order` names the purchase that several items belong to."""
+    """One event on one item, or on none (a page, a search, a custom event): then the graph keeps it on the session alone.
+    `weight` is the event type's strength (≥ 0), `value` money or rating in its own unit, `order` names the purchase
+    that several items belong to."""
 
     type: str
-    item: ItemKey
+    item: ItemKey | None
     name: str | None = None
     weight: float = 1.0
     value: float | None = None
@@ -131,7 +132,8 @@ class Interaction:
 
 @dataclass(frozen=True, slots=True)
 class ItemFacts:
-    """What is known of an item. `topics` are (key, weight ≥ 0) pairs."""
+    """What is known of an item. `topics` are (key, weight ≥ 0) pairs. `declared`: said by a catalogue, not merely
+    mentioned by an event; a mention fills gaps and replaces older mentions, never what was declared."""
 
     key: ItemKey
     title: str | None = None
@@ -142,6 +144,7 @@ class ItemFacts:
     topics: tuple[tuple[str, float], ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
     updated_at: Millis = Millis(0)
+    declared: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +154,12 @@ class Message:
     `at` is the event's time corrected for clock skew. `also` is the second name the message carried (the anonymousId
     beside a userId): evidence that links the two records. `alias_of` is the record an alias message names as the same.
     `traits` are profile facts by catalogue name, unknown ones under `attributes`; a None value removes the fact.
+    `record` is None for a message that speaks of items only. `carried` marks `consents` that a message about something
+    else merely repeats (Segment's `context.consent`), as a digest: they are written only when it differs from the last.
     """
 
     id: str
-    record: RecordRef
+    record: RecordRef | None
     at: Millis
     received_at: Millis
     name: str | None = None
@@ -166,6 +171,7 @@ class Message:
     items: tuple[ItemFacts, ...] = ()
     session: str | None = None
     consents: tuple[ConsentStatement, ...] = ()
+    carried: str | None = None
 
 
 SCOPE_MINT: Final = object()
