@@ -92,6 +92,7 @@ async def register_client(
     name: str,
     role: str,
     purposes: Sequence[str] = (),
+    *,
     recipient: str | None = None,
     scopes: Sequence[str] = (),
 ) -> RegisteredClient:

@@ -1,7 +1,8 @@
 """Subject tokens: JWTs that say who a person is at a source, and through which client they come.
 
 What lives here: signing our own, verifying anybody's by the allow-list of issuers. What does not: reading keys and
-lists from files (`api/keystore.py`, `api/issuers.py`), whether the named client may be used (`resolvers/credentials.py`).
+lists from files (`api/keystore.py`, `api/issuers.py`), whether the named client may be used
+(`resolvers/credentials.py`).
 
 A token is good when its issuer is on the list, one of that issuer's public keys verifies it by an algorithm that this
 kind of key is for, and `iss`, `aud`, `exp` and our claims are there and right. Keys come from the list alone: the
