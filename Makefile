@@ -34,5 +34,16 @@ serve: $(STAMP)
 bench: $(STAMP)
 	@for script in walk ingest profile_query; do echo "== benchmarks/$$script.py"; $(BIN)/python benchmarks/$$script.py || exit 1; done
 
+# A real Neo4j on loopback without Docker: needs Java 17 or 21 and Maven. NEO4J_PORT chooses its port.
+neo4j: $(STAMP)
+	@$(BIN)/python dev/neo4j/server.py start
+
+neo4j-stop: $(STAMP)
+	@$(BIN)/python dev/neo4j/server.py stop
+
+# The store's tests on a fresh Neo4j, which ends with them; TESTS chooses some of them.
+test-neo4j: $(STAMP)
+	@$(BIN)/python dev/neo4j/server.py run -- $(BIN)/python -m pytest -m store $(TESTS)
+
 clean:
 	rm -rf .venv .consentric .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
