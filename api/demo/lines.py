@@ -1,0 +1,153 @@
+"""The NDJSON files of the demonstration: what each system exports, in the format that any system would use.
+
+What lives here: writing the cast's items, people, consents and ratings as lines of Segment's format and ours, with the
+flaws of real exports: lines sent twice and lines that nobody can read. What does not: who plays (`cast.py`), loading.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from api.demo.cast import SPOKEN_AT, SYSTEMS, Cast, Member, Saying
+from api.demo.datasets import FebrlRow, Movie, Rating
+from graph.model import RecordKind, RecordRef
+
+SENT_TWICE: Final = 50
+"""One line in so many was retried by its sender."""
+
+FLAWED: Final = (
+    b'{"type": "track", "event": "Product Rated", "userId": ',
+    b'{"type": "track", "event": "Product Rated", "properties": {"product_id": "50"}}',
+    b'{"type": "identify", "userId": null, "traits": {}}',
+    b'{"type": "track", "userId": "u", "event": "Product Viewed", "timestamp": "the day before yesterday"}',
+    b'{"type": "track", "userId": "u", "event": "Product Viewed", "timestamp": "9999-12-31T23:59:59Z"}',
+    b'{"type": "teleport", "userId": "u"}',
+    b'{"type": "consent", "userId": "u", "purpose": "world_domination", "state": "given"}',
+    b'"not an object"',
+)
+"""Lines that are rejected, each for another reason."""
+
+Line = dict[str, Any]
+
+
+def write_files(cast: Cast, folder: Path) -> dict[str, Path]:
+    """One gzipped NDJSON file a system, in the order they are to be loaded; answers source → file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {}
+    for system in SYSTEMS:
+        files[system] = folder / f"{system}.ndjson.gz"
+        with gzip.open(files[system], "wb", compresslevel=1) as file:
+            file.writelines(line + b"\n" for line in flaw(system_lines(cast, system)))
+    return files
+
+
+def flaw(lines: Iterable[Line]) -> Iterator[bytes]:
+    """The lines as bytes, some of them twice, and the flawed ones behind them."""
+    for number, line in enumerate(lines):
+        text = orjson.dumps(line)
+        yield text
+        if number % SENT_TWICE == 0:
+            yield text
+    yield from FLAWED
+
+
+def system_lines(cast: Cast, system: str) -> Iterator[Line]:
+    """What one system exports: the catalogue (the first system only), people, what they said, what they did."""
+    catalogue = (item_line(movie) for movie in cast.movies) if system == SYSTEMS[0] else iter(())
+    people = chain.from_iterable(person_lines(member, system) for member in cast.members)
+    said = (consent_line(s) for member in cast.members for s in member.sayings if s.record.source == system)
+    titles = {movie.id: movie.title for movie in cast.movies}
+    did = (rating_line(ref, rating, titles[rating.item]) for ref, rating in cast.heard if ref.source == system)
+    return chain(catalogue, people, said, did)
+
+
+def item_line(movie: Movie) -> Line:
+    """A film of the catalogue."""
+    line: Line = {"type": "item", "itemId": movie.id, "title": movie.title or f"Film {movie.id}", "available": True}
+    line |= {"messageId": f"item-{movie.id}", "topics": [{"key": genre, "weight": 1} for genre in movie.genres]}
+    return line | ({"category": movie.genres[0]} if movie.genres else {}) | ({"year": movie.year} if movie.year else {})
+
+
+def person_lines(member: Member, system: str) -> Iterator[Line]:
+    """The person's row in this system; where a device was theirs, the identify that ties it to them."""
+    for ref, row in member.records:
+        if ref.source != system:
+            continue
+        line: Line = {"type": "identify", "userId": ref.key, "messageId": f"who-{ref.key}", "timestamp": iso(SPOKEN_AT)}
+        if row.soc_sec_id:
+            line["context"] = {"externalIds": [{"type": "soc_sec_id", "id": row.soc_sec_id, "collection": "users"}]}
+        if member.device and member.device.source == system:
+            line["anonymousId"] = member.device.key
+        yield line | {"traits": row_traits(row) | (watcher_traits(member) if system == SYSTEMS[0] else {})}
+
+
+def row_traits(row: FebrlRow) -> Line:
+    """A FEBRL row as Segment's standard traits; what the row lacks is left out."""
+    street = " ".join(part for part in (row.street_number, row.address_1, row.address_2) if part)
+    address = {"street": street, "city": row.suburb, "postalCode": row.postcode, "state": row.state, "country": "AU"}
+    traits = {
+        "firstName": row.given_name,
+        "lastName": row.surname,
+        "birthday": iso_date(row.date_of_birth),
+        "address": {name: value for name, value in address.items() if value},
+    }
+    return {name: value for name, value in traits.items() if value}
+
+
+def watcher_traits(member: Member) -> Line:
+    """What MovieLens knows of the person."""
+    person = member.movie_person
+    return {"age": person.age, "gender": person.gender, "occupation": person.occupation}
+
+
+def iso_date(digits: str | None) -> str | None:
+    """YYYYMMDD as an ISO date; None where FEBRL's distortion made it impossible."""
+    try:
+        return datetime.strptime(digits or "", "%Y%m%d").replace(tzinfo=UTC).date().isoformat()
+    except ValueError:
+        return None
+
+
+def consent_line(saying: Saying) -> Line:
+    """One consent statement."""
+    who = "userId" if saying.record.kind is RecordKind.USER else "anonymousId"
+    recipient = f"-{saying.recipient}" if saying.recipient else ""
+    line: Line = {
+        "type": "consent",
+        "messageId": f"said-{saying.record.key}-{saying.purpose}{recipient}-{saying.state}",
+        who: saying.record.key,
+        "purpose": saying.purpose,
+        "state": saying.state.value,
+        "timestamp": iso(saying.at),
+        "lawfulBasis": "legitimate_interests" if saying.purpose == "identity_linking" else "consent",
+        "mechanism": "opt-in",
+        "jurisdiction": "AU",
+        "notice": "privacy-notice",
+        "noticeVersion": "1",
+    }
+    line |= {"recipient": saying.recipient} if saying.recipient else {}
+    return line | ({"expiresAt": iso(saying.at + saying.expires_after)} if saying.expires_after else {})
+
+
+def rating_line(ref: RecordRef, rating: Rating, title: str | None) -> Line:
+    """One rating as a track event."""
+    return {
+        "type": "track",
+        "event": "Product Rated",
+        "messageId": f"rated-{rating.person}-{rating.item}",
+        "userId" if ref.kind is RecordKind.USER else "anonymousId": ref.key,
+        "timestamp": iso(rating.at),
+        "properties": {"product_id": rating.item, "name": title, "rating": rating.value},
+    }
+
+
+def iso(at: int) -> str:
+    """Epoch milliseconds as ISO 8601 in UTC."""
+    return datetime.fromtimestamp(at / 1000, UTC).isoformat().replace("+00:00", "Z")
