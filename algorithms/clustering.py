@@ -1,0 +1,143 @@
+"""Disjoint sets of records under vetoes: which two components may become one person.
+
+What lives here: the constrained union–find that linkage grows its components in, and the vetoes it answers with.
+What does not: in which order evidence is tried (`linkage`), and which user id a component keeps (`succession`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from graph.model import RecordId
+
+
+class RefusalReason(StrEnum):
+    """Why evidence does not link. Stable: stored with the link, counted in metrics and reports."""
+
+    BLOCKED_VALUE = "blocked_value"
+    FREQUENCY_CAP = "frequency_cap"
+    UNIQUE_CONFLICT = "unique_conflict"
+    LIMIT_EXCEEDED = "limit_exceeded"
+    CANNOT_LINK = "cannot_link"
+    COMPONENT_TOO_LARGE = "component_too_large"
+    NO_CONSENT = "no_consent"
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """What a component holds values of: an identifier kind, for a unique kind within one namespace, and how many."""
+
+    kind: str
+    namespace: str
+    limit: int
+    unique: bool
+
+    @property
+    def reason(self) -> RefusalReason:
+        """What a value too many is called."""
+        return RefusalReason.UNIQUE_CONFLICT if self.unique else RefusalReason.LIMIT_EXCEEDED
+
+
+@dataclass(frozen=True, slots=True)
+class Veto:
+    """Why two components stay apart, and the identifier kind that says so, where one does."""
+
+    reason: RefusalReason
+    kind: str | None = None
+
+
+class Components:
+    """Components of records that grow by `join` and never break a veto.
+
+    A component holds at most `slot.limit` different values of a slot, at most `cap` records, and never both records of
+    a pair in `apart`. Unique values that an asserted link declares to be one person's count as one value from then on.
+    `find` is amortised near O(1), `veto` and `join` O(values held by the smaller component).
+    """
+
+    def __init__(self, records: Iterable[RecordId], apart: Iterable[tuple[RecordId, RecordId]], cap: int) -> None:
+        self._parent: dict[str, str] = {record: record for record in records}
+        self._members: dict[str, list[RecordId]] = {record: [RecordId(record)] for record in self._parent}
+        self._held: dict[str, dict[Slot, set[str]]] = {}
+        self._apart: defaultdict[str, set[RecordId]] = defaultdict(set)
+        self._same: dict[str, str] = {}
+        self._cap = cap
+        for left, right in apart:
+            if left in self._parent and right in self._parent:
+                self._apart[left].add(right)
+                self._apart[right].add(left)
+
+    def find(self, record: str) -> str:
+        """The component a record is in now, as the id of one of its records."""
+        return _root(self._parent, record)
+
+    def admit(self, record: RecordId, slot: Slot, value: str) -> bool:
+        """Let the record's component hold the value; False, and nothing changes, where that would be one too many."""
+        held = self._held.setdefault(self.find(record), {}).setdefault(slot, set())
+        if not self._fits(slot, held, {value}):
+            return False
+        held.add(value)
+        return True
+
+    def veto(self, left: RecordId, right: RecordId, *, asserted: bool = False) -> Veto | None:
+        """What forbids one component of both, or None. An asserted link may join different values of a unique slot."""
+        one, other = self._ordered(left, right)
+        if any(self.find(record) == one for record in self._apart.get(other, ())):
+            return Veto(RefusalReason.CANNOT_LINK)
+        mine = self._held.get(one, {})
+        for slot, values in self._held.get(other, {}).items():
+            if not (asserted and slot.unique) and not self._fits(slot, mine.get(slot, set()), values):
+                return Veto(slot.reason, slot.kind)
+        if len(self._members[one]) + len(self._members[other]) > self._cap:
+            return Veto(RefusalReason.COMPONENT_TOO_LARGE)
+        return None
+
+    def join(self, left: RecordId, right: RecordId, *, asserted: bool = False) -> None:
+        """Make one component of both. The caller has asked `veto` with the same arguments and got None."""
+        one, other = self._ordered(left, right)
+        if one == other:
+            return
+        mine = self._held.setdefault(one, {})
+        for slot, values in self._held.pop(other, {}).items():
+            held = mine.setdefault(slot, set())
+            if asserted and slot.unique:
+                self._declare_same(held | values)
+            held |= values
+        self._apart[one] |= self._apart.pop(other, set())
+        self._members[one] += self._members.pop(other)
+        self._parent[other] = one
+
+    def groups(self) -> tuple[tuple[RecordId, ...], ...]:
+        """The partition: each component's records sorted, components sorted by their first record."""
+        return tuple(sorted(tuple(sorted(members)) for members in self._members.values()))
+
+    def _ordered(self, left: RecordId, right: RecordId) -> tuple[str, str]:
+        one, other = self.find(left), self.find(right)
+        return (one, other) if len(self._members[one]) >= len(self._members[other]) else (other, one)
+
+    def _fits(self, slot: Slot, held: set[str], values: set[str]) -> bool:
+        if len(held) + len(values) <= slot.limit:
+            return True
+        return len({_root(self._same, value) for value in held | values}) <= slot.limit
+
+    def _declare_same(self, values: set[str]) -> None:
+        first, *others = sorted(_root(self._same, value) for value in values)
+        for value in others:
+            self._same[value] = first
+
+
+def _root(parent: dict[str, str], name: str) -> str:
+    root = name
+    while (above := parent.get(root, root)) != root:
+        root = above
+    while (above := parent.get(name, name)) != root:
+        parent[name] = root
+        name = above
+    return root
+
+
+def partition_of(groups: Iterable[Iterable[RecordId]]) -> Mapping[RecordId, int]:
+    """Which group each record is in, by the group's position."""
+    return {record: position for position, group in enumerate(groups) for record in group}

@@ -1,0 +1,268 @@
+"""Deterministic linkage: from shared identifiers and asserted links to a partition of records, every step explained.
+
+What lives here: the pure decision over a neighbourhood of records, its configuration, and the evidence path between two
+records. What does not: reading neighbourhoods and writing links (`resolvers/linkage.py`), vetoes (`clustering`).
+
+How it decides. Evidence is taken strongest kind first (`LinkageConfig.order`), within a kind by the earliest time the
+identifier was seen on any record, then by its id. An identifier's records come by the time each had it, then by record
+id; the first leads, each further one joins the first group whose vetoes allow it, else leads a group of its own. So an
+anonymous device that two people log in on belongs to the one who did first, and the other link is refused with the
+reason. Because weaker kinds come later, a limit or conflict always costs the weakest, latest identifier its link: it is
+demoted, stays on its record, and matching goes on with what is left.
+
+No tie is broken by arrival, so the answer depends on the evidence alone: batch and incremental agree in any order.
+Records that share no usable identifier, directly or through others, don't influence each other; that is why a
+neighbourhood, closed under sharing, may be decided alone.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from algorithms.blocking import ANONYMOUS_ID, DEFAULT_BLOCKING, EMAIL, PHONE, USER_ID, BlockingRules
+from algorithms.clustering import Components, RefusalReason, Slot
+from graph.model import Millis, RecordId
+
+ALIAS: Final = "alias"
+EXTERNAL: Final = "external"
+
+
+class LinkageConfig(BaseModel):
+    """How strong each kind of evidence is and how far it may reach.
+
+    `order` is strongest first; `alias` stands for asserted links, `external` for every kind not named. `limits` is how
+    many different identifiers of a kind one person may hold; of the `unique` kinds it is one a namespace. A component
+    has at most `component_cap` records. A neighbourhood of more than `neighbourhood_cap` records is left to the batch.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    order: tuple[str, ...] = (USER_ID, ALIAS, EXTERNAL, EMAIL, PHONE, ANONYMOUS_ID)
+    unique: frozenset[str] = frozenset({USER_ID})
+    limits: Mapping[str, int] = Field(default_factory=lambda: {EXTERNAL: 10, EMAIL: 5, PHONE: 5, ANONYMOUS_ID: 100})
+    component_cap: int = Field(default=500, ge=2)
+    neighbourhood_cap: int = Field(default=2000, ge=2)
+    blocking: BlockingRules = DEFAULT_BLOCKING
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(set(self.order)) != len(self.order) or not {ALIAS, EXTERNAL} <= set(self.order):
+            raise ValueError("order must name alias, external and each further kind once")
+        if any(limit < 1 for limit in self.limits.values()):
+            raise ValueError("limits must be at least 1")
+        return self
+
+    def rank(self, kind: str) -> int:
+        """Place of a kind in the order; smaller is stronger."""
+        return self.order.index(kind if kind in self.order else EXTERNAL)
+
+    def slot(self, kind: str, namespace: str) -> Slot:
+        """What an identifier of this kind counts towards."""
+        if kind in self.unique:
+            return Slot(kind, namespace, 1, unique=True)
+        fallback = self.limits.get(EXTERNAL, 10)
+        return Slot(kind, "", self.limits.get(kind, fallback), unique=False)
+
+
+DEFAULT_LINKAGE: Final = LinkageConfig()
+"""What linkage starts with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A record's identifier: its id and facts, since when the record has it, and how many records have it in all."""
+
+    identifier: str
+    kind: str
+    value: str
+    namespace: str
+    since: Millis
+    degree: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRecord:
+    """A source record as linkage sees it. `permitted` is False where its person objected to identity linking."""
+
+    id: RecordId
+    permitted: bool = True
+    holdings: tuple[Holding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbourhood:
+    """Records with everything that may decide about them: asserted links and cannot-link judgements among them."""
+
+    records: tuple[EvidenceRecord, ...]
+    asserted: frozenset[tuple[RecordId, RecordId]] = frozenset()
+    apart: frozenset[tuple[RecordId, RecordId]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Link:
+    """An accepted link: `rule` is the identifier kind or `alias`, `evidence` the identifier's id (empty for alias)."""
+
+    left: RecordId
+    right: RecordId
+    rule: str
+    evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Evidence that did not link.
+
+    Of a pair: `left`, `right` are set. Of an identifier that links nobody (blocked, too frequent): neither is. Of a
+    record that takes no part: `left` is. `detail` names the kind whose limit or uniqueness stood against it.
+    """
+
+    reason: RefusalReason
+    rule: str = ""
+    evidence: str = ""
+    left: RecordId | None = None
+    right: RecordId | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Linkage:
+    """The answer: a spanning forest of links, what was refused, and the components (every record is in exactly one)."""
+
+    links: tuple[Link, ...]
+    refusals: tuple[Refusal, ...]
+    components: tuple[tuple[RecordId, ...], ...]
+
+
+@dataclass(slots=True)
+class _Shared:
+    """An identifier with its holders among the records that take part."""
+
+    facts: Holding
+    holders: list[tuple[Millis, RecordId]] = field(default_factory=list)
+
+
+def link(neighbourhood: Neighbourhood, config: LinkageConfig = DEFAULT_LINKAGE) -> Linkage:
+    """Partition a neighbourhood's records into people. Pure; O(n log n) in holdings and cap² for an identifier."""
+    permitted = {record.id for record in neighbourhood.records if record.permitted}
+    components = Components((record.id for record in neighbourhood.records), neighbourhood.apart, config.component_cap)
+    links: list[Link] = []
+    refusals = [
+        Refusal(RefusalReason.NO_CONSENT, left=record.id) for record in neighbourhood.records if not record.permitted
+    ]
+    usable: list[_Shared] = []
+    for shared in _collect(neighbourhood.records):
+        reason = refuse_identifier(shared.facts, max(shared.facts.degree, len(shared.holders)), config)
+        if reason is None:
+            usable.append(shared)
+        else:
+            refusals.append(Refusal(reason, shared.facts.kind, shared.facts.identifier))
+    pairs = sorted({(min(pair), max(pair)) for pair in neighbourhood.asserted if permitted.issuperset(pair)})
+    before = [shared for shared in usable if config.rank(shared.facts.kind) < config.rank(ALIAS)]
+    after = [shared for shared in usable if config.rank(shared.facts.kind) > config.rank(ALIAS)]
+    for shared in sorted(before, key=lambda each: _strength(each, config)):
+        _link_holders(shared, components, config, links, refusals)
+    for left, right in pairs:
+        _link_asserted(left, right, components, links, refusals)
+    for shared in sorted(after, key=lambda each: _strength(each, config)):
+        _link_holders(shared, components, config, links, refusals)
+    return Linkage(tuple(sorted(links)), tuple(sorted(refusals, key=_order_of_refusal)), components.groups())
+
+
+def refuse_identifier(facts: Holding, degree: int, config: LinkageConfig) -> RefusalReason | None:
+    """Why an identifier links nobody whatever its records: a blocked value, or on more records than its kind's cap."""
+    if config.blocking.reason(facts.kind, facts.value) is not None:
+        return RefusalReason.BLOCKED_VALUE
+    if degree > config.blocking.cap(facts.kind):
+        return RefusalReason.FREQUENCY_CAP
+    return None
+
+
+def trace_evidence(links: Iterable[Link], left: RecordId, right: RecordId) -> tuple[Link, ...] | None:
+    """The path of links that makes two records one person, in order from `left`; None where there is none. O(links)."""
+    beside: defaultdict[RecordId, list[tuple[RecordId, Link]]] = defaultdict(list)
+    for each in sorted(links):
+        beside[each.left].append((each.right, each))
+        beside[each.right].append((each.left, each))
+    paths: dict[RecordId, tuple[Link, ...]] = {left: ()}
+    waiting = deque([left])
+    while waiting and right not in paths:
+        here = waiting.popleft()
+        for there, each in beside[here]:
+            if there not in paths:
+                paths[there] = (*paths[here], each)
+                waiting.append(there)
+    return paths.get(right)
+
+
+def _collect(records: Iterable[EvidenceRecord]) -> Iterator[_Shared]:
+    found: dict[str, _Shared] = {}
+    for record in records:
+        if record.permitted:
+            for holding in record.holdings:
+                shared = found.get(holding.identifier)
+                if shared is None:
+                    shared = found[holding.identifier] = _Shared(holding)
+                shared.holders.append((holding.since, record.id))
+    for shared in found.values():
+        shared.holders.sort()
+        yield shared
+
+
+def _strength(shared: _Shared, config: LinkageConfig) -> tuple[int, Millis, str]:
+    return config.rank(shared.facts.kind), shared.holders[0][0], shared.facts.identifier
+
+
+def _link_holders(
+    shared: _Shared, components: Components, config: LinkageConfig, links: list[Link], refusals: list[Refusal]
+) -> None:
+    """Join an identifier's holders around the earliest; see the module's docstring for what happens at a veto."""
+    facts = shared.facts
+    slot = config.slot(facts.kind, facts.namespace)
+    leaders: list[RecordId] = []
+    demoted: dict[str, RecordId] = {}
+    for _, record in shared.holders:
+        component = components.find(record)
+        if component in demoted or any(components.find(leader) == component for leader in leaders):
+            continue
+        if not components.admit(record, slot, facts.identifier):
+            demoted[component] = record
+            continue
+        vetoes = []
+        for leader in leaders:
+            veto = components.veto(leader, record)
+            if veto is None:
+                components.join(leader, record)
+                links.append(Link(leader, record, facts.kind, facts.identifier))
+                break
+            vetoes.append(veto)
+        else:
+            if vetoes:
+                first, kind = vetoes[0].reason, vetoes[0].kind or ""
+                refusals.append(Refusal(first, facts.kind, facts.identifier, leaders[0], record, kind))
+            leaders.append(record)
+    anchors = leaders or list(demoted.values())[:1]
+    for record in demoted.values():
+        if record != anchors[0]:
+            refusals.append(Refusal(slot.reason, facts.kind, facts.identifier, anchors[0], record, slot.kind))
+
+
+def _link_asserted(
+    left: RecordId, right: RecordId, components: Components, links: list[Link], refusals: list[Refusal]
+) -> None:
+    if components.find(left) == components.find(right):
+        return
+    veto = components.veto(left, right, asserted=True)
+    if veto is None:
+        components.join(left, right, asserted=True)
+        links.append(Link(left, right, ALIAS))
+    else:
+        refusals.append(Refusal(veto.reason, ALIAS, "", left, right, veto.kind or ""))
+
+
+def _order_of_refusal(refusal: Refusal) -> tuple[str, ...]:
+    return refusal.rule, refusal.evidence, refusal.left or "", refusal.right or "", refusal.reason

@@ -1,0 +1,51 @@
+"""How well a partition agrees with the truth: pairwise precision, recall and F1.
+
+What lives here: the measure for linkage. What does not: measures of ranking (`evaluation`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PairwiseScore:
+    """Agreement over pairs of records. Ratios are in 0..1; a ratio of nothing is 1 (nothing was got wrong)."""
+
+    true_pairs: int
+    found_pairs: int
+    right_pairs: int
+
+    @property
+    def precision(self) -> float:
+        """Share of the pairs found that are true."""
+        return self.right_pairs / self.found_pairs if self.found_pairs else 1.0
+
+    @property
+    def recall(self) -> float:
+        """Share of the true pairs that are found."""
+        return self.right_pairs / self.true_pairs if self.true_pairs else 1.0
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall."""
+        total = self.true_pairs + self.found_pairs
+        return 2 * self.right_pairs / total if total else 1.0
+
+
+def score_partition(found: Mapping[str, Hashable], truth: Mapping[str, Hashable]) -> PairwiseScore:
+    """Compare two labellings of records, over the records that both label. O(records); pairs are never listed.
+
+    A pair is found (true) when both records carry one label in `found` (`truth`); labels themselves are not compared.
+    """
+    common = found.keys() & truth.keys()
+    by_truth = Counter(truth[record] for record in common)
+    by_found = Counter(found[record] for record in common)
+    by_both = Counter((truth[record], found[record]) for record in common)
+    return PairwiseScore(_pairs(by_truth), _pairs(by_found), _pairs(by_both))
+
+
+def _pairs(sizes: Counter[Hashable] | Counter[tuple[Hashable, Hashable]]) -> int:
+    return sum(size * (size - 1) // 2 for size in sizes.values())

@@ -1,0 +1,82 @@
+"""Which user id a component of records keeps, which ids retire, and which are new.
+
+What lives here: the surviving-id rule, pure. What does not: how components come about (`linkage`) and the writing of
+moves (`resolvers/linkage.py`).
+
+The rule. A live user goes with the component that keeps most of its records, among equals the one with its earliest
+record. A component that several users go with keeps the oldest (created first, then smallest id), and the others retire
+into it. A component that no user goes with gets a new one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from graph.model import Millis, RecordId, UserId
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A record's present place: its own age, and its live user with the user's age."""
+
+    record: RecordId
+    recorded_at: Millis
+    user: UserId
+    user_since: Millis
+
+
+@dataclass(slots=True)
+class Succession:
+    """What must change. `moves` maps a record to its new user, `retired` an old user to its survivor, `split` a user
+    that goes on without some of its records, or retires away from them, to the users these went to."""
+
+    moves: dict[RecordId, UserId] = field(default_factory=dict)
+    created: list[UserId] = field(default_factory=list)
+    retired: dict[UserId, UserId] = field(default_factory=dict)
+    split: dict[UserId, list[UserId]] = field(default_factory=dict)
+    affected: set[UserId] = field(default_factory=set)
+
+
+def assign_users(
+    components: Sequence[Sequence[RecordId]], present: Mapping[RecordId, Membership], new_id: Callable[[], UserId]
+) -> Succession:
+    """Apply the rule to a partition of the records in `present`, where all records of their users must be. O(n log n)."""
+    found = Succession()
+    heirs = _find_heirs(components, present)
+    for position, component in enumerate(components):
+        candidates = sorted(heirs.get(position, ()))
+        survivor = candidates[0][1] if candidates else new_id()
+        if not candidates:
+            found.created.append(survivor)
+        for _, user in candidates[1:]:
+            found.retired[user] = survivor
+        for record in component:
+            if present[record].user != survivor:
+                found.moves[record] = survivor
+                found.affected |= {survivor, present[record].user}
+    found.affected -= found.retired.keys()
+    for record, user in found.moves.items():
+        before = present[record].user
+        if found.retired.get(before) != user and user not in found.split.setdefault(before, []):
+            found.split[before].append(user)
+    found.split = {user: successors for user, successors in found.split.items() if successors}
+    return found
+
+
+def _find_heirs(
+    components: Sequence[Sequence[RecordId]], present: Mapping[RecordId, Membership]
+) -> dict[int, set[tuple[Millis, UserId]]]:
+    """For each component's position the users, with their ages, that go with it."""
+    kept: defaultdict[tuple[Millis, UserId], dict[int, list[tuple[Millis, RecordId]]]] = defaultdict(dict)
+    for position, component in enumerate(components):
+        for record in component:
+            place = present[record]
+            user = (place.user_since, place.user)
+            kept[user].setdefault(position, []).append((place.recorded_at, record))
+    heirs: dict[int, set[tuple[Millis, UserId]]] = {}
+    for user, shares in kept.items():
+        winner = min(shares, key=lambda position: (-len(shares[position]), min(shares[position])))
+        heirs.setdefault(winner, set()).add(user)
+    return heirs

@@ -1,0 +1,380 @@
+"""Linkage as a pure decision: what each rule does, and what holds for any evidence in any order."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from algorithms.blocking import BlockingRules
+from algorithms.clustering import RefusalReason, partition_of
+from algorithms.linkage import (
+    ALIAS,
+    EvidenceRecord,
+    Holding,
+    Linkage,
+    LinkageConfig,
+    Neighbourhood,
+    link,
+    refuse_identifier,
+    trace_evidence,
+)
+from graph.model import Millis, RecordId
+
+SMALL = LinkageConfig(
+    limits={"external": 2, "email": 2, "phone": 1, "anonymous_id": 2},
+    component_cap=5,
+    blocking=BlockingRules(frequency_cap=4, placeholders=frozenset({"blocked"})),
+)
+
+
+def holding(kind: str, value: str, since: int = 0, namespace: str = "", degree: int = 1) -> Holding:
+    return Holding(f"{kind}:{namespace}:{value}", kind, value, namespace, Millis(since), degree)
+
+
+def record(name: str, *holdings: Holding, permitted: bool = True) -> EvidenceRecord:
+    return EvidenceRecord(RecordId(name), permitted, holdings)
+
+
+def solve(*records: EvidenceRecord, config: LinkageConfig = SMALL, **judgements: Iterable[tuple[str, str]]) -> Linkage:
+    pairs = {name: frozenset((RecordId(a), RecordId(b)) for a, b in found) for name, found in judgements.items()}
+    return link(Neighbourhood(records, **pairs), config)
+
+
+def together(found: Linkage, left: str, right: str) -> bool:
+    place = partition_of(found.components)
+    return place[RecordId(left)] == place[RecordId(right)]
+
+
+def test_a_shared_identifier_makes_a_star_around_the_earliest_record() -> None:
+    found = solve(*(record(name, holding("email", "a@x.com", at)) for name, at in (("p", 3), ("q", 1), ("r", 2))))
+    assert found.components == (("p", "q", "r"),)
+    assert {(each.left, each.right) for each in found.links} == {("q", "p"), ("q", "r")}
+    assert {each.rule for each in found.links} == {"email"}
+
+
+def test_a_stronger_kind_is_the_one_that_links() -> None:
+    both = (holding("user_id", "u1", 5), holding("email", "a@x.com", 1))
+    found = solve(record("p", *both), record("q", *both))
+    assert [each.rule for each in found.links] == ["user_id"]
+
+
+def test_two_people_on_one_device_the_first_keeps_it() -> None:
+    device = "d1"
+    found = solve(
+        record("anon", holding("anonymous_id", device, 10)),
+        record("one", holding("user_id", "u1", 20), holding("anonymous_id", device, 20)),
+        record("two", holding("user_id", "u2", 15), holding("anonymous_id", device, 15)),
+    )
+    assert together(found, "anon", "two")
+    assert not together(found, "anon", "one")
+    (refusal,) = found.refusals
+    assert refusal.reason is RefusalReason.UNIQUE_CONFLICT
+    assert (refusal.left, refusal.right, refusal.rule, refusal.detail) == ("anon", "one", "anonymous_id", "user_id")
+
+
+def test_the_tie_of_one_instant_is_broken_by_record_id() -> None:
+    found = solve(
+        record("c-anon", holding("anonymous_id", "d", 1)),
+        record("b", holding("user_id", "u2", 1), holding("anonymous_id", "d", 1)),
+        record("a", holding("user_id", "u1", 1), holding("anonymous_id", "d", 1)),
+    )
+    assert together(found, "a", "c-anon")
+    assert not together(found, "b", "c-anon")
+
+
+def test_user_ids_of_different_namespaces_do_not_conflict() -> None:
+    email = holding("email", "a@x.com")
+    found = solve(
+        record("p", holding("user_id", "1", namespace="shop"), email),
+        record("q", holding("user_id", "1", namespace="crm"), email),
+        record("r", holding("user_id", "2", namespace="crm"), email),
+    )
+    assert together(found, "p", "q")
+    assert not together(found, "q", "r")
+
+
+def test_an_alias_joins_two_user_ids_for_all_their_records() -> None:
+    one, two = holding("user_id", "u1"), holding("user_id", "u2")
+    records = [record("p", one), record("p2", one), record("q", two), record("q2", two)]
+    found = solve(*records, asserted=[("q", "p")])
+    assert len(found.components) == 1
+    assert ("p", "q", ALIAS) in {(each.left, each.right, each.rule) for each in found.links}
+    email = holding("email", "a@x.com")
+    third = record("r", email)
+    again = solve(record("p", one, email), *records[1:], third, asserted=[("p", "q")])
+    assert len(again.components) == 1
+    conflict = solve(record("p", one, email), record("q", two), record("r", holding("user_id", "u3"), email))
+    assert len(conflict.components) == 3
+
+
+def test_a_blocked_value_links_nobody_and_says_so() -> None:
+    found = solve(record("p", holding("email", "blocked")), record("q", holding("email", "blocked")))
+    assert not found.links
+    assert [(each.reason, each.left) for each in found.refusals] == [(RefusalReason.BLOCKED_VALUE, None)]
+
+
+def test_a_frequent_identifier_links_nobody_counted_here_or_in_the_whole_graph() -> None:
+    here = solve(*(record(f"r{n}", holding("phone", "+1", n)) for n in range(5)))
+    assert (len(here.components), here.refusals[0].reason) == (5, RefusalReason.FREQUENCY_CAP)
+    there = solve(*(record(f"r{n}", holding("phone", "+1", n, degree=5)) for n in range(2)))
+    assert (len(there.components), there.refusals[0].reason) == (2, RefusalReason.FREQUENCY_CAP)
+    assert len(solve(*(record(f"r{n}", holding("phone", "+1", n)) for n in range(4))).components) == 1
+
+
+def test_over_the_limit_the_latest_identifier_is_demoted_and_the_rest_still_match() -> None:
+    user = holding("user_id", "u", 0)
+    devices = [holding("anonymous_id", f"d{n}", n) for n in range(3)]
+    anonymous = [record(f"anon{n}", device) for n, device in enumerate(devices)]
+    found = solve(record("user", user, *devices), *anonymous)
+    assert together(found, "user", "anon0")
+    assert together(found, "user", "anon1")
+    assert not together(found, "user", "anon2")
+    (refusal,) = found.refusals
+    assert (refusal.reason, refusal.evidence) == (RefusalReason.LIMIT_EXCEEDED, "anonymous_id::d2")
+
+
+def test_a_weak_identifier_may_not_join_people_whose_strong_ones_would_be_too_many() -> None:
+    phone = holding("phone", "+1", 9)
+    found = solve(
+        record("p", phone, *(holding("email", f"p{n}@x.com") for n in range(2))),
+        record("q", phone, *(holding("email", f"q{n}@x.com") for n in range(2))),
+    )
+    assert len(found.components) == 2
+    assert [(each.reason, each.detail) for each in found.refusals] == [(RefusalReason.LIMIT_EXCEEDED, "email")]
+
+
+def test_a_cannot_link_outranks_every_rule_also_through_others() -> None:
+    one, two = holding("email", "a@x.com", 1), holding("phone", "+1", 1)
+    found = solve(record("p", one), record("q", one, two), record("r", two), apart=[("r", "p")])
+    assert together(found, "p", "q")
+    assert not together(found, "q", "r")
+    assert found.refusals[0].reason is RefusalReason.CANNOT_LINK
+    asserted = solve(record("p"), record("r"), asserted=[("p", "r")], apart=[("p", "r")])
+    assert (len(asserted.components), asserted.refusals[0].rule) == (2, ALIAS)
+
+
+def test_a_component_never_grows_over_its_cap() -> None:
+    chain = [record(f"r{n}", holding("card", f"c{n}", n), holding("card", f"c{n + 1}", n)) for n in range(6)]
+    found = solve(*chain, config=SMALL.model_copy(update={"limits": {"external": 50}}))
+    assert sorted(len(group) for group in found.components) == [1, 5]
+    assert [each.reason for each in found.refusals] == [RefusalReason.COMPONENT_TOO_LARGE]
+
+
+def test_a_record_whose_person_objected_takes_no_part() -> None:
+    email = holding("email", "a@x.com", 1)
+    found = solve(record("p", email), record("q", email, permitted=False), record("r", email), asserted=[("p", "q")])
+    assert found.components == (("p", "r"), ("q",))
+    assert [(each.reason, each.left) for each in found.refusals] == [(RefusalReason.NO_CONSENT, "q")]
+
+
+def test_the_path_of_evidence_is_in_order() -> None:
+    found = solve(
+        record("p", holding("email", "a@x.com")),
+        record("q", holding("email", "a@x.com"), holding("phone", "+1")),
+        record("r", holding("phone", "+1")),
+        record("s"),
+    )
+    path = trace_evidence(found.links, RecordId("r"), RecordId("p"))
+    assert path is not None
+    assert [each.rule for each in path] == ["phone", "email"]
+    assert trace_evidence(found.links, RecordId("p"), RecordId("p")) == ()
+    assert trace_evidence(found.links, RecordId("p"), RecordId("s")) is None
+
+
+def test_the_configuration_refuses_what_makes_no_sense() -> None:
+    for wrong in ({"order": ("user_id",)}, {"limits": {"email": 0}}, {"component_cap": 1}, {"surprise": 1}):
+        with pytest.raises(ValidationError):
+            LinkageConfig.model_validate(wrong)
+    assert LinkageConfig().rank("loyalty_card") == LinkageConfig().rank("external")
+
+
+NAMES = [RecordId(f"r{n}") for n in range(9)]
+VALUES = [
+    *(("user_id", value, namespace) for value in ("u1", "u2") for namespace in ("", "crm")),
+    *(("email", f"e{n}@x.com", "") for n in range(4)),
+    ("email", "blocked", ""),
+    *(("phone", f"+{n}", "") for n in range(3)),
+    *(("anonymous_id", f"d{n}", "") for n in range(4)),
+    *(("card", f"c{n}", "") for n in range(3)),
+]
+NAME = st.sampled_from(NAMES)
+PAIR = st.tuples(NAME, NAME).filter(lambda pair: pair[0] != pair[1])
+
+
+@dataclass
+class Evidence:
+    """Everything known, as it grows: what a store holds, reduced to what linkage reads."""
+
+    held: dict[tuple[RecordId, tuple[str, str, str]], int] = field(default_factory=dict)
+    asserted: set[tuple[RecordId, RecordId]] = field(default_factory=set)
+    apart: set[tuple[RecordId, RecordId]] = field(default_factory=set)
+    objected: set[RecordId] = field(default_factory=set)
+
+    def holders(self) -> dict[tuple[str, str, str], set[RecordId]]:
+        found = defaultdict(set)
+        for name, value in self.held:
+            found[value].add(name)
+        return dict(found)
+
+    def neighbourhood(self, names: Iterable[RecordId], shuffle: random.Random | None = None) -> Neighbourhood:
+        holders = self.holders()
+        chosen = sorted(names)
+        records = []
+        for name in chosen:
+            mine = [
+                holding(kind, value, since, namespace, len(holders[kind, value, namespace]))
+                for (holder, (kind, value, namespace)), since in sorted(self.held.items())
+                if holder == name
+            ]
+            if shuffle:
+                shuffle.shuffle(mine)
+            records.append(record(name, *mine, permitted=name not in self.objected))
+        if shuffle:
+            shuffle.shuffle(records)
+        inside = set(chosen)
+        pairs = [frozenset(pair for pair in found if inside.issuperset(pair)) for found in (self.asserted, self.apart)]
+        return Neighbourhood(tuple(records), *pairs)
+
+
+HELD = st.dictionaries(st.tuples(NAME, st.sampled_from(VALUES)), st.integers(0, 4), max_size=30)
+
+
+@st.composite
+def evidence(draw: st.DrawFn) -> Evidence:
+    return Evidence(
+        draw(HELD),
+        draw(st.sets(PAIR, max_size=3)),
+        draw(st.sets(PAIR, max_size=3)),
+        draw(st.sets(NAME, max_size=2)),
+    )
+
+
+@given(evidence(), st.randoms(use_true_random=False))
+def test_the_answer_does_not_depend_on_the_order_of_records_or_identifiers(known: Evidence, rng: random.Random) -> None:
+    expected = link(known.neighbourhood(NAMES), SMALL)
+    shuffled = known.neighbourhood(NAMES, rng)
+    assert link(shuffled, SMALL) == expected
+    swapped = replace(shuffled, asserted=frozenset((b, a) for a, b in shuffled.asserted))
+    assert link(swapped, SMALL) == expected
+
+
+@given(evidence())
+def test_links_are_a_spanning_forest_over_real_evidence(known: Evidence) -> None:
+    found = link(known.neighbourhood(NAMES), SMALL)
+    assert sorted(name for group in found.components for name in group) == NAMES
+    assert len(found.links) == len(NAMES) - len(found.components)
+    place = partition_of(found.components)
+    ids = {(name, holding(*value[:2], 0, value[2]).identifier) for name, value in known.held}
+    for each in found.links:
+        assert place[each.left] == place[each.right]
+        if each.rule == ALIAS:
+            assert {(each.left, each.right), (each.right, each.left)} & known.asserted
+        else:
+            assert {(each.left, each.evidence), (each.right, each.evidence)} <= ids
+    for group in found.components:
+        assert all(trace_evidence(found.links, group[0], name) is not None for name in group)
+
+
+@given(evidence())
+def test_every_veto_is_respected(known: Evidence) -> None:
+    single = {}
+    for name, value in sorted(known.held):
+        if value[0] == "user_id" and (name, value[2]) in single:
+            del known.held[name, value]
+        elif value[0] == "user_id":
+            single[name, value[2]] = value[1]
+    found = link(known.neighbourhood(NAMES), SMALL)
+    place = partition_of(found.components)
+    assert all(place[a] != place[b] for a, b in known.apart)
+    assert all(len(group) <= SMALL.component_cap for group in found.components)
+    for name in known.objected:
+        assert found.components[place[name]] == (name,)
+    for group in found.components:
+        aliases = [each for each in found.links if each.rule == ALIAS and each.left in group]
+        for namespace in ("", "crm"):
+            values = {single[name, namespace] for name in group if (name, namespace) in single}
+            assert len(values) <= 1 + len(aliases)
+
+
+@given(evidence())
+def test_nothing_is_refused_in_silence(known: Evidence) -> None:
+    found = link(known.neighbourhood(NAMES), SMALL)
+    place = partition_of(found.components)
+    refused = {each.evidence for each in found.refusals}
+    for value, holders in known.holders().items():
+        taking_part = holders - known.objected
+        if len({place[name] for name in taking_part}) > 1:
+            assert holding(*value[:2], 0, value[2]).identifier in refused
+    for pair in known.asserted:
+        if place[pair[0]] != place[pair[1]] and not known.objected & set(pair):
+            assert any(each.rule == ALIAS and {each.left, each.right} == set(pair) for each in found.refusals)
+
+
+class Incremental:
+    """Linkage as evidence arrives, a neighbourhood at a time, in the way the store's resolver works."""
+
+    def __init__(self) -> None:
+        self.known = Evidence()
+        self.place: dict[RecordId, frozenset[RecordId]] = {name: frozenset({name}) for name in NAMES}
+        self.links: dict[frozenset[RecordId], set[object]] = {}
+
+    def arrive(self, change: tuple[str, object, int]) -> None:
+        sort, what, since = change
+        if sort == "held":
+            self.known.held[what] = since  # type: ignore[index]
+            touched = {what[0]}  # type: ignore[index]
+            value = what[1]  # type: ignore[index]
+            if len(self.known.holders()[value]) == SMALL.blocking.frequency_cap + 1:
+                touched |= self.known.holders()[value]
+        elif sort == "objected":
+            self.known.objected.add(what)  # type: ignore[arg-type]
+            touched = {what}
+        else:
+            getattr(self.known, sort).add(what)
+            touched = set(what)  # type: ignore[call-overload]
+        closed = self.close(touched)
+        found = link(self.known.neighbourhood(closed), SMALL)
+        for group in found.components:
+            members = frozenset(group)
+            for name in group:
+                self.place[name] = members
+
+    def close(self, names: set[RecordId]) -> set[RecordId]:
+        holders = self.known.holders()
+        found: set[RecordId] = set()
+        waiting = set(names)
+        while waiting:
+            name = waiting.pop()
+            found.add(name)
+            beside = set(self.place[name])
+            for value, having in holders.items():
+                facts = holding(*value[:2], 0, value[2])
+                usable = refuse_identifier(facts, len(having), SMALL) is None
+                if usable and name in having and name not in self.known.objected:
+                    beside |= having
+            if name not in self.known.objected:
+                beside |= {other for pair in self.known.asserted if name in pair for other in pair}
+            waiting |= beside - found
+        return found
+
+
+@settings(max_examples=200, deadline=None)
+@given(evidence(), st.randoms(use_true_random=False))
+def test_evidence_arriving_in_any_order_gives_the_answer_of_the_batch(known: Evidence, rng: random.Random) -> None:
+    changes: list[tuple[str, object, int]] = [("held", pair, since) for pair, since in known.held.items()]
+    changes += [("asserted", pair, 0) for pair in known.asserted]
+    changes += [("apart", pair, 0) for pair in known.apart]
+    changes += [("objected", name, 0) for name in known.objected]
+    rng.shuffle(changes)
+    stepwise = Incremental()
+    for change in changes:
+        stepwise.arrive(change)
+    batch = link(known.neighbourhood(NAMES), SMALL)
+    assert set(stepwise.place.values()) == {frozenset(group) for group in batch.components}
