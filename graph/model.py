@@ -113,6 +113,7 @@ class ConsentEvent:
     received_at: Millis
     statement: ConsentStatement
     verified: bool = True
+    repeated_at: Millis | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +261,46 @@ class MembershipFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class RecentInteraction:
+    """One of a person's latest interactions, as recommendations start from it. `weight` is 0–5 as collected, `value`
+    a rating or money in its own unit."""
+
+    item: ItemKey
+    type: str
+    at: Millis
+    weight: float = 1.0
+    value: float | None = None
+
+
+class Strategy(StrEnum):
+    """How a recommendation came about."""
+
+    GRAPH_WALK = "graph_walk"
+    POPULAR = "popular"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an item is recommended: what the person did with which item (both None for POPULAR), the share of the score
+    that this path brought (0–1), and the same in words."""
+
+    text: str
+    share: float
+    item: ItemFacts | None = None
+    type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RankedItem:
+    """One recommendation. Scores compare only within one answer and one strategy."""
+
+    item: ItemFacts
+    score: float
+    strategy: Strategy
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RfmFacts:
     """Recency in days, frequency in purchases, monetary value in the shop's unit, and their scores 1–5."""
 
@@ -302,8 +343,8 @@ class ProfileFacts:
     preferences: Mapping[str, Any] | None = None
     segments: tuple[MembershipFacts, ...] | None = None
     rfm: RfmFacts | None = None
-    recent: tuple[Any, ...] | None = None
-    recommendations: tuple[Any, ...] | None = None
+    recent: tuple[RecentInteraction, ...] | None = None
+    recommendations: tuple[RankedItem, ...] | None = None
     similar: tuple[Any, ...] | None = None
 
 
