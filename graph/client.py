@@ -12,6 +12,7 @@ than once, so it must change nothing but the graph, through its writer.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -65,11 +66,12 @@ class StoreLimits:
     """Bounds on what one client asks of the store. Times in seconds.
 
     The server stops a statement after `statement`; the client gives up `grace` later, should the server not answer.
+    After lost races and transient faults the same work is tried again for `persist`.
     """
 
     statement: float = 30.0
     grace: float = 2.0
-    tries: int = 12
+    persist: float = 15.0
     connections: int = 64
     connect: float = 10.0
     most_waiting: int = 2048
@@ -96,9 +98,10 @@ class Writer:
 class GraphClient:
     """A pool of connections to one database of one store. Safe for any number of tasks of one event loop."""
 
-    def __init__(self, driver: AsyncDriver, target: StoreTarget, limits: StoreLimits) -> None:
+    def __init__(self, driver: AsyncDriver, target: StoreTarget, limits: StoreLimits, *, explain: bool) -> None:
         self.engine = target.engine
         self.limits = limits
+        self._explain = explain
         self._driver = driver
         self._session: dict[str, Any] = {"database": target.database, "fetch_size": 5000}
         self._turns: WriteTurns | None = None
@@ -108,11 +111,14 @@ class GraphClient:
             self._session["bookmark_manager"] = AsyncGraphDatabase.bookmark_manager()
 
     @classmethod
-    async def connect(cls, target: StoreTarget, limits: StoreLimits | None = None) -> Self:
-        """Opens a client and runs one statement through it. Raises StoreUnavailable where the store does not answer."""
+    async def connect(cls, target: StoreTarget, limits: StoreLimits | None = None, *, explain: bool = False) -> Self:
+        """Opens a client and runs one statement through it. Raises StoreUnavailable where the store does not answer.
+
+        With `explain`, errors carry the server's own message as their cause. It quotes values: for tests only.
+        """
         limits = limits or StoreLimits()
         driver = open_driver(target, limits)
-        client = cls(driver, target, limits)
+        client = cls(driver, target, limits, explain=explain)
         try:
             await client.read("RETURN 1 AS one")
         except ConsentricError as error:
@@ -151,7 +157,7 @@ class GraphClient:
         """Runs `work` in one transaction and commits it; runs it again after a lost race or a transient fault.
 
         On the embedded engine writers take turns in order of arrival. Raises Conflict or StoreUnavailable once the
-        tries are used up, StoreTimeout, RateLimited; whatever `work` raises rolls the transaction back.
+        time for further tries is used up, StoreTimeout, RateLimited; whatever `work` raises rolls the transaction back.
         """
         bounded = unit_of_work(timeout=self.limits.statement)
 
@@ -178,15 +184,15 @@ class GraphClient:
             return await fetch_rows(await opened.run(query, parameters))
 
     async def _persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Tries until it succeeds, the fault is not worth another try, or the tries are used up."""
-        waits = pauses(self.limits.tries - 1)
+        """Tries until it succeeds, the fault is not worth another try, or the time for it is used up."""
+        waits = pauses(self.limits.persist)
         while True:
             try:
                 return await attempt()
             except (Neo4jError, DriverError) as error:
                 wait = next(waits, None) if is_worth_retrying(error) else None
                 if wait is None:
-                    raise translate(error) from None
+                    raise translate(error) from (error if self._explain else None)
             await asyncio.sleep(wait)
 
     @asynccontextmanager
@@ -200,6 +206,9 @@ class GraphClient:
 
 def open_driver(target: StoreTarget, limits: StoreLimits) -> AsyncDriver:
     """The driver with our settings; connects lazily. Raises StoreUnavailable for an address it can't use."""
+    logging.getLogger("neo4j").setLevel(
+        logging.CRITICAL
+    )  # its lines quote the server's messages, and those quote values
     options: dict[str, Any] = {}
     if target.engine is Engine.NEO4J:  # the embedded engine's protocol is too old for this option
         options["notifications_min_severity"] = NotificationMinimumSeverity.OFF
@@ -211,7 +220,7 @@ def open_driver(target: StoreTarget, limits: StoreLimits) -> AsyncDriver:
             connection_acquisition_timeout=limits.statement,
             connection_timeout=limits.connect,
             initial_retry_delay=0.02,
-            max_transaction_retry_time=limits.statement / 3,
+            max_transaction_retry_time=limits.persist / 3,
             telemetry_disabled=True,
             **options,
         )

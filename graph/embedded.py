@@ -1,16 +1,16 @@
-"""The embedded store: one engine on one folder, ours or shared with the processes beside us.
+"""The embedded store: one engine on one folder, shared by all processes of this user that open it.
 
-What lives here: who may start it and who attaches, its password file and its description (`store.json`). What does
-not: the engine's process (`process.py`), statements (`client.py`).
+What lives here: who starts it, who attaches, the locks, its password file and its description (`store.json`). What
+does not: the engine's process (`process.py`), statements (`client.py`).
 
-The starter describes the running store in DATA_DIR/store.json (process and port, no password); others with access to
-the folder read that and attach. A store started by `start` ends with its starter; one by `start_detached` stays until
-`stop_running`.
+The first process to open a folder starts the store and describes it in DATA_DIR/store.json (process and port, no
+password); others attach. Each holds a shared lock on DATA_DIR/store.users while it uses the store. A store ends when
+its last user does, cleanly or not (`keeper.py`); one started by `start_lasting` stays until `stop_running`.
 """
 
 from __future__ import annotations
 
-import atexit
+import fcntl
 import json
 import os
 import secrets
@@ -25,9 +25,9 @@ from filelock import FileLock, Timeout
 from neo4j import GraphDatabase
 from neo4j.exceptions import DriverError, Neo4jError
 
-from graph.client import Engine, StoreLimits, StoreTarget
+from graph.client import Engine, StoreTarget
 from graph.errors import StoreInUse, StoreUnavailable
-from graph.process import DATABASE, EngineProcess, end_process, engine_command, in_use, is_engine
+from graph.process import DATABASE, EngineOptions, EngineProcess, end_process, engine_command, in_use, is_engine
 
 USER: Final = "root"
 START_SECONDS: Final = 60.0
@@ -36,79 +36,68 @@ STOP_SECONDS: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class StoreDescription:
-    """What DATA_DIR/store.json says of a running store. `starter` is None for one that runs on its own."""
+    """What DATA_DIR/store.json says of a running store. `lasting` means that it stays when its last user ends."""
 
     pid: int
     port: int
-    starter: int | None
+    lasting: bool
 
 
 class EmbeddedStore:
-    """A running embedded store: `target` says how to connect. Stop it where you started it."""
+    """A running embedded store that this process uses: `target` says how to connect. `stop` when done."""
 
-    def __init__(self, folder: Path, description: StoreDescription, engine: EngineProcess | None) -> None:
+    def __init__(self, folder: Path, description: StoreDescription, use: int) -> None:
         self.folder = folder
         self.description = description
-        self.target = StoreTarget(
-            url=f"bolt://127.0.0.1:{description.port}",
-            user=USER,
-            password=password_file(folder).read_text(encoding="ascii"),
-            database=DATABASE,
-            engine=Engine.EMBEDDED,
-        )
-        self._engine = engine
-        self._starter = os.getpid()
+        self.target = locate(folder, description)
+        self._use: int | None = use  # a bare descriptor: the store must not end because this object was forgotten
+        self._process = os.getpid()
 
     @classmethod
-    def start(cls, data_dir: Path, *, heap: str = "512m") -> Self:
-        """Starts the store on a folder, to end with this process. Raises StoreInUse where one runs."""
-        folder = prepare_folder(data_dir)
-        with starting(folder):
-            if running := describe_running(folder):
-                raise in_use(folder, running.starter or running.pid)
-            return cls._launch(folder, heap, tied=True)
+    def start(cls, data_dir: Path, options: EngineOptions | None = None) -> Self:
+        """Starts the store on a folder. Raises StoreInUse where one runs on it."""
+        return cls._start(data_dir, options, lasting=False)
 
     @classmethod
-    def start_detached(cls, data_dir: Path, *, heap: str = "512m") -> Self:
-        """Starts the store on a folder, to run on after this process. Raises StoreInUse where one runs."""
-        folder = prepare_folder(data_dir)
-        with starting(folder):
-            if running := describe_running(folder):
-                raise in_use(folder, running.starter or running.pid)
-            return cls._launch(folder, heap, tied=False)
+    def start_lasting(cls, data_dir: Path, options: EngineOptions | None = None) -> Self:
+        """Starts the store on a folder, to run until `stop_running`. Raises StoreInUse where one runs on it."""
+        return cls._start(data_dir, options, lasting=True)
 
     @classmethod
     def attach(cls, data_dir: Path) -> Self | None:
         """The store that runs on a folder already, or None."""
         folder = data_dir.resolve()
+        if not users_file(folder).exists():
+            return None
+        use = begin_use(folder)
         running = describe_running(folder)
-        return cls(folder, running, None) if running else None
+        if running is None:
+            os.close(use)
+            return None
+        return cls(folder, running, use)
 
     @classmethod
-    def _launch(cls, folder: Path, heap: str, *, tied: bool) -> Self:
-        command = engine_command(folder, password_file(folder), StoreLimits().statement, heap)
-        engine = EngineProcess(command, folder, folder / "store.log", tied=tied)
-        try:
-            port = engine.wait_for_port(START_SECONDS)
-            description = StoreDescription(engine.pid, port, os.getpid() if tied else None)
-            store = cls(folder, description, engine if tied else None)
-            wait_until_ready(store.target, engine)
-            write_private(description_file(folder), json.dumps(asdict(description)))
-        except BaseException:
-            engine.stop(STOP_SECONDS)
-            raise
-        if tied:
-            atexit.register(store.stop)
-        return store
+    def _start(cls, data_dir: Path, options: EngineOptions | None, *, lasting: bool) -> Self:
+        folder = prepare_folder(data_dir)
+        with one_starter(folder):
+            use = begin_use(folder)
+            try:
+                if running := describe_running(folder):
+                    raise in_use(folder, running.pid)
+                return cls(folder, launch(folder, options or EngineOptions(), lasting=lasting), use)
+            except BaseException:
+                os.close(use)
+                raise
 
     def stop(self) -> None:
-        """Ends the store if this process started it to end with it; leaves an attached or detached one running."""
-        if self._engine is None or os.getpid() != self._starter:  # a forked copy of the starter is not the starter
+        """Ends this process's use. Where nobody else uses the store and it isn't lasting, it ends, and this waits."""
+        if self._use is None or os.getpid() != self._process:  # the use of a forked copy ends with its process
             return
-        atexit.unregister(self.stop)
-        if read_description(self.folder) == self.description:
-            description_file(self.folder).unlink(missing_ok=True)
-        self._engine.stop(STOP_SECONDS)
+        use, self._use = self._use, None
+        if end_use(self.folder, use) and not self.description.lasting:
+            deadline = time.monotonic() + STOP_SECONDS
+            while is_engine(self.description.pid, self.folder) and time.monotonic() < deadline:
+                time.sleep(0.01)
 
     def __enter__(self) -> Self:
         return self
@@ -118,7 +107,7 @@ class EmbeddedStore:
 
 
 def open_store(data_dir: Path) -> EmbeddedStore:
-    """The store on a folder: attached where one runs, else started to end with this process."""
+    """The store on a folder: attached where one runs, else started."""
     folder = prepare_folder(data_dir)
     if store := EmbeddedStore.attach(folder):
         return store
@@ -131,19 +120,45 @@ def open_store(data_dir: Path) -> EmbeddedStore:
 
 
 def stop_running(data_dir: Path) -> bool:
-    """Ends the store that runs on its own on a folder; says whether there was one.
+    """Ends a lasting store, even while others use it; says whether there was one.
 
-    Raises StoreInUse for a store that belongs to a running process: that process ends it.
+    Raises StoreInUse for a store that ends with its users: they end it.
     """
     folder = data_dir.resolve()
     running = describe_running(folder)
     if running is None:
         return False
-    if running.starter is not None and running.starter != os.getpid():
-        raise StoreInUse(f"The store in {folder} belongs to process {running.starter} and ends with it; end that one.")
+    if not running.lasting:
+        raise StoreInUse(f"The store in {folder} was not started to last: it ends when the processes that use it end.")
     description_file(folder).unlink(missing_ok=True)
     end_process(running.pid, folder, STOP_SECONDS)
     return True
+
+
+def launch(folder: Path, options: EngineOptions, *, lasting: bool) -> StoreDescription:
+    """Starts an engine, waits until it answers, and describes it for others."""
+    command = engine_command(folder, password_file(folder), options)
+    engine = EngineProcess(command, folder, folder / "store.log", None if lasting else users_file(folder))
+    try:
+        description = StoreDescription(engine.pid, engine.wait_for_port(START_SECONDS), lasting)
+        wait_until_ready(locate(folder, description), engine)
+        write_private(description_file(folder), json.dumps(asdict(description)))
+    except BaseException:
+        engine.stop(STOP_SECONDS)
+        raise
+    engine.release()
+    return description
+
+
+def locate(folder: Path, description: StoreDescription) -> StoreTarget:
+    """How to connect to a running store."""
+    return StoreTarget(
+        url=f"bolt://127.0.0.1:{description.port}",
+        user=USER,
+        password=password_file(folder).read_text(encoding="ascii"),
+        database=DATABASE,
+        engine=Engine.EMBEDDED,
+    )
 
 
 def describe_running(folder: Path) -> StoreDescription | None:
@@ -158,7 +173,7 @@ def read_description(folder: Path) -> StoreDescription | None:
     """The description as written, or None where there is none that can be read."""
     try:
         facts = json.loads(description_file(folder).read_bytes())
-        return StoreDescription(int(facts["pid"]), int(facts["port"]), facts["starter"])
+        return StoreDescription(int(facts["pid"]), int(facts["port"]), bool(facts["lasting"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -177,7 +192,7 @@ def prepare_folder(data_dir: Path) -> Path:
 
 
 @contextmanager
-def starting(folder: Path) -> Iterator[None]:
+def one_starter(folder: Path) -> Iterator[None]:
     """Lets one process at a time start a store on a folder; the system frees the lock should its holder die."""
     lock = FileLock(folder / "store.lock", timeout=START_SECONDS, mode=0o600)
     try:
@@ -188,6 +203,39 @@ def starting(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def begin_use(folder: Path) -> int:
+    """Takes the shared lock of the store's users; waits while a keeper that found nobody left ends the store."""
+    use = os.open(users_file(folder), os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + START_SECONDS
+    while not try_lock(use, fcntl.LOCK_SH):
+        if time.monotonic() > deadline:
+            os.close(use)
+            raise StoreUnavailable(f"The store in {folder} has been ending for too long; end its processes by hand.")
+        time.sleep(0.01)
+    return use
+
+
+def end_use(folder: Path, use: int) -> bool:
+    """Frees the shared lock. Returns whether nobody else held it, so that the keeper ends the store now."""
+    alone = try_lock(use, fcntl.LOCK_EX)
+    os.close(use)
+    if alone:
+        return True
+    probe = os.open(users_file(folder), os.O_RDWR)
+    shared = try_lock(probe, fcntl.LOCK_SH)  # refused while a keeper has the exclusive lock
+    os.close(probe)
+    return not shared
+
+
+def try_lock(descriptor: int, kind: int) -> bool:
+    """Takes or converts a lock if that is possible at once."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def wait_until_ready(target: StoreTarget, engine: EngineProcess) -> None:
@@ -210,6 +258,11 @@ def wait_until_ready(target: StoreTarget, engine: EngineProcess) -> None:
 def password_file(folder: Path) -> Path:
     """Where the store's password is; readable by this user alone."""
     return folder / "password"
+
+
+def users_file(folder: Path) -> Path:
+    """What the store's users hold a shared lock on."""
+    return folder / "store.users"
 
 
 def description_file(folder: Path) -> Path:

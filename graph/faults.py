@@ -1,13 +1,14 @@
 """What the driver's exceptions mean: worth another try or not, and which error of ours they become.
 
 What lives here: the one table from driver exception (class and code, never text) to our errors, and the pauses between
-tries. What does not: the loop that tries again (`client.py`). Messages of the server may quote values, so they are
-never passed on, save for a syntax error, which quotes only the statement.
+tries. What does not: the loop that tries again (`client.py`). The server's messages quote values, even those about
+syntax, so they are never passed on.
 """
 
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
 from typing import Final
 
@@ -16,7 +17,6 @@ from neo4j.exceptions import (
     ConfigurationError,
     ConnectionAcquisitionTimeoutError,
     ConstraintError,
-    CypherSyntaxError,
     DriverError,
     IncompleteCommit,
     Neo4jError,
@@ -76,17 +76,17 @@ def translate(error: Exception) -> ConsentricError:
         return StoreUnavailable("The store can't be reached; check that it runs and that its address is right.")
     if isinstance(error, TransientError):
         return StoreUnavailable("The store is too busy with other work on the same data; try again after a pause.")
-    if isinstance(error, CypherSyntaxError):
-        return ConsentricError(f"The store can't parse a statement: {error.message}")
     if isinstance(error, ConfigurationError):
         return ConsentricError(f"The connection to the store is configured wrongly: {error}")
     code = error.code if isinstance(error, Neo4jError) else type(error).__name__
     return ConsentricError(f"The store refused a statement ({code}); the store's own log says why.")
 
 
-def pauses(tries: int, first: float = 0.01, longest: float = 0.5) -> Iterator[float]:
-    """Seconds to wait before each further try: doubling, with full jitter, so that rivals don't meet again."""
+def pauses(seconds: float, first: float = 0.01, longest: float = 0.5) -> Iterator[float]:
+    """How long to wait before each further try: doubling, with full jitter so that rivals don't meet again; ends once
+    `seconds` have passed since the first was asked for."""
     ceiling = first
-    for _ in range(tries):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
         yield random.uniform(0, ceiling)  # noqa: S311 - spreads load, hides nothing
         ceiling = min(longest, ceiling * 2)

@@ -1,53 +1,57 @@
-"""Starts a program that ends when its starter does, however the starter ends. Run as a script, imports no other module.
+"""Keeps a program running as long as anyone uses it. Run as a script; imports nothing of Consentric.
 
-    python keeper.py exec  STARTER_PID PROGRAM ARGUMENT…    the kernel kills the program with its starter (Linux)
-    python keeper.py watch STARTER_PID PROGRAM ARGUMENT…    waits on its standard input, a pipe that the starter holds
+    python keeper.py LOCK_FILE PROGRAM ARGUMENT…
 
-What lives here: those two ways. What does not: which program is started (`process.py`). With `exec` this process
-becomes the program, so it costs nothing; with `watch` it stays beside it and passes on SIGTERM.
+Every process that uses the program holds a shared lock on LOCK_FILE, which the system takes from it however it ends,
+`kill -9` included. The keeper waits for the exclusive lock; once it has that, nobody is left, and it stops the program
+before it lets go. So the program belongs to all its users, not to the one that happened to start it.
+
+What lives here: that wait, and passing on SIGTERM. What does not: which program is kept (`process.py`), the users'
+side of the lock (`embedded.py`). Should the keeper itself be killed, the kernel ends the program with it (Linux).
 """
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import threading
 from types import FrameType
-from typing import NoReturn
 
 PR_SET_PDEATHSIG = 1
+STOP_SECONDS = 10.0
 
 
-def exec_tied(starter: int, command: list[str]) -> NoReturn:
-    """Becomes the program, to be killed when the thread that started this process ends."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != starter:  # it ended before the line above
-        sys.exit(1)
-    os.execv(command[0], command)  # noqa: S606 - a fixed program, no shell
+def end_with_parent() -> None:
+    """Runs in the child before it becomes the program. The signal follows the thread that started it: our main one."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def watch(command: list[str]) -> int:
-    """Runs the program until it ends or standard input does."""
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+def keep(lock_file: str, command: list[str]) -> int:
+    """Runs the program until it ends by itself, by SIGTERM to this process, or because nobody uses it any more."""
+    lock = os.open(lock_file, os.O_RDWR | os.O_CREAT, 0o600)
+    # This process has no other thread yet, so preparing the child in Python is safe.
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=end_with_parent)  # noqa: PLW1509
 
     def pass_on(number: int, _: FrameType | None) -> None:
         child.send_signal(number)
 
-    def wait_for_end() -> None:
-        while os.read(0, 1):
-            pass
-        child.kill()
+    def stop_when_unused() -> None:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        child.terminate()
+        try:
+            child.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
 
     signal.signal(signal.SIGTERM, pass_on)
-    threading.Thread(target=wait_for_end, daemon=True).start()
+    threading.Thread(target=stop_when_unused, daemon=True).start()
     return child.wait()
 
 
 if __name__ == "__main__":
-    way, starter_pid, *program = sys.argv[1:]
-    if way == "exec":
-        exec_tied(int(starter_pid), program)
-    sys.exit(watch(program))
+    sys.exit(keep(sys.argv[1], sys.argv[2:]))

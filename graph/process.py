@@ -1,7 +1,7 @@
 """The embedded engine as a child process: its command line, its life, its end.
 
-What lives here: finding the engine's own Java, starting it tied to us or on its own, reading its port from its log,
-stopping it. What does not: the folder's password, lock and description, and who may attach (`embedded.py`).
+What lives here: finding the engine's own Java, starting it with a keeper or on its own, reading its port from its log,
+stopping it. What does not: the folder's password, locks and description, and who may attach (`embedded.py`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Final
 
 from graph.errors import StoreInUse, StoreUnavailable
@@ -24,6 +23,7 @@ DATABASE: Final = "graph"
 PORT_LINE: Final = re.compile(rb"Listening for incoming BOLT connections on \S*:(\d+) ")
 LOCKED: Final = b"LockException"
 KEEPER: Final = Path(__file__).with_name("keeper.py")
+LOG_SETTINGS: Final = Path(__file__).with_name("engine-log.properties")
 
 
 def find_engine() -> Path:
@@ -34,13 +34,23 @@ def find_engine() -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-def engine_command(folder: Path, password_file: Path, statement_seconds: float, heap: str) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How to run an engine. `wordy` keeps its own log settings, which write the values of failed statements to disk:
+    for developers with invented data only."""
+
+    heap: str = "512m"
+    statement_seconds: float = 30.0
+    wordy: bool = False
+
+
+def engine_command(folder: Path, password_file: Path, options: EngineOptions) -> list[str]:
     """The command line of the engine on one folder, on free loopback ports. Holds no secret."""
     engine = find_engine()
     settings = {
         "server.mode": "production",
         "txWalFlush": "1",
-        "command.timeout": str(round(statement_seconds * 1000)),
+        "command.timeout": str(round(options.statement_seconds * 1000)),
         "server.rootPath": str(folder),
         "server.rootPasswordPath": str(password_file),
         "server.defaultDatabases": f"{DATABASE}[]",
@@ -55,45 +65,43 @@ def engine_command(folder: Path, password_file: Path, statement_seconds: float, 
     }
     return [
         str(engine / "jre" / "bin" / "java"),
-        f"-Xmx{heap}",
+        f"-Xmx{options.heap}",
         "-XX:+UseSerialGC",
         "--enable-native-access=ALL-UNNAMED",
         "--add-modules",
         "jdk.incubator.vector",
         "--add-opens=java.base/java.nio.channels.spi=ALL-UNNAMED",
         *(f"-Darcadedb.{name}={value}" for name, value in settings.items()),
+        *([] if options.wordy else [f"-Djava.util.logging.config.file={LOG_SETTINGS}"]),
         "-cp",
         str(engine / "jars" / "*"),
         "com.arcadedb.server.ArcadeDBServer",
     ]
 
 
-def keeper_way() -> str:
-    """How the child is tied to us: by the kernel where it can, else by a watching process."""
-    return "exec" if sys.platform == "linux" else "watch"
-
-
 class EngineProcess:
-    """One running engine. A thread of its own starts it and waits for it.
+    """One engine started by this process: with a keeper, until nobody holds the lock file; without, until stopped."""
 
-    The kernel's signal at a parent's death follows the *thread* that started the child, so that thread lives as long
-    as the child does; whoever calls `start` may end.
-    """
-
-    def __init__(self, command: list[str], folder: Path, log: Path, *, tied: bool, way: str | None = None) -> None:
+    def __init__(self, command: list[str], folder: Path, log: Path, lock_file: Path | None) -> None:
         self.log = log
-        self._command = command
         self._folder = folder
-        self._ended = threading.Event()
-        started: SimpleQueue[subprocess.Popen[bytes] | OSError] = SimpleQueue()
-        way = way or keeper_way()
-        threading.Thread(
-            target=self._run, args=(started, way if tied else None), name="consentric-store", daemon=True
-        ).start()
-        child = started.get()
-        if isinstance(child, OSError):
-            raise StoreUnavailable(f"The embedded engine can't be started: {child.strerror}.")
-        self._child = child
+        if lock_file is not None:
+            command = [sys.executable, "-I", "-S", str(KEEPER), str(lock_file), *command]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("CONSENTRIC_")}
+        try:
+            with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
+                self._child = subprocess.Popen(
+                    command,
+                    cwd=folder,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    umask=0o077,
+                    start_new_session=True,  # Ctrl-C in a terminal reaches us alone; we stop the engine last
+                )
+        except OSError as error:
+            raise StoreUnavailable(f"The embedded engine can't be started: {error.strerror}.") from None
 
     @property
     def pid(self) -> int:
@@ -103,32 +111,11 @@ class EngineProcess:
     @property
     def ended(self) -> bool:
         """Whether the process has ended."""
-        return self._ended.is_set()
+        return self._child.poll() is not None
 
-    def _run(self, started: SimpleQueue[subprocess.Popen[bytes] | OSError], way: str | None) -> None:
-        command = self._command
-        if way is not None:
-            command = [sys.executable, "-I", "-S", str(KEEPER), way, str(os.getpid()), *command]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("CONSENTRIC_")}
-        try:
-            with self.log.open("wb") as output:
-                child = subprocess.Popen(
-                    command,
-                    cwd=self._folder,
-                    env=environment,
-                    stdin=subprocess.PIPE if way == "watch" else subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,  # Ctrl-C in a terminal reaches us alone; we stop the engine last
-                )
-        except OSError as error:
-            started.put(error)
-            return
-        started.put(child)
-        child.wait()
-        if child.stdin:
-            child.stdin.close()
-        self._ended.set()
+    def release(self) -> None:
+        """Lets the process live on without us: it's no longer ours to wait for."""
+        self._child.returncode = 0
 
     def wait_for_port(self, seconds: float) -> int:
         """The port of the engine, from its log. Raises StoreInUse where another process holds the folder."""
@@ -151,19 +138,20 @@ class EngineProcess:
 
     def stop(self, seconds: float) -> None:
         """Ends the process: SIGTERM, and after `seconds` SIGKILL. What was acknowledged is kept either way."""
-        if not self.ended:
-            self._child.terminate()
-            if not self._ended.wait(seconds):
-                self._child.kill()
-                self._ended.wait()
+        self._child.terminate()
+        try:
+            self._child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
 
 
 def in_use(folder: Path, holder: int | None = None) -> StoreInUse:
     """The error for a folder that another process holds."""
     who = f"process {holder}" if holder else "another process"
     return StoreInUse(
-        f"The store in {folder} is in use by {who}. End that process, or run `consentric store start` before both, "
-        "so that they share one store; or choose another folder with CONSENTRIC_DATA_DIR."
+        f"The store in {folder} is in use by {who}. "
+        "End that process, or choose another folder with CONSENTRIC_DATA_DIR."
     )
 
 

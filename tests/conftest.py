@@ -14,6 +14,7 @@ import pytest
 
 from graph.client import Engine, GraphClient, StoreTarget, Writer
 from graph.embedded import EmbeddedStore
+from graph.process import EngineOptions
 from migrations.runner import migrate
 
 WRITE_EMPTY = """
@@ -32,14 +33,14 @@ def store_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreTarg
         user = os.environ.get("CONSENTRIC_TEST_NEO4J_USER", "neo4j")
         yield StoreTarget(url, user, os.environ.get("CONSENTRIC_TEST_NEO4J_PASSWORD", ""), "neo4j", Engine.NEO4J)
         return
-    with EmbeddedStore.start(tmp_path_factory.mktemp("store")) as embedded:
+    with EmbeddedStore.start(tmp_path_factory.mktemp("store"), EngineOptions(wordy=True)) as embedded:
         yield embedded.target
 
 
 @pytest.fixture(scope="session")
 async def session_store(store_target: StoreTarget) -> AsyncIterator[GraphClient]:
     """One migrated client for all tests."""
-    async with await GraphClient.connect(store_target) as client:
+    async with await GraphClient.connect(store_target, explain=True) as client:
         await empty(client)
         await migrate(client)
         yield client

@@ -11,6 +11,7 @@ a free port and a folder of its own, so that it never touches the data of the ot
 
 from __future__ import annotations
 
+import ctypes
 import json
 import logging
 import os
@@ -31,10 +32,10 @@ from neo4j.exceptions import DriverError, Neo4jError
 
 ROOT = Path(__file__).resolve().parents[2]
 POM = Path(__file__).with_name("pom.xml")
-KEEPER = ROOT / "graph" / "keeper.py"
 CACHE = ROOT / ".cache" / "neo4j"
 HOME = CACHE / "home"
 JAVA_VERSIONS = (17, 21)
+PR_SET_PDEATHSIG = 1
 START_SECONDS = 90.0
 STOP_SECONDS = 30.0
 INSTALL = (
@@ -136,12 +137,22 @@ def launch(java: str, jars: Path, home: Path, *, tied: bool) -> subprocess.Popen
     """Starts the server on a folder; where `tied`, it ends with this process (on Linux, however this one ends)."""
     command = [java, "-Xmx512m", "-XX:+UseSerialGC", "-cp", f"{jars}/*", "org.neo4j.server.CommunityEntryPoint"]
     command += [f"--home-dir={home}", f"--config-dir={home / 'conf'}"]
-    if tied and sys.platform == "linux":
-        command = [sys.executable, "-I", "-S", str(KEEPER), "exec", str(os.getpid()), *command]
     with (home / "server.log").open("wb") as log:
         return subprocess.Popen(
-            command, cwd=home, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            cwd=home,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=end_with_parent if tied else None,  # noqa: PLW1509 - this process has no other thread
         )
+
+
+def end_with_parent() -> None:
+    """Runs in the child before it becomes the server: the kernel then ends it with its parent (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def wait_until_ready(server: subprocess.Popen[bytes], url: str, password: str, home: Path) -> None:
