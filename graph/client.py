@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Self, TypeVar
@@ -38,6 +38,8 @@ from graph.turns import WriteTurns
 
 T = TypeVar("T")
 Row = dict[str, Any]
+Observer = Callable[[str, str, float], None]
+"""Told of every read and write: its kind (`read`, `write`), its outcome (`done`, `failed`), its seconds."""
 
 MAX_ROWS: Final = 500
 """Most rows (maps or lists in a list parameter) that one writing statement may hold."""
@@ -151,7 +153,8 @@ class GraphClient:
         """
         refuse_writes(statement)
         query = Query(statement, timeout=self.limits.statement)
-        return await self._persist(lambda: self._auto_commit(query, parameters, default_access_mode=READ_ACCESS))
+        with self._observed("read"):
+            return await self._persist(lambda: self._auto_commit(query, parameters, default_access_mode=READ_ACCESS))
 
     async def write(self, work: Callable[[Writer], Awaitable[T]]) -> T:
         """Runs `work` in one transaction and commits it; runs it again after a lost race or a transient fault.
@@ -169,12 +172,23 @@ class GraphClient:
             async with self._driver.session(**self._session) as session:
                 return await session.execute_write(run)
 
-        async with self._turns.turn() if self._turns else nullcontext():
-            return await self._persist(attempt)
+        with self._observed("write"):
+            async with self._turns.turn() if self._turns else nullcontext():
+                return await self._persist(attempt)
 
     async def define(self, statement: str) -> None:
         """Runs one statement that defines a constraint or an index, for migrations. It is never rolled back."""
         await self._persist(lambda: self._auto_commit(Query(statement), {}))
+
+    @contextmanager
+    def _observed(self, kind: str) -> Iterator[None]:
+        started, outcome = time.perf_counter(), "failed"
+        try:
+            yield
+            outcome = "done"
+        finally:
+            if self.observe is not None:
+                self.observe(kind, outcome, time.perf_counter() - started)
 
     async def _auto_commit(self, query: Query, parameters: dict[str, Any], **session: Any) -> list[Row]:
         async with (
