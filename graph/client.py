@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -103,6 +104,7 @@ class GraphClient:
     def __init__(self, driver: AsyncDriver, target: StoreTarget, limits: StoreLimits, *, explain: bool) -> None:
         self.engine = target.engine
         self.limits = limits
+        self.observe: Observer | None = None
         self._explain = explain
         self._driver = driver
         self._session: dict[str, Any] = {"database": target.database, "fetch_size": 5000}
