@@ -239,12 +239,17 @@ class SessionFacts:
 
 @dataclass(frozen=True, slots=True)
 class InteractionFacts:
-    """One interaction of a person, with what is known of its item."""
+    """One interaction of a person, with what is known of its item; its parts as in `Interaction`."""
 
     id: str
     at: Millis
-    interaction: Interaction
+    type: str
     item: ItemFacts
+    name: str | None = None
+    weight: float = 1.0
+    value: float | None = None
+    quantity: float | None = None
+    order: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

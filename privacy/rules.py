@@ -20,13 +20,13 @@ So allow(merged) ⊆ ⋂ allow(parts) unless a fresh grant exists, and a grant t
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from typing import Final
 
-from graph.model import ConsentEvent, ConsentState, Millis, RecordId
+from graph.model import ConsentEvent, ConsentState, ConsentStateFacts, ConsentStatement, Millis, RecordId
 from privacy.policy import Policy
-from privacy.purposes import ANY_RECIPIENT, IDENTITY_LINKING, Mechanism, Permit, Regime
+from privacy.purposes import ANY_RECIPIENT, IDENTITY_LINKING, Assurance, Mechanism, Permit, Regime
 
 
 class Reason(StrEnum):
@@ -83,6 +83,10 @@ def _rank(event: ConsentEvent) -> _Rank:
 
 def _spoken(event: ConsentEvent) -> int:
     return min(event.statement.effective_at, event.received_at)
+
+
+def _last_spoken(event: ConsentEvent) -> int:
+    return max(_spoken(event), event.repeated_at or 0)
 
 
 def _begins(event: ConsentEvent) -> int:
@@ -221,7 +225,7 @@ def _judge(hearing: _Hearing, until: Millis | None) -> PermitState:
     """The answer for one permit."""
     permit, speakers = hearing.permit, hearing.speakers
     regime, grants = hearing.regime(), hearing.grants()
-    denials = [d for d in hearing.denials() if not any(hearing.answers(g, d, _spoken(d)) for g in grants)]
+    denials = [d for d in hearing.denials() if not any(hearing.answers(g, d, _last_spoken(d)) for g in grants)]
     lapses = [word for word, at in hearing.lapses() if not any(hearing.answers(g, word, at) for g in grants)]
     givers = [w for one in speakers.values() if (w := one.standing(permit)) and hearing.live(w)]
     heard_by = {giver.record for giver in givers}
@@ -283,6 +287,12 @@ def _permits(events: Iterable[ConsentEvent], policy: Policy) -> list[Permit]:
     ]
 
 
+def instant_of(events: Iterable[ConsentEvent], now: Millis) -> Millis:
+    """The instant to fold at where the present is asked for: now, or when the last event was received, should our clock
+    be behind the one that received it. So a withdrawal that is in the log is in effect on every server."""
+    return max([now, *(event.received_at for event in events)])
+
+
 def permits_of(answers: Mapping[Permit, PermitState]) -> tuple[str, ...]:
     """The permits as the graph keeps them on the person, sorted. Where every recipient is permitted, those who are not
     are listed as barred."""
@@ -306,6 +316,48 @@ def initial_permits(policy: Policy) -> tuple[str, ...]:
     return permits_of(fold((), Millis(0), policy))
 
 
-def objects_to_linking(events: Sequence[ConsentEvent], at: Millis, policy: Policy) -> bool:
-    """Whether one record's own statements bar it from linkage."""
-    return not fold(events, at, policy)[Permit(IDENTITY_LINKING)].permitted
+_DEFAULT_POLICY: Final = Policy.default()
+
+
+def objects_to_linking(events: Sequence[ConsentEvent], at: Millis) -> bool:
+    """Whether one record's own statements deny it to linkage. What silence means is not asked, so no policy either."""
+    about = [event for event in events if event.statement.purpose == IDENTITY_LINKING]
+    return fold(about, at, _DEFAULT_POLICY)[Permit(IDENTITY_LINKING)].reason is Reason.DENIED
+
+
+def last_word(events: Iterable[ConsentEvent], purpose: str, recipient: str | None) -> ConsentEvent | None:
+    """One record's last statement about a purpose and recipient, also one that is not in effect yet."""
+    about = (e for e in events if e.statement.purpose == purpose and e.statement.recipient == recipient)
+    return max(about, key=_order, default=None)
+
+
+def is_repeat(statement: ConsentStatement, last: ConsentEvent) -> bool:
+    """Whether a statement that was only carried along says again what the record's last word on it says. A repeated
+    grant adds nothing; a repeated denial makes the last word fresher (`ConsentEvent.repeated_at`)."""
+    said = last.statement
+    same = replace(
+        statement, effective_at=said.effective_at, assurance=said.assurance, evidence_hash=said.evidence_hash
+    )
+    return statement.assurance == Assurance.CARRIED and said.effective_at <= statement.effective_at and same == said
+
+
+def is_denial(statement: ConsentStatement) -> bool:
+    """Whether a statement denies."""
+    return _RANKS[statement.state] is _Rank.DENIAL
+
+
+def describe_states(answers: Mapping[Permit, PermitState]) -> tuple[ConsentStateFacts, ...]:
+    """The answers as they are told to the person and auditors; `ANY_RECIPIENT` is told as no recipient."""
+    return tuple(
+        ConsentStateFacts(
+            purpose=permit.purpose,
+            permitted=answer.permitted,
+            reason=answer.reason,
+            state=answer.state,
+            recipient=None if permit.recipient == ANY_RECIPIENT else permit.recipient,
+            event=answer.event.id if answer.event else None,
+            effective_at=answer.event.statement.effective_at if answer.event else None,
+            expires_at=answer.event.statement.expires_at if answer.event else None,
+        )
+        for permit, answer in answers.items()
+    )
