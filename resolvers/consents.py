@@ -20,8 +20,10 @@ from privacy.gate import SubjectPermits
 from privacy.policy import Policy
 from privacy.purposes import IDENTITY_LINKING, Permit
 from privacy.rules import (
+    PermitState,
     describe_states,
     fold,
+    instant_of,
     is_denial,
     is_repeat,
     last_word,
