@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
+from hashlib import blake2b
 from typing import Any, Final
 
 from graph.client import GraphClient, Row, Writer, chunk_rows
@@ -318,7 +319,8 @@ def _notice(event: ConsentEvent) -> dict[str, str | None] | None:
     name, version = event.statement.notice, event.statement.notice_version
     if not name:
         return None
-    return {"id": event.id, "notice": f"{name}\0{version or ''}", "name": name, "version": version}
+    key = blake2b(f"{name}\0{version or ''}".encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return {"id": event.id, "notice": key, "name": name, "version": version}
 
 
 def _kept(row: Row) -> KeptPermits:

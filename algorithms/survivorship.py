@@ -1,0 +1,98 @@
+"""Survivorship: one profile out of the traits of a person's records.
+
+What lives here: which of several sayings of a fact survives, and what follows from it (age from the birth date). What
+does not: what a source may call a trait (`api/collect`), who may see the outcome (`privacy/gate.py`).
+
+A trait is (value, at). The latest saying of a fact wins, over all records; at the same instant that of the larger record
+id, so that every server answers alike. None is a saying too: the fact is gone. A value that
+can't be what the profile declares is passed over. Attributes survive one by one, an address as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+from graph.model import Millis, RecordId
+
+Traits = Mapping[str, Sequence[Any]]
+"""One record's traits by name: [value, at]. An attribute is named `attributes.NAME`."""
+
+_ATTRIBUTE: Final = "attributes."
+
+OLDEST: Final = 150
+"""Years. No age is above it."""
+
+
+def derive_facts(records: Mapping[RecordId, Traits], now: Millis) -> dict[str, Any]:
+    """The facts of a person out of the traits of all their live records, by the slots of `ProfileFacts`; what is not
+    known is left out. O(traits)."""
+    sayings: dict[tuple[str, ...], tuple[tuple[int, str, str], Any]] = {}
+    for record, traits in records.items():
+        for name, (value, at) in traits.items():
+            path, read = _read(name, value)
+            rank = (at, record, name)
+            if (read is not None or value is None) and (path not in sayings or rank > sayings[path][0]):
+                sayings[path] = (rank, read)
+    known = {path: value for path, (_, value) in sayings.items() if value is not None}
+    facts = {slot: known[(name,)] for name, (slot, _) in _FACTS.items() if (name,) in known}
+    attributes = {path[1]: value for path, value in sorted(known.items()) if len(path) == 2}
+    if attributes:
+        facts["attributes"] = attributes
+    if "age" not in facts and "birth_date" in facts:
+        age = derive_age(date.fromisoformat(facts["birth_date"]), now)
+        if age is not None:
+            facts["age"] = age
+    return facts
+
+
+def derive_age(birth_date: date, now: Millis) -> int | None:
+    """Completed years at `now` (UTC), or None outside 0–150."""
+    today = datetime.fromtimestamp(now / 1000, UTC).date()
+    years = today.year - birth_date.year - ((today.month, today.day) < (birth_date.month, birth_date.day))
+    return years if 0 <= years <= OLDEST else None
+
+
+def _read(name: str, value: Any) -> tuple[tuple[str, ...], Any]:
+    """Which fact a trait is about, (name,) or ("attributes", name), and its value, None where it is gone or unfit."""
+    if name not in _FACTS:
+        return ("attributes", name.removeprefix(_ATTRIBUTE)), value
+    return (name,), None if value is None else _FACTS[name][1](value)
+
+
+def _text(value: Any) -> str | None:
+    return value.strip() or None if isinstance(value, str) else None
+
+
+def _years(value: Any) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+        return None
+    return int(value) if 0 <= value <= OLDEST else None
+
+
+def _day(value: Any) -> str | None:
+    try:
+        return date.fromisoformat(value[:10]).isoformat() if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _object(value: Any) -> Mapping[str, Any] | None:
+    return value if isinstance(value, Mapping) else None
+
+
+_FACTS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
+    "email": ("email", _text),
+    "phone": ("phone", _text),
+    "givenName": ("given_name", _text),
+    "familyName": ("family_name", _text),
+    "birthDate": ("birth_date", _day),
+    "address": ("address", _object),
+    "age": ("age", _years),
+    "gender": ("gender", _text),
+    "language": ("language", _text),
+    "country": ("country", _text),
+    "preferences": ("preferences", _object),
+}
+"""Trait → slot of `ProfileFacts`, and how its value is read."""

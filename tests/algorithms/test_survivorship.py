@@ -1,0 +1,75 @@
+"""Which saying of a fact survives."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from algorithms.survivorship import derive_age, derive_facts
+from graph.model import Millis, ProfileFacts, RecordId
+
+NOW = Millis(1_800_000_000_000)  # 2027-01-15
+WEB, APP = RecordId("a"), RecordId("b")
+
+values = st.none() | st.text(max_size=5) | st.integers(0, 200) | st.dictionaries(st.text(max_size=3), st.integers())
+names = st.sampled_from(["email", "age", "birthDate", "address", "preferences", "colour", "attributes.colour"])
+traits = st.dictionaries(names, st.tuples(values, st.integers(0, 3)).map(list))
+
+
+def test_the_latest_saying_wins_over_all_records() -> None:
+    web = {"email": ["old@x.org", 1], "givenName": ["Ann", 9]}
+    app = {"email": ["new@x.org", 2], "givenName": ["Anne", 3]}
+    assert derive_facts({WEB: web, APP: app}, NOW) == {"email": "new@x.org", "given_name": "Ann"}
+
+
+def test_a_fact_that_was_removed_later_is_gone() -> None:
+    assert derive_facts({WEB: {"email": ["a@x.org", 1]}, APP: {"email": [None, 2]}}, NOW) == {}
+    assert derive_facts({WEB: {"email": ["a@x.org", 3]}, APP: {"email": [None, 2]}}, NOW) == {"email": "a@x.org"}
+
+
+def test_unknown_traits_survive_one_by_one() -> None:
+    web = {"attributes.colour": ["red", 5], "attributes.size": [4, 5], "tier": ["gold", 1]}
+    app = {"attributes.size": [None, 6], "colour": ["blue", 4]}
+    assert derive_facts({WEB: web, APP: app}, NOW) == {"attributes": {"colour": "red", "tier": "gold"}}
+
+
+def test_an_address_and_preferences_survive_as_a_whole() -> None:
+    web = {"address": [{"city": "Ulm", "street": "1"}, 1], "preferences": [{"news": True}, 1]}
+    app = {"address": [{"city": "Bonn"}, 2]}
+    facts = derive_facts({WEB: web, APP: app}, NOW)
+    assert facts == {"address": {"city": "Bonn"}, "preferences": {"news": True}}
+
+
+def test_a_value_of_the_wrong_form_is_passed_over() -> None:
+    web: dict[str, list[Any]] = {"age": [40, 1], "birthDate": ["1980-05-17", 1], "email": ["a@x.org", 1]}
+    app: dict[str, list[Any]] = {"age": ["old", 2], "birthDate": ["17.5.1980", 2], "email": [7, 2], "phone": ["  ", 2]}
+    assert derive_facts({WEB: web, APP: app}, NOW) == {"age": 40, "birth_date": "1980-05-17", "email": "a@x.org"}
+
+
+def test_age_follows_from_the_birth_date_unless_it_was_said() -> None:
+    assert derive_facts({WEB: {"birthDate": ["1980-01-15", 1]}}, NOW)["age"] == 47
+    assert derive_facts({WEB: {"birthDate": ["1980-01-16", 1]}}, NOW)["age"] == 46
+    assert derive_facts({WEB: {"birthDate": ["1980-01-16", 1], "age": [30, 0]}}, NOW)["age"] == 30
+    assert derive_age(date(1800, 1, 1), NOW) is None
+    assert derive_age(date(2030, 1, 1), NOW) is None
+    assert derive_age(date(2000, 2, 29), Millis(951_782_400_000)) == 0
+
+
+@given(traits, traits, traits)
+def test_the_order_of_records_does_not_matter(one: dict[str, Any], two: dict[str, Any], three: dict[str, Any]) -> None:
+    records = {RecordId("a"): one, RecordId("b"): two, RecordId("c"): three}
+    facts = derive_facts(records, NOW)
+    assert derive_facts(dict(reversed(records.items())), NOW) == facts
+    assert set(facts) <= {*ProfileFacts.__slots__}
+
+
+@given(traits, traits)
+def test_every_fact_was_said_by_a_record(one: dict[str, Any], two: dict[str, Any]) -> None:
+    facts = derive_facts({WEB: one, APP: two}, NOW)
+    said = [value for traits in (one, two) for value, _ in traits.values()]
+    for slot in ("email", "address", "preferences"):
+        if slot in facts:
+            assert facts[slot] in [v.strip() if isinstance(v, str) else v for v in said]
