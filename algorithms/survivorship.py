@@ -3,9 +3,9 @@
 What lives here: which of several sayings of a fact survives, and what follows from it (age from the birth date). What
 does not: what a source may call a trait (`api/collect`), who may see the outcome (`privacy/gate.py`).
 
-A trait is (value, at). The latest saying of a fact wins, over all records; at the same instant that of the larger record
-id, so that every server answers alike. None is a saying too: the fact is gone. A value that
-can't be what the profile declares is passed over. Attributes survive one by one, an address as a whole.
+A trait is (value, at). The latest saying of a fact wins, over all records; at the same instant that of the larger
+record id, so that every server answers alike. None is a saying too: the fact is gone. A value that can't be what the
+profile declares is passed over. Attributes survive one by one, an address as a whole.
 """
 
 from __future__ import annotations
