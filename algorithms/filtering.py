@@ -42,11 +42,11 @@ class WalkConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    alpha_item: float = Field(0.7, ge=0, le=3, description="exponent of the step from an item to a person")
-    alpha_person: float = Field(0.75, ge=0, le=3, description="exponent of the step from a person to an item")
-    beta: float = Field(0.3, ge=0, le=2, description="exponent of the target's popularity that damps it")
+    alpha_item: float = Field(0.71, ge=0, le=3, description="exponent of the step from an item to a person")
+    alpha_person: float = Field(0.74, ge=0, le=3, description="exponent of the step from a person to an item")
+    beta: float = Field(0.27, ge=0, le=2, description="exponent of the target's popularity that damps it")
     neighbours: int = Field(100, ge=1, le=2000, description="strongest seeds kept for each target")
-    scale: Scale = Scale.PEAK
+    scale: Scale = Scale.SUM
 
 
 class CosineConfig(BaseModel):
@@ -54,7 +54,7 @@ class CosineConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    neighbours: int = Field(100, ge=1, le=2000, description="strongest targets kept for each seed")
+    neighbours: int = Field(800, ge=1, le=2000, description="strongest targets kept for each seed")
 
 
 def fit_walk(histories: Csr, config: WalkConfig | None = None) -> Csr:

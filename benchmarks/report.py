@@ -1,0 +1,59 @@
+"""The frame of every benchmark: what machine it ran on, a table to read, a JSON file to compare.
+
+What lives here: facts about the machine and versions, printing, writing. What does not: what is measured (one script
+each). A benchmark adds the repository's root to the path itself, so that `python benchmarks/NAME.py` works.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.table import Table
+
+T = TypeVar("T")
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+DATASETS = ROOT / ".cache" / "datasets"
+
+
+def time_runs(work: Callable[[], T], runs: int) -> tuple[T, float]:
+    """The last result of `runs` runs of `work`, and the median of their seconds."""
+    seconds: list[float] = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        result = work()
+        seconds.append(time.perf_counter() - start)
+    return result, statistics.median(seconds)
+
+
+def describe_machine(packages: Sequence[str] = ()) -> dict[str, Any]:
+    """What a number depends on: processor, cores, Python, versions of the packages named."""
+    return {
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in packages},
+    }
+
+
+def publish(name: str, results: dict[str, Any], table: Table, packages: Sequence[str] = ()) -> Path:
+    """Prints the table and writes `benchmarks/results/NAME.json`: the results under the machine they were taken on."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    document = {"benchmark": name, "measured_on": describe_machine(packages), **results}
+    path.write_text(json.dumps(document, indent=2, sort_keys=False) + "\n", encoding="utf-8")
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)
+    console.print(table)
+    console.print(f"written to {path.relative_to(ROOT)}")
+    return path

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import networkx
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import sparse
+
+from algorithms.communities import (
+    NOBODY,
+    CommunityConfig,
+    Partition,
+    carry_numbers,
+    describe_communities,
+    find_communities,
+    name_community,
+    project_people,
+)
+
+HISTORIES = hnp.arrays(
+    np.float64, st.tuples(st.integers(1, 10), st.integers(1, 6)), elements=st.sampled_from([0, 0.5, 1])
+)
+LABELS = st.lists(st.tuples(st.integers(-1, 4), st.integers(-1, 4)), max_size=30)
+
+
+def two_tastes() -> sparse.csr_array:
+    rng = np.random.default_rng(11)
+    block = rng.random((60, 40)) < np.where(np.arange(40) < 20, 0.5, 0.03)
+    other = rng.random((30, 40)) < np.where(np.arange(40) < 20, 0.03, 0.5)
+    return sparse.csr_array(np.vstack([block, other]).astype(float))
+
+
+@given(HISTORIES)
+def test_projection_is_the_cosine_of_rare_items(histories: np.ndarray) -> None:
+    graph = project_people(sparse.csr_array(histories), CommunityConfig(neighbours=50)).toarray()
+    touched = np.maximum((histories > 0).sum(0), 1)
+    weighed = histories * np.log(len(histories) / touched)
+    norms = np.linalg.norm(weighed, axis=1, keepdims=True)
+    norms[norms == 0] = 1
+    expected = (weighed / norms) @ (weighed / norms).T
+    np.fill_diagonal(expected, 0)
+    np.testing.assert_allclose(graph, expected, atol=1e-9)
+
+
+def test_each_person_is_tied_to_the_most_alike_only() -> None:
+    graph = project_people(two_tastes(), CommunityConfig(neighbours=3))
+    assert (graph != graph.T).nnz == 0
+    assert np.diff(graph.indptr).min() >= 3
+    assert graph.nnz <= 2 * 3 * graph.shape[0]
+
+
+def test_planted_tastes_are_found_with_networkx_modularity() -> None:
+    histories = two_tastes()
+    config = CommunityConfig(neighbours=10, resolution=0.5)
+    partition = find_communities(histories, config)
+    assert partition.count == 2
+    assert partition.sizes() == [60, 30]
+    assert set(partition.labels[:60]) == {0}
+    graph = networkx.from_scipy_sparse_array(project_people(histories, config))
+    groups = [set(np.flatnonzero(partition.labels == number).tolist()) for number in range(2)]
+    assert partition.modularity == pytest.approx(networkx.community.modularity(graph, groups), abs=1e-6)
+
+
+def test_the_same_seed_finds_the_same() -> None:
+    first, again = (find_communities(two_tastes(), CommunityConfig(seed=7)) for _ in range(2))
+    assert first.labels.tolist() == again.labels.tolist()
+
+
+def test_people_alike_to_nobody_and_small_communities_are_nobodys() -> None:
+    histories = np.zeros((9, 4))
+    histories[:5, 0] = 1
+    histories[5:7, 1] = 1
+    histories[7, 2] = 1
+    partition = find_communities(sparse.csr_array(histories), CommunityConfig(smallest=3))
+    assert partition.labels.tolist() == [0] * 5 + [NOBODY] * 4
+    empty = find_communities(sparse.csr_array((3, 4), dtype=float))
+    assert (empty.labels.tolist(), empty.count, empty.sizes(), empty.modularity) == ([NOBODY] * 3, 0, [], 0.0)
+
+
+@given(LABELS)
+def test_numbers_are_carried_one_to_one(pairs: list[tuple[int, int]]) -> None:
+    labels, before = [label for label, _ in pairs], [number for _, number in pairs]
+    carried = carry_numbers(labels, before)
+    assert set(carried) == {label for label in labels if label >= 0}
+    assert len(set(carried.values())) == len(carried)
+    assert all(number >= 0 for number in carried.values())
+
+
+@given(st.lists(st.integers(-1, 5), max_size=30), st.permutations(range(6)))
+def test_an_unchanged_partition_keeps_its_numbers(before: list[int], renaming: list[int]) -> None:
+    labels = [renaming[number] if number >= 0 else NOBODY for number in before]
+    assert carry_numbers(labels, before) == {renaming[number]: number for number in set(before) if number >= 0}
+
+
+def test_a_new_community_takes_a_free_number() -> None:
+    assert carry_numbers([0, 0, 1, 1, 2], [1, 1, NOBODY, NOBODY, NOBODY]) == {0: 1, 1: 0, 2: 2}
+
+
+def test_what_sets_a_community_apart() -> None:
+    partition = Partition(np.array([0, 0, 1, 1]), 0.4)
+    features = sparse.csr_array(np.array([[8, 2, 0], [8, 2, 0], [8, 0, 2], [8, 0, 2]], dtype=float))
+    traits = describe_communities(partition, features)
+    assert [[trait.column for trait in found] for found in traits] == [[1], [2]]
+    assert traits[0][0].share == pytest.approx(0.2)
+    assert traits[0][0].lift == pytest.approx(2.0)
+    names = {0: "Drama", 1: "War", 2: "Comedy"}
+    assert [name_community(found, names) for found in traits] == ["War", "Comedy"]
+    assert name_community([], names) == "Mixed"
