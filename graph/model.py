@@ -239,12 +239,12 @@ class SessionFacts:
 
 @dataclass(frozen=True, slots=True)
 class InteractionFacts:
-    """One interaction of a person, with what is known of its item; its parts as in `Interaction`."""
+    """One interaction of a person, with what is known of its item, if it has one; its parts as in `Interaction`."""
 
     id: str
     at: Millis
     type: str
-    item: ItemFacts
+    item: ItemFacts | None
     name: str | None = None
     weight: float = 1.0
     value: float | None = None
