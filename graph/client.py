@@ -45,6 +45,9 @@ Observer = Callable[[str, str, float], None]
 MAX_ROWS: Final = 500
 """Most rows (maps or lists in a list parameter) that one writing statement may hold."""
 
+SCHEMES: Final = tuple(f"{name}{security}://" for name in ("bolt", "neo4j") for security in ("", "+s", "+ssc"))
+"""How an address may begin: one server or a cluster, each plain, encrypted, or encrypted without verifying."""
+
 
 class Engine(StrEnum):
     """The two engines the graph runs on."""
@@ -222,12 +225,11 @@ class GraphClient:
 
 def open_driver(target: StoreTarget, limits: StoreLimits) -> AsyncDriver:
     """The driver with our settings; connects lazily. Raises StoreUnavailable for an address it can't use."""
+    if not target.url.startswith(SCHEMES):
+        raise StoreUnavailable("The store's address can't be used; expected bolt://HOST:PORT or neo4j://HOST:PORT.")
     logging.getLogger("neo4j").setLevel(
         logging.CRITICAL
     )  # its lines quote the server's messages, and those quote values
-    options: dict[str, Any] = {}
-    if target.engine is Engine.NEO4J:  # the embedded engine's protocol is too old for this option
-        options["notifications_min_severity"] = NotificationMinimumSeverity.OFF
     try:
         return AsyncGraphDatabase.driver(
             target.url,
@@ -238,12 +240,10 @@ def open_driver(target: StoreTarget, limits: StoreLimits) -> AsyncDriver:
             initial_retry_delay=0.02,
             max_transaction_retry_time=limits.persist / 3,
             telemetry_disabled=True,
-            **options,
+            notifications_min_severity=NotificationMinimumSeverity.OFF,
         )
     except (DriverError, ValueError):
-        raise StoreUnavailable(
-            "The store's address can't be used; expected bolt://HOST:PORT or neo4j://HOST:PORT."
-        ) from None
+        raise StoreUnavailable("The store's address can't be used; is its port a number?") from None
 
 
 async def fetch_rows(result: AsyncResult) -> list[Row]:
