@@ -253,6 +253,19 @@ class InteractionFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class SegmentFacts:
+    """One segment, as its node describes it. `purpose` is what it is computed under, `kind` how (`rfm`, `community` …)."""
+
+    key: SegmentKey
+    purpose: str
+    title: str | None = None
+    kind: str | None = None
+    description: str | None = None
+    version: int | None = None
+    updated_at: Millis | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class MembershipFacts:
     """One live place in a segment. `purpose` is what the segment was computed under: shown only while permitted."""
 
