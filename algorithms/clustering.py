@@ -49,6 +49,39 @@ class Veto:
     kind: str | None = None
 
 
+class DisjointSets:
+    """Plain union–find over names; a name not seen before is a set of its own. Amortised near O(1)."""
+
+    def __init__(self) -> None:
+        self._parent: dict[str, str] = {}
+        self._size: dict[str, int] = {}
+
+    def find(self, name: str) -> str:
+        """The set a name is in, as one of its names."""
+        root = name
+        while (above := self._parent.get(root, root)) != root:
+            root = above
+        while (above := self._parent.get(name, name)) != root:
+            self._parent[name] = root
+            name = above
+        return root
+
+    def size(self, name: str) -> int:
+        """How many names are in the name's set."""
+        return self._size.get(self.find(name), 1)
+
+    def join(self, left: str, right: str) -> str:
+        """Make one set of both; it is named as the larger was, the left of equals."""
+        one, other = self.find(left), self.find(right)
+        if one == other:
+            return one
+        if self.size(one) < self.size(other):
+            one, other = other, one
+        self._size[one] = self.size(one) + self._size.pop(other, 1)
+        self._parent[other] = one
+        return one
+
+
 class Components:
     """Components of records that grow by `join` and never break a veto.
 
@@ -58,20 +91,20 @@ class Components:
     """
 
     def __init__(self, records: Iterable[RecordId], apart: Iterable[tuple[RecordId, RecordId]], cap: int) -> None:
-        self._parent: dict[str, str] = {record: record for record in records}
-        self._members: dict[str, list[RecordId]] = {record: [RecordId(record)] for record in self._parent}
+        self._sets = DisjointSets()
+        self._members: dict[str, list[RecordId]] = {record: [record] for record in records}
         self._held: dict[str, dict[Slot, set[str]]] = {}
         self._apart: defaultdict[str, set[RecordId]] = defaultdict(set)
-        self._same: dict[str, str] = {}
+        self._same = DisjointSets()
         self._cap = cap
         for left, right in apart:
-            if left in self._parent and right in self._parent:
+            if left in self._members and right in self._members:
                 self._apart[left].add(right)
                 self._apart[right].add(left)
 
     def find(self, record: str) -> str:
         """The component a record is in now, as the id of one of its records."""
-        return _root(self._parent, record)
+        return self._sets.find(record)
 
     def admit(self, record: RecordId, slot: Slot, value: str) -> bool:
         """Let the record's component hold the value; False, and nothing changes, where that would be one too many."""
@@ -99,6 +132,7 @@ class Components:
         one, other = self._ordered(left, right)
         if one == other:
             return
+        self._sets.join(one, other)
         mine = self._held.setdefault(one, {})
         for slot, values in self._held.pop(other, {}).items():
             held = mine.setdefault(slot, set())
@@ -107,7 +141,6 @@ class Components:
             held |= values
         self._apart[one] |= self._apart.pop(other, set())
         self._members[one] += self._members.pop(other)
-        self._parent[other] = one
 
     def groups(self) -> tuple[tuple[RecordId, ...], ...]:
         """The partition: each component's records sorted, components sorted by their first record."""
@@ -120,22 +153,12 @@ class Components:
     def _fits(self, slot: Slot, held: set[str], values: set[str]) -> bool:
         if len(held) + len(values) <= slot.limit:
             return True
-        return len({_root(self._same, value) for value in held | values}) <= slot.limit
+        return len({self._same.find(value) for value in held | values}) <= slot.limit
 
     def _declare_same(self, values: set[str]) -> None:
-        first, *others = sorted(_root(self._same, value) for value in values)
+        first, *others = values
         for value in others:
-            self._same[value] = first
-
-
-def _root(parent: dict[str, str], name: str) -> str:
-    root = name
-    while (above := parent.get(root, root)) != root:
-        root = above
-    while (above := parent.get(name, name)) != root:
-        parent[name] = root
-        name = above
-    return root
+            self._same.join(first, value)
 
 
 def partition_of(groups: Iterable[Iterable[RecordId]]) -> Mapping[RecordId, int]:

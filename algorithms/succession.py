@@ -42,7 +42,7 @@ class Succession:
 def assign_users(
     components: Sequence[Sequence[RecordId]], present: Mapping[RecordId, Membership], new_id: Callable[[], UserId]
 ) -> Succession:
-    """Apply the rule to a partition of the records in `present`, where all records of their users must be. O(n log n)."""
+    """Apply the rule to a partition of the records in `present`, which holds all records of their users. O(n log n)."""
     found = Succession()
     heirs = _find_heirs(components, present)
     for position, component in enumerate(components):
