@@ -86,16 +86,16 @@ class LinkageReport:
 
 async def attach_identifiers(
     tx: Writer,
-    pairs: Sequence[tuple[RecordId, IdentifierRef] | tuple[RecordId, IdentifierRef, Millis]],
+    pairs: Sequence[tuple[RecordId, IdentifierRef, Millis]],
     aliases: Sequence[tuple[RecordId, RecordId]],
     now: Millis,
 ) -> set[RecordId]:
     """Write new evidence and return the records it is new to: these, and no others, need `link_records`.
 
-    A pair may carry the time of its event, so that who had an identifier first does not depend on arrival; without it
-    that is `now`. One statement where all is known. The caller has locked the records, which exist.
+    Each pair carries the time of its event: who had an identifier first does not depend on arrival, and an earlier time
+    that comes to light is new evidence. One statement where all is known. The caller has locked the records.
     """
-    changed = await _attach_pairs(tx, pairs, now) if pairs else set()
+    changed = await _attach_pairs(tx, pairs) if pairs else set()
     wanted = {(min(pair), max(pair)) for pair in aliases if pair[0] != pair[1]}
     if wanted:
         fresh = wanted - await read_asserted(tx, wanted)
@@ -105,14 +105,10 @@ async def attach_identifiers(
     return changed
 
 
-async def _attach_pairs(
-    tx: Writer,
-    pairs: Sequence[tuple[RecordId, IdentifierRef] | tuple[RecordId, IdentifierRef, Millis]],
-    now: Millis,
-) -> set[RecordId]:
+async def _attach_pairs(tx: Writer, pairs: Sequence[tuple[RecordId, IdentifierRef, Millis]]) -> set[RecordId]:
     first: dict[tuple[RecordId, str], tuple[IdentifierRef, Millis]] = {}
-    for record, identifier, *rest in pairs:
-        key, since = (record, identifier.id), rest[0] if rest else now
+    for record, identifier, since in pairs:
+        key = (record, identifier.id)
         if key not in first or since < first[key][1]:
             first[key] = (identifier, since)
     known = await read_holdings(tx, {record for record, _ in first})

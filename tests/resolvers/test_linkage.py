@@ -81,7 +81,7 @@ class World:
         new = sorted(id_ for id_, each in touched.items() if each.new)
         people = [(id_, UserId(f"user-{refs[id_].key}-{now}"), "shop") for id_ in new]
         await write_people(tx, people, [], now)
-        pairs = [(ref(name).id, identifier) for name, identifier in evidence]
+        pairs = [(ref(name).id, identifier, now) for name, identifier in evidence]
         changed = await attach_identifiers(tx, pairs, [(ref(a).id, ref(b).id) for a, b in aliases], now)
         return await link_records(tx, changed, now, self.config)
 
@@ -339,7 +339,7 @@ async def test_repetition_of_known_evidence_asks_for_no_linking(store: GraphClie
     await world.arrive(("a", email("x@x.com")), ("b", email("x@x.com")))
 
     async def work(tx: Writer) -> set[RecordId]:
-        return await attach_identifiers(tx, [(ref("a").id, email("x@x.com"))], [], Millis(9999))
+        return await attach_identifiers(tx, [(ref("a").id, email("x@x.com"), Millis(9999))], [], Millis(9999))
 
     assert await store.write(work) == set()
 
