@@ -137,12 +137,18 @@ def _speakers(
     events: Iterable[ConsentEvent], at: Millis, policy: Policy, probable: Collection[RecordId]
 ) -> dict[RecordId, _Speaker]:
     """The records that have spoken by `at`, and those tied by probable links even where they have not. `events` are in
-    order."""
+    order. A person has at least one record on verified links: where none spoke, a silent one stands for them."""
     said: dict[RecordId, list[ConsentEvent]] = {record: [] for record in probable}
     for event in events:
         if _begins(event) <= at:
             said.setdefault(event.record, []).append(event)
-    return {record: _speaker(words, record in probable, policy) for record, words in said.items()}
+    speakers = {record: _speaker(words, record in probable, policy) for record, words in said.items()}
+    if speakers and not any(speaker.verified for speaker in speakers.values()):
+        speakers[_SILENT] = _speaker([], False, policy)  # whom the probable links lead to
+    return speakers
+
+
+_SILENT: Final = RecordId("")
 
 
 def _speaker(events: list[ConsentEvent], probable: bool, policy: Policy) -> _Speaker:
