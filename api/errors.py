@@ -44,6 +44,12 @@ FACES: Final[dict[type[Exception], Face]] = {
     errors.ConsentricError: INTERNAL,
 }
 
+USAGE_EXIT: Final = 64
+"""Exit code of a command line that can't be understood; no error class stands behind it."""
+
+INTERRUPT_EXIT: Final = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
 
 def face_of(error: BaseException) -> Face:
     """The face of the nearest class in the error's ancestry that the table holds."""

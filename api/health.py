@@ -31,7 +31,7 @@ class Readiness:
     def __init__(self, client: GraphClient) -> None:
         self._client = client
 
-    async def __call__(self, _: Request) -> Response:
+    async def answer_ready(self, _: Request) -> Response:
         """200 when requests can be served, else 503 with what is in the way."""
         found = await self.check()
         ready = found == {"store": "reachable", "migrations": "current"}

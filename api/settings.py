@@ -8,14 +8,15 @@ never see settings. A setting that can't be used is `SettingsInvalid`: the messa
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from graph.errors import SettingsInvalid
 
@@ -23,6 +24,8 @@ PREFIX: Final = "CONSENTRIC_"
 EMBEDDED: Final = "embedded"
 STORE_SCHEMES: Final = frozenset({"bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc"})
 FILE_FIELDS: Final = ("store_password", "secret", "signing_key", "trusted_issuers")
+ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?", re.ASCII)
+PLAIN: Final = r"^\S+$"
 MIN_SECRET_CHARACTERS: Final = 32
 MAX_FILE_BYTES: Final = 1 << 20
 
@@ -70,11 +73,14 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address that `serve` listens on")
     port: int = Field(8000, ge=0, le=65535, description="port that `serve` listens on; 0 takes a free one")
     env: Environment = Field(Environment.DEVELOPMENT, description="`production` or `development`")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="origins of web pages that may call the API from a browser, with commas between"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
     secret: SecretStr | None = Field(None, description="keys the hashes of API keys and the signatures of cursors")
     signing_key: SecretStr | None = Field(None, description="Ed25519 private key (PEM) that signs subject tokens")
-    issuer: str = Field("consentric", min_length=1, description="`iss` of the tokens signed here")
-    audience: str = Field("consentric", min_length=1, description="`aud` that a token must carry")
+    issuer: str = Field("consentric", pattern=PLAIN, description="`iss` of the tokens signed here")
+    audience: str = Field("consentric", pattern=PLAIN, description="`aud` that a token must carry")
     trusted_issuers: str | None = Field(
         None, description='JSON list of other token issuers: [{"issuer", "public_key_file" or "jwks_file", …}]'
     )
@@ -98,12 +104,25 @@ class Settings(BaseSettings):
         """`embedded`, or a URL with a scheme of Neo4j's and a host, without credentials inside."""
         if value == EMBEDDED:
             return value
-        url = urlsplit(value)
-        if url.scheme not in STORE_SCHEMES or not url.hostname:
+        try:
+            url = urlsplit(value)
+            good = url.scheme in STORE_SCHEMES and url.hostname and url.port != 0
+        except ValueError:
+            good = False
+        if not good:
             raise ValueError("give `embedded` or a URL such as neo4j://host:7687 (also bolt://, +s, +ssc)")
         if url.username or url.password:
             raise ValueError("leave user and password out of the URL: CONSENTRIC_STORE_USER, CONSENTRIC_STORE_PASSWORD")
         return value
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def check_origins(cls, value: object) -> object:
+        """Whole origins, never a wildcard."""
+        origins = tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        if isinstance(origins, tuple) and not all(ORIGIN.fullmatch(str(origin)) for origin in origins):
+            raise ValueError("give origins such as https://shop.example, with commas between")
+        return origins
 
     @field_validator("secret")
     @classmethod

@@ -1,0 +1,88 @@
+"""The ASGI application: every route in one place.
+
+What lives here: assembly. What does not: what routes do (`api/collect/`, `api/graphql.py`, `api/health.py`,
+`api/metrics.py`), what surrounds them (`api/envelope.py`), the process (`api/runtime.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from api.auth import PURPOSE_HEADER, admit_request
+from api.collect.http import collection_routes
+from api.envelope import Envelope, handle_error, handle_http_error
+from api.graphiql import MOUNT, page_files
+from api.graphql import GraphQLEndpoint
+from api.health import Readiness, answer_alive
+from api.metrics import Metrics
+from api.settings import Settings
+from graph.errors import ConsentricError
+from resolvers.context import RequestContext, Services
+
+GRAPHQL: Final = "/graphql"
+PAGE: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Consentric</title></head><body>
+<h1>Consentric</h1>
+<p>The consent-aware customer graph.</p>
+<ul>
+<li><a href="/graphql">/graphql</a>: the API (in development, with a page to try queries on)</li>
+<li>/v1/batch and /v1/track, identify, page, screen, group, alias: collection, in Segment's format</li>
+<li><a href="/healthz">/healthz</a>, <a href="/readyz">/readyz</a>, <a href="/metrics">/metrics</a></li>
+</ul></body></html>
+"""
+
+
+def create_app(services: Services, settings: Settings) -> Starlette:
+    """The application on open services; it closes nothing."""
+    metrics = Metrics()
+    metrics.watch(services.client)
+    routes = list_routes(services, settings, metrics)
+    paths = [route.path for route in routes if isinstance(route, Route | Mount)]
+    middleware = [Middleware(Envelope, metrics=metrics, paths=paths)]
+    if settings.cors_origins:
+        middleware.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=list(settings.cors_origins),
+                allow_methods=["GET", "POST"],
+                allow_headers=["Authorization", "Content-Type", PURPOSE_HEADER],
+                max_age=600,
+            )
+        )
+    return Starlette(
+        routes=routes,
+        middleware=middleware,
+        exception_handlers={ConsentricError: handle_error, HTTPException: handle_http_error},
+    )
+
+
+def list_routes(services: Services, settings: Settings, metrics: Metrics) -> list[BaseRoute]:
+    """All routes."""
+
+    async def admit(request: Request) -> RequestContext | None:
+        return await admit_request(request, services) if "authorization" in request.headers else None
+
+    routes: list[BaseRoute] = [
+        Route("/", answer_page),
+        Route(GRAPHQL, GraphQLEndpoint(admit, production=settings.production)),
+        *collection_routes(services),
+        Route("/healthz", answer_alive),
+        Route("/readyz", Readiness(services.client).answer_ready),
+        Route("/metrics", metrics.serve),
+    ]
+    if not settings.production:
+        routes.append(Mount(MOUNT, page_files()))
+    return routes
+
+
+async def answer_page(_: Request) -> Response:
+    """The page at the root, for people who follow the printed address."""
+    return HTMLResponse(PAGE)

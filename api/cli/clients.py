@@ -1,0 +1,116 @@
+"""`consentric client`: programs that read or manage the graph, and their API keys."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from api.cli.console import AsJson, print_json, print_table, print_text, say, show_time
+from api.cli.running import run_with_services
+
+app = typer.Typer(help="Programs that read or manage the graph: register, list, revoke.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The client's name, such as web or acme. Never used twice.")]
+
+
+@app.command("create")
+def create(
+    name: Name,
+    *,
+    role: Annotated[
+        str, typer.Option("--role", metavar="ROLE", help="subject, frontend, partner, auditor or operator.")
+    ],
+    purpose: Annotated[
+        list[str] | None,
+        typer.Option("--purpose", metavar="P", help="A purpose of the policy, such as personalisation; repeatable."),
+    ] = None,
+    recipient: Annotated[
+        str | None,
+        typer.Option("--recipient", metavar="R", help="Partners only: the name that people give their consent for."),
+    ] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option("--scope", metavar="S", help="`values` lets an auditor see values of fields; repeatable."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Register a client and print its API key, this once.
+
+    The key goes into the header `Authorization: Bearer KEY`. A client with several purposes picks one a request with
+    the header `Consentric-Purpose`. Partners are registered for sharing with their recipient; for people in a browser
+    or an app use `consentric token`.
+
+    Examples:
+
+      consentric client create web --role frontend --purpose personalisation --purpose service
+
+      consentric client create acme --role partner --recipient acme --json
+
+      consentric client create audit --role auditor
+    """
+    from resolvers.registration import register_client
+
+    made = run_with_services(
+        lambda services: register_client(services, name, role, purpose or (), recipient=recipient, scopes=scope or ())
+    )
+    if as_json:
+        print_json({"client": made.client.name, "key": made.key})
+        return
+    print_text(made.key)
+    say(f"Client {name} is registered for {', '.join(made.client.purposes) or 'no purpose'}.")
+    say("Keep the API key above: it is not shown again.")
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List clients, revoked ones too (never their keys).
+
+    Example: consentric client list --json
+    """
+    from resolvers.registration import list_clients
+
+    clients = run_with_services(list_clients)
+    if as_json:
+        print_json(
+            [
+                {
+                    "client": client.name,
+                    "role": client.role,
+                    "purposes": list(client.purposes),
+                    "recipient": client.recipient,
+                    "scopes": list(client.scopes),
+                    "created_at": show_time(client.created_at),
+                    "revoked_at": show_time(client.revoked_at),
+                }
+                for client in clients
+            ]
+        )
+        return
+    rows = [
+        (
+            client.name,
+            client.role,
+            ", ".join(client.purposes),
+            client.recipient,
+            ", ".join(client.scopes),
+            show_time(client.created_at),
+            show_time(client.revoked_at),
+        )
+        for client in clients
+    ]
+    print_table("Clients", ("name", "role", "purposes", "recipient", "scopes", "created", "revoked"), rows)
+
+
+@app.command("revoke")
+def revoke(name: Name, as_json: AsJson = False) -> None:
+    """Revoke a client: its API key and every token that names it. Running servers refuse them within two seconds.
+
+    Example: consentric client revoke acme
+    """
+    from resolvers.registration import revoke_client_named
+
+    revoked = run_with_services(lambda services: revoke_client_named(services, name))
+    if as_json:
+        print_json({"client": name, "revoked": revoked})
+    else:
+        say(f"Client {name} is revoked." if revoked else f"Client {name} was revoked before.")

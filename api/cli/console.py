@@ -1,0 +1,65 @@
+"""What commands print: results on standard output, everything said to people on standard error.
+
+What lives here: the two outputs, tables, the form of a failure. What does not: what is printed. With `--json` standard
+output carries one JSON document on one line and nothing else.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from graph.model import Millis
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON for programs.")]
+
+
+def print_json(document: Mapping[str, Any] | Sequence[Any]) -> None:
+    """One JSON document on one line of standard output."""
+    import orjson
+
+    sys.stdout.write(orjson.dumps(document).decode() + "\n")
+    sys.stdout.flush()
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table on standard output. What is shown is text, never markup."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+    Console().print(table)
+
+
+def print_text(text: str) -> None:
+    """A line of a result on standard output, unwrapped, so that it can be copied."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def say(text: str) -> None:
+    """A line to the person at the terminal, on standard error."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def print_failure(code: str, message: str, *, as_json: bool) -> None:
+    """Why a command failed: one line on standard error."""
+    import orjson
+
+    line = " ".join(message.split())
+    say(orjson.dumps({"error": {"code": code, "message": line}}).decode() if as_json else f"Error: {line}")
+
+
+def show_time(at: Millis | None) -> str | None:
+    """An instant as ISO 8601 in UTC, to the second."""
+    return None if at is None else datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,211 @@
+"""`consentric doctor`: what this machine makes of Consentric, check by check, with what to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from api.cli.console import AsJson, print_json, print_table
+from api.cli.running import run_until_done
+
+if TYPE_CHECKING:
+    from api.settings import Settings
+    from graph.client import GraphClient
+
+MIN_FREE_BYTES: Final = 1 << 30
+MAX_SKEW_MILLIS: Final = 5_000
+TOO_NEW: Final = (3, 15)
+FAILED_EXIT: Final = 78
+
+
+class State(StrEnum):
+    """What a check found."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: what was looked at, what was found, what to do about it."""
+
+    check: str
+    state: State
+    found: str
+    advice: str = ""
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Check Python, settings, data folder, keys, Java, port, store, migrations, models and clock.
+
+    Starts the embedded store for the check where none runs. Exit code 0 when nothing failed (warnings are no failure).
+
+    Example: consentric doctor --json
+    """
+    findings = list(examine())
+    if as_json:
+        print_json([{"check": f.check, "state": f.state.value, "found": f.found, "advice": f.advice} for f in findings])
+    else:
+        rows = [(finding.state.value, finding.check, finding.found, finding.advice) for finding in findings]
+        print_table("Consentric on this machine", ("", "check", "found", "what to do"), rows)
+    if any(finding.state is State.FAILED for finding in findings):
+        raise typer.Exit(FAILED_EXIT)
+
+
+def examine() -> Iterator[Finding]:
+    """All checks; those behind a failed one are left out."""
+    from api.settings import load_settings, unknown_variables
+    from graph.errors import SettingsInvalid
+
+    yield check_python()
+    try:
+        settings = load_settings()
+    except SettingsInvalid as error:
+        yield Finding("settings", State.FAILED, str(error), "Correct the variable in the environment.")
+        return
+    unknown = [name for name in unknown_variables(os.environ) if not name.startswith("CONSENTRIC_TEST_")]
+    if unknown:
+        yield Finding("settings", State.WARNING, f"unknown: {', '.join(unknown)}", "Look for a typing error.")
+    else:
+        yield Finding("settings", State.OK, f"{settings.env} mode, store {settings.store}")
+    yield check_folder(settings.data_dir)
+    keys = check_keys(settings)
+    yield keys
+    yield check_policy(settings)
+    yield check_port(settings)
+    if settings.embedded:
+        yield check_java()
+    if keys.state is not State.FAILED:
+        yield from run_until_done(collect(settings), settings)
+
+
+def check_python() -> Finding:
+    """The interpreter."""
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    if sys.version_info >= TOO_NEW:
+        return Finding("python", State.WARNING, version, "Not tried yet: use a Python from 3.11 to 3.14.")
+    return Finding("python", State.OK, version)
+
+
+def check_folder(data_dir: Path) -> Finding:
+    """The data folder: private, writable, with room."""
+    folder = data_dir.resolve()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return Finding("data folder", State.FAILED, f"{folder} can't be written", "Set CONSENTRIC_DATA_DIR.")
+    if shutil.disk_usage(existing).free < MIN_FREE_BYTES:
+        return Finding("data folder", State.WARNING, f"{folder}: less than 1 GB free", "Make room.")
+    if existing == folder and folder.stat().st_mode & 0o077:
+        return Finding("data folder", State.WARNING, f"{folder} is open to others", f"Run: chmod 700 {folder}")
+    return Finding("data folder", State.OK, str(folder))
+
+
+def check_keys(settings: Settings) -> Finding:
+    """The secrets: there, and closed to others."""
+    from api.keystore import keys_folder, open_keys
+    from graph.errors import SettingsInvalid
+
+    try:
+        open_keys(settings)
+    except SettingsInvalid as error:
+        return Finding("keys", State.FAILED, str(error), "Give the secret, also as a file (…_FILE).")
+    folder = keys_folder(settings)
+    if settings.secret and settings.signing_key:
+        return Finding("keys", State.OK, "given by settings")
+    if any(path.stat().st_mode & 0o077 for path in (folder, *folder.glob("*"))):
+        return Finding("keys", State.WARNING, f"{folder} is open to others", f"Run: chmod -R go-rwx {folder}")
+    return Finding("keys", State.OK, f"{folder}: keep it with your backups", "")
+
+
+def check_policy(settings: Settings) -> Finding:
+    """The consent policy and the list of issuers."""
+    from api.issuers import parse_issuers
+    from api.runtime import read_policy
+    from graph.errors import SettingsInvalid
+
+    try:
+        policy = read_policy(settings.policy)
+        issuers = parse_issuers(settings.trusted_issuers, settings.issuer)
+    except SettingsInvalid as error:
+        return Finding("policy", State.FAILED, str(error), "Correct the file.")
+    kind = "default" if settings.policy is None else "own"
+    return Finding("policy", State.OK, f"{kind} policy {policy.version}, {len(issuers)} other token issuers")
+
+
+def check_port(settings: Settings) -> Finding:
+    """The port of `serve`."""
+    from api.server import bind
+    from graph.errors import SettingsInvalid
+
+    try:
+        with closing(bind(settings.host, settings.port)) as listener:
+            port = listener.getsockname()[1]
+    except SettingsInvalid as error:
+        return Finding("port", State.WARNING, str(error), "If no server of ours has it: set CONSENTRIC_PORT.")
+    free = "free" if settings.port else f"free one found ({port})"
+    return Finding("port", State.OK, f"{settings.host}:{settings.port} {free}")
+
+
+def check_java() -> Finding:
+    """The embedded engine's own Java."""
+    from graph.errors import StoreUnavailable
+    from graph.process import find_engine
+
+    try:
+        java = find_engine() / "jre" / "bin" / "java"
+    except StoreUnavailable as error:
+        return Finding("engine", State.FAILED, str(error), "Run: make setup")
+    if not os.access(java, os.X_OK):
+        return Finding("engine", State.FAILED, f"{java} can't be run", "Run: make clean setup")
+    return Finding("engine", State.OK, "the embedded engine and its Java are installed")
+
+
+async def collect(settings: Settings) -> list[Finding]:
+    """The checks that need the store."""
+    from api.runtime import open_client
+    from graph.errors import ConsentricError
+
+    try:
+        async with open_client(settings) as client:
+            return [finding async for finding in examine_store(client)]
+    except ConsentricError as error:
+        advice = (
+            "Look into store.log in the data folder." if settings.embedded else "Check CONSENTRIC_STORE and its user."
+        )
+        return [Finding("store", State.FAILED, str(error), advice)]
+
+
+async def examine_store(client: GraphClient) -> AsyncIterator[Finding]:
+    """Store, clock, migrations, models."""
+    from graph.errors import MigrationRefused
+    from migrations.runner import migrate
+    from migrations.step import MigrationState
+    from resolvers.context import system_clock
+
+    store_time = (await client.read("RETURN timestamp() AS now"))[0]["now"]
+    yield Finding("store", State.OK, f"{client.engine} answers")
+    skew = abs(system_clock() - int(store_time))
+    if skew > MAX_SKEW_MILLIS:
+        yield Finding("clock", State.WARNING, f"{skew / 1000:.0f} s apart from the store's", "Synchronise the clocks.")
+    else:
+        yield Finding("clock", State.OK, "agrees with the store's")
+    try:
+        steps = await migrate(client, dry_run=True)
+    except MigrationRefused as error:
+        yield Finding("migrations", State.FAILED, str(error), "Run the version of Consentric that wrote this graph.")
+        return
+    pending = [step for step in steps if step.state is MigrationState.PENDING]
+    if pending:
+        yield Finding("migrations", State.WARNING, f"{len(pending)} to run", "Run: consentric migrate")
+        return
+    yield Finding("migrations", State.OK, f"all {len(steps)} there")

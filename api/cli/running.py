@@ -1,0 +1,52 @@
+"""Running a use case from a command: settings, services, an event loop, and down again.
+
+What lives here: that bracket. What does not: use cases (`resolvers/`), how services are built (`api/runtime.py`).
+SIGTERM and Ctrl-C cancel the work, so that everything closes in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from api.settings import Settings
+    from resolvers.context import Services
+
+T = TypeVar("T")
+
+
+def run_with_services(work: Callable[[Services], Awaitable[T]]) -> T:
+    """Does the work on open services of the environment's settings."""
+    from api.settings import load_settings
+
+    settings = load_settings()
+
+    async def run() -> T:
+        from api.runtime import open_services
+
+        async with open_services(settings) as services:
+            return await work(services)
+
+    return run_until_done(run(), settings)
+
+
+def run_until_done(work: Coroutine[Any, Any, T], settings: Settings) -> T:
+    """Runs a coroutine to its end. A signal to end cancels it: then KeyboardInterrupt."""
+    from api.logs import configure_logs
+
+    configure_logs("warning" if settings.log_level == "info" else settings.log_level)
+
+    async def run() -> T:
+        task = asyncio.ensure_future(work)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+
+    return asyncio.run(run())

@@ -1,0 +1,69 @@
+"""`consentric serve`: the server, as a command."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Final
+
+import typer
+
+from api.cli.console import print_json, say
+
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def serve(
+    host: Annotated[
+        str | None, typer.Option("--host", help="Address to listen on [CONSENTRIC_HOST, 127.0.0.1].")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one [CONSENTRIC_PORT, 8000].")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help='Print one line {"url", "graphql"} on standard output once it serves.')
+    ] = False,
+) -> None:
+    """Serve GraphQL at /graphql and collection at /v1/batch and its neighbours.
+
+    Starts the embedded store where none runs. SIGTERM or Ctrl-C ends it cleanly, with exit code 0: no new requests,
+    running ones finish, what was accepted is written, then the store is left.
+
+    Examples:
+
+      consentric serve
+
+      consentric serve --port 0 --json
+
+      CONSENTRIC_ENV=production consentric serve --host 0.0.0.0
+    """
+    from api.logs import configure_logs
+    from api.settings import load_settings
+
+    settings = load_settings(host=host, port=port)
+    configure_logs(settings.log_level)
+    if settings.host not in LOOPBACK and not settings.production:
+        say(
+            "Warning: open to other machines in development mode (introspection, GraphiQL); "
+            "set CONSENTRIC_ENV=production."
+        )
+
+    def announce(url: str) -> None:
+        graphql = f"{url}/graphql"
+        if as_json:
+            print_json({"url": url, "graphql": graphql})
+        else:
+            say(f"Consentric serves {graphql} (collection at {url}/v1/batch). Ctrl-C ends it.")
+
+    from api.server import serve_until_signal
+
+    with asyncio.Runner(loop_factory=choose_loop()) as runner:
+        runner.run(serve_until_signal(settings, announce))
+
+
+def choose_loop() -> type[asyncio.AbstractEventLoop] | None:
+    """uvloop's event loop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.Loop

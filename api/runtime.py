@@ -1,0 +1,105 @@
+"""The process put together: from settings to services, and down again in the right order.
+
+What lives here: opening the store, the policy file, the authority, the model shelf and the ingestor. What does not:
+what they do, HTTP (`api/app.py`), the server's loop (`api/cli/serve.py`).
+
+Services close in the reverse order: what was accepted is drained into the store, then the client closes, then our use
+of the embedded store ends (and the store with it, where nobody else uses it).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tomllib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from api.issuers import parse_issuers
+from api.keystore import InstallationKeys, open_keys
+from api.settings import Settings, read_value
+from graph.client import Engine, GraphClient, StoreTarget
+from graph.embedded import open_store
+from graph.errors import BadInput, SettingsInvalid
+from migrations.runner import migrate
+from privacy.policy import Policy
+from resolvers.context import Services, system_clock
+from resolvers.credentials import Authority
+from resolvers.ingest import Ingestor
+from resolvers.recommend import ModelShelf
+from resolvers.tokens import TokenIssuer, TokenVerifier
+
+
+@asynccontextmanager
+async def open_client(settings: Settings) -> AsyncIterator[GraphClient]:
+    """A client of the store that the settings name; the embedded one is attached to, or started."""
+    if not settings.embedded:
+        async with await GraphClient.connect(locate_server(settings)) as client:
+            yield client
+        return
+    store = await asyncio.to_thread(open_store, settings.data_dir)
+    try:
+        async with await GraphClient.connect(store.target) as client:
+            yield client
+    finally:
+        await asyncio.to_thread(store.stop)
+
+
+def locate_server(settings: Settings) -> StoreTarget:
+    """The Neo4j server of the settings."""
+    if settings.store_password is None:
+        raise SettingsInvalid("CONSENTRIC_STORE_PASSWORD or CONSENTRIC_STORE_PASSWORD_FILE must be given for Neo4j.")
+    return StoreTarget(
+        url=settings.store,
+        user=settings.store_user,
+        password=settings.store_password.get_secret_value(),
+        database=settings.store_database,
+        engine=Engine.NEO4J,
+    )
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """All services on a migrated store. What can be refused without the store is refused first."""
+    policy = read_policy(settings.policy)
+    keys = open_keys(settings)
+    own = own_issuer(settings, keys)
+    verifier = TokenVerifier([own.trusted(), *parse_issuers(settings.trusted_issuers, own.name)], own.audience)
+    async with open_client(settings) as client:
+        await migrate(client)
+        shelf = ModelShelf()
+        await shelf.load(client)
+        async with Ingestor(client, policy, system_clock) as ingestor:
+            yield Services(
+                client=client,
+                policy=policy,
+                shelf=shelf,
+                secret=keys.secret,
+                clock=system_clock,
+                ingestor=ingestor,
+                authority=Authority(client, keys.secret, verifier, system_clock),
+            )
+
+
+def own_issuer(settings: Settings, keys: InstallationKeys) -> TokenIssuer:
+    """The issuer of the tokens that this installation signs."""
+    return TokenIssuer(settings.issuer, settings.audience, keys.signing_key)
+
+
+def read_policy(path: Path | None) -> Policy:
+    """The company's policy, from a file of JSON or TOML, or the default."""
+    if path is None:
+        return Policy.default()
+    text = read_value("CONSENTRIC_POLICY", path)
+    try:
+        changes: Any = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except ValueError:
+        raise SettingsInvalid("CONSENTRIC_POLICY: the file is not valid JSON (or, named .toml, TOML).") from None
+    if not isinstance(changes, dict):
+        raise SettingsInvalid("CONSENTRIC_POLICY: the file must hold one object.")
+    try:
+        return Policy.parse(changes)
+    except BadInput as error:
+        raise SettingsInvalid(f"CONSENTRIC_POLICY: {error}") from None
