@@ -1,0 +1,43 @@
+"""Why a message is not taken: stable codes, and the error that carries one.
+
+What lives here: the codes that answers, dead letters and load reports count by. What does not: where they are decided
+(the modules beside this one), the HTTP status of a request as a whole (`http.py`). Texts name a field of the format and
+what is expected there, never a value.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+from graph.errors import BadInput
+
+
+class Reason(StrEnum):
+    """Codes of rejection. Stable: programs branch on them. `resolvers.ingest` adds `store_refused`."""
+
+    MALFORMED_JSON = "malformed_json"
+    BAD_UNICODE = "bad_unicode"
+    TOO_DEEP = "too_deep"
+    TOO_LARGE = "too_large"
+    NOT_AN_OBJECT = "not_an_object"
+    UNKNOWN_TYPE = "unknown_type"
+    MISSING_FIELD = "missing_field"
+    MISSING_ID = "missing_id"
+    BLOCKED_ID = "blocked_id"
+    BAD_ID = "bad_id"
+    WRONG_TYPE = "wrong_type"
+    BAD_TIMESTAMP = "bad_timestamp"
+    BAD_VALUE = "bad_value"
+
+
+class Rejected(BadInput):
+    """One message can't be taken, and never can: sending it again changes nothing."""
+
+    code: ClassVar[str] = "BAD_INPUT"
+
+    def __init__(self, reason: Reason, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.field = field

@@ -1,0 +1,125 @@
+"""Sessions of records and the interactions in them.
+
+What lives here: statements that begin sessions, move their bounds and add interactions. What does not: which session an
+event belongs to (`algorithms/sessions.py`), what an event means (`api/collect/commerce.py`).
+
+An interaction without an item is kept as a relationship from the session to itself: it stays in the person's history
+and no item is made up. Statements that name `(:Item)` as the other end do not meet it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from graph.client import Writer, chunk_rows
+from graph.model import Interaction, ItemKey, Millis, RecordId, SessionId
+from graph.schema import InteractionType
+
+
+@dataclass(frozen=True, slots=True)
+class SessionChange:
+    """Events that a session gains: from when to when, how many. `begins`: it may not exist yet. `latest`: it is the one
+    that the record's next event is compared with."""
+
+    id: SessionId
+    record: RecordId
+    first: Millis
+    last: Millis
+    events: int
+    begins: bool
+    latest: bool
+
+
+WRITE_SESSIONS: Final = """
+UNWIND $rows AS row
+MATCH (r:Record {id: row[1]})
+MERGE (s:Session {id: row[0]})
+ON CREATE SET s.started_at = row[2], s.ended_at = row[3], s.events = 0
+SET s.started_at = CASE WHEN row[2] < s.started_at THEN row[2] ELSE s.started_at END,
+    s.ended_at = CASE WHEN row[3] > s.ended_at THEN row[3] ELSE s.ended_at END,
+    s.events = s.events + row[4],
+    r.session_id = CASE WHEN row[5] THEN row[0] ELSE r.session_id END
+MERGE (r)-[:HAD]->(s)
+"""
+
+WRITE_SESSION_BOUNDS: Final = """
+UNWIND $rows AS row
+MATCH (s:Session {id: row[0]})
+SET s.started_at = CASE WHEN row[2] < s.started_at THEN row[2] ELSE s.started_at END,
+    s.ended_at = CASE WHEN row[3] > s.ended_at THEN row[3] ELSE s.ended_at END,
+    s.events = s.events + row[4]
+"""
+
+
+async def write_sessions(tx: Writer, changes: Iterable[SessionChange]) -> None:
+    """Begins sessions, and moves the bounds of those that go on."""
+    begun: list[list[Any]] = []
+    moved: list[list[Any]] = []
+    for change in changes:
+        row = [change.id, change.record, change.first, change.last, change.events, change.latest]
+        (begun if change.begins or change.latest else moved).append(row)
+    for chunk in chunk_rows(begun):
+        await tx.run(WRITE_SESSIONS, rows=list(chunk))
+    for chunk in chunk_rows(moved):
+        await tx.run(WRITE_SESSION_BOUNDS, rows=list(chunk))
+
+
+READ_SESSIONS_AROUND: Final = """
+UNWIND $rows AS row
+MATCH (r:Record {id: row[0]})-[:HAD]->(s:Session)
+WHERE s.ended_at >= row[1] AND s.started_at <= row[2]
+RETURN collect([row[0], s.id, s.started_at, s.ended_at]) AS sessions
+"""
+
+
+async def read_sessions_around(
+    tx: Writer, windows: Collection[tuple[RecordId, Millis, Millis]]
+) -> list[tuple[RecordId, SessionId, Millis, Millis]]:
+    """The sessions of records that meet a window of time: (record, session, start, end)."""
+    found: list[tuple[RecordId, SessionId, Millis, Millis]] = []
+    for chunk in chunk_rows([list(window) for window in windows]):
+        answer = await tx.run(READ_SESSIONS_AROUND, rows=list(chunk))
+        found.extend(tuple(session) for session in answer[0]["sessions"])
+    return found
+
+
+_TO_ITEM: Final = """
+UNWIND $rows AS row
+MATCH (s:Session {id: row[0]})
+MERGE (i:Item {key: row[1]})
+CREATE (s)-[:INTERACTION {message_id: row[2], at: row[3], weight: row[4], value: row[5], quantity: row[6],
+                          order: row[7], name: row[8]}]->(i)
+"""
+
+_TO_NONE: Final = """
+UNWIND $rows AS row
+MATCH (s:Session {id: row[0]})
+CREATE (s)-[:INTERACTION {message_id: row[2], at: row[3], weight: row[4], value: row[5], quantity: row[6],
+                          order: row[7], name: row[8]}]->(s)
+"""
+
+WRITE_INTERACTIONS: Final = {type_: _TO_ITEM.replace("INTERACTION", type_.value) for type_ in InteractionType}
+"""One statement a type: a type can't be a parameter, and it is never built from a value."""
+
+WRITE_ITEMLESS: Final = {type_: _TO_NONE.replace("INTERACTION", type_.value) for type_ in InteractionType}
+
+
+async def write_interactions(tx: Writer, events: Iterable[tuple[SessionId, str, Millis, Interaction]]) -> None:
+    """Adds interactions: (session, message id, at, what). The sessions must be there. The ledger of messages
+    (`messages.py`) is what keeps an event from being added twice."""
+    kinds: dict[tuple[str, bool], list[list[Any]]] = {}
+    for session, message, at, one in events:
+        row = [session, one.item, message, at, one.weight, one.value, one.quantity, one.order, one.name]
+        kinds.setdefault((one.type, one.item is None), []).append(row)
+    for (type_, itemless), rows in sorted(kinds.items()):
+        statement = (WRITE_ITEMLESS if itemless else WRITE_INTERACTIONS)[InteractionType(type_)]
+        for chunk in chunk_rows(rows if itemless else sorted(rows, key=_item_of)):
+            await tx.run(statement, rows=list(chunk))
+
+
+def _item_of(row: list[Any]) -> ItemKey:
+    """Items are met in one order by every writer, against deadlocks."""
+    key: ItemKey = row[1]
+    return key

@@ -1,0 +1,195 @@
+"""Who people are and what they permit, on its way into the graph: second names, identifiers, consents, linkage.
+
+What lives here: choosing what to write and in which order, inside the transaction of `arrivals.py`. What does not: the
+decision to link (`linkage.py`), the log of consents (`consents.py`), Cypher.
+
+Most messages repeat what is known. So a record remembers the identifiers it carries, each with the earliest event that
+said so, and the consents that its messages last repeated, with the consent epoch of its person then: only what differs
+is looked at again. Repeated consents are looked at again when the epoch moved, because another record of the person may
+have said otherwise since, and then a repeated denial counts as the later word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+from algorithms.blocking import ANONYMOUS_ID
+from algorithms.normalise import normalise_identifier
+from graph.client import Writer
+from graph.model import (
+    ConsentStatement,
+    IdentifierRef,
+    Message,
+    Millis,
+    RecordId,
+    RecordKind,
+    RecordRef,
+    UserId,
+)
+from graph.records import (
+    RecordCall,
+    TouchedRecord,
+    mark_person,
+    read_existing,
+    read_people,
+    touch_records,
+    write_carried,
+    write_known,
+)
+from privacy.policy import Policy
+from resolvers.consents import refresh_permits, write_consents
+from resolvers.linkage import attach_identifiers, link_records
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A new message with the ids of its records, computed once. `order` is its place in the group."""
+
+    message: Message
+    order: int
+    record: RecordId | None
+    also: RecordId | None
+
+    @classmethod
+    def of(cls, message: Message, order: int) -> Self:
+        """A message at its place."""
+        also = message.also.id if message.also is not None else None
+        return cls(message, order, message.record.id if message.record is not None else None, also)
+
+
+Touched = dict[RecordId, TouchedRecord]
+Statement = tuple[RecordId, str, ConsentStatement]
+
+
+async def touch_partners(tx: Writer, new: Sequence[Arrival], touched: Touched, now: Millis) -> dict[str, RecordRef]:
+    """Touches the second records of messages that say something new about who is the same person, and adds them to
+    `touched`. Answers who the aliases name, by message."""
+    calls: dict[RecordId, RecordCall] = {}
+    aliases = await _find_aliases(tx, new)
+    for one in new:
+        also = one.message.also
+        if also is not None and one.record is not None and one.also is not None and one.also not in touched:
+            identifier = _anonymous(also)
+            if identifier is not None and _says_more(touched[one.record], identifier, one.message.at):
+                calls[one.also] = RecordCall(also, one.also)
+    for ref in aliases.values():
+        if ref.id not in touched:
+            calls[ref.id] = RecordCall(ref, ref.id)
+    if calls:
+        touched |= await touch_records(tx, calls.values(), now)
+    return aliases
+
+
+async def _find_aliases(tx: Writer, new: Sequence[Arrival]) -> dict[str, RecordRef]:
+    """Whom each alias message names as the same: the user of that id if there is one, else the anonymous person."""
+    named = {one.message.id: one.message.alias_of for one in new if one.message.alias_of is not None}
+    if not named:
+        return {}
+    users = {id_: replace(ref, kind=RecordKind.USER) for id_, ref in named.items()}
+    there = await read_existing(tx, {user.id for user in users.values()})
+    return {id_: users[id_] if users[id_].id in there else ref for id_, ref in named.items()}
+
+
+def _anonymous(ref: RecordRef) -> IdentifierRef | None:
+    """The identifier that an anonymous record carries by its own name."""
+    value = normalise_identifier(ANONYMOUS_ID, ref.key)
+    return IdentifierRef(ANONYMOUS_ID, value) if value is not None else None
+
+
+def _says_more(record: TouchedRecord, identifier: IdentifierRef, at: Millis) -> bool:
+    """Whether the record doesn't carry the identifier yet, or only since a later event."""
+    since = record.known.get(identifier.id)
+    return since is None or at < since
+
+
+async def write_evidence(
+    tx: Writer, new: Sequence[Arrival], touched: Touched, aliases: dict[str, RecordRef], *, policy: Policy, now: Millis
+) -> None:
+    """Identifiers, aliases and consents; then linkage of the records concerned; then the permits of their people."""
+    concerned = await _attach(tx, new, touched, aliases, now)
+    repeated: dict[RecordId, Repeat] = {}
+    statements = _find_statements(new, touched, repeated)
+    if statements:
+        concerned |= await write_consents(tx, statements, now)
+    affected: set[UserId] = set()
+    if concerned:
+        affected |= (await link_records(tx, concerned, now)).affected_users
+    if statements:
+        spoke = await read_people(tx, {record for record, _, _ in statements})
+        affected |= {user for user, _ in spoke.values()}
+    if affected:
+        await refresh_permits(tx, affected, policy, now)
+    if repeated:
+        people = await read_people(tx, repeated.keys())
+        marks = [(record, f"{one.digest}@{mark_person(*people[record])}", one.at) for record, one in repeated.items()]
+        await write_carried(tx, sorted(marks))
+
+
+async def _attach(
+    tx: Writer, new: Sequence[Arrival], touched: Touched, aliases: dict[str, RecordRef], now: Millis
+) -> set[RecordId]:
+    """Attaches what records don't carry yet; answers the records that linkage must look at."""
+    pairs: dict[tuple[RecordId, str], tuple[RecordId, IdentifierRef, Millis]] = {}
+
+    def add(record: RecordId, identifier: IdentifierRef | None, at: Millis) -> None:
+        if identifier is not None and _says_more(touched[record], identifier, at):
+            touched[record].known[identifier.id] = at
+            pairs[record, identifier.id] = (record, identifier, at)
+
+    same: list[tuple[RecordId, RecordId]] = []
+    for one in new:
+        message = one.message
+        if one.record is None:
+            continue
+        for identifier in message.identifiers:
+            add(one.record, identifier, message.at)
+        if message.also is not None and one.also in touched:
+            add(one.also, _anonymous(message.also), message.at)
+        if (other := aliases.get(message.id)) is not None:
+            same.append((one.record, other.id))
+            if other.kind is RecordKind.ANONYMOUS:
+                add(other.id, _anonymous(other), message.at)
+    if not pairs and not same:
+        return set()
+    carriers = sorted({record for record, _ in pairs})
+    await write_known(tx, [(record, touched[record].known) for record in carriers])
+    return await attach_identifiers(tx, list(pairs.values()), same, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """What a record last repeated of its consents: their digest, and as of when."""
+
+    digest: str
+    at: Millis
+
+
+def _find_statements(new: Sequence[Arrival], touched: Touched, repeated: dict[RecordId, Repeat]) -> list[Statement]:
+    """The consent statements to write, each with the id of its event, in the order of time within a record. Fills
+    `repeated` with what records have to remember."""
+    found: list[Statement] = []
+    for one in sorted(new, key=lambda each: (each.record or "", each.message.at, each.order)):
+        record, message = one.record, one.message
+        if record is None or not message.consents:
+            continue
+        if message.carried is not None:
+            if not _is_fresh(message.carried, message.at, touched[record], repeated.get(record)):
+                continue
+            if message.at >= (touched[record].carried_at or 0):
+                repeated[record] = Repeat(message.carried, message.at)
+        many = len(message.consents) > 1
+        for number, statement in enumerate(message.consents, 1):
+            found.append((record, f"{message.id}#{number}" if many else message.id, statement))
+    return found
+
+
+def _is_fresh(digest: str, at: Millis, record: TouchedRecord, repeat: Repeat | None) -> bool:
+    """Whether consents that a message repeats differ from what its record repeated last, or the person's consent epoch
+    moved since. An older message is only compared by what it says."""
+    if repeat is not None:
+        return repeat.digest != digest
+    if at < (record.carried_at or 0):
+        return not (record.carried or "").startswith(f"{digest}@")
+    return record.carried != f"{digest}@{record.person}"

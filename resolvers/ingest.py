@@ -1,0 +1,254 @@
+"""The ingestor: concurrent requests share commits, and each is answered only after its own.
+
+What lives here: the bounded queue, the grouping into transactions of at most 500 rows, what follows when the store
+refuses a group. What does not: what a transaction writes (`arrivals.py`), reading messages (`api/collect/`).
+
+While one group commits, the next one gathers. A group that the store refuses for what it holds is halved until the
+culprit stands alone: it becomes a dead letter and the rest is written. Faults that pass by themselves (the store busy,
+restarting, out of reach) fail the requests concerned instead, so that their senders try again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+from graph.client import GraphClient, Writer
+from graph.dead_letters import LONGEST_PAYLOAD, DeadLetter, write_letters
+from graph.errors import Conflict, ConsentricError, RateLimited, StoreTimeout, StoreUnavailable
+from graph.model import Message, Millis
+from privacy.policy import Policy
+from resolvers.arrivals import Outcome, Written, write_arrivals
+from resolvers.visits import ItemMemory
+
+GROUP: Final = 500
+"""Most rows of a transaction: a message counts as one, and one more for each interaction beyond the first."""
+
+LINGER: Final = 0.001
+"""Seconds that an idle ingestor waits for company for the first message of a group."""
+
+MOST_WAITING: Final = 20_000
+"""Most rows that may wait. More are refused, so that senders slow down before memory runs out."""
+
+STORE_REFUSED: Final = "store_refused"
+"""The reason of a message that could be read but not written."""
+
+_PASSING: Final = (StoreUnavailable, StoreTimeout, RateLimited, Conflict)
+_REFUSALS: Final = (ConsentricError, UnicodeError, OverflowError, ValueError)
+
+Payload = Callable[[int], str]
+"""The text of a parcel's message by its place, asked for only if it becomes a dead letter."""
+
+
+@dataclass(slots=True)
+class Parcel:
+    """Messages and rejections that arrived together and are answered together. `refused` are outcomes by place."""
+
+    messages: Sequence[Message]
+    letters: Sequence[DeadLetter]
+    payload: Payload
+    answer: asyncio.Future[list[Outcome]]
+    rows: int = 0
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def settle(self, error: BaseException | None = None) -> None:
+        """Answers whoever waits, if anybody still does."""
+        if self.answer.done():
+            return
+        if error is None:
+            self.answer.set_result(self.outcomes)
+        else:
+            self.answer.set_exception(error)
+
+
+class Ingestor:
+    """Writes what arrives, in groups. Use as an async context manager: leaving it writes what still waits.
+
+    `lanes` is how many groups may be written at once: one on the embedded engine, whose writers take turns anyway.
+    """
+
+    def __init__(
+        self,
+        client: GraphClient,
+        policy: Policy,
+        clock: Callable[[], Millis],
+        *,
+        lanes: int = 1,
+        linger: float = LINGER,
+        most_waiting: int = MOST_WAITING,
+    ) -> None:
+        self._client = client
+        self._policy = policy
+        self._clock = clock
+        self._linger = linger
+        self._most_waiting = most_waiting
+        self._lanes = lanes
+        self._queue: deque[Parcel] = deque()
+        self._rows = 0
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._workers: list[asyncio.Task[None]] = []
+        self._memory = ItemMemory()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def waiting(self) -> int:
+        """Rows that wait for their transaction."""
+        return self._rows
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that consent is read and folded by."""
+        return self._policy
+
+    async def submit(
+        self, messages: Sequence[Message], letters: Sequence[DeadLetter] = (), payload: Payload | None = None
+    ) -> list[Outcome]:
+        """Writes messages, and rejections as dead letters; returns what became of each message once all are on disk.
+
+        `payload` gives the text of a message by its place, should the store refuse it. Raises RateLimited when too much
+        waits, StoreUnavailable or StoreTimeout when the store can't be written: then send all of it again.
+        """
+        if self._closing:
+            raise StoreUnavailable("The service is stopping; send it again.")
+        if not messages and not letters:
+            return []
+        rows = sum(map(_count_rows, messages)) + len(letters)
+        if self._rows and self._rows + rows > self._most_waiting:
+            raise RateLimited("Too much is waiting to be written; try again after a pause.")
+        parcels = self._pack(messages, letters, payload or _without_payload)
+        answers = await asyncio.gather(*(parcel.answer for parcel in parcels))
+        return [outcome for answer in answers for outcome in answer]
+
+    def _pack(self, messages: Sequence[Message], letters: Sequence[DeadLetter], payload: Payload) -> list[Parcel]:
+        """Queues parcels of at most a group each."""
+        loop = asyncio.get_running_loop()
+        parcels: list[Parcel] = []
+        start, rows = 0, len(letters)
+        for end, message in enumerate(messages):
+            weight = _count_rows(message)
+            if end > start and rows + weight > GROUP:
+                parcels.append(Parcel(messages[start:end], letters, _shift(payload, start), loop.create_future(), rows))
+                start, rows, letters = end, 0, ()
+            rows += weight
+        parcels.append(Parcel(messages[start:], letters, _shift(payload, start), loop.create_future(), rows))
+        self._queue.extend(parcels)
+        self._rows += sum(parcel.rows for parcel in parcels)
+        self._start()
+        self._wake.set()
+        return parcels
+
+    def _start(self) -> None:
+        if not self._workers:
+            self._workers = [asyncio.create_task(self._work(), name=f"ingest-{n}") for n in range(self._lanes)]
+
+    async def close(self) -> None:
+        """Takes nothing more, writes what waits, and stops."""
+        self._closing = True
+        self._wake.set()
+        await asyncio.gather(*self._workers)
+
+    async def _work(self) -> None:
+        while True:
+            if not self._queue:
+                if self._closing:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+                if self._linger and not self._closing:
+                    await asyncio.sleep(self._linger)
+            elif group := self._take():
+                await self._write_group(group)
+
+    def _take(self) -> list[Parcel]:
+        group: list[Parcel] = []
+        rows = 0
+        while self._queue and (not group or rows + self._queue[0].rows <= GROUP):
+            parcel = self._queue.popleft()
+            rows += parcel.rows
+            group.append(parcel)
+        self._rows -= rows
+        return group
+
+    async def _write_group(self, group: Sequence[Parcel]) -> None:
+        """Writes parcels in one transaction and answers them."""
+        messages = [message for parcel in group for message in parcel.messages]
+        letters = [letter for parcel in group for letter in parcel.letters]
+        places = [(parcel, place) for parcel in group for place in range(len(parcel.messages))]
+        try:
+            outcomes = await self._write(messages, letters, places)
+        except Exception as error:
+            for parcel in group:
+                parcel.settle(error)
+            return
+        done = 0
+        for parcel in group:
+            parcel.outcomes = outcomes[done : done + len(parcel.messages)]
+            done += len(parcel.messages)
+            parcel.settle()
+
+    async def _write(
+        self, messages: Sequence[Message], letters: Sequence[DeadLetter], places: Sequence[tuple[Parcel, int]]
+    ) -> list[Outcome]:
+        """One transaction; where the store refuses it for what it holds, one for each half."""
+
+        async def work(tx: Writer) -> Written:
+            written = await write_arrivals(tx, messages, self._policy, self._clock(), self._memory)
+            if letters:
+                await write_letters(tx, letters)
+            return written
+
+        try:
+            written = await self._client.write(work)
+        except _PASSING:
+            raise
+        except _REFUSALS as error:
+            if len(messages) == 1 and not letters:
+                return await self._bury(messages[0], error, *places[0])
+            if not messages:
+                raise
+            half = len(messages) // 2
+            await self._write_letters(letters)
+            first = await self._write(messages[:half], (), places[:half]) if half else []
+            return first + await self._write(messages[half:], (), places[half:])
+        self._memory.remember(written.items)
+        return written.outcomes
+
+    async def _write_letters(self, letters: Sequence[DeadLetter]) -> None:
+        if letters:
+            await self._client.write(lambda tx: write_letters(tx, letters))
+
+    async def _bury(self, message: Message, error: Exception, parcel: Parcel, place: int) -> list[Outcome]:
+        """Makes a dead letter of the one message that the store refuses."""
+        payload = parcel.payload(place)
+        reason = str(error) if isinstance(error, ConsentricError) else "The store can't hold a value of this message."
+        letter = DeadLetter(
+            source=message.id.partition("|")[0],
+            reason=STORE_REFUSED,
+            message=reason,
+            payload=payload[:LONGEST_PAYLOAD],
+            received_at=message.received_at,
+            truncated=len(payload) > LONGEST_PAYLOAD,
+        )
+        await self._write_letters([letter])
+        return [Outcome.REFUSED]
+
+
+def _count_rows(message: Message) -> int:
+    return max(1, len(message.interactions))
+
+
+def _shift(payload: Payload, start: int) -> Payload:
+    return payload if start == 0 else lambda place: payload(start + place)
+
+
+def _without_payload(_: int) -> str:
+    return ""

@@ -1,0 +1,118 @@
+"""What people did, on its way into the graph: items that events mention, sessions, interactions.
+
+What lives here: choosing what to write and in which order, inside the transaction of `arrivals.py`. What does not:
+which session an event belongs to (`algorithms/sessions.py`), Cypher (`graph/sessions.py`, `graph/items.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from algorithms.sessions import GAP, Span, place_events
+from graph.client import Writer
+from graph.model import Interaction, ItemFacts, ItemKey, Message, Millis, RecordId, SessionId
+from graph.records import TouchedRecord
+from graph.sessions import SessionChange, read_sessions_around, write_interactions, write_sessions
+from resolvers.evidence import Arrival
+
+
+@dataclass(slots=True)
+class ItemMemory:
+    """What events lately said of items, so that saying it again costs no write. For one process; only mentions are
+    remembered, and only after their commit: losing an entry costs a write, keeping one nothing, since a mention never
+    outdoes what is declared."""
+
+    limit: int = 50_000
+    _said: dict[ItemKey, tuple[object, ...]] = field(default_factory=dict)
+
+    def is_known(self, item: ItemFacts) -> bool:
+        """Whether the same was the last thing said of the item."""
+        return self._said.get(item.key) == _facts(item)
+
+    def remember(self, items: Iterable[ItemFacts]) -> None:
+        """Keeps what was committed; an item that was declared is forgotten."""
+        for item in items:
+            self._said.pop(item.key, None)
+            if not item.declared:
+                self._said[item.key] = _facts(item)
+        while len(self._said) > self.limit:
+            del self._said[next(iter(self._said))]
+
+
+def _facts(item: ItemFacts) -> tuple[object, ...]:
+    return item.title, item.category, item.price
+
+
+def choose_items(said: Iterable[ItemFacts], memory: ItemMemory | None = None) -> list[ItemFacts]:
+    """What to write of items: all declarations, and of mentions the latest of each item, unless it says nothing new."""
+    declared: list[ItemFacts] = []
+    mentioned: dict[ItemKey, ItemFacts] = {}
+    for item in said:
+        if item.declared:
+            declared.append(item)
+        elif memory is None or not memory.is_known(item):
+            known = mentioned.get(item.key)
+            if known is None or item.updated_at >= known.updated_at:
+                mentioned[item.key] = item
+    return declared + list(mentioned.values())
+
+
+async def write_visits(tx: Writer, new: Sequence[Arrival], touched: dict[RecordId, TouchedRecord]) -> None:
+    """Places events in sessions and adds their interactions."""
+    by_record: dict[RecordId, list[Message]] = {}
+    for one in new:
+        if one.record is not None and one.message.interactions:
+            by_record.setdefault(one.record, []).append(one.message)
+    if not by_record:
+        return
+    spans = await _read_spans(tx, by_record, touched)
+    changes: list[SessionChange] = []
+    rows: list[tuple[SessionId, str, Millis, Interaction]] = []
+    for record, messages in sorted(by_record.items()):
+        placed, after = place_events(record, [(each.at, each.session) for each in messages], spans[record])
+        changes.extend(_changes(record, after, touched[record].session))
+        for session, message in zip(placed, messages, strict=True):
+            rows.extend(_rows(session, message))
+    await write_sessions(tx, changes)
+    await write_interactions(tx, rows)
+
+
+async def _read_spans(
+    tx: Writer, by_record: dict[RecordId, list[Message]], touched: dict[RecordId, TouchedRecord]
+) -> dict[RecordId, list[Span]]:
+    """The sessions that events may join: each record's current one, and older ones where an event lies before it."""
+    spans: dict[RecordId, list[Span]] = {}
+    windows: list[tuple[RecordId, Millis, Millis]] = []
+    for record, messages in by_record.items():
+        known = touched[record]
+        spans[record] = []
+        if known.session is None or known.session_start is None or known.session_end is None:
+            continue
+        spans[record].append(Span(known.session, known.session_start, known.session_end))
+        start = known.session_start - GAP
+        earlier = [each.at for each in messages if not each.session and each.at < start]
+        if earlier:
+            windows.append((record, Millis(min(earlier) - GAP), Millis(max(earlier) + GAP)))
+    if windows:
+        for record, session, begun, ended in await read_sessions_around(tx, windows):
+            if session != touched[record].session:
+                spans[record].append(Span(session, begun, ended))
+    return spans
+
+
+def _changes(record: RecordId, spans: Sequence[Span], current: SessionId | None) -> list[SessionChange]:
+    """What sessions gain. The one that ends last is what the record's next event is compared with."""
+    latest = max(spans, key=lambda span: (span.end, span.start, span.id)).id
+    return [
+        SessionChange(span.id, record, span.first, span.last, span.events, span.begins, span.id == latest != current)
+        for span in spans
+        if span.first is not None and span.last is not None
+    ]
+
+
+def _rows(session: SessionId, message: Message) -> list[tuple[SessionId, str, Millis, Interaction]]:
+    """Rows of one message: several interactions are told apart by a number after the message's id."""
+    if len(message.interactions) == 1:
+        return [(session, message.id, message.at, message.interactions[0])]
+    return [(session, f"{message.id}#{number}", message.at, one) for number, one in enumerate(message.interactions, 1)]
