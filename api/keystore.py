@@ -64,7 +64,8 @@ def read_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
     """The file's bytes; when there is no file, it is made first, readable by its owner only."""
     try:
         if not path.exists():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (path.parent.parent, path.parent):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             place_once(path, make())
         return path.read_bytes().strip()
     except OSError as error:

@@ -45,10 +45,11 @@ class LineFormatter(logging.Formatter):
         return orjson.dumps(line | fields, default=str).decode()
 
 
-def describe_exception(error: BaseException) -> str:
+def describe_exception(error: BaseException, places: int = 12) -> str:
     """Class and places of an exception, the innermost first."""
-    places = [f"{frame.filename}:{frame.lineno}" for frame in reversed(traceback.extract_tb(error.__traceback__))]
-    return " < ".join([type(error).__qualname__, *places[:12]])
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    found = [f"{frame.filename}:{frame.lineno}" for frame in frames]
+    return " < ".join([type(error).__qualname__, *found[:places]])
 
 
 def configure_logs(level: str) -> None:

@@ -52,12 +52,16 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
-def print_failure(code: str, message: str, *, as_json: bool) -> None:
-    """Why a command failed: one line on standard error."""
+def print_failure(code: str, message: str, *, as_json: bool, where: str | None = None) -> None:
+    """Why a command failed, and where it is our fault: one line on standard error."""
     import orjson
 
     line = " ".join(message.split())
-    say(orjson.dumps({"error": {"code": code, "message": line}}).decode() if as_json else f"Error: {line}")
+    if as_json:
+        error = {"code": code, "message": line} | ({"where": where} if where else {})
+        say(orjson.dumps({"error": error}).decode())
+    else:
+        say(f"Error: {line}" + (f" ({where})" if where else ""))
 
 
 def show_time(at: Millis | None) -> str | None:

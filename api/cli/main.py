@@ -1,0 +1,95 @@
+"""The command line: `consentric`, its groups, and how it ends.
+
+What lives here: assembly of the commands, exit codes. What does not: commands (one file a group beside this one), the
+table of codes (`api/errors.py`). Commands import what they need when they run, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import typer
+from typer.exceptions import Abort, TyperException
+
+from api.cli import clients, data, demo, doctor, letters, serve, sources, stores, tokens
+from api.cli.console import print_failure
+from api.errors import INTERNAL, INTERRUPT_EXIT, USAGE_EXIT, face_of, message_of
+
+EPILOG: Final = "\n\n".join(
+    (
+        "**Start**: consentric demo, or: consentric source create shop · consentric load FILE --source shop · "
+        "consentric resolve · consentric refresh · consentric serve",
+        "**Settings** come from the environment: CONSENTRIC_STORE, CONSENTRIC_DATA_DIR, CONSENTRIC_HOST, "
+        "CONSENTRIC_PORT, CONSENTRIC_ENV, CONSENTRIC_POLICY and others; secrets also as _FILE. "
+        "`consentric doctor` shows what is in force.",
+        "**Exit codes**: 0 done · 64 command line or purpose · 65 bad input or too large · 66 not found · "
+        "69 store unreachable · 70 our fault · 73 conflict · 75 busy, try again · 77 not allowed · "
+        "78 settings or migrations · 130 interrupted",
+    )
+)
+
+app = typer.Typer(
+    name="consentric",
+    help="The consent-aware customer graph: collect, link, recommend, and answer only what consent permits.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
+app.command("demo")(demo.demo)
+app.command("serve")(serve.serve)
+app.add_typer(stores.app, name="store")
+app.command("migrate")(stores.migrate)
+app.command("load")(data.load)
+app.command("resolve")(data.resolve)
+app.command("refresh")(data.refresh)
+app.add_typer(sources.app, name="source")
+app.add_typer(clients.app, name="client")
+app.command("token")(tokens.token)
+app.add_typer(letters.app, name="dead-letters")
+app.command("doctor")(doctor.doctor)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console script: runs one command and exits with a code of the table."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(run(given))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs one command; answers its exit code. Whatever goes wrong is one line on standard error, no traceback."""
+    as_json = "--json" in arguments
+    try:
+        result = typer.main.get_command(app).main(arguments, prog_name="consentric", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except TyperException as error:
+        if error.format_message():  # without: help was shown, since nothing was asked for
+            print_failure("USAGE", f"{error.format_message()} (see --help)", as_json=as_json)
+        return USAGE_EXIT
+    except (KeyboardInterrupt, Abort):
+        print_failure("INTERRUPTED", "Interrupted; what was acknowledged is kept.", as_json=as_json)
+        return INTERRUPT_EXIT
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        face = face_of(error)
+        where = locate(error) if face is INTERNAL else None
+        print_failure(face.code, message_of(error), as_json=as_json, where=where)
+        return face.exit_code
+
+
+def locate(error: Exception) -> str:
+    """Class and places of an error that is our fault, for who reports it; never its text, which may be personal."""
+    from api.logs import describe_exception
+
+    return describe_exception(error, places=4)
+
+
+if __name__ == "__main__":
+    main()
