@@ -227,9 +227,8 @@ def open_driver(target: StoreTarget, limits: StoreLimits) -> AsyncDriver:
     """The driver with our settings; connects lazily. Raises StoreUnavailable for an address it can't use."""
     if not target.url.startswith(SCHEMES):
         raise StoreUnavailable("The store's address can't be used; expected bolt://HOST:PORT or neo4j://HOST:PORT.")
-    logging.getLogger("neo4j").setLevel(
-        logging.CRITICAL
-    )  # its lines quote the server's messages, and those quote values
+    # The driver's log lines quote the server's messages, and those quote values; what matters becomes an error of ours.
+    logging.getLogger("neo4j").setLevel(logging.CRITICAL)
     try:
         return AsyncGraphDatabase.driver(
             target.url,
