@@ -226,14 +226,23 @@ WHERE m.until IS NULL AND NOT coalesce(s.purpose, 'analytics') IN row.permits
 SET m.until = $now
 """
 
+WRITE_RFM_ENDS: Final = """
+UNWIND $users AS id
+MATCH (u:User {id: id})
+WHERE u.rfm_run IS NOT NULL AND NOT 'analytics' IN u.permits
+REMOVE u.rfm_recency, u.rfm_frequency, u.rfm_monetary, u.rfm_recency_score, u.rfm_frequency_score,
+       u.rfm_monetary_score, u.rfm_cell, u.rfm_computed_at, u.rfm_run
+"""
+
 
 async def write_permits(tx: Writer, changed: Iterable[KeptPermits], now: Millis) -> None:
-    """Keeps new permits, one consent epoch later, and ends memberships in segments of purposes that are not among
-    them."""
+    """Keeps new permits, one consent epoch later; ends memberships in segments of purposes that are not among them, and
+    takes off RFM where analytics is not."""
     rows = [{"user": kept.user, "permits": list(kept.permits), "until": kept.until} for kept in changed]
     for chunk in chunk_rows(rows):
         await tx.run(WRITE_PERMITS, rows=list(chunk))
         await tx.run(WRITE_MEMBERSHIP_ENDS, rows=list(chunk), now=now)
+        await tx.run(WRITE_RFM_ENDS, users=[row["user"] for row in chunk])
 
 
 READ_STALE_USERS: Final = """

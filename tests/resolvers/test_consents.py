@@ -217,7 +217,7 @@ async def test_objection_to_linking_is_told_and_kept(store: GraphClient) -> None
     assert rows == [{"objected": False}]
 
 
-async def test_memberships_end_with_the_permission(store: GraphClient) -> None:
+async def test_memberships_and_rfm_end_with_the_permission(store: GraphClient) -> None:
     await person(store, ANNE, WEB)
     await say(store, WEB, said("analytics"), said("marketing"))
 
@@ -225,6 +225,8 @@ async def test_memberships_end_with_the_permission(store: GraphClient) -> None:
         await tx.run(
             """
             MATCH (u:User {id: 'anne'})
+            SET u.rfm_run = 'r', u.rfm_cell = '555', u.rfm_recency = 1.0
+            WITH u
             UNWIND [['high', 'analytics'], ['offers', 'marketing']] AS pair
             MERGE (s:Segment {key: pair[0]})
             SET s.purpose = pair[1]
@@ -238,6 +240,20 @@ async def test_memberships_end_with_the_permission(store: GraphClient) -> None:
         "MATCH (:User {id: 'anne'})-[m:IN_SEGMENT]->(s:Segment) RETURN s.key AS key, m.until AS until ORDER BY key"
     )
     assert rows == [{"key": "high", "until": NOW + 9}, {"key": "offers", "until": None}]
+    rows = await store.read("MATCH (u:User {id: 'anne'}) RETURN [k IN keys(u) WHERE k STARTS WITH 'rfm_'] AS left")
+    assert rows == [{"left": []}]
+
+
+async def test_rfm_stays_while_analytics_is_permitted(store: GraphClient) -> None:
+    await person(store, ANNE, WEB)
+    await say(store, WEB, said("analytics"), said("marketing"))
+
+    async def score(tx: Writer) -> None:
+        await tx.run("MATCH (u:User {id: 'anne'}) SET u.rfm_run = 'r', u.rfm_cell = '555'")
+
+    await store.write(score)
+    await say(store, WEB, said("marketing", "withdrawn", NOW + 9), now=NOW + 9)
+    assert await store.read("MATCH (u:User {id: 'anne'}) RETURN u.rfm_cell AS cell") == [{"cell": "555"}]
 
 
 async def test_what_is_only_carried_along_is_appended_once(store: GraphClient) -> None:

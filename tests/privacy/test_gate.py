@@ -1,0 +1,378 @@
+"""The gate: what each role sees, for which purpose; and that nothing else opens doors or mints scopes."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import pickle
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graph.errors import BadInput
+from graph.model import (
+    MembershipFacts,
+    Millis,
+    PermittedScope,
+    ProfileFacts,
+    RecordKind,
+    RecordRef,
+    SegmentKey,
+    UserId,
+)
+from privacy.fields import CATALOGUE, Category
+from privacy.gate import (
+    VALUES_SCOPE,
+    Decision,
+    Outcome,
+    Reason,
+    Role,
+    SubjectPermits,
+    Viewer,
+    decide,
+    mint_scope,
+    reveal,
+)
+from privacy.policy import Policy
+
+ROOT = Path(__file__).parents[2]
+POLICY = Policy.default()
+NOW = Millis(1000)
+ANNE, BEN = RecordRef("shop", RecordKind.USER, "anne"), RecordRef("shop", RecordKind.USER, "ben")
+FIRST_PARTY = ("service", "identity_linking", "analytics", "personalisation", "marketing")
+VALUES = set(CATALOGUE) - {"consents", "consentHistory", "withheld", "records"}
+
+
+def subject(*permits: str, until: int | None = None) -> SubjectPermits:
+    return SubjectPermits(permits, None if until is None else Millis(until), 3, frozenset({ANNE.id}))
+
+
+def viewer(role: str, purpose: str | None = None, **more: Any) -> Viewer:
+    return Viewer("client", Role(role), purpose, **more)
+
+
+def seen(who: Viewer, whom: SubjectPermits) -> set[str]:
+    decision = decide(who, whom, POLICY, NOW)
+    return {name for name in CATALOGUE if decision.permits(name)}
+
+
+def fields_of(*purposes: str) -> set[str]:
+    return {name for name in VALUES if set(purposes) & POLICY.categories[CATALOGUE[name].category]}
+
+
+FACTS = ProfileFacts(
+    id=UserId("u"),
+    created_at=Millis(1),
+    updated_at=Millis(2),
+    **{
+        field.name: ("x",)
+        for field in fields(ProfileFacts)
+        if field.name not in ("id", "created_at", "updated_at", "segments")
+    },
+    segments=tuple(MembershipFacts(SegmentKey(p), p, Millis(1)) for p in ("analytics", "marketing", "partner_sharing")),
+)
+
+
+# front-ends and operators
+
+
+@pytest.mark.parametrize("role", ["frontend", "operator"])
+@pytest.mark.parametrize("purpose", FIRST_PARTY)
+def test_a_purpose_opens_its_categories_while_it_is_permitted(role: str, purpose: str) -> None:
+    everything = subject(*FIRST_PARTY)
+    assert seen(viewer(role, purpose), everything) == fields_of(purpose)
+    others = [p for p in FIRST_PARTY if p != purpose]
+    assert seen(viewer(role, purpose), subject(*others)) == set()
+    assert decide(viewer(role, purpose), subject(*others), POLICY, NOW).visible
+
+
+@pytest.mark.parametrize("purpose", [None, "", "research", "partner_sharing", "*", "partner_sharing@acme"])
+def test_without_a_first_party_purpose_there_is_nothing(purpose: str | None) -> None:
+    whom = subject(*FIRST_PARTY, "partner_sharing@*", "partner_sharing@acme", "research", "")
+    assert seen(viewer("frontend", purpose), whom) == set()
+    assert not decide(viewer("frontend", purpose), whom, POLICY, NOW).visible
+    assert seen(viewer("operator", purpose), whom) == set()
+    assert decide(viewer("operator", purpose), whom, POLICY, NOW).visible
+    assert not decide(viewer("frontend", "service", recipient="acme"), whom, POLICY, NOW).visible
+
+
+def test_what_is_computed_needs_its_own_purpose_too() -> None:
+    own = Policy.parse({"categories": {"predictions": ["marketing"]}})
+    with_both = decide(viewer("frontend", "marketing"), subject("marketing", "personalisation"), own, NOW)
+    assert with_both.permits("recommendations")
+    without = decide(viewer("frontend", "marketing"), subject("marketing"), own, NOW)
+    assert not without.permits("recommendations")
+    assert without.reason("recommendations") is Reason.NOT_COMPUTED
+    assert not decide(viewer("frontend", "marketing"), subject("marketing"), POLICY, NOW).permits("rfm")
+    assert decide(viewer("frontend", "marketing"), subject("marketing"), POLICY, NOW).permits("segments")
+
+
+def test_reasons_are_told_apart() -> None:
+    decision = decide(viewer("frontend", "marketing"), subject("marketing"), POLICY, NOW)
+    assert decision.reason("email") is Reason.PURPOSE_PERMITTED
+    assert decision.reason("interactions") is Reason.NOT_FOR_PURPOSE
+    assert decision.reason("consents") is Reason.NOT_FOR_ROLE
+    assert decision.reason("shoeSize") is Reason.UNKNOWN_FIELD
+    assert not decision.permits("shoeSize")
+    assert decide(viewer("frontend", "marketing"), subject(), POLICY, NOW).reason("email") is Reason.NOT_PERMITTED
+    assert decide(viewer("frontend"), subject(), POLICY, NOW).reason("email") is Reason.INVISIBLE
+    assert decision.consent_epoch == 3
+
+
+# partners
+
+
+def partner(recipient: str | None = "acme", purpose: str | None = "partner_sharing") -> Viewer:
+    return viewer("partner", purpose, recipient=recipient)
+
+
+def test_a_partner_sees_who_permits_sharing_with_it() -> None:
+    assert seen(partner(), subject("partner_sharing@acme")) == fields_of("partner_sharing") - {"rfm"}
+    assert seen(partner(), subject("partner_sharing@acme", "analytics")) == fields_of("partner_sharing")
+
+
+@pytest.mark.parametrize(
+    "whom",
+    [
+        subject(*FIRST_PARTY),
+        subject("partner_sharing@bolt"),
+        subject("partner_sharing"),
+        subject("partner_sharing@*", "!partner_sharing@acme"),
+        subject("partner_sharing@acme", until=1000),
+    ],
+)
+def test_to_a_partner_everybody_else_is_absent(whom: SubjectPermits) -> None:
+    decision = decide(partner(), whom, POLICY, NOW)
+    assert not decision.visible
+    assert reveal(decision, FACTS) is None
+    assert decision.withheld() is None
+
+
+def test_a_permit_for_every_recipient_has_exceptions() -> None:
+    whom = subject("partner_sharing@*", "!partner_sharing@bolt")
+    assert decide(partner("acme"), whom, POLICY, NOW).visible
+    assert not decide(partner("bolt"), whom, POLICY, NOW).visible
+    assert decide(partner("bolt"), subject("partner_sharing@*", "partner_sharing@bolt"), POLICY, NOW).visible
+
+
+@pytest.mark.parametrize("who", [partner(None), partner(purpose=None), partner(purpose="service")])
+def test_a_partner_without_recipient_or_sharing_purpose_sees_nobody(who: Viewer) -> None:
+    whom = subject(*FIRST_PARTY, "partner_sharing@*", "partner_sharing@acme", "service@acme")
+    assert not decide(who, whom, POLICY, NOW).visible
+
+
+# the person
+
+
+def test_people_see_all_of_their_own() -> None:
+    me = viewer("subject", subject=ANNE)
+    assert seen(me, subject(*FIRST_PARTY)) == set(CATALOGUE)
+    computed = {"rfm", "recent", "recommendations", "similar"}
+    assert seen(me, subject()) == set(CATALOGUE) - computed
+    assert {(w.field, w.reason) for w in decide(me, subject(), POLICY, NOW).withheld() or ()} == {
+        (name, Reason.NOT_COMPUTED) for name in computed
+    }
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_credential_bound_to_a_person_sees_nobody_else(role: str) -> None:
+    everything = subject(*FIRST_PARTY, "partner_sharing@acme")
+    recipient = "acme" if role == "partner" else None
+    purpose = "partner_sharing" if role == "partner" else "service"
+    mine = viewer(role, purpose, recipient=recipient, subject=ANNE, scopes=frozenset({VALUES_SCOPE}))
+    assert decide(mine, everything, POLICY, NOW).visible
+    theirs = replace(mine, subject=BEN)
+    assert not decide(theirs, everything, POLICY, NOW).visible
+    assert seen(theirs, everything) == set()
+    assert not decide(mine, replace(everything, records=frozenset()), POLICY, NOW).visible
+
+
+def test_a_subject_without_a_record_is_nobody() -> None:
+    assert not decide(viewer("subject"), subject(*FIRST_PARTY), POLICY, NOW).visible
+
+
+# auditors
+
+
+def test_an_auditor_sees_linkage_and_consents_and_values_with_purpose_and_scope() -> None:
+    always = {"consents", "consentHistory", "withheld", "records"}
+    everything = subject(*FIRST_PARTY)
+    scoped = frozenset({VALUES_SCOPE})
+    assert seen(viewer("auditor"), everything) == always
+    assert seen(viewer("auditor", "service"), everything) == always
+    assert seen(viewer("auditor", scopes=scoped), everything) == always
+    assert seen(viewer("auditor", "service", scopes=scoped), everything) == always | fields_of("service")
+    assert seen(viewer("auditor", "marketing", scopes=scoped), subject("service")) == always
+    reasons = {w.field: w.reason for w in decide(viewer("auditor"), everything, POLICY, NOW).withheld() or ()}
+    assert reasons["email"] is Reason.NO_SCOPE
+    assert set(reasons) == VALUES
+
+
+# stale permits
+
+
+def test_stale_permits_decide_nothing() -> None:
+    whom = subject(*FIRST_PARTY, "partner_sharing@acme", until=1000)
+    for purpose in FIRST_PARTY:
+        decision = decide(viewer("frontend", purpose), whom, POLICY, NOW)
+        assert {decision.verdict(name).outcome for name in fields_of(purpose)} <= {Outcome.UNDECIDED}
+        assert seen(viewer("frontend", purpose), whom) == set()
+    me = decide(viewer("subject", subject=ANNE), whom, POLICY, NOW)
+    assert me.permits("email")
+    assert me.verdict("recommendations").outcome is Outcome.UNDECIDED
+    assert seen(viewer("frontend", "service"), replace(whom, permits_until=Millis(1001))) == fields_of("service")
+
+
+# the mask
+
+
+def revealed(decision: Decision) -> ProfileFacts:
+    facts = reveal(decision, FACTS)
+    assert facts is not None
+    return facts
+
+
+def test_a_withheld_field_is_none() -> None:
+    facts = revealed(decide(viewer("frontend", "service"), subject("service"), POLICY, NOW))
+    assert facts.email == ("x",)
+    for field in fields(facts):
+        name = next((rule.name for rule in CATALOGUE.values() if rule.slot == field.name), None)
+        assert (getattr(facts, field.name) is None) is (name is not None and name not in fields_of("service"))
+
+
+def test_memberships_are_shown_while_their_own_purpose_is_permitted() -> None:
+    facts = revealed(decide(viewer("frontend", "marketing"), subject("marketing"), POLICY, NOW))
+    assert [membership.segment for membership in facts.segments or ()] == ["marketing"]
+    facts = revealed(decide(viewer("subject", subject=ANNE), subject("analytics"), POLICY, NOW))
+    assert [membership.segment for membership in facts.segments or ()] == ["analytics"]
+    assert revealed(decide(viewer("frontend", "service"), subject("service"), POLICY, NOW)).segments is None
+
+
+permit_sets = st.lists(
+    st.sampled_from([*FIRST_PARTY, "partner_sharing@acme", "partner_sharing@*", "!partner_sharing@acme"]), unique=True
+)
+viewers = st.builds(
+    Viewer,
+    client=st.just("c"),
+    role=st.sampled_from(Role),
+    purpose=st.sampled_from([None, "research", "partner_sharing", *FIRST_PARTY]),
+    recipient=st.sampled_from([None, "acme"]),
+    subject=st.sampled_from([None, ANNE, BEN]),
+    scopes=st.sampled_from([frozenset(), frozenset({VALUES_SCOPE})]),
+)
+
+
+@given(viewers, permit_sets, st.none() | st.integers(990, 1010))
+def test_nobody_but_the_person_sees_a_value_that_is_not_permitted(
+    who: Viewer, permits: list[str], until: int | None
+) -> None:
+    whom = subject(*permits, until=until)
+    decision = decide(who, whom, POLICY, NOW)
+    facts = reveal(decision, FACTS)
+    assert (facts is None) is not decision.visible
+    if facts is None or who.role is Role.SUBJECT:
+        return
+    held = whom.permits if until is None or until > NOW else ()
+    for name in VALUES:
+        rule = CATALOGUE[name]
+        assert rule.slot is not None
+        if getattr(facts, rule.slot) is not None:
+            assert who.purpose in POLICY.categories[rule.category]
+            permit = who.purpose if who.recipient is None else f"{who.purpose}@{who.recipient}"
+            assert permit in held or "partner_sharing@*" in held
+            assert rule.computed_for is None or rule.computed_for in held
+
+
+@given(viewers, permit_sets, permit_sets)
+def test_fewer_permits_never_show_more(who: Viewer, some: list[str], more: list[str]) -> None:
+    more = [permit for permit in more if not permit.startswith("!")]
+    before, after = subject(*some), subject(*some, *more)
+    assert seen(who, before) <= seen(who, after)
+
+
+# the mint
+
+
+def test_scopes_are_minted_for_known_purposes() -> None:
+    scope = mint_scope("analytics", POLICY, NOW)
+    assert (scope.permit, scope.purpose, scope.now, scope.blanket, scope.barred) == (
+        "analytics",
+        "analytics",
+        NOW,
+        "",
+        "",
+    )
+    scope = mint_scope("partner_sharing", POLICY, NOW, "acme")
+    assert (scope.permit, scope.blanket) == ("partner_sharing@acme", "partner_sharing@*")
+    assert scope.barred == "!partner_sharing@acme"
+    for purpose, recipient in [("research", None), ("partner_sharing", None), ("analytics", "acme"), ("", None)]:
+        with pytest.raises(BadInput):
+            mint_scope(purpose, POLICY, NOW, recipient)
+
+
+def test_nobody_else_can_make_or_change_a_scope() -> None:
+    scope = mint_scope("analytics", POLICY, NOW)
+    with pytest.raises(TypeError):
+        PermittedScope("marketing", "marketing", NOW)
+    with pytest.raises(TypeError):
+        PermittedScope("marketing", "marketing", NOW, mint=object())
+    with pytest.raises(TypeError):
+        replace(scope, permit="marketing")
+    with pytest.raises(AttributeError):
+        scope.permit = "marketing"  # type: ignore[misc]
+    assert copy.copy(scope) == pickle.loads(pickle.dumps(scope)) == scope
+
+
+def mints(source: str) -> list[int]:
+    """Lines of code that make a scope, or name what makes one: calls, the token, reflection on either's name."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        called = node.func if isinstance(node, ast.Call) else None
+        name = called.id if isinstance(called, ast.Name) else called.attr if isinstance(called, ast.Attribute) else None
+        token = (
+            (isinstance(node, ast.Name) and node.id == "SCOPE_MINT")
+            or (isinstance(node, ast.Attribute) and node.attr == "SCOPE_MINT")
+            or (isinstance(node, ast.alias) and node.name == "SCOPE_MINT")
+            or (isinstance(node, ast.Constant) and node.value in ("SCOPE_MINT", "PermittedScope"))
+        )
+        renamed = isinstance(node, ast.alias) and node.name == "PermittedScope" and node.asname
+        if name == "PermittedScope" or token or renamed:
+            found.append(getattr(node, "lineno", 0))
+    return found
+
+
+def test_only_the_gate_mints() -> None:
+    places = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for package in ("api", "graph", "resolvers", "algorithms", "privacy", "migrations", "benchmarks")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for line in mints(path.read_text(encoding="utf-8"))
+    ]
+    outside = [place for place in places if not place.startswith(("privacy/gate.py:", "graph/model.py:"))]
+    assert outside == []
+    assert [place for place in places if place.startswith("privacy/gate.py:")], "the walk sees the mint itself"
+
+
+@pytest.mark.parametrize(
+    "leak",
+    [
+        "from graph.model import PermittedScope\nPermittedScope('a', 'a', 1)",
+        "from graph import model\nmodel.PermittedScope('a', 'a', 1)",
+        "from graph.model import SCOPE_MINT",
+        "from graph import model\nx = model.SCOPE_MINT",
+        "from graph.model import PermittedScope as P",
+        "from graph import model\ngetattr(model, 'SCOPE_MINT')",
+    ],
+)
+def test_the_walk_has_teeth(leak: str) -> None:
+    assert mints(leak)
+
+
+def test_every_category_has_a_verdict() -> None:
+    for role in Role:
+        decision = decide(viewer(role), subject(), POLICY, NOW)
+        assert set(decision.categories) == set(Category)
