@@ -41,9 +41,11 @@ class CommunityConfig(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """Each person's community, shape (people,), largest first from 0, and the modularity of the partition found."""
+    """Each person's community, shape (people,), largest first from 0; how much of their ties stay within it, 0–1; and
+    the modularity of the partition found."""
 
     labels: Ints
+    belonging: Floats
     modularity: float
 
     @property
@@ -88,11 +90,22 @@ def find_communities(histories: Any, config: CommunityConfig | None = None) -> P
     labels = np.full(graph.shape[0], NOBODY, dtype=np.int64)
     tied = np.flatnonzero(np.diff(graph.indptr))
     if not len(tied):
-        return Partition(labels, 0.0)
+        return Partition(labels, np.zeros(len(labels)), 0.0)
     inner = sparse.csr_matrix(graph[tied][:, tied])
     found = Louvain(resolution=config.resolution, random_state=config.seed).fit_predict(inner)
     labels[tied] = found
-    return Partition(_number_by_size(labels, config.smallest), float(get_modularity(inner, found)))
+    return Partition(
+        _number_by_size(labels, config.smallest), _measure_belonging(graph, labels), float(get_modularity(inner, found))
+    )
+
+
+def _measure_belonging(graph: sparse.csr_array[np.float64, tuple[int, int]], labels: Ints) -> Floats:
+    """The share of each person's ties, by weight, that stay within their community."""
+    owner = np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))
+    within = labels[owner] == labels[graph.indices]
+    inside = np.bincount(owner, weights=graph.data * within, minlength=graph.shape[0])
+    total = np.bincount(owner, weights=graph.data, minlength=graph.shape[0])
+    return np.divide(inside, total, out=np.zeros_like(inside), where=total > 0)
 
 
 def _number_by_size(labels: Ints, smallest: int) -> Ints:

@@ -59,6 +59,10 @@ def test_planted_tastes_are_found_with_networkx_modularity() -> None:
     assert partition.sizes() == [60, 30]
     assert set(partition.labels[:60]) == {0}
     graph = networkx.from_scipy_sparse_array(project_people(histories, config))
+    for person in (0, 17, 75):
+        ties = {other: data["weight"] for other, data in graph[person].items()}
+        own = sum(tie for other, tie in ties.items() if partition.labels[other] == partition.labels[person])
+        assert partition.belonging[person] == pytest.approx(own / sum(ties.values()))
     groups = [set(np.flatnonzero(partition.labels == number).tolist()) for number in range(2)]
     assert partition.modularity == pytest.approx(networkx.community.modularity(graph, groups), abs=1e-6)
 
@@ -99,7 +103,7 @@ def test_a_new_community_takes_a_free_number() -> None:
 
 
 def test_what_sets_a_community_apart() -> None:
-    partition = Partition(np.array([0, 0, 1, 1]), 0.4)
+    partition = Partition(np.array([0, 0, 1, 1]), np.ones(4), 0.4)
     features = sparse.csr_array(np.array([[8, 2, 0], [8, 2, 0], [8, 0, 2], [8, 0, 2]], dtype=float))
     traits = describe_communities(partition, features)
     assert [[trait.column for trait in found] for found in traits] == [[1], [2]]

@@ -1,0 +1,114 @@
+"""What people in a scope did, read from the graph into the arrays that algorithms take.
+
+What lives here: reading a purpose's scope, the manifest of whom a computation used, and the rule that nobody who
+withdrew while it ran is left in it. What does not: the statements (`graph/interactions.py`) and the computations.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from algorithms.ranking import DAY, StrengthConfig, build_histories, rate_strength
+from graph.interactions import HistoryEntry, read_histories, read_people
+from graph.model import ItemKey, PermittedScope, UserId
+from privacy.gate import mint_scope
+from resolvers.context import Services
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """Interactions in scope, one entry each in the four arrays, sorted so that the same graph gives the same arrays.
+    `people` are those with at least one, sorted, with their consent epochs; `items` are sorted."""
+
+    people: tuple[UserId, ...]
+    items: tuple[ItemKey, ...]
+    epochs: Mapping[UserId, int]
+    person: npt.NDArray[np.int64]
+    item: npt.NDArray[np.int64]
+    strength: npt.NDArray[np.float64]
+    at: npt.NDArray[np.int64]
+
+    def histories(self, config: StrengthConfig) -> Any:
+        """The CSR array (people, items) of strengths; ages count from the latest interaction of all."""
+        ages = (self.at.max(initial=0) - self.at) / DAY
+        shape = (len(self.people), len(self.items))
+        return build_histories(self.person, self.item, self.strength, ages, shape=shape, config=config)
+
+    def without(self, gone: Collection[UserId]) -> Behaviour:
+        """The same without some people. Items stay, also those that nobody is left to have touched."""
+        kept = np.array([user not in gone for user in self.people], dtype=np.bool_)
+        rows = kept[self.person]
+        return replace(
+            self,
+            people=tuple(user for user in self.people if user not in gone),
+            person=(np.cumsum(kept) - 1)[self.person[rows]],
+            item=self.item[rows],
+            strength=self.strength[rows],
+            at=self.at[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Whom a run used: how many, the highest consent epoch among them, and the SHA-256 of their ids."""
+
+    people: int
+    epoch: int
+    people_sha256: str
+
+
+def make_manifest(people: Collection[UserId], epochs: Mapping[UserId, int]) -> Manifest:
+    """The manifest of a run: the hash is over the ids, sorted, one a line."""
+    digest = sha256("".join(f"{user}\n" for user in sorted(people)).encode()).hexdigest()
+    return Manifest(len(people), max((epochs[user] for user in people), default=0), digest)
+
+
+def open_scope(services: Services, purpose: str) -> PermittedScope:
+    """A scope of this instant."""
+    return mint_scope(purpose, services.policy, services.clock())
+
+
+async def read_behaviour(services: Services, purpose: str, config: StrengthConfig) -> Behaviour:
+    """Everything that people who permit the purpose did with items."""
+    scope = open_scope(services, purpose)
+    epochs = await read_people(services.client, scope)
+    entries: list[HistoryEntry] = []
+    async for page in read_histories(services.client, list(epochs), scope):
+        entries.extend(page)
+    return await asyncio.to_thread(_arrange, entries, epochs, config)
+
+
+def _arrange(entries: list[HistoryEntry], epochs: Mapping[UserId, int], config: StrengthConfig) -> Behaviour:
+    people = sorted({entry.user for entry in entries})
+    items = sorted({entry.item for entry in entries})
+    row = {user: place for place, user in enumerate(people)}
+    column = {item: place for place, item in enumerate(items)}
+    person = np.array([row[entry.user] for entry in entries], dtype=np.int64)
+    item = np.array([column[entry.item] for entry in entries], dtype=np.int64)
+    at = np.array([entry.at for entry in entries], dtype=np.int64)
+    strength = np.array([rate_strength(e.type, e.weight, e.graded, config) for e in entries], dtype=np.float64)
+    order = np.lexsort((strength, at, item, person))
+    return Behaviour(tuple(people), tuple(items), epochs, person[order], item[order], strength[order], at[order])
+
+
+async def compute_settled(
+    services: Services, purpose: str, behaviour: Behaviour, compute: Callable[[Behaviour], T]
+) -> tuple[T, Behaviour]:
+    """Computes off the event loop, then asks again who permits the purpose; if anybody in it does not any more,
+    computes again without them. So a result holds only people who permitted it after it was computed."""
+    while True:
+        result = await asyncio.to_thread(compute, behaviour)
+        permitting = await read_people(services.client, open_scope(services, purpose))
+        gone = set(behaviour.people) - permitting.keys()
+        if not gone:
+            return result, replace(behaviour, epochs=permitting)
+        behaviour = behaviour.without(gone)

@@ -1,0 +1,98 @@
+"""People with histories, written straight into a store, for tests of what is computed from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from graph.client import GraphClient, Writer, chunk_rows
+from graph.items import write_items
+from graph.model import Interaction, ItemFacts, ItemKey, Millis, SessionId, UserId
+from graph.sessions import write_interactions
+
+NOW = Millis(1_750_000_000_000)
+DAY = 86_400_000
+ALL = ("personalisation", "analytics")
+
+
+@dataclass(frozen=True)
+class Event:
+    item: str | None
+    type: str = "PURCHASED"
+    days_ago: float = 1
+    weight: float = 5.0
+    value: float | None = None
+    order: str | None = None
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person with one record for each entry of `events` (a list a record)."""
+
+    id: str
+    events: Sequence[Sequence[Event]] = ()
+    permits: tuple[str, ...] = ALL
+    until: Millis | None = None
+    epoch: int = 1
+
+
+WRITE_PEOPLE = """
+UNWIND $rows AS row
+CREATE (u:User {id: row.id, created_at: $now, updated_at: $now, permits: row.permits, consent_epoch: row.epoch})
+SET u.permits_until = row.until
+"""
+
+WRITE_RECORDS = """
+UNWIND $rows AS row
+MATCH (u:User {id: row.user})
+CREATE (r:Record {id: row.id, source: 'shop', kind: 'user', key: row.id, created_at: $now, updated_at: $now})
+CREATE (r)-[:RESOLVES_TO {`from`: $now}]->(u)
+CREATE (r)-[:HAD]->(:Session {id: row.id, started_at: 0, ended_at: $now, events: 1})
+"""
+
+
+async def write_crowd(store: GraphClient, people: Iterable[Person], items: Iterable[ItemFacts] = ()) -> None:
+    crowd, catalogue = list(people), list(items)
+    rows = [{"id": p.id, "permits": list(p.permits), "until": p.until, "epoch": p.epoch} for p in crowd]
+    records = [{"id": f"{p.id}/{number}", "user": p.id} for p in crowd for number in range(len(p.events))]
+    events = [
+        (
+            SessionId(f"{p.id}/{number}"),
+            f"{p.id}/{number}/{place}",
+            Millis(int(NOW - event.days_ago * DAY)),
+            Interaction(
+                event.type,
+                None if event.item is None else ItemKey(event.item),
+                weight=event.weight,
+                value=event.value,
+                order=event.order,
+            ),
+        )
+        for p in crowd
+        for number, history in enumerate(p.events)
+        for place, event in enumerate(history)
+    ]
+    for chunk in chunk_rows(rows):
+        await run(store, WRITE_PEOPLE, rows=list(chunk), now=NOW)
+    for chunk in chunk_rows(records):
+        await run(store, WRITE_RECORDS, rows=list(chunk), now=NOW)
+    for some in chunk_rows(catalogue):
+        await store.write(lambda tx, some=some: write_items(tx, some, NOW))
+    for batch in chunk_rows(events):
+        await store.write(lambda tx, batch=batch: write_interactions(tx, batch))
+
+
+async def run(store: GraphClient, statement: str, **parameters: object) -> list[dict[str, object]]:
+    async def work(tx: Writer) -> list[dict[str, object]]:
+        return await tx.run(statement, **parameters)
+
+    return await store.write(work)
+
+
+async def set_permits(store: GraphClient, user: str, permits: Sequence[str]) -> None:
+    await run(
+        store,
+        "MATCH (u:User {id: $id}) SET u.permits = $permits, u.consent_epoch = u.consent_epoch + 1",
+        id=UserId(user),
+        permits=list(permits),
+    )
