@@ -3,9 +3,9 @@
 What lives here: finding the people that a key may mean, and the one statement that reads of them what is wanted. What
 does not: choosing among them, what the viewer may see (`resolvers/profiles.py`), later pages (`activity.py`).
 
-The statement is a constant with switches: a part that is not wanted sits behind a CASE that neither engine evaluates then
-(measured: a point read costs the same with all parts off as without them). Answers are lists, not maps: a map repeats
-its keys on the wire. The statement has one beginning for each kind of key and one body.
+The statement is a constant with switches: a part that is not wanted sits behind a CASE that neither engine evaluates
+then (measured: a point read costs the same with all parts off as without them). Answers are lists, not maps: a map
+repeats its keys on the wire. The statement has one beginning for each kind of key and one body.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ RETURN u.id AS id, u.created_at AS created_at, u.updated_at AS updated_at, u.per
   CASE WHEN $consents THEN [(u)<-[c:RESOLVES_TO]-(rc:Record)-[:DECIDED]->(ec:ConsentEvent) WHERE c.to IS NULL |
     [rc.id, properties(ec)]] ELSE NULL END AS events,
   CASE WHEN $segments THEN [(u)-[d:IN_SEGMENT]->(sd:Segment) WHERE d.until IS NULL |
-    [sd.key, sd.purpose, d.since, d.score, d.version, sd.title, sd.kind]] ELSE NULL END AS segments,
+    [sd.key, sd.purpose, d.since, d.score, d.version, sd.title, sd.kind, sd.description]] ELSE NULL END AS segments,
   CASE WHEN $rfm THEN properties(u) ELSE NULL END AS derived,
   CASE WHEN $recent > 0 THEN COLLECT {
     MATCH (u)<-[e:RESOLVES_TO]-(:Record)-[:HAD]->(:Session)-[xe]->(ie:Item) WHERE e.to IS NULL
@@ -161,7 +161,7 @@ async def read_profiles_of_records(
 async def read_profiles_of_identifier(
     client: GraphClient, identifier: IdentifierRef, sharing: Sharing, now: Millis, parts: ProfileParts
 ) -> list[StoredProfile]:
-    """The people an identifier may mean, of those that `sharing` lets the viewer know of, or whose permits are stale."""
+    """The people an identifier may mean, of those whom `sharing` lets the viewer know of, or whose permits are stale."""
     rows = await client.read(
         READ_PROFILES_OF_IDENTIFIER,
         identifier=identifier.id,
@@ -227,8 +227,8 @@ def _parse_events(entries: Sequence[Sequence[Any]] | None) -> tuple[ConsentEvent
 
 
 def _parse_membership(entry: Sequence[Any]) -> MembershipFacts:
-    key, purpose, since, score, version, title, kind = entry
-    return MembershipFacts(SegmentKey(key), purpose, since, score, version, title, kind)
+    key, purpose, *rest = entry
+    return MembershipFacts(SegmentKey(key), purpose or "analytics", *rest)
 
 
 def parse_rfm(row: Row | None) -> RfmFacts | None:

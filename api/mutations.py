@@ -1,0 +1,189 @@
+"""Mutations: they enter through the same door as collected messages, so they are as idempotent and share its commits.
+
+What lives here: who may do what, and the way from an input to the ingestor. What does not: the shapes
+(`api/types/writes.py`), reading lines (`api/collect/mapping.py`), writing (`resolvers/ingest.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import orjson
+import strawberry
+from strawberry.types import Info
+
+from api.collect.mapping import Origin, read_message
+from api.collect.reasons import Rejected
+from api.types.context import Asking, request_of
+from api.types.relay import given
+from api.types.writes import (
+    ConsentInput,
+    ConsentPayload,
+    EventInput,
+    ItemInput,
+    ItemsPayload,
+    Line,
+    RecordInput,
+    RecordName,
+    RecordPayload,
+    Rejection,
+    TrackPayload,
+    WithdrawInput,
+)
+from graph.errors import BadInput, Forbidden, StoreUnavailable
+from graph.model import ConsentState, Message, RecordKind, Source
+from graph.sources import read_source
+from privacy.gate import Role
+from privacy.purposes import Assurance
+from resolvers.arrivals import Outcome
+from resolvers.context import RequestContext
+from resolvers.profiles import Wanted, find_own
+
+MOST_ENTRIES: Final = 500
+SAYABLE: Final = frozenset(
+    {ConsentState.GIVEN, ConsentState.RENEWED, ConsentState.REFUSED, ConsentState.OBJECTED, ConsentState.UNKNOWN}
+)
+RECORD_ROLES: Final = frozenset({Role.OPERATOR})
+ITEM_ROLES: Final = frozenset({Role.OPERATOR})
+TRACK_ROLES: Final = frozenset({Role.FRONTEND, Role.OPERATOR})
+CONSENT_ROLES: Final = frozenset({Role.SUBJECT, Role.FRONTEND, Role.OPERATOR})
+
+Asked = Info[Asking, None]
+
+
+@dataclass(slots=True)
+class Delivery:
+    """Lines on their way into the graph: what could be read, and what could not."""
+
+    request: RequestContext
+    messages: list[Message] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+    rejected: list[Rejection] = field(default_factory=list)
+    _sources: dict[str, Source] = field(default_factory=dict)
+
+    async def source(self, name: str) -> Source:
+        """A registered source. Raises BadInput."""
+        if name not in self._sources:
+            found = await read_source(self.request.services.client, name)
+            if found is None:
+                raise BadInput("source: it is not registered; see `consentric source create`.")
+            self._sources[name] = found
+        return self._sources[name]
+
+    def add(self, index: int, line: Line, source: Source) -> None:
+        """Reads one line; what can't be read is noted as rejected."""
+        services = self.request.services
+        origin = Origin(source, services.clock(), services.policy, from_file=True)
+        try:
+            self.messages.append(read_message(line, origin))
+            self.lines.append(line)
+        except Rejected as error:
+            self.rejected.append(Rejection(index=index, code=error.reason, message=error.message, field=error.field))
+
+    async def commit(self) -> tuple[int, int]:
+        """Writes what could be read; answers how many were new and how many known. Raises where one is refused."""
+        ingestor = self.request.services.ingestor
+        if ingestor is None:
+            raise StoreUnavailable("This server takes no messages.")
+        if not self.messages:
+            return 0, 0
+        outcomes = await ingestor.submit(self.messages, payload=lambda place: _text(self.lines[place]))
+        if any(outcome not in (Outcome.ACCEPTED, Outcome.DUPLICATE) for outcome in outcomes):
+            raise BadInput("input: the store can't hold a value of it; it was kept as a dead letter.")
+        return outcomes.count(Outcome.ACCEPTED), outcomes.count(Outcome.DUPLICATE)
+
+
+def _text(line: Line) -> str:
+    return orjson.dumps(line, default=str).decode()
+
+
+def _admit(info: Asked, roles: Collection[Role]) -> RequestContext:
+    request = request_of(info)
+    if request.viewer.role not in roles:
+        raise Forbidden(f"{info.field_name}: this credential's role ({request.viewer.role}) may not do this.")
+    return request
+
+
+def _bound(entries: Sequence[Any]) -> None:
+    if len(entries) > MOST_ENTRIES:
+        raise BadInput(f"input: at most {MOST_ENTRIES} entries in one request.")
+
+
+@strawberry.type
+class Mutation:
+    """What can be written."""
+
+    @strawberry.mutation(description="A source record: identifiers and traits. For operators.")
+    async def upsert_record(self, info: Asked, input: RecordInput) -> RecordPayload:
+        delivery = Delivery(_admit(info, RECORD_ROLES))
+        delivery.add(0, input.line(), await delivery.source(input.source))
+        accepted, duplicate = await delivery.commit()
+        return RecordPayload(accepted=accepted, duplicate=duplicate, rejected=delivery.rejected)
+
+    @strawberry.mutation(description="Items of the catalogue. For operators.")
+    async def upsert_items(self, info: Asked, input: list[ItemInput]) -> ItemsPayload:
+        delivery = Delivery(_admit(info, ITEM_ROLES))
+        _bound(input)
+        catalogue = Source(name=f"graphql:{delivery.request.viewer.client}")
+        for index, item in enumerate(input):
+            delivery.add(index, item.line(), catalogue)
+        accepted, duplicate = await delivery.commit()
+        return ItemsPayload(accepted=accepted, duplicate=duplicate, rejected=delivery.rejected)
+
+    @strawberry.mutation(description="Events, each counted once by its messageId. For front-ends and operators.")
+    async def track(self, info: Asked, input: list[EventInput]) -> TrackPayload:
+        delivery = Delivery(_admit(info, TRACK_ROLES))
+        _bound(input)
+        for index, event in enumerate(input):
+            delivery.add(index, event.line(), await delivery.source(event.source))
+        accepted, duplicate = await delivery.commit()
+        return TrackPayload(accepted=accepted, duplicate=duplicate, rejected=delivery.rejected)
+
+    @strawberry.mutation(description="What a person said about a purpose; a withdrawal is `withdrawConsent`.")
+    async def record_consent(self, info: Asked, input: ConsentInput) -> ConsentPayload:
+        request = _admit(info, CONSENT_ROLES)
+        if ConsentState(input.state) not in SAYABLE:
+            raise BadInput("state: GIVEN, RENEWED, REFUSED, OBJECTED or UNKNOWN; use withdrawConsent to take back.")
+        return await _state(request, input.line(), given(input.record))
+
+    @strawberry.mutation(description="A consent taken back.")
+    async def withdraw_consent(self, info: Asked, input: WithdrawInput) -> ConsentPayload:
+        return await _state(_admit(info, CONSENT_ROLES), input.line(), given(input.record))
+
+
+async def _state(request: RequestContext, line: Line, record: RecordName | None) -> ConsentPayload:
+    """Writes one statement and answers, to the person, where every purpose stands then."""
+    delivery = Delivery(request)
+    line |= _speaker(request, record)
+    subject = request.viewer.subject
+    line["assurance"] = int(Assurance.STATED if subject is None else Assurance.AUTHENTICATED)
+    line["actor"] = request.viewer.client
+    delivery.add(0, line, await delivery.source(line.pop("source")))
+    if delivery.rejected:
+        first = delivery.rejected[0]
+        raise BadInput(first.message)
+    accepted, duplicate = await delivery.commit()
+    consents = None
+    if subject is not None:
+        after = replace(request, now=request.services.clock())
+        view = await find_own(after, Wanted(frozenset({"consents"})))
+        consents = view.facts.consents if view else None
+    return ConsentPayload(accepted=accepted, duplicate=duplicate, consents=consents)  # type: ignore[arg-type]
+
+
+def _speaker(request: RequestContext, record: RecordName | None) -> Line:
+    """Who speaks: the credential's own person, or, for a client of its own, the record that it names."""
+    subject = request.viewer.subject
+    if subject is None:
+        if record is None:
+            raise BadInput("record: name whose statement this is.")
+        names = {"userId": given(record.user_id), "anonymousId": given(record.anonymous_id)}
+        return {"source": record.source} | {name: key for name, key in names.items() if key is not None}
+    own = "userId" if subject.kind is RecordKind.USER else "anonymousId"
+    if record is not None:
+        said = {"userId": given(record.user_id), "anonymousId": given(record.anonymous_id)}
+        if record.source != subject.source or {n: k for n, k in said.items() if k is not None} != {own: subject.key}:
+            raise Forbidden("record: a person speaks for their own record only; leave it out.")
+    return {"source": subject.source, own: subject.key}

@@ -1,0 +1,87 @@
+"""Scalars of the API over the graph's own values: instants are epoch milliseconds inside and ISO 8601 outside.
+
+What lives here: DateTime, Date and JSON, both ways. What does not: which field has which (`api/types/*`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final, NewType
+
+import strawberry
+from strawberry.types.scalar import ScalarDefinition
+
+from graph.errors import BadInput
+
+DateTime = NewType("DateTime", int)
+Date = NewType("Date", str)
+Json = NewType("Json", object)
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = 253_402_300_799_999
+MILLISECOND: Final = timedelta(milliseconds=1)
+DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:?\d\d)", re.ASCII)
+DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+def write_instant(value: Any) -> str:
+    """Epoch milliseconds as ISO 8601 in UTC."""
+    return (EPOCH + timedelta(milliseconds=value)).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def read_instant(value: Any) -> int:
+    """Epoch milliseconds of an ISO 8601 date and time with its offset from UTC. Raises BadInput."""
+    if isinstance(value, str) and DATE_TIME.fullmatch(value):
+        try:
+            millis = (datetime.fromisoformat(_clip_fraction(value.upper())) - EPOCH) // MILLISECOND
+        except (ValueError, OverflowError):
+            millis = -1
+        if 0 <= millis <= LATEST:
+            return millis
+    raise BadInput("DateTime: expected ISO 8601 with an offset, such as 2026-01-31T12:00:00Z, from 1970 to 9999.")
+
+
+def _clip_fraction(text: str) -> str:
+    """Fractions finer than a microsecond cut off: the graph keeps milliseconds."""
+    return re.sub(r"(\.\d{6})\d+", r"\1", text)
+
+
+def read_date(value: Any) -> str:
+    """A calendar date. Raises BadInput."""
+    if isinstance(value, str) and DATE.fullmatch(value):
+        try:
+            return date.fromisoformat(value).isoformat()
+        except ValueError:
+            pass
+    raise BadInput("Date: expected a calendar date such as 2026-01-31.")
+
+
+def write_json(value: Any) -> Any:
+    """A JSON value as the answer's writer takes it."""
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def read_json(value: Any) -> Any:
+    """A JSON value as the client sent it."""
+    return value
+
+
+SCALARS: Final[dict[object, ScalarDefinition]] = {
+    DateTime: strawberry.scalar(
+        name="DateTime",
+        description="An instant, ISO 8601 in UTC with milliseconds.",
+        specified_by_url="https://scalars.graphql.org/andimarek/date-time.html",
+        serialize=write_instant,
+        parse_value=read_instant,
+    ),
+    Date: strawberry.scalar(name="Date", description="A calendar date, ISO 8601.", parse_value=read_date),
+    Json: strawberry.scalar(
+        name="JSON",
+        description="Any JSON value.",
+        specified_by_url="https://www.ecma-international.org/publications-and-standards/standards/ecma-404/",
+        serialize=write_json,
+        parse_value=read_json,
+    ),
+}

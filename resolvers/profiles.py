@@ -1,0 +1,276 @@
+"""Use case: show one person to one viewer. One read of the store, one decision of the gate, then only what it lets out.
+
+What lives here: which parts of a profile a query needs, choosing among the people a key may mean, deciding, masking.
+What does not: the statement (`graph/profiles.py`), the rules (`privacy/`), later pages (`activity.py`), GraphQL.
+
+Absent and invisible are one answer, None, reached on the same way: candidates whom the viewer may not know of are gone
+before they are counted, ordered or told apart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from algorithms.normalise import normalise_identifier
+from graph.catalogue import ItemWish
+from graph.errors import BadInput, Forbidden
+from graph.model import (
+    IdentifierRef,
+    Millis,
+    ProfileFacts,
+    RankedItem,
+    RecordKind,
+    RecordRef,
+    Strategy,
+    UserId,
+)
+from graph.profiles import (
+    ProfileParts,
+    Sharing,
+    StoredProfile,
+    read_profile_of_user,
+    read_profiles_of_identifier,
+    read_profiles_of_records,
+)
+from privacy.gate import Decision, Role, SubjectPermits, Withheld, decide, reveal
+from privacy.rules import describe_states, fold
+from resolvers.catalogue import check_wish
+from resolvers.consents import fresh_permits
+from resolvers.context import RequestContext
+from resolvers.pages import MAX_PAGE
+
+TRAITS: Final = frozenset(
+    ("email", "phone", "givenName", "familyName", "birthDate", "address", "age", "gender", "language", "country",
+     "attributes", "preferences")
+)  # fmt: skip
+"""Fields that come from the traits of records."""
+
+AUTO: Final = "auto"
+STRATEGIES: Final = (AUTO, *(strategy.value for strategy in Strategy))
+"""What a query may ask for: AUTO, or one that is built."""
+
+ISO_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+LONGEST_KEY: Final = 512
+
+RECENT: Final = 200
+"""Latest interactions that recommendations start from."""
+
+
+@dataclass(frozen=True, slots=True)
+class ById:
+    """A person by the id that was given out for them."""
+
+    user: UserId
+
+
+@dataclass(frozen=True, slots=True)
+class ByIdentifier:
+    """A person by a value that names them; it is normalised as it was when it arrived."""
+
+    kind: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class ByRecord:
+    """A person by a source's own name for them: a user id, or else an anonymous id."""
+
+    source: str
+    key: str
+
+
+ProfileKey = ById | ByIdentifier | ByRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a query selects of a profile: names of fields in the API, and how many entries of the first, unfiltered page
+    of a list come along with the one read."""
+
+    fields: frozenset[str]
+    interactions: int = 0
+    sessions: int = 0
+
+    def parts(self) -> ProfileParts:
+        """The parts of the read that these fields need."""
+        fields = self.fields
+        return ProfileParts(
+            traits=bool(TRAITS & fields),
+            identifiers="identifiers" in fields,
+            consents=bool({"consents", "consentHistory"} & fields),
+            segments="segments" in fields,
+            rfm="rfm" in fields,
+            recent=RECENT if "recommendations" in fields else 0,
+            interactions=self.interactions + 1 if self.interactions else 0,
+            sessions=self.sessions + 1 if self.sessions else 0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PersonView:
+    """One person as one viewer may see them: the decision, and the facts it let through."""
+
+    request: RequestContext
+    decision: Decision
+    facts: ProfileFacts
+    wanted: Wanted
+    withheld: tuple[Withheld, ...] | None = field(default=None)
+
+    def permits(self, name: str) -> bool:
+        """Whether a field of the API may be shown."""
+        return self.decision.permits(name)
+
+
+async def find_profile(request: RequestContext, key: ProfileKey, wanted: Wanted) -> PersonView | None:
+    """The person that a key means, as far as the viewer may see them; None where there is none, where the viewer may
+    not know of them, and where the key means several."""
+    stored = await _read_candidates(request, key, wanted.parts())
+    seen: list[tuple[StoredProfile, Decision]] = []
+    for one in stored:
+        decision = await _decide(request, one)
+        if decision.visible:
+            seen.append((one, decision))
+    if isinstance(key, ByIdentifier):
+        linking = [entry for entry in seen if not entry[0].linking_objected]
+        seen = linking or seen
+        if len(seen) > 1:
+            return None
+    return _view(request, *seen[0], wanted) if seen else None
+
+
+async def find_own(request: RequestContext, wanted: Wanted) -> PersonView | None:
+    """The person behind the viewer's own credential. Raises Forbidden where no person is."""
+    subject = request.viewer.subject
+    if subject is None:
+        raise Forbidden("me: this credential is not a person's; use profile(by: …).")
+    for one in await read_profiles_of_records(request.services.client, [subject.id], wanted.parts()):
+        decision = await _decide(request, one)
+        if decision.visible:
+            return _view(request, one, decision, wanted)
+    return None
+
+
+async def _read_candidates(request: RequestContext, key: ProfileKey, parts: ProfileParts) -> Sequence[StoredProfile]:
+    client = request.services.client
+    match key:
+        case ById(user):
+            return await read_profile_of_user(client, user, parts)
+        case ByRecord(source, name):
+            if max(len(source), len(name)) > LONGEST_KEY:
+                raise BadInput(f"by: a source and a key have at most {LONGEST_KEY} characters.")
+            refs = [RecordRef(source, kind, name) for kind in (RecordKind.USER, RecordKind.ANONYMOUS)]
+            return await read_profiles_of_records(client, [ref.id for ref in refs], parts)
+        case ByIdentifier(kind, value):
+            normal = normalise_identifier(kind, value)
+            if normal is None:
+                return ()
+            identifier = IdentifierRef(kind, normal)
+            return await read_profiles_of_identifier(client, identifier, _sharing(request), request.now, parts)
+
+
+def _sharing(request: RequestContext) -> Sharing:
+    """What a person must permit before they may even be a candidate."""
+    viewer = request.viewer
+    if viewer.role is not Role.PARTNER:
+        return Sharing()
+    permit = request.services.policy.permit(viewer.purpose or "", viewer.recipient)
+    return Sharing(str(permit), str(replace(permit, recipient="*")), permit.barred)
+
+
+async def _decide(request: RequestContext, stored: StoredProfile) -> Decision:
+    """The gate's decision, on permits that hold now."""
+    services = request.services
+    subject = SubjectPermits(
+        permits=stored.permits,
+        permits_until=stored.permits_until,
+        consent_epoch=stored.consent_epoch,
+        records=frozenset(record.id for record in stored.records),
+    )
+    subject = await fresh_permits(services.client, stored.id, subject, services.policy, request.now)
+    return decide(request.viewer, subject, services.policy, request.now)
+
+
+def _view(request: RequestContext, stored: StoredProfile, decision: Decision, wanted: Wanted) -> PersonView:
+    facts = reveal(decision, _gather(request, stored, wanted.fields))
+    assert facts is not None  # noqa: S101 - narrows the type: only visible people come here
+    withheld = decision.withheld()
+    if withheld is not None:
+        withheld = tuple(one for one in withheld if one.field != "recent")
+    return PersonView(request, decision, facts, wanted, withheld)
+
+
+def _gather(request: RequestContext, stored: StoredProfile, fields: Collection[str]) -> ProfileFacts:
+    """All that was read, as the facts of a profile: before the gate."""
+    traits = stored.traits
+    born = traits.get("birthDate")
+    birth_date = born if isinstance(born, str) and ISO_DATE.fullmatch(born) else None
+    consents = None
+    if "consents" in fields:
+        consents = describe_states(fold(stored.events, request.now, request.services.policy))
+    return ProfileFacts(
+        id=stored.id,
+        created_at=stored.created_at,
+        updated_at=stored.updated_at,
+        email=_text(traits, "email"),
+        phone=_text(traits, "phone"),
+        given_name=_text(traits, "givenName"),
+        family_name=_text(traits, "familyName"),
+        birth_date=birth_date,
+        address=_mapping(traits, "address"),
+        age=_age(traits.get("age"), birth_date, request.now),
+        gender=_text(traits, "gender"),
+        language=_text(traits, "language"),
+        country=_text(traits, "country"),
+        attributes=_mapping(traits, "attributes"),
+        preferences=_mapping(traits, "preferences"),
+        identifiers=stored.identifiers,
+        consents=consents,
+        consent_history=stored.events,
+        sessions=stored.sessions,
+        interactions=stored.interactions,
+        segments=stored.segments,
+        rfm=stored.rfm,
+        recent=stored.recent,
+    )
+
+
+def _text(traits: dict[str, Any], name: str) -> str | None:
+    value = traits.get(name)
+    return value if isinstance(value, str) else None
+
+
+def _mapping(traits: dict[str, Any], name: str) -> dict[str, Any] | None:
+    value = traits.get(name)
+    return value if isinstance(value, dict) else None
+
+
+def _age(said: Any, birth_date: str | None, now: Millis) -> int | None:
+    """The age that was stated, or that follows from the date of birth, in whole years."""
+    if isinstance(said, int):
+        return said
+    if birth_date is None:
+        return None
+    year, month, day = (int(part) for part in birth_date.split("-"))
+    today = datetime.fromtimestamp(now / 1000, UTC)
+    age = today.year - year - ((today.month, today.day) < (month, day))
+    return age if 0 <= age <= 150 else None
+
+
+def recommend(view: PersonView, first: int, strategy: str, wish: ItemWish | None) -> Sequence[RankedItem] | None:
+    """Recommendations from the person's latest interactions, or None where they may not be computed or shown. Arguments
+    are checked first, so that an error says nothing about the permission. Raises BadInput."""
+    if not 1 <= first <= MAX_PAGE:
+        raise BadInput(f"first: a number from 1 to {MAX_PAGE} is expected.")
+    if strategy not in STRATEGIES:
+        raise BadInput(f"strategy: {strategy.upper()} is not built in; use {', '.join(s.upper() for s in STRATEGIES)}.")
+    check_wish(wish)
+    if not view.permits("recommendations"):
+        return None
+    services, now = view.request.services, view.request.now
+    admits = wish.admits if wish else None
+    chosen = None if strategy == AUTO else Strategy(strategy)
+    return services.shelf.recommend(view.facts.recent or (), first, now=now, item_filter=admits, strategy=chosen)

@@ -1,0 +1,40 @@
+"""Use case: what operators and auditors learn about the installation.
+
+What lives here: who may ask, and putting it together. What does not: the statements (`graph/system.py`,
+`graph/models.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from graph.errors import Forbidden
+from graph.models import ModelRun, read_runs
+from graph.system import StoreCounts, StoreVersion, read_counts, read_version
+from privacy.gate import Role
+from resolvers.context import RequestContext
+
+SYSTEM_ROLES: Final = frozenset({Role.OPERATOR, Role.AUDITOR})
+RUNS_SHOWN: Final = 20
+
+
+def check_may_see_system(request: RequestContext) -> None:
+    """Raises Forbidden for everybody but operators and auditors."""
+    if request.viewer.role not in SYSTEM_ROLES:
+        raise Forbidden("system: for operators and auditors only.")
+
+
+async def describe_store(request: RequestContext) -> StoreVersion:
+    """Engine and schema version."""
+    return await read_version(request.services.client)
+
+
+async def count_everything(request: RequestContext) -> StoreCounts:
+    """How much there is."""
+    return await read_counts(request.services.client)
+
+
+async def list_runs(request: RequestContext) -> Sequence[ModelRun]:
+    """The latest model runs with their manifests."""
+    return await read_runs(request.services.client, RUNS_SHOWN)
