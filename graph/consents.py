@@ -14,6 +14,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from graph.client import GraphClient, Row, Writer, chunk_rows
+from graph.locks import touch_records
 from graph.model import ConsentEvent, ConsentState, ConsentStatement, Millis, RecordId, UserId
 
 _STATEMENT_FIELDS: Final = tuple(f.name for f in fields(ConsentStatement) if f.name not in ("state", "categories"))
@@ -39,18 +40,25 @@ class RecordLog:
 
 
 @dataclass(frozen=True, slots=True)
+class UserLog:
+    """What is kept on a person, and what it should follow from: the logs of the person's live records."""
+
+    kept: KeptPermits
+    records: tuple[RecordLog, ...]
+
+    @property
+    def events(self) -> list[ConsentEvent]:
+        """All that the person ever said."""
+        return [event for record in self.records for event in record.events]
+
+
+@dataclass(frozen=True, slots=True)
 class NewEvent:
     """An event to append, with the id of the one it supersedes."""
 
     event: ConsentEvent
     supersedes: str | None
 
-
-WRITE_RECORD_LOCK: Final = """
-UNWIND $records AS id
-MATCH (r:Record {id: id})
-SET r._v = coalesce(r._v, 0) + 1
-"""
 
 READ_RECORD_LOGS: Final = """
 UNWIND $records AS id
@@ -62,9 +70,8 @@ RETURN r.id AS record, coalesce(r.linking_objected, false) AS objected, events
 
 
 async def lock_logs(tx: Writer, records: Collection[RecordId]) -> dict[RecordId, RecordLog]:
-    """Locks the records in the order of their ids, then reads their logs. Records that don't exist are left out."""
-    ids = sorted(records)
-    await tx.run(WRITE_RECORD_LOCK, records=ids)
+    """Locks records for the rest of the transaction, then reads their logs. Records that don't exist are left out."""
+    ids = sorted(await touch_records(tx, records))
     rows = await tx.run(READ_RECORD_LOGS, records=ids)
     return {
         RecordId(row["record"]): RecordLog(row["record"], parse_events(row["record"], row["events"]), row["objected"])
@@ -167,38 +174,31 @@ async def write_linking_objections(tx: Writer, objections: dict[RecordId, bool])
         await tx.run(WRITE_LINKING_OBJECTIONS, rows=list(chunk))
 
 
-WRITE_USER_LOCK: Final = """
-UNWIND $users AS id
-MATCH (u:User {id: id})
-SET u._v = coalesce(u._v, 0) + 1
-RETURN u.id AS user, u.permits AS permits, u.permits_until AS until, coalesce(u.consent_epoch, 0) AS epoch
-"""
-
-
-async def lock_permits(tx: Writer, users: Collection[UserId]) -> dict[UserId, KeptPermits]:
-    """Locks people in the order of their ids, then answers what is kept on them."""
-    rows = await tx.run(WRITE_USER_LOCK, users=sorted(users))
-    return {UserId(row["user"]): _kept(row) for row in rows}
-
-
 READ_USER_LOGS: Final = """
 UNWIND $users AS id
-MATCH (u:User {id: id})<-[x:RESOLVES_TO]-(r:Record)
+MATCH (u:User {id: id})
+OPTIONAL MATCH (u)<-[x:RESOLVES_TO]-(r:Record)
 WHERE x.to IS NULL
 OPTIONAL MATCH (r)-[:DECIDED]->(e:ConsentEvent)
-RETURN u.id AS user, r.id AS record, collect(properties(e)) AS events
+WITH u, r, collect(properties(e)) AS events
+RETURN u.id AS user, u.permits AS permits, u.permits_until AS until, coalesce(u.consent_epoch, 0) AS epoch,
+       r.id AS record, events
 """
 
 
-async def read_user_logs(tx: Writer | GraphClient, users: Collection[UserId]) -> dict[UserId, list[RecordLog]]:
-    """The log of each person: of every live record of theirs, also of those without statements. Deterministic links
-    only make people so far, so every event is on a verified record."""
+async def read_user_logs(tx: Writer | GraphClient, users: Collection[UserId]) -> list[UserLog]:
+    """What is kept on each person and the log of each: every live record of theirs, also those without statements. Only
+    deterministic links make people so far, so every event is on a verified record."""
     run = tx.run if isinstance(tx, Writer) else tx.read
+    kept: dict[UserId, KeptPermits] = {}
     logs: dict[UserId, list[RecordLog]] = {}
     for row in await run(READ_USER_LOGS, users=sorted(users)):
-        log = RecordLog(row["record"], parse_events(row["record"], row["events"]))
-        logs.setdefault(UserId(row["user"]), []).append(log)
-    return logs
+        user = UserId(row["user"])
+        kept[user] = _kept(row)
+        known = logs.setdefault(user, [])
+        if row["record"] is not None:
+            known.append(RecordLog(row["record"], parse_events(row["record"], row["events"])))
+    return [UserLog(one, tuple(logs[user])) for user, one in kept.items()]
 
 
 READ_SUCCESSORS: Final = """
@@ -258,18 +258,18 @@ async def read_stale_users(client: GraphClient, now: Millis, limit: int) -> list
     return [UserId(row["user"]) for row in await client.read(READ_STALE_USERS, now=now, limit=limit)]
 
 
-READ_KEPT_PERMITS: Final = """
+READ_USER_PAGE: Final = """
 MATCH (u:User)
 WHERE u.id > $after
-RETURN u.id AS user, u.permits AS permits, u.permits_until AS until, coalesce(u.consent_epoch, 0) AS epoch
+RETURN u.id AS user
 ORDER BY user
 LIMIT $limit
 """
 
 
-async def read_kept_permits(client: GraphClient, after: str, limit: int) -> list[KeptPermits]:
-    """What is kept on people, a page in the order of their ids."""
-    return [_kept(row) for row in await client.read(READ_KEPT_PERMITS, after=after, limit=limit)]
+async def read_user_page(client: GraphClient, after: str, limit: int) -> list[UserId]:
+    """People in the order of their ids, also retired ones."""
+    return [UserId(row["user"]) for row in await client.read(READ_USER_PAGE, after=after, limit=limit)]
 
 
 READ_CONSENT_HISTORY: Final = """

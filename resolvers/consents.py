@@ -14,7 +14,8 @@ from typing import Final
 
 from graph import consents as log
 from graph.client import GraphClient, Writer
-from graph.consents import KeptPermits, NewEvent, RecordLog
+from graph.consents import KeptPermits, NewEvent, RecordLog, UserLog
+from graph.locks import touch_users
 from graph.model import ConsentEvent, ConsentStateFacts, ConsentStatement, Millis, RecordId, UserId
 from privacy.gate import SubjectPermits
 from privacy.policy import Policy
@@ -108,26 +109,27 @@ async def refresh_permits(tx: Writer, users: Collection[UserId], policy: Policy,
     waiting, done = set(users), set()
     while waiting:
         some = sorted(waiting)[:PAGE]
-        kept = await log.lock_permits(tx, some)
+        await touch_users(tx, some)
         logs = await log.read_user_logs(tx, some)
-        changed = [
-            fresh
-            for user, before in kept.items()
-            if (fresh := _refold(user, logs.get(user, []), policy, now, before.epoch)) != before
-        ]
+        changed = [fresh for one in logs if (fresh := _refold(one, policy, now)) != one.kept]
         await log.write_permits(tx, changed, now)
         done.update(some)
-        empty = [user for user in kept if user not in logs]
+        empty = [one.kept.user for one in logs if not one.records]
         successors = await log.read_successors(tx, empty) if empty else set()
         waiting = (waiting | successors) - done
 
 
-def _refold(user: UserId, logs: list[RecordLog], policy: Policy, now: Millis, epoch: int) -> KeptPermits:
+def _refold(one: UserLog, policy: Policy, now: Millis) -> KeptPermits:
     """What the graph should keep on a person; somebody without records permits nothing."""
-    if not logs:
-        return KeptPermits(user, (), None, epoch)
-    answers = _fold_logs(logs, policy, now)
-    return KeptPermits(user, permits_of(answers), until_of(answers), epoch)
+    if not one.records:
+        return replace(one.kept, permits=(), until=None)
+    answers = _fold_log(one, policy, now)
+    return replace(one.kept, permits=permits_of(answers), until=until_of(answers))
+
+
+def _fold_log(one: UserLog, policy: Policy, now: Millis) -> dict[Permit, PermitState]:
+    events = one.events
+    return fold(events, instant_of(events, now), policy)
 
 
 async def refresh_stale(client: GraphClient, policy: Policy, now: Millis) -> int:
@@ -140,6 +142,15 @@ async def refresh_stale(client: GraphClient, policy: Policy, now: Millis) -> int
     return total
 
 
+async def refresh_everybody(client: GraphClient, policy: Policy, now: Millis) -> int:
+    """Refolds all people, as is due after the company changed its policy. Answers how many there are."""
+    total, after = 0, ""
+    while users := await log.read_user_page(client, after, PAGE):
+        await client.write(partial(refresh_permits, users=users, policy=policy, now=now))
+        total, after = total + len(users), users[-1]
+    return total
+
+
 async def fresh_permits(
     client: GraphClient, user: UserId, subject: SubjectPermits, policy: Policy, now: Millis
 ) -> SubjectPermits:
@@ -149,8 +160,7 @@ async def fresh_permits(
 
     async def refold(tx: Writer) -> KeptPermits:
         await refresh_permits(tx, [user], policy, now)
-        kept = await log.lock_permits(tx, [user])
-        return kept.get(user) or KeptPermits(user, (), None)
+        return next((one.kept for one in await log.read_user_logs(tx, [user])), KeptPermits(user, (), None))
 
     kept = await client.write(refold)
     return replace(subject, permits=kept.permits, permits_until=kept.until, consent_epoch=kept.epoch)
@@ -160,14 +170,11 @@ async def check_permits(client: GraphClient, policy: Policy, now: Millis) -> lis
     """Recomputes every person's permits from the log and answers whose kept ones differ, other than by being stale."""
     found: list[PermitDifference] = []
     after = ""
-    while page := await log.read_kept_permits(client, after, PAGE):
-        after = page[-1].user
-        logs = await log.read_user_logs(client, [kept.user for kept in page])
-        for kept in page:
-            if kept.until is not None and now >= kept.until:
-                continue
-            fresh = _refold(kept.user, logs.get(kept.user, []), policy, now, kept.epoch)
-            if fresh != kept:
+    while page := await log.read_user_page(client, after, PAGE):
+        after = page[-1]
+        for one in await log.read_user_logs(client, page):
+            kept, fresh = one.kept, _refold(one, policy, now)
+            if fresh != kept and (kept.until is None or now < kept.until):
                 found.append(PermitDifference(kept.user, kept.permits, fresh.permits, kept.until, fresh.until))
     return found
 
@@ -175,9 +182,4 @@ async def check_permits(client: GraphClient, policy: Policy, now: Millis) -> lis
 async def read_states(client: GraphClient, user: UserId, policy: Policy, now: Millis) -> tuple[ConsentStateFacts, ...]:
     """Where every purpose stands for a person, and which event decided it: for the person and auditors."""
     logs = await log.read_user_logs(client, [user])
-    return describe_states(_fold_logs(logs.get(user, []), policy, now))
-
-
-def _fold_logs(logs: list[RecordLog], policy: Policy, now: Millis) -> dict[Permit, PermitState]:
-    events = [event for one in logs for event in one.events]
-    return fold(events, instant_of(events, now), policy)
+    return describe_states(_fold_log(logs[0], policy, now)) if logs else ()

@@ -19,6 +19,7 @@ from resolvers.consents import (
     check_permits,
     fresh_permits,
     read_states,
+    refresh_everybody,
     refresh_permits,
     refresh_stale,
     write_consents,
@@ -294,6 +295,17 @@ async def test_states_and_history(store: GraphClient) -> None:
     rest = await read_consent_history(store, ANNE, 2, (first[-1].received_at, first[-1].id))
     assert [event.id for event in rest] == ["a"]
     assert rest[0].statement == said("analytics", expires_at=NOW + 50)
+
+
+async def test_a_new_policy_takes_hold_of_everybody(store: GraphClient) -> None:
+    for name in ("ben", "cyd", "dot"):
+        await person(store, name, f"record of {name}")
+    entry = {"title": "A", "description": "A", "lawful_basis": "legitimate_interests", "regime": "opt_out"}
+    loose = Policy.parse({"purposes": {"analytics": entry}})
+    assert len(await check_permits(store, loose, NOW)) == 3
+    assert await refresh_everybody(store, loose, NOW) == 3
+    assert await check_permits(store, loose, NOW) == []
+    assert "analytics" in (await kept(store, "cyd")).permits
 
 
 async def test_the_check_finds_permits_that_were_tampered_with(store: GraphClient) -> None:
