@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Iterable
 from typing import Final
 
-from graph.client import Writer, chunk_rows
+from graph.client import GraphClient, Writer, chunk_rows
 from graph.model import Millis
 
 WRITE_CLAIMS: Final = """
@@ -34,3 +34,14 @@ async def claim_messages(tx: Writer, messages: Iterable[tuple[str, Millis]]) -> 
     for chunk in chunk_rows([list(row) for row in sorted(messages)]):
         known.update((await tx.run(WRITE_CLAIMS, rows=list(chunk), claim=claim))[0]["known"])
     return known
+
+
+READ_CLAIM: Final = """
+MATCH (m:Message {id: $id})
+RETURN m.at AS at
+"""
+
+
+async def is_claimed(client: GraphClient, id_: str) -> bool:
+    """Whether the ledger holds a message."""
+    return bool(await client.read(READ_CLAIM, id=id_))

@@ -1,0 +1,168 @@
+"""Segment's HTTP tracking API: `POST /v1/batch` and one endpoint a message type.
+
+What lives here: routes, who sends, reading bodies within limits, statuses and answers. What does not: judging messages
+(`intake.py`), bytes to JSON (`bodies.py`).
+
+Statuses: 200 once everything acceptable is on disk, also when some messages of a batch were rejected (the answer counts
+them); 400 for a body or a single message that can never be taken; 401, 413; 429 and 503, with Retry-After, for what
+passes by itself: then nothing may be lost by sending the same again, since every message counts once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from api.auth import admit_sender, authority_of
+from api.collect.bodies import MAX_BATCH, MAX_EVENT, Piece, decompress, read_batch, read_single
+from api.collect.intake import Complaint, Receipt, judge, take_in, write_letter
+from api.collect.mapping import Origin
+from api.collect.reasons import Reason, Rejected
+from api.errors import FACES
+from graph.errors import BadInput, PayloadTooLarge, Unauthenticated
+from graph.model import Source
+from resolvers.context import Services
+from resolvers.ingest import Ingestor
+
+SINGLES: Final = ("identify", "track", "page", "screen", "group", "alias")
+MOST_LISTED: Final = 100
+"""Complaints that an answer spells out; all are counted."""
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def collection_routes(services: Services) -> list[Route]:
+    """The routes of collection, on open services with an ingestor."""
+    single = [Route(f"/v1/{kind}", _handle_single(services, kind), methods=["POST"]) for kind in SINGLES]
+    return [Route("/v1/batch", _handle_batch(services), methods=["POST"]), *single]
+
+
+def _handle_batch(services: Services) -> Handler:
+    async def handle(request: Request) -> Response:
+        source = await _admit_by_header(request, services)
+        body = await _read_body(request, MAX_BATCH)
+        try:
+            batch = read_batch(decompress(body, MAX_BATCH))
+        except Rejected as error:
+            return await _refuse(services, await _admit(source, None, services), body, error)
+        source = await _admit(source, batch.head.get("writeKey"), services)
+        sent_at = batch.head.get("sentAt")
+        context = batch.head.get("context")
+        try:
+            origin = _origin(source, services, sent_at)
+        except Rejected as error:
+            return await _refuse(services, source, body, error)
+        judged = await judge(
+            batch.pieces,
+            origin,
+            sized=len(body) <= MAX_EVENT and not body.startswith(b"\x1f\x8b"),
+            context=context if isinstance(context, dict) else None,
+        )
+        receipt = await take_in(_ingestor(services), judged, batch.pieces)
+        return _answer(receipt)
+
+    return handle
+
+
+def _handle_single(services: Services, kind: str) -> Handler:
+    async def handle(request: Request) -> Response:
+        source = await _admit_by_header(request, services)
+        body = await _read_body(request, MAX_EVENT)
+        try:
+            value = read_single(decompress(body, MAX_EVENT))
+        except Rejected as error:
+            return await _refuse(services, await _admit(source, None, services), body, error)
+        source = await _admit(source, value.get("writeKey") if isinstance(value, dict) else None, services)
+        pieces = [Piece(_put_type(value, kind))]
+        receipt = await take_in(_ingestor(services), await judge(pieces, _origin(source, services), sized=True), pieces)
+        return _answer_rejection(receipt.complaints[0]) if receipt.complaints else _answer(receipt)
+
+    return handle
+
+
+def _put_type(value: Any, kind: str) -> Any:
+    """The message with the type that its endpoint stands for."""
+    return {**value, "type": kind} if isinstance(value, dict) else value
+
+
+async def _admit_by_header(request: Request, services: Services) -> Source | None:
+    """The sender by its header, if there is one. Raises Unauthenticated, before any of the body is read."""
+    return await admit_sender(request, services) if "authorization" in request.headers else None
+
+
+async def _admit(source: Source | None, write_key: Any, services: Services) -> Source:
+    """The sender by its header, else by the key in the body. Raises Unauthenticated."""
+    if source is not None:
+        return source
+    if not isinstance(write_key, str):
+        raise Unauthenticated("Send the source's write key: Authorization: Basic, the key as user name, no password.")
+    return await authority_of(services).admit_source(write_key)
+
+
+async def _read_body(request: Request, limit: int) -> bytes:
+    """The body, read no further than the limit. Raises PayloadTooLarge, at once where the length is declared."""
+    message = f"The body is over {limit} bytes: send less at once."
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        raise PayloadTooLarge(message)
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise PayloadTooLarge(message)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _origin(source: Source, services: Services, sent_at: Any = None) -> Origin:
+    if sent_at is not None and (isinstance(sent_at, bool) or not isinstance(sent_at, str | int | float)):
+        raise Rejected(Reason.BAD_TIMESTAMP, "sentAt is not an ISO 8601 date and time.", "sentAt")
+    return Origin(source, services.clock(), services.policy, sent_at)
+
+
+def _ingestor(services: Services) -> Ingestor:
+    if services.ingestor is None:
+        raise RuntimeError("these services collect nothing")
+    return services.ingestor
+
+
+async def _refuse(services: Services, source: Source, body: bytes, error: Rejected) -> Response:
+    """The answer to a body that can't be read at all, which is kept as one dead letter."""
+    text = body.decode("utf-8", "replace").replace("\0", "\ufffd")
+    letter = write_letter(text, error, Origin(source, services.clock(), services.policy))
+    await _ingestor(services).submit([], [letter])
+    return _answer_rejection(Complaint(0, error.reason, error.message, error.field))
+
+
+def _answer(receipt: Receipt) -> Response:
+    listed = [_show(complaint) for complaint in receipt.complaints[:MOST_LISTED]]
+    return _json(
+        200,
+        {
+            "success": True,
+            "accepted": receipt.accepted,
+            "duplicate": receipt.duplicate,
+            "rejected": receipt.rejected,
+            "errors": listed,
+        },
+    )
+
+
+def _answer_rejection(complaint: Complaint) -> Response:
+    face = FACES[BadInput]
+    return _json(face.status, {"success": False, "error": {"code": face.code, **_show(complaint, placed=False)}})
+
+
+def _show(complaint: Complaint, *, placed: bool = True) -> dict[str, Any]:
+    shown: dict[str, Any] = {"index": complaint.index} if placed else {}
+    shown |= {"reason": str(complaint.reason), "message": complaint.message}
+    return shown | {"field": complaint.field} if complaint.field else shown
+
+
+def _json(status: int, body: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(body), status, media_type="application/json")

@@ -1,0 +1,32 @@
+"""Trying dead letters again, by the rules of today.
+
+What lives here: reading a letter's payload as what it was, a message or a line, received when it was. What does not:
+the use case (`resolvers/dead_letters.py`), the command line.
+"""
+
+from __future__ import annotations
+
+from api.collect.bodies import read_single
+from api.collect.mapping import Origin, read_message
+from graph.dead_letters import DeadLetter
+from graph.model import Message, Source
+from graph.sources import read_sources
+from resolvers.context import Services
+from resolvers.dead_letters import ReplayReport, replay_letters
+from resolvers.ingest import Ingestor
+
+
+async def replay(services: Services, *, source: str | None = None, reason: str | None = None) -> ReplayReport:
+    """Tries the letters of a source, or of a reason, or all, again. A letter without a messageId goes by its own id, so
+    that trying twice counts once."""
+    sources = {known.name: known for known in await read_sources(services.client)}
+
+    def read(letter: DeadLetter) -> Message:
+        known = sources.get(letter.source) or Source(letter.source)
+        origin = Origin(known, letter.received_at, services.policy, from_file=True)
+        return read_message(read_single(letter.payload.encode()), origin, f"letter-{letter.id}")
+
+    if services.ingestor is not None:
+        return await replay_letters(services.client, services.ingestor, read, source=source, reason=reason)
+    async with Ingestor(services.client, services.policy, services.clock) as ingestor:
+        return await replay_letters(services.client, ingestor, read, source=source, reason=reason)
