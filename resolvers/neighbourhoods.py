@@ -13,14 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from algorithms.clustering import DisjointSets
 from algorithms.linkage import EvidenceRecord, Holding, LinkageConfig, Neighbourhood, refuse_identifier
 from algorithms.succession import Membership
 from graph.client import Writer
-from graph.links import LinkEdge, LinkStatus, read_holders, read_linked_by, touch_evidence
-from graph.model import Millis, RecordId, UserId
+from graph.links import LinkEdge, LinkStatus, TouchedEvidence, read_holders, read_linked_by, touch_evidence
+from graph.model import RecordId
 
 
 @dataclass(slots=True)
@@ -92,7 +91,7 @@ class _Expansion:
     async def run(self, records: Collection[RecordId]) -> None:
         frontier = set(records)
         while frontier:
-            level = read_rows(await touch_evidence(self._tx, frontier))
+            level = _as_known(await touch_evidence(self._tx, frontier))
             self.known |= level
             beside = await self._expand_identifiers(level) | self._expand_edges(level)
             frontier = {record for record in beside - self.known.keys() if not self.is_overgrown(record)}
@@ -148,7 +147,7 @@ async def _follow_links(
     while frontier:
         missing = frontier - read.keys()
         if missing:
-            read |= read_rows(await touch_evidence(tx, missing))
+            read |= _as_known(await touch_evidence(tx, missing))
         level = {record: read[record] for record in frontier if record in read}
         found.known |= level
         edges = set().union(*(known.edges for known in level.values()))
@@ -156,20 +155,17 @@ async def _follow_links(
         frontier = {record for edge in active for record in (edge.left, edge.right)} - found.known.keys()
 
 
-def read_rows(rows: Iterable[dict[str, Any]]) -> dict[RecordId, KnownRecord]:
-    """Rows of `touch_evidence` as values."""
+def _as_known(rows: Iterable[TouchedEvidence]) -> dict[RecordId, KnownRecord]:
     found = {}
     for row in rows:
-        record = RecordId(row["record"])
-        ((user, user_since),) = row["users"]
         holdings = tuple(
-            Holding(identifier, kind, value, namespace or "", Millis(since), degree)
-            for identifier, kind, value, namespace, since, degree, _ in row["holdings"]
+            Holding(identifier, kind, value, namespace or "", since, degree)
+            for identifier, kind, value, namespace, since, degree, _ in row.holdings
         )
-        found[record] = KnownRecord(
-            EvidenceRecord(record, not row["objected"], holdings),
-            row["links"],
-            Membership(record, Millis(row["created_at"]), UserId(user), Millis(user_since)),
-            {identifier: mark for identifier, *_, mark in row["holdings"]},
+        found[row.record] = KnownRecord(
+            EvidenceRecord(row.record, not row.objected, holdings),
+            row.edges,
+            Membership(row.record, row.created_at, row.user, row.user_since),
+            {holding[0]: holding[-1] for holding in row.holdings},
         )
     return found

@@ -351,6 +351,8 @@ async def test_two_writers_with_one_new_identifier_end_in_one_person(store: Grap
         await world.arrive(*((name, user_id(name, name)) for name in names))
         await asyncio.gather(*(world.arrive((name, shared)) for name in names))
     assert await world.groups() == sorted([f"p{n}", f"q{n}"] for n in range(12))
+    rows = await store.read("MATCH (i:Identifier {kind: 'email'}) RETURN i.degree AS degree")
+    assert [row["degree"] for row in rows] == [2] * 12
     assert len(await world.open("active")) == 12
 
 
