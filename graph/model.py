@@ -276,6 +276,7 @@ class MembershipFacts:
     version: int | None = None
     title: str | None = None
     kind: str | None = None
+    description: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

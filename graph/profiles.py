@@ -161,7 +161,7 @@ async def read_profiles_of_records(
 async def read_profiles_of_identifier(
     client: GraphClient, identifier: IdentifierRef, sharing: Sharing, now: Millis, parts: ProfileParts
 ) -> list[StoredProfile]:
-    """The people an identifier may mean, of those whom `sharing` lets the viewer know of, or whose permits are stale."""
+    """The people an identifier may mean, of those `sharing` lets the viewer know of, and stale ones."""
     rows = await client.read(
         READ_PROFILES_OF_IDENTIFIER,
         identifier=identifier.id,
