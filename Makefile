@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-neo4j check serve bench neo4j neo4j-stop lock schemas clean
+.PHONY: setup demo test test-neo4j check serve bench neo4j neo4j-stop lock schemas sdl clean
 
 setup: $(STAMP)
 
@@ -44,6 +44,9 @@ neo4j-stop: $(STAMP)
 # The store's tests on a fresh Neo4j, which ends with them; TESTS chooses some of them.
 test-neo4j: $(STAMP)
 	@$(BIN)/python dev/neo4j/server.py run -- $(BIN)/python -m pytest -m store $(TESTS)
+
+sdl: $(STAMP)
+	$(BIN)/python -m api.sdl
 
 clean:
 	rm -rf .venv .consentric .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

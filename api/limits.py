@@ -195,13 +195,12 @@ class Meter:
     def _field(self, node: FieldNode, parent: GraphQLNamedType | None) -> Measure:
         name = node.name.value
         inner = self._selections(node.selection_set, self._type_of(name, parent))
-        introspective = name in ("__schema", "__type")
         place = (parent.name if parent else "", name)
-        size = 1 if introspective else self._size(node, place)
-        deep = inner.depth + 1
+        size = self._size(node, place)
+        inside, enters = place[0].startswith("__"), name in ("__schema", "__type")
         return Measure(
-            depth=1 if introspective else deep,
-            introspection_depth=deep if introspective else inner.introspection_depth,
+            depth=0 if inside else 1 if enters else inner.depth + 1,
+            introspection_depth=inner.introspection_depth + (inside or enters),
             breadth=1,
             aliases=min(inner.aliases + (node.alias is not None), CEILING),
             directives=inner.directives,

@@ -1,0 +1,135 @@
+"""A GraphQL door on a real store, for tests: real credentials, real ingestion, real HTTP in memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.routing import Route
+
+from api.auth import admit_request
+from api.collect.mapping import Origin, read_message
+from api.graphql import GraphQLEndpoint
+from graph.client import GraphClient
+from graph.model import Millis, RecordKind, RecordRef, Source
+from privacy.policy import Policy
+from resolvers import registration
+from resolvers.context import RequestContext, Services
+from resolvers.credentials import Authority
+from resolvers.ingest import Ingestor
+from resolvers.recommend import ModelShelf
+from resolvers.tokens import TokenIssuer, TokenVerifier
+
+START = Millis(1_790_000_000_000)
+SECRET = b"k" * 32
+ISSUER = TokenIssuer("consentric", "consentric", Ed25519PrivateKey.generate())
+URL = "/graphql"
+
+
+class Clock:
+    """Time that moves by one millisecond a look, and by what the test adds."""
+
+    def __init__(self) -> None:
+        self.now = int(START)
+
+    def __call__(self) -> Millis:
+        self.now += 1
+        return Millis(self.now)
+
+
+@dataclass
+class Door:
+    """What a test needs to speak through the door."""
+
+    services: Services
+    clock: Clock
+    http: httpx.AsyncClient
+    keys: dict[str, str] = field(default_factory=dict)
+
+    async def client(self, name: str, role: str, *purposes: str, recipient: str | None = None, **more: Any) -> str:
+        """Registers a client; answers its key."""
+        made = await registration.register_client(
+            self.services, name, role, purposes=purposes, recipient=recipient, **more
+        )
+        self.keys[name] = made.key
+        return made.key
+
+    async def token(self, client: str, user: str, source: str = "shop") -> str:
+        """A subject's token."""
+        subject = RecordRef(source, RecordKind.USER, user)
+        return ISSUER.sign(client, subject, self.clock(), 3600)
+
+    async def load(self, *lines: Mapping[str, Any], source: str = "shop") -> None:
+        """Sends lines of the collection format, as a source does."""
+        ingestor = self.services.ingestor
+        assert ingestor is not None
+        origin = Origin(Source(source), self.clock(), self.services.policy, from_file=True)
+        await ingestor.submit([read_message(dict(line), origin) for line in lines])
+
+    async def send(
+        self, query: str, key: str | None = None, variables: Mapping[str, Any] | None = None, **headers: str
+    ) -> httpx.Response:
+        """Posts one operation."""
+        head = {name.replace("_", "-"): value for name, value in headers.items()}
+        if key is not None:
+            head["authorization"] = f"Bearer {key}"
+        return await self.http.post(URL, json={"query": query, "variables": variables or {}}, headers=head)
+
+    async def ask(self, query: str, key: str | None = None, variables: Mapping[str, Any] | None = None) -> Any:
+        """The data of an operation that must go well."""
+        answer = (await self.send(query, key, variables)).json()
+        assert "errors" not in answer, answer["errors"]
+        return answer["data"]
+
+    async def codes(self, query: str, key: str | None = None, variables: Mapping[str, Any] | None = None) -> list[str]:
+        """The codes of an operation's errors."""
+        answer = (await self.send(query, key, variables)).json()
+        return [error["extensions"]["code"] for error in answer.get("errors", ())]
+
+
+@asynccontextmanager
+async def open_door(store: GraphClient, *, production: bool = False, **options: Any) -> AsyncIterator[Door]:
+    """A door on a store, with the source `shop` registered."""
+    clock, policy = Clock(), Policy.default()
+    verifier = TokenVerifier([ISSUER.trusted()], "consentric")
+    async with Ingestor(store, policy, clock) as ingestor:
+        services = Services(
+            client=store,
+            policy=policy,
+            shelf=ModelShelf(),
+            secret=SECRET,
+            clock=clock,
+            ingestor=ingestor,
+            authority=Authority(store, SECRET, verifier, clock),
+        )
+
+        async def admit(request: Request) -> RequestContext | None:
+            return await admit_request(request, services) if "authorization" in request.headers else None
+
+        app = Starlette(routes=[Route(URL, GraphQLEndpoint(admit, production=production, **options))])
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://door") as http:
+            await registration.register_source(services, "shop")
+            yield Door(services, clock, http)
+
+
+def given(user: str, *purposes: str, state: str = "given", **more: Any) -> Sequence[dict[str, Any]]:
+    """Consent lines of one user."""
+    return [{"type": "consent", "userId": user, "purpose": purpose, "state": state, **more} for purpose in purposes]
+
+
+def identify(user: str, **traits: Any) -> dict[str, Any]:
+    """An identify line."""
+    return {"type": "identify", "userId": user, "traits": traits}
+
+
+def viewed(user: str, item: str, message: str, at: int | None = None, event: str = "Product Viewed") -> dict[str, Any]:
+    """A track line about one item."""
+    line = {"type": "track", "userId": user, "event": event, "messageId": message, "properties": {"product_id": item}}
+    return line if at is None else line | {"timestamp": at}
