@@ -58,34 +58,40 @@ async def read_still_in_scope(tx: Writer, users: Collection[UserId], scope: Perm
 
 
 @dataclass(frozen=True, slots=True)
-class HistoryEntry:
-    """One interaction as models see it. `graded`: it carries a value of its own, such as a rating."""
+class SessionHistory:
+    """The interactions with items in one session, as models see them: five lists of one length. `graded`: it carries a
+    value of its own, such as a rating."""
 
     user: UserId
-    item: ItemKey
-    type: str
-    at: Millis
-    weight: float
-    graded: bool
+    items: list[ItemKey]
+    types: list[str]
+    at: list[Millis]
+    weights: list[float]
+    graded: list[bool]
 
 
 READ_HISTORIES: Final = f"""
 UNWIND $users AS id
-MATCH (u:User {{id: id}})<-[l:RESOLVES_TO]-(:Record)-[:HAD]->(:Session)-[e]->(i:Item)
+MATCH (u:User {{id: id}})<-[l:RESOLVES_TO]-(:Record)-[:HAD]->(s:Session)-[e]->(i:Item)
 WHERE l.to IS NULL AND {_IN_SCOPE}
-RETURN id AS user, i.key AS item, type(e) AS type, e.at AS at, coalesce(e.weight, 1.0) AS weight,
-       e.value IS NOT NULL AS graded
+RETURN id AS user, s.id AS session, collect(i.key) AS items, collect(type(e)) AS types,
+       collect(coalesce(e.at, 0)) AS at, collect(coalesce(e.weight, 1.0)) AS weights,
+       collect(e.value IS NOT NULL) AS graded
 """
 
 
 async def read_histories(
     client: GraphClient, users: Sequence[UserId], scope: PermittedScope
-) -> AsyncIterator[list[HistoryEntry]]:
-    """The interactions with items of those of these people who are in scope, in pages of people."""
+) -> AsyncIterator[list[SessionHistory]]:
+    """The interactions with items of those of these people who are in scope, in pages of people. A session is one
+    message of the protocol, of about 50 bytes an interaction: columns are a third of the cost of a row each."""
     for start in range(0, len(users), HISTORIES_PAGE):
         page = list(users[start : start + HISTORIES_PAGE])
         rows = await client.read(READ_HISTORIES, users=page, **bind_scope(scope))
-        yield [HistoryEntry(**row) for row in rows]
+        yield [
+            SessionHistory(row["user"], row["items"], row["types"], row["at"], row["weights"], row["graded"])
+            for row in rows
+        ]
 
 
 @dataclass(frozen=True, slots=True)

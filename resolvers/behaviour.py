@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from algorithms.ranking import DAY, StrengthConfig, build_histories, rate_strength
-from graph.interactions import HistoryEntry, read_histories, read_people
+from graph.interactions import SessionHistory, read_histories, read_people
 from graph.model import ItemKey, PermittedScope, UserId
 from privacy.gate import mint_scope
 from resolvers.context import Services
@@ -81,21 +81,28 @@ async def read_behaviour(services: Services, purpose: str, config: StrengthConfi
     """Everything that people who permit the purpose did with items."""
     scope = open_scope(services, purpose)
     epochs = await read_people(services.client, scope)
-    entries: list[HistoryEntry] = []
+    sessions: list[SessionHistory] = []
     async for page in read_histories(services.client, list(epochs), scope):
-        entries.extend(page)
-    return await asyncio.to_thread(_arrange, entries, epochs, config)
+        sessions.extend(page)
+    return await asyncio.to_thread(_arrange, sessions, epochs, config)
 
 
-def _arrange(entries: list[HistoryEntry], epochs: Mapping[UserId, int], config: StrengthConfig) -> Behaviour:
-    people = sorted({entry.user for entry in entries})
-    items = sorted({entry.item for entry in entries})
+def _arrange(sessions: list[SessionHistory], epochs: Mapping[UserId, int], config: StrengthConfig) -> Behaviour:
+    people = sorted({session.user for session in sessions})
+    items = sorted({item for session in sessions for item in session.items})
     row = {user: place for place, user in enumerate(people)}
     column = {item: place for place, item in enumerate(items)}
-    person = np.array([row[entry.user] for entry in entries], dtype=np.int64)
-    item = np.array([column[entry.item] for entry in entries], dtype=np.int64)
-    at = np.array([entry.at for entry in entries], dtype=np.int64)
-    strength = np.array([rate_strength(e.type, e.weight, e.graded, config) for e in entries], dtype=np.float64)
+    person = np.array([row[session.user] for session in sessions for _ in session.items], dtype=np.int64)
+    item = np.array([column[item] for session in sessions for item in session.items], dtype=np.int64)
+    at = np.array([at for session in sessions for at in session.at], dtype=np.int64)
+    strength = np.array(
+        [
+            rate_strength(type_, weight, graded, config)
+            for session in sessions
+            for type_, weight, graded in zip(session.types, session.weights, session.graded, strict=True)
+        ],
+        dtype=np.float64,
+    )
     order = np.lexsort((strength, at, item, person))
     return Behaviour(tuple(people), tuple(items), epochs, person[order], item[order], strength[order], at[order])
 
