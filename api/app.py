@@ -43,7 +43,7 @@ PAGE: Final = """<!doctype html>
 def create_app(services: Services, settings: Settings) -> Starlette:
     """The application on open services; it closes nothing."""
     metrics = Metrics()
-    metrics.watch(services.client)
+    metrics.watch(services)
     routes = list_routes(services, settings, metrics)
     paths = [route.path for route in routes if isinstance(route, Route | Mount)]
     middleware = [Middleware(Envelope, metrics=metrics, paths=paths)]

@@ -25,7 +25,7 @@ log = logging.getLogger("consentric.background")
 
 @asynccontextmanager
 async def background(services: Services) -> AsyncIterator[None]:
-    """Runs the loops while the block runs."""
+    """Runs the loops while the block runs; the first model is there when it begins."""
 
     async def load_model() -> None:
         await services.shelf.load(services.client)
@@ -33,6 +33,7 @@ async def background(services: Services) -> AsyncIterator[None]:
     async def refold() -> None:
         await refresh_stale(services.client, services.policy, services.clock())
 
+    await load_model()
     tasks = [
         asyncio.create_task(repeat(load_model, MODEL_SECONDS), name="models"),
         asyncio.create_task(repeat(refold, CONSENT_SECONDS), name="consents"),

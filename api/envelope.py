@@ -54,7 +54,11 @@ def answer_error(error: BaseException) -> Response:
 
 def shape_error(status: int, code: str, message: str) -> Response:
     """The answer to a request that failed, with what its status asks of the headers."""
-    headers = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "1"}, 503: {"Retry-After": "1"}}.get(status)
+    headers = {
+        401: {"WWW-Authenticate": 'Bearer, Basic realm="consentric"'},
+        429: {"Retry-After": "1"},
+        503: {"Retry-After": "1"},
+    }.get(status)
     body = orjson.dumps({"error": {"code": code, "message": message}})
     return Response(body, status, headers=headers, media_type="application/json")
 

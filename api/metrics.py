@@ -13,7 +13,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from graph.client import GraphClient
+from resolvers.context import Services
 
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -41,15 +41,29 @@ class Metrics:
         self.waiting_writes = Gauge(
             "consentric_store_waiting_writes", "Writes that wait for their turn", registry=self.registry
         )
+        self.messages = Counter(
+            "consentric_messages", "Messages that arrived, by what became of them", ("outcome",), registry=self.registry
+        )
+        self.waiting_rows = Gauge(
+            "consentric_ingest_waiting_rows", "Rows that wait for their transaction", registry=self.registry
+        )
 
     def observe_store(self, kind: str, outcome: str, seconds: float) -> None:
         """Counts one read or write, as `GraphClient` reports it."""
         self.store_seconds.labels(kind, outcome).observe(seconds)
 
-    def watch(self, client: GraphClient) -> None:
-        """Takes what the client of the store has to tell."""
+    def observe_messages(self, outcome: str, number: int) -> None:
+        """Counts messages, as `Ingestor` reports them."""
+        self.messages.labels(outcome).inc(number)
+
+    def watch(self, services: Services) -> None:
+        """Takes what the store's client and the ingestor have to tell."""
+        client, ingestor = services.client, services.ingestor
         client.observe = self.observe_store
         self.waiting_writes.set_function(lambda: client.waiting_writes)
+        if ingestor is not None:
+            ingestor.observe = self.observe_messages
+            self.waiting_rows.set_function(lambda: ingestor.waiting)
 
     async def serve(self, _: Request) -> Response:
         """The text of all instruments."""

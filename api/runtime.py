@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from api.issuers import parse_issuers
 from api.keystore import InstallationKeys, open_keys
@@ -30,6 +30,9 @@ from resolvers.credentials import Authority
 from resolvers.ingest import Ingestor
 from resolvers.recommend import ModelShelf
 from resolvers.tokens import TokenIssuer, TokenVerifier
+
+NEO4J_LANES: Final = 4
+"""Groups of arrivals that are written to a Neo4j server at once; the embedded engine's writers take turns anyway."""
 
 
 @asynccontextmanager
@@ -62,20 +65,20 @@ def locate_server(settings: Settings) -> StoreTarget:
 
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
-    """All services on a migrated store. What can be refused without the store is refused first."""
+    """All services on a migrated store; the shelf is empty until it is loaded. What can be refused without the store is
+    refused first."""
     policy = read_policy(settings.policy)
     keys = open_keys(settings)
     own = own_issuer(settings, keys)
     verifier = TokenVerifier([own.trusted(), *parse_issuers(settings.trusted_issuers, own.name)], own.audience)
     async with open_client(settings) as client:
         await migrate(client)
-        shelf = ModelShelf()
-        await shelf.load(client)
-        async with Ingestor(client, policy, system_clock) as ingestor:
+        lanes = 1 if settings.embedded else NEO4J_LANES
+        async with Ingestor(client, policy, system_clock, lanes=lanes) as ingestor:
             yield Services(
                 client=client,
                 policy=policy,
-                shelf=shelf,
+                shelf=ModelShelf(),
                 secret=keys.secret,
                 clock=system_clock,
                 ingestor=ingestor,

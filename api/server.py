@@ -21,9 +21,11 @@ from api.app import create_app
 from api.background import background
 from api.runtime import open_services
 from api.settings import Settings
-from graph.errors import SettingsInvalid
+from graph.embedded import describe_running
+from graph.errors import SettingsInvalid, StoreUnavailable
 
 DRAIN_SECONDS: Final = 15
+WATCH_SECONDS: Final = 1.0
 WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
 
 
@@ -88,10 +90,25 @@ async def serve_until_signal(settings: Settings, announce: Callable[[str], None]
         try:
             async with open_services(settings) as services, background(services):
                 ending.server = Server(create_app(services, settings), lambda: announce(url))
-                await ending.server.serve(sockets=[listener])
+                await serve_while_stored(ending.server, listener, settings)
         except asyncio.CancelledError:
             if not ending.asked:
                 raise
+
+
+async def serve_while_stored(server: Server, listener: socket.socket, settings: Settings) -> None:
+    """Serves until the server is asked to end. Raises StoreUnavailable where the embedded store ended under it: another
+    one would have another port, so whoever supervises this process starts it again."""
+
+    async def watch() -> None:
+        while describe_running(settings.data_dir.resolve()) is not None:  # noqa: ASYNC110 - another process, no event
+            await asyncio.sleep(WATCH_SECONDS)
+        server.should_exit = True
+
+    watching = asyncio.create_task(watch()) if settings.embedded else None
+    await server.serve(sockets=[listener])
+    if watching is not None and not watching.cancel():
+        raise StoreUnavailable("The embedded store was stopped or ended by itself; start the server again.")
 
 
 def bind(host: str, port: int) -> socket.socket:

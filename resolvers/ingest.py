@@ -11,7 +11,7 @@ restarting, out of reach) fail the requests concerned instead, so that their sen
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
@@ -68,6 +68,7 @@ class Ingestor:
     """Writes what arrives, in groups. Use as an async context manager: leaving it writes what still waits.
 
     `lanes` is how many groups may be written at once: one on the embedded engine, whose writers take turns anyway.
+    `observe` is told what became of messages: an outcome, or `rejected`, and how many.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Ingestor:
         self._closing = False
         self._workers: list[asyncio.Task[None]] = []
         self._memory = ItemMemory()
+        self.observe: Callable[[str, int], None] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -189,11 +191,28 @@ class Ingestor:
             for parcel in group:
                 parcel.settle(error)
             return
+        self._report(outcomes, letters)
+        self._report(outcomes, letters)
         done = 0
         for parcel in group:
             parcel.outcomes = outcomes[done : done + len(parcel.messages)]
             done += len(parcel.messages)
             parcel.settle()
+
+    def _report(self, outcomes: Sequence[Outcome], letters: Sequence[DeadLetter]) -> None:
+        """Tells `observe` how many there are of each outcome; letters are of messages rejected before."""
+        if self.observe is not None:
+            for outcome, number in Counter(outcomes).items():
+                self.observe(str(outcome), number)
+            if letters:
+                self.observe("rejected", len(letters))
+
+    def _report(self, outcomes: Sequence[Outcome], letters: Sequence[DeadLetter]) -> None:
+        for outcome in Outcome:
+            if number := outcomes.count(outcome):
+                self.observe(outcome, number)
+        if letters:
+            self.observe("rejected", len(letters))
 
     async def _write(
         self, messages: Sequence[Message], letters: Sequence[DeadLetter], places: Sequence[tuple[Parcel, int]]
@@ -240,6 +259,10 @@ class Ingestor:
         )
         await self._write_letters([letter])
         return [Outcome.REFUSED]
+
+
+def _ignore(_: str, __: int) -> None:
+    """The observer of nobody."""
 
 
 def _count_rows(message: Message) -> int:

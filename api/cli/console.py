@@ -7,9 +7,10 @@ output carries one JSON document on one line and nothing else.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -18,12 +19,27 @@ from graph.model import Millis
 AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON for programs.")]
 
 
-def print_json(document: Mapping[str, Any] | Sequence[Any]) -> None:
-    """One JSON document on one line of standard output."""
+def print_json(document: object) -> None:
+    """One JSON document (maps, lists, dataclasses) on one line of standard output."""
     import orjson
 
     sys.stdout.write(orjson.dumps(document).decode() + "\n")
     sys.stdout.flush()
+
+
+@contextmanager
+def show_progress(unit: str, total: int | None = None, *, hidden: bool = False) -> Iterator[Callable[[int], None]]:
+    """A progress bar on standard error, where that is a terminal; gives a function that is told how many are done."""
+    if hidden or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(unit, total=total)
+        yield lambda done: bar.update(task, completed=done)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 import typer
 from typer.exceptions import Abort, TyperException
 
-from api.cli import clients, data, demo, doctor, letters, serve, sources, stores, tokens
+from api.cli import clients, demo, derive, doctor, letters, load, serve, sources, stores, tokens
 from api.cli.console import print_failure
 from api.errors import INTERNAL, INTERRUPT_EXIT, USAGE_EXIT, face_of, message_of
 
@@ -45,9 +45,9 @@ app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.add_typer(stores.app, name="store")
 app.command("migrate")(stores.migrate)
-app.command("load")(data.load)
-app.command("resolve")(data.resolve)
-app.command("refresh")(data.refresh)
+app.command("load")(load.load)
+app.command("resolve")(derive.resolve)
+app.command("refresh")(derive.refresh)
 app.add_typer(sources.app, name="source")
 app.add_typer(clients.app, name="client")
 app.command("token")(tokens.token)

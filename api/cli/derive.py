@@ -1,0 +1,116 @@
+"""`consentric resolve` and `consentric refresh`: what the graph derives, computed over everything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from api.cli.console import AsJson, print_json, print_table, show_progress
+from api.cli.running import run_with_services
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from graph.model import Millis
+    from resolvers.context import Services
+    from resolvers.linkage import LinkageReport
+    from resolvers.refresh import RefreshReport
+
+
+def resolve(as_json: AsJson = False) -> None:
+    """Decide anew who is who, over all records. Arrivals are linked as they come; run this after a change of rules.
+
+    The answer is the same as that of the arrivals, whatever their order. It may run beside a server.
+
+    Example: consentric resolve --json
+    """
+    with show_progress("records", hidden=as_json) as advance:
+        report = run_with_services(lambda services: resolve_with(services, advance))
+    if as_json:
+        print_json(report)
+        return
+    rows = [
+        ("source records", report.records),
+        ("people", report.users),
+        ("links in force", report.links),
+        *((f"refused: {reason}", number) for reason, number in report.refused.items()),
+        ("links opened now", report.opened),
+        ("links ended now", report.ended),
+        ("people merged now", report.merged),
+        ("people split now", report.split),
+        ("left to a later run", report.deferred),
+    ]
+    print_table("Linkage", ("", "number"), rows)
+
+
+def refresh(
+    *,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="DATE", help="End of RFM's window, such as 1998-04-23 [now].")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compute recommendations, RFM, high-value buyers and communities anew, from those who permit it.
+
+    Running servers take the new model up within seconds.
+
+    Examples:
+
+      consentric refresh
+
+      consentric refresh --as-of 1998-04-23 --json
+    """
+    from resolvers.refresh import RefreshConfig
+    from resolvers.refresh import refresh as run
+
+    config = RefreshConfig(as_of=read_date(as_of))
+    report = run_with_services(lambda services: run(services, config))
+    if as_json:
+        print_json(report)
+    else:
+        print_report(report)
+
+
+async def resolve_with(services: Services, advance: Callable[[int], None]) -> LinkageReport:
+    """The batch, telling how far it is."""
+    from resolvers.linkage import resolve_all
+
+    return await resolve_all(services, progress=advance)
+
+
+def read_date(text: str | None) -> Millis | None:
+    """A date or an instant (UTC where no offset is given) in epoch milliseconds."""
+    from datetime import UTC, datetime
+
+    from graph.errors import BadInput
+    from graph.model import Millis
+
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadInput("--as-of: give a date such as 1998-04-23, or an ISO 8601 instant.") from None
+    return Millis(int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000))
+
+
+def print_report(report: RefreshReport) -> None:
+    """The report for people."""
+    walk, rfm, found = report.walk, report.rfm, report.communities
+    rows = [
+        (
+            "recommendations",
+            walk.people,
+            f"{walk.items} items, {walk.interactions} interactions",
+            report.seconds["walk"],
+        ),
+        ("RFM", rfm.people, f"{rfm.high_value} high-value buyers", report.seconds["rfm"]),
+        (
+            "communities",
+            found.people,
+            f"{len(found.communities)} communities, modularity {found.modularity:.2f}",
+            report.seconds["communities"],
+        ),
+    ]
+    print_table("Refreshed", ("what", "people", "came to", "seconds"), rows)

@@ -1,0 +1,97 @@
+"""`consentric dead-letters`: what was rejected, and trying it again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from api.cli.console import AsJson, print_json, print_table, show_time
+from api.cli.running import run_with_services
+
+if TYPE_CHECKING:
+    from graph.dead_letters import DeadLetter
+    from resolvers.context import Services
+    from resolvers.dead_letters import ReplayReport
+
+app = typer.Typer(help="Messages that were rejected: list, try again.", no_args_is_help=True)
+OfSource = Annotated[str | None, typer.Option("--source", metavar="NAME", help="Only those of this source.")]
+OfReason = Annotated[str | None, typer.Option("--reason", metavar="R", help="Only those rejected for this reason.")]
+
+
+@app.command("list")
+def list_(
+    *,
+    source: OfSource = None,
+    reason: OfReason = None,
+    payload: Annotated[
+        bool, typer.Option("--payload", help="Show what arrived, too. That is personal data: mind where it goes.")
+    ] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """List rejected messages with the reason, and the field that was at fault.
+
+    Examples:
+
+      consentric dead-letters list
+
+      consentric dead-letters list --source shop --reason bad_timestamp --payload --json
+    """
+    letters = run_with_services(lambda services: read(services, source, reason, limit))
+    if as_json:
+        print_json([show_letter(letter, payload=payload) for letter in letters])
+        return
+    columns = ["source", "reason", "message", "times", "received", *(["payload"] if payload else [])]
+    rows = [
+        (letter.source, letter.reason, letter.message, letter.times, show_time(letter.received_at))
+        + ((letter.payload,) if payload else ())
+        for letter in letters
+    ]
+    print_table("Dead letters", columns, rows)
+
+
+@app.command("replay")
+def replay(*, source: OfSource = None, reason: OfReason = None, as_json: AsJson = False) -> None:
+    """Try rejected messages again, after a change of policy or a new version; what is accepted leaves the list.
+
+    Examples:
+
+      consentric dead-letters replay
+
+      consentric dead-letters replay --reason store_refused --json
+    """
+    report = run_with_services(lambda services: replay_with(services, source, reason))
+    if as_json:
+        print_json({"accepted": report.accepted, "duplicate": report.duplicate, "kept": len(report.kept)})
+        return
+    rows = [("accepted now", report.accepted), ("accepted before", report.duplicate), ("kept", len(report.kept))]
+    print_table("Replayed", ("messages", "number"), rows)
+
+
+async def read(services: Services, source: str | None, reason: str | None, limit: int) -> list[DeadLetter]:
+    """The letters."""
+    from resolvers.dead_letters import list_letters
+
+    return await list_letters(services.client, limit, source=source, reason=reason)
+
+
+async def replay_with(services: Services, source: str | None, reason: str | None) -> ReplayReport:
+    """The replay."""
+    from api.collect.replay import replay as run
+
+    return await run(services, source=source, reason=reason)
+
+
+def show_letter(letter: DeadLetter, *, payload: bool) -> dict[str, object]:
+    """A letter for programs."""
+    shown: dict[str, object] = {
+        "id": letter.id,
+        "source": letter.source,
+        "reason": letter.reason,
+        "message": letter.message,
+        "field": letter.field,
+        "times": letter.times,
+        "received_at": show_time(letter.received_at),
+    }
+    return shown | {"payload": letter.payload, "truncated": letter.truncated} if payload else shown

@@ -1,0 +1,87 @@
+"""`consentric load`: files of messages into the graph."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from api.cli.console import AsJson, print_json, print_table
+from api.cli.running import run_with_services
+
+if TYPE_CHECKING:
+    from api.collect.load import LoadReport, Progress
+    from resolvers.context import Services
+
+
+def load(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="NDJSON, also gzipped; - is standard input.")],
+    *,
+    source: Annotated[str, typer.Option("--source", metavar="NAME", help="The source that these messages are of.")],
+    as_json: AsJson = False,
+) -> None:
+    """Load messages, one JSON object a line: Segment's format, and lines of type item and consent.
+
+    Every message counts once by its messageId, so a load that was interrupted is simply run again. Lines that can't be
+    taken are counted by reason and kept (`consentric dead-letters list`); nothing else is lost for them.
+
+    Examples:
+
+      consentric load events.ndjson --source shop
+
+      consentric load 2026-*.ndjson.gz --source crm --json
+
+      zcat events.gz | consentric load - --source shop
+    """
+    from api.settings import load_settings
+
+    checkpoints = load_settings().data_dir / "checkpoints"
+    with show_load(hidden=as_json) as on_progress:
+        report = run_with_services(lambda services: load_with(services, files, source, checkpoints, on_progress))
+    if as_json:
+        print_json({"accepted": report.accepted, "duplicate": report.duplicate, "rejected": report.rejected})
+        return
+    rows = [("accepted", report.accepted), ("duplicate", report.duplicate)]
+    rows += [(f"rejected: {reason}", number) for reason, number in sorted(report.rejected.items())]
+    print_table(f"Loaded from {source}", ("lines", "number"), rows)
+
+
+async def load_with(
+    services: Services, files: list[str], source: str, checkpoints: Path, on_progress: Callable[[Progress], None]
+) -> LoadReport:
+    """The load, telling how far it is."""
+    from api.collect.load import load_files
+
+    return await load_files(services, files, source, on_progress=on_progress, checkpoints=checkpoints)
+
+
+@contextmanager
+def show_load(*, hidden: bool) -> Iterator[Callable[[Progress], None]]:
+    """A bar on standard error, where that is a terminal: how much of the file at hand is written, and lines in all."""
+    if hidden or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[lines]:,} lines"),
+        TimeElapsedColumn(),
+    )
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("starting", total=None, lines=0)
+
+        def show(at: Progress) -> None:
+            name = escape(Path(at.path).name)
+            bars.update(task, description=name, total=at.size, completed=at.position, lines=at.lines)
+
+        yield show

@@ -1,0 +1,145 @@
+"""The assembled application on a real store: its doors, its checks, and what production closes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from api.app import create_app
+from api.health import Readiness
+from api.settings import load_settings
+from graph.client import GraphClient, Writer
+from graph.errors import StoreUnavailable
+from privacy.policy import Policy
+from resolvers.context import Services, system_clock
+from resolvers.credentials import Authority
+from resolvers.ingest import Ingestor
+from resolvers.recommend import ModelShelf
+from resolvers.registration import register_client, register_source
+from resolvers.tokens import TokenIssuer, TokenVerifier
+
+SECRET = b"s" * 32
+ISSUER = TokenIssuer("consentric", "consentric", Ed25519PrivateKey.generate())
+pytestmark = pytest.mark.store
+
+
+@asynccontextmanager
+async def open_app(store: GraphClient, **settings: object) -> AsyncIterator[tuple[httpx.AsyncClient, Services]]:
+    verifier = TokenVerifier([ISSUER.trusted()], "consentric")
+    policy = Policy.default()
+    async with Ingestor(store, policy, system_clock) as ingestor:
+        services = Services(
+            client=store,
+            policy=policy,
+            shelf=ModelShelf(),
+            secret=SECRET,
+            ingestor=ingestor,
+            authority=Authority(store, SECRET, verifier, system_clock),
+        )
+        app = create_app(services, load_settings(data_dir=Path("unused"), **settings))
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+            yield http, services
+    store.observe = None
+
+
+async def test_the_root_says_what_is_there(store: GraphClient) -> None:
+    async with open_app(store) as (http, _):
+        answer = await http.get("/")
+        assert answer.status_code == 200
+        assert "/graphql" in answer.text
+
+
+async def test_alive_and_ready(store: GraphClient) -> None:
+    async with open_app(store) as (http, _):
+        assert (await http.get("/healthz")).json() == {"status": "alive"}
+        answer = await http.get("/readyz")
+        assert (answer.status_code, answer.json()["status"]) == (200, "ready")
+
+
+async def test_a_graph_of_another_version_is_not_ready(store: GraphClient) -> None:
+    async def change(tx: Writer) -> None:
+        await tx.run("MATCH (m:Migration {version: 1}) SET m.kept = m.checksum, m.checksum = 'other'")
+
+    async def restore(tx: Writer) -> None:
+        await tx.run("MATCH (m:Migration {version: 1}) SET m.checksum = m.kept REMOVE m.kept")
+
+    async with open_app(store) as (http, _):
+        await store.write(change)
+        try:
+            answer = await http.get("/readyz")
+        finally:
+            await store.write(restore)
+        assert answer.status_code == 503
+        assert answer.json() == {"status": "unready", "store": "reachable", "migrations": "refused"}
+        assert (await http.get("/healthz")).status_code == 200
+
+
+async def test_a_store_out_of_reach_is_not_ready() -> None:
+    class Gone:
+        async def read(self, *_: object, **__: object) -> None:
+            raise StoreUnavailable("gone")
+
+    assert await Readiness(Gone()).check() == {"store": "unreachable", "migrations": "unknown"}  # type: ignore[arg-type]
+
+
+async def test_from_the_write_key_to_the_profile(store: GraphClient) -> None:
+    async with open_app(store) as (http, services):
+        source = await register_source(services, "shop")
+        client = await register_client(services, "web", "frontend", ["service"])
+        batch = {"batch": [{"type": "identify", "messageId": "1", "userId": "ada", "traits": {"firstName": "Ada"}}]}
+        sent = await http.post("/v1/batch", json=batch, auth=(source.write_key, ""))
+        assert (sent.status_code, sent.json()["accepted"]) == (200, 1)
+        query = '{ profile(by: {record: {source: "shop", key: "ada"}}) { givenName } }'
+        seen = await http.post("/graphql", json={"query": query}, headers={"Authorization": f"Bearer {client.key}"})
+        assert seen.json() == {"data": {"profile": {"givenName": "Ada"}}}
+        metrics = (await http.get("/metrics")).text
+        assert 'consentric_requests_total{method="POST",route="/v1/batch",status="200"} 1.0' in metrics
+        assert 'consentric_store_seconds_count{kind="write",outcome="done"}' in metrics
+        assert 'consentric_messages_total{outcome="accepted"} 1.0' in metrics
+        assert "ada" not in metrics.lower()
+
+
+async def test_keys_do_not_open_each_others_doors(store: GraphClient) -> None:
+    async with open_app(store) as (http, services):
+        source = await register_source(services, "shop")
+        client = await register_client(services, "web", "frontend", ["service"])
+        sent = await http.post("/v1/batch", json={"batch": []}, auth=(client.key, ""))
+        assert (sent.status_code, sent.json()["error"]["code"]) == (401, "UNAUTHENTICATED")
+        headers = {"Authorization": f"Bearer {source.write_key}"}
+        seen = await http.post("/graphql", json={"query": "{ purposes { key } }"}, headers=headers)
+        assert (seen.status_code, seen.json()["errors"][0]["extensions"]["code"]) == (401, "UNAUTHENTICATED")
+
+
+async def test_a_purpose_that_is_not_registered_is_forbidden(store: GraphClient) -> None:
+    async with open_app(store) as (http, services):
+        client = await register_client(services, "web", "frontend", ["service"])
+        headers = {"Authorization": f"Bearer {client.key}", "Consentric-Purpose": "marketing"}
+        seen = await http.post("/graphql", json={"query": "{ purposes { key } }"}, headers=headers)
+        assert (seen.status_code, seen.json()["errors"][0]["extensions"]["code"]) == (403, "FORBIDDEN")
+
+
+async def test_production_closes_what_developers_need(store: GraphClient) -> None:
+    page = {"Accept": "text/html"}
+    async with open_app(store) as (http, _):
+        assert "graphiql" in (await http.get("/graphql", headers=page)).text.lower()
+    async with open_app(store, env="production") as (http, _):
+        assert "graphiql" not in (await http.get("/graphql", headers=page)).text.lower()
+        assert (await http.get("/graphiql/page.html")).status_code == 404
+
+
+async def test_browsers_may_call_from_listed_origins_only(store: GraphClient) -> None:
+    preflight = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    async with open_app(store, cors_origins=("https://shop.example",)) as (http, _):
+        good = await http.options("/graphql", headers=preflight | {"Origin": "https://shop.example"})
+        assert good.headers["access-control-allow-origin"] == "https://shop.example"
+        bad = await http.options("/graphql", headers=preflight | {"Origin": "https://evil.example"})
+        assert "access-control-allow-origin" not in bad.headers
+    async with open_app(store) as (http, _):
+        none = await http.options("/graphql", headers=preflight | {"Origin": "https://shop.example"})
+        assert "access-control-allow-origin" not in none.headers

@@ -1,0 +1,73 @@
+"""Credentials in headers: one Authorization header, two schemes, one purpose."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+
+import pytest
+from starlette.requests import HTTPConnection
+
+from api.auth import admit_request, admit_sender, read_authorization, read_basic_user, read_purpose
+from graph.errors import BadInput, Unauthenticated
+from privacy.policy import Policy
+from resolvers.context import Services, system_clock
+from resolvers.keys import KeyKind, make_key
+
+SERVICES = Services(client=None, policy=Policy.default(), shelf=None, secret=b"", clock=system_clock)  # type: ignore[arg-type]
+
+
+def connection(*headers: tuple[str, str]) -> HTTPConnection:
+    raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
+    return HTTPConnection({"type": "http", "headers": raw})
+
+
+def basic(text: str) -> str:
+    return "Basic " + b64encode(text.encode()).decode()
+
+
+@pytest.mark.parametrize("value", ["Bearer abc", "bearer abc", "BEARER   abc ", " Bearer abc"])
+def test_the_scheme_has_no_case(value: str) -> None:
+    assert read_authorization(connection(("Authorization", value)), "") == ("bearer", "abc")
+
+
+@pytest.mark.parametrize(
+    "headers", [(), (("Authorization", "Bearer a"), ("Authorization", "Bearer b")), (("Authorization", "x" * 10_241),)]
+)
+def test_none_several_and_huge_are_refused(headers: tuple[tuple[str, str], ...]) -> None:
+    with pytest.raises(Unauthenticated, match="missing"):
+        read_authorization(connection(*headers), "missing")
+
+
+@pytest.mark.parametrize("password", ["", ":", ":ignored"])
+def test_the_write_key_is_the_user_name(password: str) -> None:
+    key = make_key(KeyKind.WRITE).text
+    assert read_basic_user(b64encode(f"{key}{password}".encode()).decode()) == key
+
+
+@pytest.mark.parametrize("text", ["", "!!!", "a", "é", b64encode("ключ:".encode()).decode()])
+def test_what_is_no_basic_credential_is_refused(text: str) -> None:
+    if text == "":
+        assert read_basic_user(text) == ""
+        return
+    with pytest.raises(Unauthenticated):
+        read_basic_user(text)
+
+
+@pytest.mark.parametrize("value", ["", "Bearer", "Digest abc", basic("x:y"), "abc"])
+async def test_viewers_need_bearer(value: str) -> None:
+    with pytest.raises((Unauthenticated, RuntimeError)) as caught:
+        await admit_request(connection(("Authorization", value)), SERVICES)
+    assert caught.type is Unauthenticated or value == "Bearer"
+
+
+async def test_senders_need_a_known_scheme() -> None:
+    with pytest.raises(Unauthenticated):
+        await admit_sender(connection(("Authorization", "Digest abc")), SERVICES)
+
+
+def test_a_purpose_is_picked_once() -> None:
+    assert read_purpose(connection()) is None
+    assert read_purpose(connection(("Consentric-Purpose", " "))) is None
+    assert read_purpose(connection(("Consentric-Purpose", " marketing "))) == "marketing"
+    with pytest.raises(BadInput):
+        read_purpose(connection(("Consentric-Purpose", "a"), ("Consentric-Purpose", "b")))
