@@ -101,9 +101,7 @@ WITH u, false AS objected, place
 """
 
 _FROM_IDENTIFIER: Final = """
-MATCH (n:Identifier {id: $identifier})
-WHERE n.refused IS NULL
-MATCH (n)<-[:IDENTIFIED_BY]-(k:Record)-[found:RESOLVES_TO]->(u:User)
+MATCH (n:Identifier {id: $identifier})<-[:IDENTIFIED_BY]-(k:Record)-[found:RESOLVES_TO]->(u:User)
 WHERE found.to IS NULL AND ($permit IS NULL OR $permit IN u.permits
       OR ($blanket IN u.permits AND NOT $barred IN u.permits) OR u.permits_until <= $now)
 WITH u, min(CASE WHEN coalesce(k.linking_objected, false) THEN 1 ELSE 0 END) = 1 AS objected, 0 AS place
