@@ -45,6 +45,9 @@ Observer = Callable[[str, str, float], None]
 MAX_ROWS: Final = 500
 """Most rows (maps or lists in a list parameter) that one writing statement may hold."""
 
+EARLY: Final = 0.8
+"""A time-out after less than this part of a statement's limit was not the statement's own."""
+
 SCHEMES: Final = tuple(f"{name}{security}://" for name in ("bolt", "neo4j") for security in ("", "+s", "+ssc"))
 """How an address may begin: one server or a cluster, each plain, encrypted, or encrypted without verifying."""
 
@@ -206,10 +209,12 @@ class GraphClient:
         """Tries until it succeeds, the fault is not worth another try, or the time for it is used up."""
         waits = pauses(self.limits.persist)
         while True:
+            started = time.monotonic()
             try:
                 return await attempt()
             except (Neo4jError, DriverError) as error:
-                wait = next(waits, None) if is_worth_retrying(error) else None
+                early = time.monotonic() - started < self.limits.statement * EARLY
+                wait = next(waits, None) if is_worth_retrying(error, early=early) else None
                 if wait is None:
                     raise translate(error) from (error if self._explain else None)
             await asyncio.sleep(wait)

@@ -44,13 +44,17 @@ def is_timeout(error: Exception) -> bool:
     return isinstance(error, Neo4jError) and error.code in TIMEOUT_CODES
 
 
-def is_worth_retrying(error: Exception) -> bool:
+def is_worth_retrying(error: Exception, *, early: bool) -> bool:
     """Whether the same work may succeed when run again from its start, the first run having left nothing behind.
 
-    Beyond what the driver calls retryable: a lost MERGE race (ConstraintError) and an entity deleted underfoot.
+    Beyond what the driver calls retryable: a lost MERGE race (ConstraintError), an entity deleted underfoot, and a
+    time-out that came `early`, long before the statement's limit: the embedded engine reports a wait for another
+    transaction's commit under the code of a statement that ran too long.
     """
-    if is_timeout(error) or isinstance(error, IncompleteCommit):
+    if isinstance(error, IncompleteCommit):
         return False
+    if is_timeout(error):
+        return early
     if isinstance(error, ConstraintError):
         return True
     if isinstance(error, Neo4jError) and error.code == ENTITY_NOT_FOUND:

@@ -270,7 +270,7 @@ async def test_a_lost_password_is_replaced_and_the_data_stays(tmp_path: Path) ->
 
 async def test_the_engine_stops_an_endless_statement(tmp_path: Path) -> None:
     with EmbeddedStore.start(tmp_path, EngineOptions(statement_seconds=1)) as store:
-        async with await GraphClient.connect(store.target) as client:
+        async with await GraphClient.connect(store.target, StoreLimits(statement=1, grace=30)) as client:
             with pytest.raises(StoreTimeout, match="was stopped"):
                 await client.read(
                     "UNWIND range(1, 1000000) AS a UNWIND range(1, 1000000) AS b "

@@ -6,7 +6,7 @@ Two clients stand for two processes, so that the embedded engine's write queue (
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
@@ -104,21 +104,33 @@ async def test_deletes_underfoot_break_no_read_or_write(clients: list[GraphClien
     """Entities vanish between being found and being used; both doors try again instead of failing."""
 
     async def add(tx: Writer) -> None:
-        await tx.run("UNWIND range(1, 30) AS x CREATE (:Session {started_at: x})<-[:HAD]-(:Record {traits: 'x'})")
+        await tx.run("UNWIND range(1, 60) AS x CREATE (:Session {started_at: x})<-[:HAD]-(:Record {traits: 'x'})")
 
     async def change(tx: Writer) -> None:
-        await tx.run("MATCH (r:Record)-[:HAD]->(s:Session) SET s.ended_at = 1, r.updated_at = 2")
+        await tx.run(
+            "MATCH (r:Record)-[h:HAD]->(s:Session) SET r.updated_at = 2 "
+            "RETURN r.traits AS traits, s.started_at AS at, properties(r) AS all, type(h) AS type"
+        )
 
     async def delete(tx: Writer) -> None:
-        await tx.run("MATCH (s:Session) DETACH DELETE s")
-        await tx.run("MATCH (r:Record) DETACH DELETE r")
+        await tx.run("MATCH (n) WHERE n:Session OR n:Record DETACH DELETE n")
 
-    read = "MATCH (r:Record)-[h:HAD]->(s:Session) RETURN r.traits AS traits, s.started_at AS at, properties(s) AS all"
-    for _ in range(10):
-        await asyncio.gather(
-            clients[0].write(add), clients[1].write(change), clients[2].write(delete),
-            *(clients[3].read(read) for _ in range(4)),
-        )  # fmt: skip
+    async def repeat(client: GraphClient, work: Callable[[Writer], Awaitable[None]]) -> None:
+        for _ in range(20):
+            await client.write(work)
+
+    async def read(client: GraphClient) -> None:
+        while not ended.is_set():
+            await client.read(
+                "MATCH (r:Record)-[h:HAD]->(s:Session) "
+                "RETURN r.traits AS traits, s.started_at AS at, properties(r) AS all, type(h) AS type"
+            )
+
+    ended = asyncio.Event()
+    readers = [asyncio.create_task(read(client)) for client in clients * 2]
+    await asyncio.gather(*map(repeat, clients, (add, change, delete, delete)))
+    ended.set()
+    await asyncio.gather(*readers)
     await clients[0].write(delete)
     assert await store.read("MATCH (n) WHERE n:Session OR n:Record RETURN count(n) AS n") == [{"n": 0}]
 
