@@ -98,7 +98,7 @@ def _order(event: ConsentEvent) -> tuple[int, int, int]:
 
 
 def _is_heard(event: ConsentEvent) -> bool:
-    """Whether a statement says anything: `given` by silence or by being shown a notice gives and takes nothing."""
+    """Whether a statement counts: `given` by silence or by being shown a notice neither gives nor takes."""
     mechanism = (event.statement.mechanism or Mechanism.OPT_IN).lower().replace("-", "_")
     return _rank(event) is not _Rank.GRANT or mechanism == Mechanism.OPT_IN
 
@@ -130,7 +130,7 @@ class _Speaker:
 
 def _is_about(event: ConsentEvent, permit: Permit) -> bool:
     statement = event.statement
-    return statement.purpose == permit.purpose and statement.recipient in (None, permit.recipient)
+    return statement.purpose == permit.purpose and statement.recipient in (None, permit.recipient) and _is_heard(event)
 
 
 def _speakers(
@@ -273,12 +273,12 @@ def fold(
     `probable` are the person's records that are tied to it by probable links, also those that said nothing; events of
     theirs may say so themselves (`verified`). O(events · (permits + denials of different assurance)).
     """
-    heard = sorted((event for event in events if _is_heard(event)), key=_order)
-    speakers = _speakers(heard, at, policy, probable)
-    turns = [_begins(event) for event in heard]
+    said = sorted(events, key=_order)
+    speakers = _speakers(said, at, policy, probable)
+    turns = [_begins(event) for event in said]
     answers = {}
-    for permit in _permits(heard, policy):
-        ends: list[int] = [event.statement.expires_at or at for event in heard if _is_about(event, permit)]
+    for permit in _permits(said, policy):
+        ends: list[int] = [event.statement.expires_at or at for event in said if _is_about(event, permit)]
         until = min((turn for turn in turns + ends if turn > at), default=None)
         answers[permit] = _judge(_Hearing(permit, at, policy, speakers), None if until is None else Millis(until))
     return answers

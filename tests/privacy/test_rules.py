@@ -92,6 +92,13 @@ def test_sharing_is_permitted_in_california_until_an_opt_out() -> None:
     assert permits_of(answers) == ("!partner_sharing@acme", "identity_linking", "partner_sharing@*", "service")
 
 
+def test_a_notice_in_california_gives_nothing_but_says_where() -> None:
+    shown = event("given", 1, purpose="partner_sharing", jurisdiction="US-CA", mechanism="notice-only")
+    found = answer(shown, permit=Permit("partner_sharing", "*"))
+    assert (found.permitted, found.reason, found.state) == (True, Reason.NOT_DENIED, None)
+    assert not answer(replace(shown, statement=replace(shown.statement, purpose="analytics"))).permitted
+
+
 def test_the_strictest_jurisdiction_of_the_records_rules() -> None:
     everyone = Permit("partner_sharing", "*")
     there = event("given", 1, jurisdiction="US-CA")
@@ -406,6 +413,10 @@ def spoken(event: ConsentEvent) -> int:
     return min(event.statement.effective_at, event.received_at)
 
 
+def begins(event: ConsentEvent) -> int:
+    return spoken(event) if event.statement.state in DENIALS else event.statement.effective_at
+
+
 def about(event: ConsentEvent, permit: Permit) -> bool:
     return event.statement.purpose == permit.purpose and event.statement.recipient in (None, permit.recipient)
 
@@ -437,7 +448,7 @@ def test_a_merged_person_permits_no_more_than_each_part_unless_there_is_a_fresh_
     merged = fold(events, at, POLICY, probable=[CRM])
     for record in RECORDS:
         part = [replace(e, verified=True) for e in events if e.record == record]
-        spoke = any(spoken(e) <= at for e in part)
+        spoke = any(begins(e) <= at for e in part)
         alone = fold(part, at, POLICY)
         for permit, found in merged.items():
             own = alone.get(permit) or alone[Permit(permit.purpose, "*")]
@@ -492,14 +503,14 @@ def test_a_record_that_denies_or_knows_nothing_never_permits_more(
         for e in more
         if e.statement.state not in GRANTS
     ]
-    spoke = [e for e in other if spoken(e) <= at]
+    spoke = [e for e in other if begins(e) <= at]
     before, after = fold(events, at, POLICY), fold(events + other, at, POLICY)
     for permit, found in after.items():
         own = before.get(permit) or before[Permit(permit.purpose, "*")]
         if found.permitted and not own.permitted:
             assert found.reason is Reason.NOT_DENIED, "only where it is the first to state a jurisdiction"
             assert spoke
-            assert not any(e.statement.effective_at <= at or spoken(e) <= at for e in events)
+            assert not any(begins(e) <= at for e in events)
 
 
 @given(histories(), instants, st.randoms(use_true_random=False))
