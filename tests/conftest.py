@@ -11,11 +11,15 @@ import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import settings
 
 from graph.client import Engine, GraphClient, StoreTarget, Writer
 from graph.embedded import EmbeddedStore
 from graph.process import EngineOptions
 from migrations.runner import migrate
+
+settings.register_profile("house", deadline=None)  # a busy machine is no failure: no timed assertions
+settings.load_profile("house")
 
 WRITE_EMPTY = """
 MATCH (n) WHERE NOT n:Migration AND NOT n:Lock
