@@ -30,6 +30,7 @@ from api.answers import (
 )
 from api.errors import INTERNAL, face_of
 from api.graphiql import serve_page
+from api.introspection import close_schema
 from api.limits import Limits
 from api.operations import DocumentRefused, Documents, Prepared, is_open, is_query
 from api.requests import Parameters, RequestRefused, choose_media_type, read_parameters, wants_page
@@ -65,8 +66,8 @@ class GraphQLEndpoint:
         self._production = production
         self._limits = limits or Limits()
         self._seconds = seconds
-        self._schema = schema
-        self.documents = Documents(schema, self._limits, production=production)
+        self._schema = close_schema(schema) if production else schema
+        self.documents = Documents(self._schema, self._limits, hide_suggestions=production)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)

@@ -17,19 +17,21 @@ from graphql import (
     FieldNode,
     GraphQLError,
     GraphQLSchema,
-    NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     OperationType,
     parse,
     specified_rules,
     validate,
 )
-from graphql.validation import MaxIntrospectionDepthRule
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from api.limits import Limits, Meter
 from graph.errors import QueryTooComplex
 
 CACHED_DOCUMENTS: Final = 512
+RULES: Final = (*specified_rules, OneOfInputValidationRule)
+"""The specification's rules; inputs of which exactly one field is given are Strawberry's to check."""
+
 OPEN_FIELDS: Final = frozenset({"__typename", "__schema", "__type"})
 
 
@@ -73,14 +75,12 @@ class Documents:
     """Checks documents against one schema and remembers those it accepted. One instance a process."""
 
     def __init__(
-        self, schema: GraphQLSchema, limits: Limits, *, production: bool = False, size: int = CACHED_DOCUMENTS
+        self, schema: GraphQLSchema, limits: Limits, *, hide_suggestions: bool = False, size: int = CACHED_DOCUMENTS
     ) -> None:
         self._schema = schema
         self._limits = limits
-        self._production = production
+        self._hide_suggestions = hide_suggestions
         self._size = size
-        rules = [*specified_rules, MaxIntrospectionDepthRule]
-        self._rules = [*rules, NoSchemaIntrospectionCustomRule] if production else rules
         self._accepted: OrderedDict[str, Prepared] = OrderedDict()
 
     def __len__(self) -> int:
@@ -107,7 +107,7 @@ class Documents:
             raise DocumentRefused([error]) from None
         meter = self._measure(document, variables)
         errors = validate(
-            self._schema, document, self._rules, max_errors=self._limits.errors, hide_suggestions=self._production
+            self._schema, document, RULES, max_errors=self._limits.errors, hide_suggestions=self._hide_suggestions
         )
         if errors:
             raise DocumentRefused(errors[: self._limits.errors])

@@ -104,8 +104,8 @@ async def test_methods(http: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"{", b"\xff\xfe", b"null", b'"text"', b"[]", [{"query": "{ __typename }"}], {}, {"query": ""}, {"query": None},
-        {"query": 1}, {"query": ["{ __typename }"]}, {"query": "{ __typename }", "variables": []},
+        b"", b"{", b"\xff\xfe", b"null", b'"text"', b"[]", [{"query": "{ __typename }"}], {}, {"query": ""},
+        {"query": None}, {"query": 1}, {"query": ["{ __typename }"]}, {"query": "{ __typename }", "variables": []},
         {"query": "{ __typename }", "variables": "{}"}, {"query": "{ __typename }", "operationName": 1},
         {"query": "{ __typename }", "extensions": "x"}, b'{"query": "{ __typename }", "variables": NaN}',
     ],
@@ -186,6 +186,11 @@ async def test_production_has_no_page_and_no_introspection() -> None:
         assert (await http.get(URL, headers={"accept": "text/html"})).status_code == 406
         answer = await post(http, {"query": "{ __schema { queryType { name } } }"}, accept=GRAPHQL_JSON)
         assert answer.status_code == 400
+        named = [
+            await post(http, {"query": f'{{ __type(name: "{name}") {{ name }} }}'}) for name in ("Profile", "Nonsense")
+        ]
+        assert named[0].content == named[1].content
+        assert named[0].json() == {"data": {"__type": None}}
         answer = await post(http, {"query": "{ profil { id } }"})
         assert "Did you mean" not in answer.text
         answer = await post(http, {"query": "query($s: Strategy) { __typename }", "variables": {"s": "AUTOO"}})
@@ -306,7 +311,8 @@ async def test_a_client_that_leaves_stops_its_query() -> None:
         sent.append(message)
 
     scope = {
-        "type": "http", "method": "POST", "path": URL, "query_string": b"", "headers": [(b"content-type", JSON.encode())],
+        "type": "http", "method": "POST", "path": URL, "query_string": b"",
+        "headers": [(b"content-type", JSON.encode())],
     }  # fmt: skip
     await asyncio.wait_for(endpoint(scope, receive, send), 5)
     assert stopped.is_set()
