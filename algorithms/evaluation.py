@@ -73,8 +73,8 @@ def measure_ranking(ranking: npt.ArrayLike, relevant: Any) -> RankingQuality:
     """The quality of rankings (people, k) against the relevant items, sparse (people, items), any entry counts.
 
     nDCG: Järvelin & Kekäläinen 2002, "Cumulated Gain-based Evaluation of IR Techniques", ACM TOIS 20(4), with gain 1
-    and discount 1/log2(place + 1), over the best reachable in k places. Recall: found over all relevant. Hit rate: share of
-    people with a hit. Coverage: share of the catalogue that is in anyone's list. O(people · k).
+    and discount 1/log2(place + 1), over the best reachable in k places. Recall: found over all relevant. Hit rate:
+    share of people with a hit. Coverage: share of the catalogue that is in anyone's list. O(people · k).
     """
     listed = np.asarray(ranking, dtype=np.int64)
     wanted = sparse.csr_array(relevant)

@@ -36,7 +36,7 @@ TAKEN_BACK: Final[Mapping[str, float]] = {"UNCARTED": 3.0, "REFUNDED": 5.0}
 
 
 class StrengthConfig(BaseModel):
-    """How interactions become strengths."""
+    """How interactions become strengths. The floor of 2 was the best of six on validation splits of MovieLens 100K."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
