@@ -37,7 +37,7 @@ from graph.profiles import (
     read_profiles_of_records,
 )
 from privacy.gate import Decision, Role, SubjectPermits, Withheld, decide, reveal
-from privacy.rules import describe_states, fold
+from privacy.rules import describe_states, fold, instant_of
 from resolvers.catalogue import check_wish
 from resolvers.consents import fresh_permits
 from resolvers.context import RequestContext
@@ -210,7 +210,7 @@ def _gather(request: RequestContext, stored: StoredProfile, fields: Collection[s
     birth_date = born if isinstance(born, str) and ISO_DATE.fullmatch(born) else None
     consents = None
     if "consents" in fields:
-        consents = describe_states(fold(stored.events, request.now, request.services.policy))
+        consents = describe_states(fold(stored.events, instant_of(stored.events, request.now), request.services.policy))
     return ProfileFacts(
         id=stored.id,
         created_at=stored.created_at,
