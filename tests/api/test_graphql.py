@@ -208,7 +208,8 @@ async def test_roles_and_credentials(door: Door) -> None:
 async def test_catalogue(door: Door) -> None:
     key = door.keys["ops"]
     found = await door.ask(
-        '{ item(key: "i3") { id key topics { key weight } } items(first: 2) { nodes { key } pageInfo { hasNextPage endCursor } } }',
+        '{ item(key: "i3") { id key topics { key weight } }'
+        " items(first: 2) { nodes { key } pageInfo { hasNextPage endCursor } } }",
         key,
     )
     assert found["item"]["topics"] == [{"key": "t", "weight": 2.0}]
@@ -256,7 +257,9 @@ async def test_mutations_are_idempotent(door: Door) -> None:
     assert (await door.ask(record, door.keys["ops"], {"r": said}))["upsertRecord"]["accepted"] == 1
     assert (await door.ask(record, door.keys["ops"], {"r": said}))["upsertRecord"]["duplicate"] == 1
     assert await door.codes(record, door.keys["ops"], {"r": said | {"source": "elsewhere"}}) == ["BAD_USER_INPUT"]
-    items = """mutation { upsertItems(input: [{key: "n1", title: "New", topics: [{key: "t"}]}, {key: ""}]) { accepted rejected { index } } }"""
+    items = """mutation {
+        upsertItems(input: [{key: "n1", title: "New", topics: [{key: "t"}]}, {key: ""}]) { accepted rejected { index } }
+    }"""
     assert (await door.ask(items, door.keys["ops"]))["upsertItems"] == {"accepted": 1, "rejected": [{"index": 1}]}
     by_phone = '{ profile(by: {identifier: {kind: "phone", value: "+442079460958"}}) { id } }'
     assert (await door.ask(by_phone, door.keys["audit"]))["profile"] is not None
@@ -264,12 +267,14 @@ async def test_mutations_are_idempotent(door: Door) -> None:
 
 async def test_consent_by_mutation(door: Door) -> None:
     token = await door.token("web", "ada")
-    say = 'mutation { recordConsent(input: {purpose: "partner_sharing", recipient: "acme", state: GIVEN}) { accepted consents { purpose recipient permitted } } }'
+    say = """mutation { recordConsent(input: {purpose: "partner_sharing", recipient: "acme", state: GIVEN}) {
+        accepted consents { purpose recipient permitted } } }"""
     said = await door.ask(say, token)
     assert {"purpose": "partner_sharing", "recipient": "acme", "permitted": True} in said["recordConsent"]["consents"]
     found, _ = await ask_profile(door, door.keys["acme"])
     assert found["country"] == "GB"
-    other = 'mutation { recordConsent(input: {record: {source: "shop", userId: "bob"}, purpose: "marketing", state: GIVEN}) { accepted } }'
+    other = """mutation { recordConsent(input: {
+        record: {source: "shop", userId: "bob"}, purpose: "marketing", state: GIVEN}) { accepted } }"""
     assert await door.codes(other, token) == ["FORBIDDEN"]
     assert await door.codes(other, door.keys["acme"]) == ["FORBIDDEN"]
     assert (await door.ask(other, door.keys["ops"]))["recordConsent"] == {"accepted": 1}
