@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
+
+R = TypeVar("R", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class PairwiseScore:
         return 2 * self.right_pairs / total if total else 1.0
 
 
-def score_partition(found: Mapping[str, Hashable], truth: Mapping[str, Hashable]) -> PairwiseScore:
+def score_partition(found: Mapping[R, Hashable], truth: Mapping[R, Hashable]) -> PairwiseScore:
     """Compare two labellings of records, over the records that both label. O(records); pairs are never listed.
 
     A pair is found (true) when both records carry one label in `found` (`truth`); labels themselves are not compared.

@@ -17,6 +17,7 @@ from algorithms.linkage_evaluation import PairwiseScore, score_partition
 from api.demo.cast import Cast
 from api.demo.questions import TASTE, Asker, keys_of
 from graph.client import GraphClient
+from graph.model import RecordId, UserId
 from graph.users import find_users_of_records
 
 LIKED: Final = 4
@@ -26,11 +27,11 @@ PAGE: Final = 400
 
 async def judge_linkage(client: GraphClient, cast: Cast) -> PairwiseScore:
     """Pairwise precision and recall of the people found, over all source records of the cast."""
-    truth: dict[str, str] = {ref.id: person for ref, person in cast.truth().items()}
-    records = [ref.id for ref in cast.truth()]
-    found: dict[str, str] = {}
+    truth = {ref.id: person for ref, person in cast.truth().items()}
+    records = list(truth)
+    found: dict[RecordId, UserId] = {}
     for start in range(0, len(records), PAGE):
-        found.update(await find_users_of_records(client, records[start : start + PAGE]))
+        found |= await find_users_of_records(client, records[start : start + PAGE])
     return score_partition(found, truth)
 
 
