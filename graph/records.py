@@ -58,7 +58,7 @@ MERGE (r:Record {id: row[0]})
 ON CREATE SET r.source = row[1], r.kind = row[2], r.key = row[3], r.created_at = $now, r.updated_at = $now
 SET r._v = coalesce(r._v, 0) + 1
 WITH r, row
-OPTIONAL MATCH (s:Session {id: r.session_id})
+OPTIONAL MATCH (s:Session {id: coalesce(r.session_id, '')})
 RETURN collect([r.id, r._v, s.id, s.started_at, s.ended_at, r.known, r.carried, r.carried_at,
                 CASE WHEN row[4] THEN r.traits END, null]) AS records
 """
@@ -69,7 +69,7 @@ MERGE (r:Record {id: row[0]})
 ON CREATE SET r.source = row[1], r.kind = row[2], r.key = row[3], r.created_at = $now, r.updated_at = $now
 SET r._v = coalesce(r._v, 0) + 1
 WITH r, row
-OPTIONAL MATCH (s:Session {id: r.session_id})
+OPTIONAL MATCH (s:Session {id: coalesce(r.session_id, '')})
 OPTIONAL MATCH (r)-[x:RESOLVES_TO]->(u:User)
 WHERE x.to IS NULL
 RETURN collect([r.id, r._v, s.id, s.started_at, s.ended_at, r.known, r.carried, r.carried_at,

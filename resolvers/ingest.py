@@ -187,12 +187,11 @@ class Ingestor:
         places = [(parcel, place) for parcel in group for place in range(len(parcel.messages))]
         try:
             outcomes = await self._write(messages, letters, places)
+            self._report(outcomes, letters)
         except Exception as error:
             for parcel in group:
                 parcel.settle(error)
             return
-        self._report(outcomes, letters)
-        self._report(outcomes, letters)
         done = 0
         for parcel in group:
             parcel.outcomes = outcomes[done : done + len(parcel.messages)]
@@ -206,13 +205,6 @@ class Ingestor:
                 self.observe(str(outcome), number)
             if letters:
                 self.observe("rejected", len(letters))
-
-    def _report(self, outcomes: Sequence[Outcome], letters: Sequence[DeadLetter]) -> None:
-        for outcome in Outcome:
-            if number := outcomes.count(outcome):
-                self.observe(outcome, number)
-        if letters:
-            self.observe("rejected", len(letters))
 
     async def _write(
         self, messages: Sequence[Message], letters: Sequence[DeadLetter], places: Sequence[tuple[Parcel, int]]
@@ -259,10 +251,6 @@ class Ingestor:
         )
         await self._write_letters([letter])
         return [Outcome.REFUSED]
-
-
-def _ignore(_: str, __: int) -> None:
-    """The observer of nobody."""
 
 
 def _count_rows(message: Message) -> int:

@@ -100,8 +100,11 @@ def bound_size(value: Any) -> None:
 
 
 def _put_sent(value: Any, origin: Origin) -> Any:
-    """The message with the sending time that its batch states for it, so that it can be judged alone later."""
-    return {"sentAt": origin.sent_at, **value} if origin.sent_at is not None and isinstance(value, dict) else value
+    """The message with the times that its clock is corrected by, so that it can be judged alone later."""
+    if not isinstance(value, dict):
+        return value
+    sent_at = origin.sent_at if value.get("sentAt") is None else value["sentAt"]
+    return value if sent_at is None else {**value, "sentAt": sent_at, "receivedAt": origin.received_at}
 
 
 def _merge_context(value: dict[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
