@@ -201,10 +201,16 @@ def read_running() -> tuple[int, str] | None:
         pid, url = int(facts["pid"]), str(facts["url"])
     except (OSError, ValueError, KeyError):
         return None
-    arguments = subprocess.run(
-        ["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    return (pid, url) if f"--home-dir={HOME}" in arguments.stdout else None
+    return (pid, url) if f"--home-dir={HOME}" in read_arguments(pid) else None
+
+
+def read_arguments(pid: int) -> str:
+    """A process's command line; empty where it has ended."""
+    if Path("/proc/self").exists():
+        file = Path(f"/proc/{pid}/cmdline")
+        return file.read_bytes().decode(errors="replace").replace("\0", " ") if file.exists() else ""
+    listing = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return listing.stdout
 
 
 def show(url: str, password: str) -> None:
