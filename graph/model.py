@@ -118,7 +118,7 @@ class ConsentEvent:
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """One event on one item, or on none (a page, a search, a custom event): then the graph keeps it on the session alone.
+    """One event on one item, or on none (a page, a search, a custom event): then the session alone keeps it.
     `weight` is the event type's strength (≥ 0), `value` money or rating in its own unit, `order` names the purchase
     that several items belong to."""
 
@@ -254,7 +254,7 @@ class InteractionFacts:
 
 @dataclass(frozen=True, slots=True)
 class SegmentFacts:
-    """One segment, as its node describes it. `purpose` is what it is computed under, `kind` how (`rfm`, `community` …)."""
+    """One segment, as its node describes it. `purpose`: what it is computed under; `kind`: how (`rfm`, `community`)."""
 
     key: SegmentKey
     purpose: str
