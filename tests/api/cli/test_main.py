@@ -1,0 +1,361 @@
+"""The command line as scripts use it: JSON on standard output, one line of failure, exit codes of the table."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from api.cli.main import run as run_command
+
+RunHere = Callable[..., subprocess.CompletedProcess[str]]
+CONSENTRIC = str(Path(sys.executable).parent / "consentric")
+ROOT = Path(__file__).parents[3]
+LINES = [
+    {"type": "item", "itemId": "lamp", "title": "Lamp", "category": "home", "price": 30},
+    {
+        "type": "identify",
+        "messageId": "m1",
+        "userId": "ada",
+        "traits": {"email": "ada@example.com", "firstName": "Ada"},
+    },
+    {"type": "consent", "messageId": "m2", "userId": "ada", "purpose": "personalisation", "state": "given"},
+    {
+        "type": "track",
+        "messageId": "m3",
+        "userId": "ada",
+        "event": "Product Viewed",
+        "properties": {"product_id": "lamp"},
+    },
+    {
+        "type": "track",
+        "messageId": "m3",
+        "userId": "ada",
+        "event": "Product Viewed",
+        "properties": {"product_id": "lamp"},
+    },
+    {"type": "teleport", "userId": "ada"},
+]
+
+
+def environment(folder: Path, **settings: str) -> dict[str, str]:
+    """This process's environment with no settings but the given ones."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CONSENTRIC_")}
+    return kept | {"CONSENTRIC_DATA_DIR": str(folder), "COLUMNS": "200"} | settings
+
+
+def run(folder: Path, *arguments: str, stdin: str | None = None, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [CONSENTRIC, *arguments],
+        env=environment(folder, **settings),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def run_here(served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunHere:
+    """As `run` on the served folder, in this process: saves the start of another one."""
+    for name, value in environment(served.folder).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("api.logs.configure_logs", lambda _: None)
+
+    def run_one(*arguments: str) -> subprocess.CompletedProcess[str]:
+        code = run_command(list(arguments))
+        printed = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, code, printed.out, printed.err)
+
+    return run_one
+
+
+def document(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
+    """The one line of JSON that a command printed."""
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1
+    return json.loads(done.stdout)
+
+
+def failure(done: subprocess.CompletedProcess[str], exit_code: int) -> dict[str, str]:
+    """The one line of JSON on standard error of a command that failed; standard output is empty."""
+    assert (done.returncode, done.stdout) == (exit_code, ""), done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+    return json.loads(done.stderr)["error"]
+
+
+class Served:
+    """A running `consentric serve --port 0 --json`."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [CONSENTRIC, "serve", "--port", "0", "--json"],
+            env=environment(folder, **settings),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.line = self.process.stdout.readline()
+        assert self.line, self.process.communicate(timeout=30)[1]
+        self.address = json.loads(self.line)
+
+    def end(self) -> tuple[int, str, str]:
+        """SIGTERM; exit code and what else was printed."""
+        self.process.send_signal(signal.SIGTERM)
+        out, err = self.process.communicate(timeout=30)
+        return self.process.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One server for the commands of this module, which attach to its store."""
+    server = Served(tmp_path_factory.mktemp("served"))
+    yield server
+    if server.process.poll() is None:
+        server.end()
+
+
+@pytest.fixture(scope="module")
+def write_key(served: Served) -> str:
+    made = document(run(served.folder, "source", "create", "shop", "--json"))
+    assert set(made) == {"source", "write_key"}
+    assert made["source"] == "shop"
+    return str(made["write_key"])
+
+
+@pytest.fixture(scope="module")
+def api_key(served: Served) -> str:
+    options = ("--role", "frontend", "--purpose", "personalisation", "--purpose", "service")
+    made = document(run(served.folder, "client", "create", "web", *options, "--json"))
+    assert set(made) == {"client", "key"}
+    return str(made["key"])
+
+
+@pytest.fixture(scope="module")
+def loaded(served: Served, write_key: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    file = tmp_path_factory.mktemp("files") / "events.ndjson"
+    file.write_text("".join(json.dumps(line) + "\n" for line in LINES))
+    return document(run(served.folder, "load", str(file), "--source", "shop", "--json"))
+
+
+def ask(served: Served, credential: str, query: str, **headers: str) -> dict[str, object]:
+    answer = httpx.post(
+        served.address["graphql"],
+        json={"query": query},
+        headers={"Authorization": f"Bearer {credential}"} | headers,
+        timeout=20,
+    )
+    return answer.json()
+
+
+def test_the_server_says_where_it_is_in_one_line(served: Served) -> None:
+    assert set(served.address) == {"url", "graphql"}
+    assert served.address["graphql"] == served.address["url"] + "/graphql"
+    assert httpx.get(served.address["url"] + "/readyz").json()["status"] == "ready"
+    assert httpx.get(served.address["url"] + "/healthz").status_code == 200
+
+
+def test_loading_counts_what_became_of_each_line(loaded: dict[str, object]) -> None:
+    assert loaded == {"accepted": 4, "duplicate": 1, "rejected": {"unknown_type": 1}}
+
+
+def test_loading_from_standard_input(served: Served, loaded: dict[str, object]) -> None:
+    again = "".join(json.dumps(line) + "\n" for line in LINES[1:4])
+    done = run(served.folder, "load", "-", "--source", "shop", "--json", stdin=again)
+    assert document(done) == {"accepted": 0, "duplicate": 3, "rejected": {}}
+
+
+def test_loading_for_nobody_is_refused(run_here: RunHere, write_key: str, tmp_path: Path) -> None:
+    file = tmp_path / "events.ndjson"
+    file.write_text("")
+    assert failure(run_here("load", str(file), "--source", "nobody", "--json"), 66)["code"] == "NOT_FOUND"
+    missing = failure(run_here("load", str(tmp_path / "no"), "--source", "shop", "--json"), 66)
+    assert missing["code"] == "NOT_FOUND"
+
+
+def test_the_thin_line_from_a_file_to_a_profile(served: Served, api_key: str, loaded: dict[str, object]) -> None:
+    query = """{ profile(by: {record: {source: "shop", key: "ada"}}) {
+        givenName email interactions(first: 5) { edges { node { item { key } } } } } }"""
+    seen = ask(served, api_key, query, **{"Consentric-Purpose": "personalisation"})
+    profile = seen["data"]["profile"]
+    assert (profile["givenName"], profile["email"]) == ("Ada", None)
+    assert [edge["node"]["item"]["key"] for edge in profile["interactions"]["edges"]] == ["lamp"]
+    seen = ask(served, api_key, query, **{"Consentric-Purpose": "service"})
+    assert seen["data"]["profile"]["email"] == "ada@example.com"
+    assert seen["data"]["profile"]["interactions"] is None
+
+
+def test_a_purpose_must_be_picked_among_several(served: Served, api_key: str) -> None:
+    seen = ask(served, api_key, "{ purposes { key } }")
+    assert seen["errors"][0]["extensions"]["code"] == "PURPOSE_REQUIRED"
+
+
+def test_http_batches_with_a_write_key(served: Served, write_key: str, api_key: str) -> None:
+    batch = {"batch": [{"type": "identify", "messageId": "h1", "userId": "bob", "traits": {"firstName": "Bob"}}]}
+    answer = httpx.post(served.address["url"] + "/v1/batch", json=batch, auth=(write_key, ""), timeout=20)
+    assert answer.status_code == 200, answer.text
+    query = '{ profile(by: {record: {source: "shop", key: "bob"}}) { givenName } }'
+    seen = ask(served, api_key, query, **{"Consentric-Purpose": "service"})
+    assert seen["data"]["profile"] == {"givenName": "Bob"}
+    wrong = write_key[:-1] + ("0" if write_key[-1] != "0" else "1")
+    assert httpx.post(served.address["url"] + "/v1/batch", json=batch, auth=(wrong, "")).status_code == 401
+
+
+def test_a_token_reaches_its_person(served: Served, api_key: str, loaded: dict[str, object]) -> None:
+    made = document(run(served.folder, "token", "--client", "web", "--source", "shop", "--user-id", "ada", "--json"))
+    assert set(made) == {"token"}
+    seen = ask(served, str(made["token"]), "{ me { givenName email } }")
+    assert seen["data"]["me"] == {"givenName": "Ada", "email": "ada@example.com"}
+
+
+def test_linkage_and_models_over_everything(run_here: RunHere, loaded: dict[str, object]) -> None:
+    linkage = document(run_here("resolve", "--json"))
+    assert linkage["records"] >= 1
+    report = document(run_here("refresh", "--as-of", "2026-11-01", "--json"))
+    assert set(report) >= {"walk", "rfm", "communities", "seconds"}
+
+
+def test_dead_letters_are_listed(run_here: RunHere, loaded: dict[str, object]) -> None:
+    letters = json.loads(run_here("dead-letters", "list", "--json").stdout)
+    assert [letter["reason"] for letter in letters] == ["unknown_type"]
+    assert "payload" not in letters[0]
+    assert "teleport" in run_here("dead-letters", "list", "--payload").stdout
+    replayed = document(run_here("dead-letters", "replay", "--json"))
+    assert replayed == {"accepted": 0, "duplicate": 0, "kept": 1}
+
+
+def test_lists_show_no_key(run_here: RunHere, write_key: str, api_key: str) -> None:
+    for group, key in (("source", write_key), ("client", api_key)):
+        done = run_here(group, "list", "--json")
+        names = [entry[group] for entry in json.loads(done.stdout)]
+        assert {"shop", "web"} & set(names)
+        shown = run_here(group, "list").stdout + done.stdout
+        assert key.split("_")[2] not in shown
+
+
+def test_revoking_works_while_the_server_runs(served: Served, run_here: RunHere) -> None:
+    made = document(run_here("client", "create", "gone", "--role", "auditor", "--json"))
+    assert "errors" not in ask(served, str(made["key"]), "{ purposes { key } }")
+    assert document(run_here("client", "revoke", "gone", "--json")) == {"client": "gone", "revoked": True}
+    time.sleep(1.05)
+    assert ask(served, str(made["key"]), "{ purposes { key } }")["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "code"),
+    [
+        (("source", "create", "a b"), 65, "BAD_USER_INPUT"),
+        (("source", "revoke", "nobody"), 66, "NOT_FOUND"),
+        (("client", "create", "x", "--role", "king"), 65, "BAD_USER_INPUT"),
+        (("client", "create", "x", "--role", "frontend"), 65, "BAD_USER_INPUT"),
+        (("token", "--client", "x", "--source", "shop"), 65, "BAD_USER_INPUT"),
+        (("token", "--client", "nobody", "--source", "shop", "--user-id", "u"), 66, "NOT_FOUND"),
+        (("frobnicate",), 64, "USAGE"),
+        (("serve", "--port", "many"), 64, "USAGE"),
+    ],
+)
+def test_a_failure_is_one_line_with_a_code(
+    run_here: RunHere, arguments: tuple[str, ...], exit_code: int, code: str
+) -> None:
+    assert failure(run_here(*arguments, "--json"), exit_code)["code"] == code
+
+
+def test_a_second_registration_is_a_conflict(served: Served, run_here: RunHere, write_key: str) -> None:
+    assert failure(run(served.folder, "source", "create", "shop", "--json"), 73)["code"] == "CONFLICT"
+    done = run_here("source", "create", "shop")
+    assert done.stderr.startswith("Error: Source shop has a write key")
+    assert done.stderr.count("\n") == 1
+
+
+def test_sigterm_ends_the_server_with_code_0(served: Served) -> None:
+    """The last test on this server: it says nothing more, and its store ends with it."""
+    engine = json.loads((served.folder / "store.json").read_text())["pid"]
+    code, out, err = served.end()
+    assert (code, out) == (0, ""), err
+    assert "Traceback" not in err
+    assert (
+        not Path(f"/proc/{engine}/cmdline").exists() or b"arcadedb" not in Path(f"/proc/{engine}/cmdline").read_bytes()
+    )
+    assert json.loads(run(served.folder, "store", "status", "--json").stdout)["running"] is False
+
+
+def test_sigterm_while_starting_is_a_clean_end_too(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [CONSENTRIC, "serve", "--port", "0", "--json"],
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (tmp_path / "store.log").exists():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_a_bad_setting_is_named(tmp_path: Path) -> None:
+    done = run(tmp_path, "serve", "--json", CONSENTRIC_SECRET="canary-short")
+    error = failure(done, 78)
+    assert error["code"] == "SETTINGS_INVALID"
+    assert "CONSENTRIC_SECRET" in error["message"]
+    assert "canary" not in done.stderr
+
+
+def test_a_store_of_its_own_lasts_until_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_here: RunHere
+) -> None:
+    monkeypatch.setenv("CONSENTRIC_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("CONSENTRIC_PORT", "0")
+    try:
+        started = document(run(tmp_path, "store", "start", "--json"))
+        assert (started["running"], started["started"], started["lasting"]) == (True, True, True)
+        assert document(run_here("store", "start", "--json"))["started"] is False
+        steps = json.loads(run_here("migrate", "--dry-run", "--json").stdout)
+        assert {step["state"] for step in steps} == {"pending"}
+        steps = json.loads(run_here("migrate", "--json").stdout)
+        assert {step["state"] for step in steps} == {"applied"}
+        findings = json.loads(run_here("doctor", "--json").stdout)
+        assert [finding for finding in findings if finding["state"] == "failed"] == []
+        assert {"python", "keys", "store", "migrations", "clock"} <= {finding["check"] for finding in findings}
+    finally:
+        stopped = document(run_here("store", "stop", "--json"))
+    assert stopped == {"stopped": True}
+    assert document(run_here("store", "stop", "--json")) == {"stopped": False}
+
+
+COMMANDS = [
+    (), ("demo",), ("serve",), ("store", "start"), ("store", "stop"), ("store", "status"), ("migrate",), ("load",),
+    ("resolve",), ("refresh",), ("source", "create"), ("source", "list"), ("source", "revoke"), ("client", "create"),
+    ("client", "list"), ("client", "revoke"), ("token",), ("doctor",), ("dead-letters", "list"),
+    ("dead-letters", "replay"),
+]  # fmt: skip
+
+
+def test_every_help_has_an_example(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    for command in COMMANDS:
+        assert run_command([*command, "--help"]) == 0
+        text = capsys.readouterr().out
+        assert f"consentric {' '.join(command)}".strip() in text.replace("Usage: consentric", "", 1), command
+        assert "Example" in text or not command
+
+
+def test_help_loads_nothing_heavy() -> None:
+    heavy = "{'neo4j', 'scipy', 'numpy', 'strawberry', 'starlette', 'uvicorn', 'pydantic_settings'}"
+    code = f"import sys, api.cli.main; sys.exit(', '.join({heavy} & set(sys.modules)) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
