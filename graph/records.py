@@ -52,13 +52,15 @@ class TouchedRecord:
     person: str | None
 
 
+# A record without a session looks for one by its own id, which no session has: Neo4j locks the key it looks up in a
+# statement that merges, so a key that all such records shared would make all writers wait for each other.
 WRITE_TOUCH: Final = """
 UNWIND $rows AS row
 MERGE (r:Record {id: row[0]})
 ON CREATE SET r.source = row[1], r.kind = row[2], r.key = row[3], r.created_at = $now, r.updated_at = $now
 SET r._v = coalesce(r._v, 0) + 1
 WITH r, row
-OPTIONAL MATCH (s:Session {id: coalesce(r.session_id, '')})
+OPTIONAL MATCH (s:Session {id: coalesce(r.session_id, r.id)})
 RETURN collect([r.id, r._v, s.id, s.started_at, s.ended_at, r.known, r.carried, r.carried_at,
                 CASE WHEN row[4] THEN r.traits END, null]) AS records
 """
@@ -69,7 +71,7 @@ MERGE (r:Record {id: row[0]})
 ON CREATE SET r.source = row[1], r.kind = row[2], r.key = row[3], r.created_at = $now, r.updated_at = $now
 SET r._v = coalesce(r._v, 0) + 1
 WITH r, row
-OPTIONAL MATCH (s:Session {id: coalesce(r.session_id, '')})
+OPTIONAL MATCH (s:Session {id: coalesce(r.session_id, r.id)})
 OPTIONAL MATCH (r)-[x:RESOLVES_TO]->(u:User)
 WHERE x.to IS NULL
 RETURN collect([r.id, r._v, s.id, s.started_at, s.ended_at, r.known, r.carried, r.carried_at,

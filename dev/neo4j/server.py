@@ -117,7 +117,7 @@ def set_password(java: str, jars: Path, home: Path) -> str:
     file = home / "password"
     if file.exists():
         return file.read_text(encoding="ascii")
-    password = secrets.token_urlsafe(16)
+    password = secrets.token_hex(16)  # never starts with a dash, which would be read as an option
     command = [java, "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*", "org.neo4j.server.startup.Neo4jAdminCommand"]
     result = subprocess.run(
         [*command, "dbms", "set-initial-password", password],
