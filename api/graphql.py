@@ -11,7 +11,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from inspect import isawaitable
-from typing import Any, Final
+from types import CoroutineType
+from typing import Any, Final, TypeGuard
 
 from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationDefinitionNode, execute
 from starlette.requests import Request
@@ -139,6 +140,7 @@ class GraphQLEndpoint:
                     operation_name=parameters.operation_name,
                     max_coercion_errors=self._limits.errors,
                     hide_suggestions=self._production,
+                    is_awaitable=is_coroutine,
                 )
                 return await result if isawaitable(result) else result
         except TimeoutError:
@@ -154,6 +156,12 @@ class GraphQLEndpoint:
             body["extensions"] = extensions
         faces = [face_of_graphql(error)[0] for error in errors]
         return make_response(body, status_of(body, faces, media_type), media_type)
+
+
+def is_coroutine(value: object) -> TypeGuard[Awaitable[Any]]:
+    """Whether a resolver's answer is to be awaited: ours are coroutines, or futures. Asked of every value that is put
+    into an answer, so it must cost nothing."""
+    return type(value) is CoroutineType or isinstance(value, asyncio.Future)
 
 
 @asynccontextmanager

@@ -7,12 +7,16 @@ The SDL is kept in `schema.graphql` (`make sdl`); a test holds both equal.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, Final
 
 import strawberry
-from graphql import GraphQLSchema
+from graphql import GraphQLObjectType, GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types import Info
+from strawberry.types.field import StrawberryField
 
 from api.mutations import Mutation
 from api.types.context import Asking, request_of
@@ -149,7 +153,24 @@ SCHEMA: Final = strawberry.Schema(
     config=StrawberryConfig(scalar_map=SCALARS),
 )
 
-GRAPHQL_SCHEMA: Final[GraphQLSchema] = SCHEMA._schema
+
+def shorten_leaves(schema: GraphQLSchema) -> GraphQLSchema:
+    """Gives every field without a resolver of its own the shortest one there is: read the attribute. Strawberry's own
+    goes through four calls, which is a fifth of the time of a wide answer."""
+    for kind in schema.type_map.values():
+        for field in kind.fields.values() if isinstance(kind, GraphQLObjectType) else ():
+            source = field.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
+            if isinstance(source, StrawberryField) and source.is_basic_field:
+                field.resolve = _read_attribute(source.python_name)
+    return schema
+
+
+def _read_attribute(name: str) -> Callable[[Any, object], Any]:
+    read = attrgetter(name)
+    return lambda source, _info: read(source)
+
+
+GRAPHQL_SCHEMA: Final[GraphQLSchema] = shorten_leaves(SCHEMA._schema)
 """The same schema as graphql-core has it, which executes it."""
 
 
