@@ -1,16 +1,18 @@
 """Later pages of a person's sessions and interactions, and filtered ones.
 
 What lives here: the statements that take a position and a filter. What does not: first pages without a filter, which
-come with the profile (`profiles.py`), and keeping them (`sessions.py`). Newest first; ties by id.
+come with the profile (`profiles.py`), and keeping them (`sessions.py`). Newest first; ties by id. `records` are those
+that the gate decided about: a person who has others by now gets no entries of theirs in the bargain.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
 from graph.client import GraphClient
-from graph.model import InteractionFacts, Millis, SessionFacts, UserId
+from graph.model import InteractionFacts, Millis, RecordId, SessionFacts, UserId
 from graph.profiles import parse_interactions, parse_sessions
 
 NEWEST: Final = (Millis(2**62), "")
@@ -28,8 +30,8 @@ class InteractionWish:
 
 
 READ_INTERACTIONS: Final = """
-MATCH (:User {id: $user})<-[a:RESOLVES_TO]-(:Record)-[:HAD]->(:Session)-[x]->(j)
-WHERE a.to IS NULL AND (x.at < $at OR (x.at = $at AND x.message_id < $id))
+MATCH (:User {id: $user})<-[a:RESOLVES_TO]-(r:Record)-[:HAD]->(:Session)-[x]->(j)
+WHERE a.to IS NULL AND ($records IS NULL OR r.id IN $records) AND (x.at < $at OR (x.at = $at AND x.message_id < $id))
   AND ($types IS NULL OR type(x) IN $types) AND ($item IS NULL OR (j:Item AND j.key = $item))
   AND ($since IS NULL OR x.at >= $since) AND ($until IS NULL OR x.at < $until)
 WITH x, j ORDER BY x.at DESC, x.message_id DESC LIMIT $limit
@@ -40,12 +42,19 @@ RETURN collect([x.message_id, x.at, type(x), x.name, x.weight, x.value, x.quanti
 
 
 async def read_interactions(
-    client: GraphClient, user: UserId, wish: InteractionWish, limit: int, before: tuple[Millis, str] = NEWEST
+    client: GraphClient,
+    user: UserId,
+    wish: InteractionWish,
+    limit: int,
+    before: tuple[Millis, str] = NEWEST,
+    *,
+    records: Collection[RecordId] | None = None,
 ) -> tuple[InteractionFacts, ...]:
     """Interactions before a position (at, id)."""
     rows = await client.read(
         READ_INTERACTIONS,
         user=user,
+        records=None if records is None else sorted(records),
         types=None if wish.types is None else list(wish.types),
         item=wish.item,
         since=wish.since,
@@ -60,16 +69,29 @@ async def read_interactions(
 
 READ_SESSIONS: Final = """
 MATCH (:User {id: $user})<-[a:RESOLVES_TO]-(r:Record)-[:HAD]->(s:Session)
-WHERE a.to IS NULL AND (s.started_at < $at OR (s.started_at = $at AND s.id < $id))
+WHERE a.to IS NULL AND ($records IS NULL OR r.id IN $records)
+  AND (s.started_at < $at OR (s.started_at = $at AND s.id < $id))
 WITH r, s ORDER BY s.started_at DESC, s.id DESC LIMIT $limit
 RETURN collect([s.id, r.source, s.started_at, s.ended_at]) AS sessions
 """
 
 
 async def read_sessions(
-    client: GraphClient, user: UserId, limit: int, before: tuple[Millis, str] = NEWEST
+    client: GraphClient,
+    user: UserId,
+    limit: int,
+    before: tuple[Millis, str] = NEWEST,
+    *,
+    records: Collection[RecordId] | None = None,
 ) -> tuple[SessionFacts, ...]:
     """Sessions before a position (start, id)."""
-    rows = await client.read(READ_SESSIONS, user=user, at=before[0], id=before[1], limit=limit)
+    rows = await client.read(
+        READ_SESSIONS,
+        user=user,
+        records=None if records is None else sorted(records),
+        at=before[0],
+        id=before[1],
+        limit=limit,
+    )
     found = parse_sessions(rows[0]["sessions"])
     return tuple(sorted(found, key=lambda one: (one.started_at, one.id), reverse=True))

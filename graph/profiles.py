@@ -66,7 +66,8 @@ class Sharing:
 class StoredProfile:
     """What the graph holds of one person, as far as it was wanted. Nothing here was decided by the gate yet.
 
-    `linking_objected`: the record through which the person was found objects to linkage.
+    `linking_objected`: the record through which the person was found objects to linkage. `read` are the records that
+    the rest was read of: all of `records`, unless it was asked for what one of them leads to.
     """
 
     id: UserId
@@ -76,6 +77,7 @@ class StoredProfile:
     permits_until: Millis | None
     consent_epoch: int
     records: tuple[RecordRef, ...]
+    read: frozenset[RecordId]
     linking_objected: bool
     traits: dict[str, Any]
     identifiers: tuple[IdentifierRef, ...]
@@ -86,25 +88,40 @@ class StoredProfile:
     interactions: tuple[InteractionFacts, ...]
     sessions: tuple[SessionFacts, ...]
 
+    @property
+    def whole(self) -> bool:
+        """Whether all of the person's records were read."""
+        return len(self.read) == len(self.records)
+
 
 _FROM_USER: Final = """
 MATCH (:User {id: $user})-[:RETIRED_INTO*0..]->(u:User)
 WHERE u.retired_at IS NULL
-WITH u, false AS objected, 0 AS place
+WITH u, false AS objected, 0 AS place, null AS own
+"""
+
+_FROM_OWN: Final = """
+MATCH (k:Record {id: $record})-[found:RESOLVES_TO]->(u:User)
+WHERE found.to IS NULL
+WITH u, false AS objected, 0 AS place,
+  [k.id] + [(k)-[:IDENTIFIED_BY]->(n:Identifier)<-[:IDENTIFIED_BY]-(o:Record)
+    WHERE (n.kind = 'anonymous_id' AND o.kind = 'anonymous')
+       OR (n.kind = 'user_id' AND k.kind = 'user' AND o.kind = 'user' AND o.key = k.key) | o.id] AS own
 """
 
 _FROM_RECORDS: Final = """
 UNWIND range(0, size($keys) - 1) AS place
 MATCH (k:Record {id: $keys[place]})-[found:RESOLVES_TO]->(u:User)
 WHERE found.to IS NULL
-WITH u, false AS objected, place
+WITH u, false AS objected, place, null AS own
 """
 
 _FROM_IDENTIFIER: Final = """
 MATCH (n:Identifier {id: $identifier})<-[:IDENTIFIED_BY]-(k:Record)-[found:RESOLVES_TO]->(u:User)
 WHERE found.to IS NULL AND ($permit IS NULL OR $permit IN u.permits
       OR ($blanket IN u.permits AND NOT $barred IN u.permits) OR u.permits_until <= $now)
-WITH u, min(CASE WHEN coalesce(k.linking_objected, false) THEN 1 ELSE 0 END) = 1 AS objected, 0 AS place
+WITH u, min(CASE WHEN coalesce(k.linking_objected, false) THEN 1 ELSE 0 END) = 1 AS objected, 0 AS place,
+  null AS own
 ORDER BY objected, u.id
 LIMIT $most
 """
@@ -113,32 +130,40 @@ _BODY: Final = """
 RETURN u.id AS id, u.created_at AS created_at, u.updated_at AS updated_at, u.permits AS permits,
   u.permits_until AS permits_until, coalesce(u.consent_epoch, 0) AS consent_epoch, objected, place,
   [(u)<-[a:RESOLVES_TO]-(ra:Record) WHERE a.to IS NULL |
-    [ra.id, ra.source, ra.kind, ra.key, CASE WHEN $traits THEN ra.traits ELSE NULL END]] AS records,
-  CASE WHEN $identifiers THEN [(u)<-[b:RESOLVES_TO]-(:Record)-[:IDENTIFIED_BY]->(ib:Identifier) WHERE b.to IS NULL |
+    [ra.id, ra.source, ra.kind, ra.key,
+     CASE WHEN $traits AND (own IS NULL OR ra.id IN own) THEN ra.traits ELSE NULL END,
+     own IS NULL OR ra.id IN own]] AS records,
+  CASE WHEN $identifiers THEN [(u)<-[b:RESOLVES_TO]-(rb:Record)-[:IDENTIFIED_BY]->(ib:Identifier)
+    WHERE b.to IS NULL AND (own IS NULL OR rb.id IN own) |
     [ib.kind, ib.value, ib.namespace]] ELSE NULL END AS identifiers,
-  CASE WHEN $consents THEN [(u)<-[c:RESOLVES_TO]-(rc:Record)-[:DECIDED]->(ec:ConsentEvent) WHERE c.to IS NULL |
+  CASE WHEN $consents THEN [(u)<-[c:RESOLVES_TO]-(rc:Record)-[:DECIDED]->(ec:ConsentEvent)
+    WHERE c.to IS NULL AND (own IS NULL OR rc.id IN own) |
     [rc.id, properties(ec)]] ELSE NULL END AS events,
   CASE WHEN $segments THEN [(u)-[d:IN_SEGMENT]->(sd:Segment) WHERE d.until IS NULL |
     [sd.key, sd.purpose, d.since, d.score, d.version, sd.title, sd.kind, sd.description]] ELSE NULL END AS segments,
   CASE WHEN $rfm THEN properties(u) ELSE NULL END AS derived,
   CASE WHEN $recent > 0 THEN COLLECT {
-    MATCH (u)<-[e:RESOLVES_TO]-(:Record)-[:HAD]->(:Session)-[xe]->(ie:Item) WHERE e.to IS NULL
+    MATCH (u)<-[e:RESOLVES_TO]-(re:Record)-[:HAD]->(:Session)-[xe]->(ie:Item)
+    WHERE e.to IS NULL AND (own IS NULL OR re.id IN own)
     RETURN [ie.key, type(xe), xe.at, xe.weight, xe.value] ORDER BY xe.at DESC, xe.message_id DESC LIMIT $recent
   } ELSE NULL END AS recent,
   CASE WHEN $interactions > 0 THEN COLLECT {
-    MATCH (u)<-[f:RESOLVES_TO]-(:Record)-[:HAD]->(:Session)-[xf]->(jf) WHERE f.to IS NULL
+    MATCH (u)<-[f:RESOLVES_TO]-(rf:Record)-[:HAD]->(:Session)-[xf]->(jf)
+    WHERE f.to IS NULL AND (own IS NULL OR rf.id IN own)
     RETURN [xf.message_id, xf.at, type(xf), xf.name, xf.weight, xf.value, xf.quantity, xf.order,
             CASE WHEN jf:Item THEN properties(jf) ELSE NULL END, [(jf)-[af:ABOUT]->(tf:Topic) | [tf.key, af.weight]]]
     ORDER BY xf.at DESC, xf.message_id DESC LIMIT $interactions
   } ELSE NULL END AS interactions,
   CASE WHEN $sessions > 0 THEN COLLECT {
-    MATCH (u)<-[g:RESOLVES_TO]-(rg:Record)-[:HAD]->(sg:Session) WHERE g.to IS NULL
+    MATCH (u)<-[g:RESOLVES_TO]-(rg:Record)-[:HAD]->(sg:Session)
+    WHERE g.to IS NULL AND (own IS NULL OR rg.id IN own)
     RETURN [sg.id, rg.source, sg.started_at, sg.ended_at] ORDER BY sg.started_at DESC, sg.id DESC LIMIT $sessions
   } ELSE NULL END AS sessions
 ORDER BY place, id
 """
 
 READ_PROFILE_OF_USER: Final = _FROM_USER + _BODY
+READ_PROFILE_OF_OWN: Final = _FROM_OWN + _BODY
 READ_PROFILES_OF_RECORDS: Final = _FROM_RECORDS + _BODY
 READ_PROFILES_OF_IDENTIFIER: Final = _FROM_IDENTIFIER + _BODY
 """Each is the constant body under the beginning for one kind of key."""
@@ -147,6 +172,13 @@ READ_PROFILES_OF_IDENTIFIER: Final = _FROM_IDENTIFIER + _BODY
 async def read_profile_of_user(client: GraphClient, user: UserId, parts: ProfileParts) -> list[StoredProfile]:
     """The person an id stands for now: itself, or the one it retired into. Empty for an unknown id."""
     return _parse(await client.read(READ_PROFILE_OF_USER, user=user, **_switches(parts)))
+
+
+async def read_profile_of_own(client: GraphClient, record: RecordId, parts: ProfileParts) -> list[StoredProfile]:
+    """The person of a record, as far as the record's own name leads: itself, the user of that name in other sources of
+    its namespace, and the devices it named. Records that only a claim ties to it (an e-mail address, a phone number, an
+    external id, an alias) are not read, and neither is a user for a device. Empty for an unknown record."""
+    return _parse(await client.read(READ_PROFILE_OF_OWN, record=record, **_switches(parts)))
 
 
 async def read_profiles_of_records(
@@ -200,7 +232,8 @@ def _parse_profile(row: Row) -> StoredProfile:
         permits=tuple(row["permits"] or ()),
         permits_until=row["permits_until"],
         consent_epoch=row["consent_epoch"],
-        records=tuple(RecordRef(source, RecordKind(kind), key) for _, source, kind, key, _ in records),
+        records=tuple(RecordRef(source, RecordKind(kind), key) for _, source, kind, key, *_ in records),
+        read=frozenset(RecordId(record[0]) for record in records if record[5]),
         linking_objected=bool(row["objected"]),
         traits=fold_traits(texts) if texts else {},
         identifiers=_parse_identifiers(row["identifiers"]),

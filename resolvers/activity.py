@@ -31,7 +31,8 @@ async def page_interactions(
     found: Sequence[InteractionFacts] = view.facts.interactions or ()
     if wish is not None or after is not None or first > view.wanted.interactions:
         client, user = view.request.services.client, view.facts.id
-        found = await read_interactions(client, user, wish or InteractionWish(), first + 1, _before(request))
+        wish = wish or InteractionWish()
+        found = await read_interactions(client, user, wish, first + 1, _before(request), records=view.records)
     return signer.page(place, request, found, lambda one: (one.at, one.id))
 
 
@@ -42,7 +43,8 @@ async def page_sessions(view: PersonView, first: int, after: str | None) -> Page
         return None
     found: Sequence[SessionFacts] = view.facts.sessions or ()
     if after is not None or first > view.wanted.sessions:
-        found = await read_sessions(view.request.services.client, view.facts.id, first + 1, _before(request))
+        client, user = view.request.services.client, view.facts.id
+        found = await read_sessions(client, user, first + 1, _before(request), records=view.records)
     return signer.page(place, request, found, lambda one: (one.started_at, one.id))
 
 

@@ -5,6 +5,9 @@ What does not: the statement (`graph/profiles.py`), the rules (`privacy/`), late
 
 Absent and invisible are one answer, None, reached on the same way: candidates whom the viewer may not know of are gone
 before they are counted, ordered or told apart.
+
+Linkage believes what records claim; a person's own credential does not. It opens what its own name leads to, so that
+nobody reads another's data by claiming their e-mail address.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from graph.model import (
     Millis,
     ProfileFacts,
     RankedItem,
+    RecordId,
     RecordKind,
     RecordRef,
     Strategy,
@@ -32,10 +36,12 @@ from graph.profiles import (
     ProfileParts,
     Sharing,
     StoredProfile,
+    read_profile_of_own,
     read_profile_of_user,
     read_profiles_of_identifier,
     read_profiles_of_records,
 )
+from graph.users import find_live_user
 from privacy.gate import Decision, Role, SubjectPermits, Withheld, decide, reveal
 from privacy.rules import describe_states, fold, instant_of
 from resolvers.catalogue import check_wish
@@ -112,12 +118,13 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class PersonView:
-    """One person as one viewer may see them: the decision, and the facts it let through."""
+    """One person as one viewer may see them: the decision, the facts it let through, and the records they are from."""
 
     request: RequestContext
     decision: Decision
     facts: ProfileFacts
     wanted: Wanted
+    records: frozenset[RecordId]
     withheld: tuple[Withheld, ...] | None = field(default=None)
 
     def permits(self, name: str) -> bool:
@@ -128,6 +135,8 @@ class PersonView:
 async def find_profile(request: RequestContext, key: ProfileKey, wanted: Wanted) -> PersonView | None:
     """The person that a key means, as far as the viewer may see them; None where there is none, where the viewer may
     not know of them, and where the key means several."""
+    if request.viewer.subject is not None:
+        return await _find_bound(request, request.viewer.subject, key, wanted)
     stored = await _read_candidates(request, key, wanted.parts())
     seen: list[tuple[StoredProfile, Decision]] = []
     for one in stored:
@@ -147,11 +156,40 @@ async def find_own(request: RequestContext, wanted: Wanted) -> PersonView | None
     subject = request.viewer.subject
     if subject is None:
         raise Forbidden("me: this credential is not a person's; use profile(by: …).")
-    for one in await read_profiles_of_records(request.services.client, [subject.id], wanted.parts()):
+    return await _find_bound(request, subject, None, wanted)
+
+
+async def _find_bound(
+    request: RequestContext, subject: RecordRef, key: ProfileKey | None, wanted: Wanted
+) -> PersonView | None:
+    """The person of a record as far as its own name leads, if the key (None: any) means them by what is read there."""
+    parts = wanted.parts()
+    if isinstance(key, ByIdentifier):
+        parts = replace(parts, identifiers=True)
+    for one in await read_profile_of_own(request.services.client, subject.id, parts):
         decision = await _decide(request, one)
-        if decision.visible:
+        if decision.visible and (key is None or await _means(request, key, one)):
             return _view(request, one, decision, wanted)
     return None
+
+
+async def _means(request: RequestContext, key: ProfileKey, stored: StoredProfile) -> bool:
+    """Whether a key means this person by what was read of them."""
+    match key:
+        case ById(user):
+            return await find_live_user(request.services.client, user) == stored.id
+        case ByRecord():
+            return any(ref.id in stored.read for ref in _refs(key))
+        case ByIdentifier(kind, value):
+            normal = normalise_identifier(kind, value)
+            return normal is not None and IdentifierRef(kind, normal) in stored.identifiers
+
+
+def _refs(key: ByRecord) -> list[RecordRef]:
+    """The records that a source's own name may mean. Raises BadInput."""
+    if max(len(key.source), len(key.key)) > LONGEST_KEY:
+        raise BadInput(f"by: a source and a key have at most {LONGEST_KEY} characters.")
+    return [RecordRef(key.source, kind, key.key) for kind in (RecordKind.USER, RecordKind.ANONYMOUS)]
 
 
 async def _read_candidates(request: RequestContext, key: ProfileKey, parts: ProfileParts) -> Sequence[StoredProfile]:
@@ -159,11 +197,8 @@ async def _read_candidates(request: RequestContext, key: ProfileKey, parts: Prof
     match key:
         case ById(user):
             return await read_profile_of_user(client, user, parts)
-        case ByRecord(source, name):
-            if max(len(source), len(name)) > LONGEST_KEY:
-                raise BadInput(f"by: a source and a key have at most {LONGEST_KEY} characters.")
-            refs = [RecordRef(source, kind, name) for kind in (RecordKind.USER, RecordKind.ANONYMOUS)]
-            return await read_profiles_of_records(client, [ref.id for ref in refs], parts)
+        case ByRecord():
+            return await read_profiles_of_records(client, [ref.id for ref in _refs(key)], parts)
         case ByIdentifier(kind, value):
             normal = normalise_identifier(kind, value)
             if normal is None:
@@ -200,7 +235,7 @@ def _view(request: RequestContext, stored: StoredProfile, decision: Decision, wa
     withheld = decision.withheld()
     if withheld is not None:
         withheld = tuple(one for one in withheld if one.field != "recent")
-    return PersonView(request, decision, facts, wanted, withheld)
+    return PersonView(request, decision, facts, wanted, stored.read, withheld)
 
 
 def _gather(request: RequestContext, stored: StoredProfile, fields: Collection[str]) -> ProfileFacts:
@@ -232,8 +267,8 @@ def _gather(request: RequestContext, stored: StoredProfile, fields: Collection[s
         consent_history=stored.events,
         sessions=stored.sessions,
         interactions=stored.interactions,
-        segments=stored.segments,
-        rfm=stored.rfm,
+        segments=stored.segments if stored.whole else None,  # computed from all records, so not told of some
+        rfm=stored.rfm if stored.whole else None,
         recent=stored.recent,
     )
 
