@@ -22,27 +22,23 @@ GAP: Final = Millis(30 * 60_000)
 
 @dataclass(slots=True)
 class Span:
-    """A session as far as it is known: its bounds, how many events it gains, whether it may have to be begun."""
+    """A session as far as it is known: its bounds, whether any event joined it, whether it may have to be begun."""
 
     id: SessionId
     start: Millis
     end: Millis
-    first: Millis | None = None
-    last: Millis | None = None
-    events: int = 0
+    joined: bool = False
     begins: bool = False
 
     def gain(self, at: Millis) -> None:
         """Takes one more event."""
-        self.events += 1
-        self.first = at if self.first is None or at < self.first else self.first
-        self.last = at if self.last is None or at > self.last else self.last
+        self.joined = True
         self.start = min(self.start, at)
         self.end = max(self.end, at)
 
     def distance(self, at: Millis) -> int:
         """How far an instant lies outside, in milliseconds."""
-        return max(self.start - at, at - self.end, 0)
+        return self.start - at if at < self.start else at - self.end if at > self.end else 0
 
 
 def name_session(record: RecordId, beginning: str) -> SessionId:
@@ -59,6 +55,9 @@ def place_events(
     The answer doesn't depend on the order of `events`. O(events × (log events + spans)).
     """
     spans = list(known)
+    if len(events) == 1 and len(spans) == 1 and not events[0][1] and spans[0].distance(events[0][0]) <= gap:
+        spans[0].gain(events[0][0])
+        return [spans[0].id], spans
     by_id = {span.id: span for span in spans}
     placed: list[SessionId] = [SessionId("")] * len(events)
     for index in sorted(range(len(events)), key=lambda i: (events[i][0], events[i][1] or "")):

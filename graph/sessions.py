@@ -1,7 +1,7 @@
 """Sessions of records and the interactions in them.
 
-What lives here: statements that begin sessions, move their bounds and add interactions. What does not: which session an
-event belongs to (`algorithms/sessions.py`), what an event means (`api/collect/commerce.py`).
+What lives here: statements that begin sessions, and add interactions, which move their bounds. What does not: which
+session an event belongs to (`algorithms/sessions.py`), what an event means (`api/collect/commerce.py`).
 
 An interaction without an item is kept as a relationship from the session to itself: it stays in the person's history
 and no item is made up. Statements that name `(:Item)` as the other end do not meet it.
@@ -11,24 +11,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final
 
 from graph.client import Writer, chunk_rows
-from graph.model import Interaction, ItemKey, Millis, RecordId, SessionId
+from graph.model import Message, Millis, RecordId, SessionId
 from graph.schema import InteractionType
 
 
 @dataclass(frozen=True, slots=True)
-class SessionChange:
-    """Events that a session gains: from when to when, how many. `begins`: it may not exist yet. `latest`: it is the one
-    that the record's next event is compared with."""
+class SessionStart:
+    """A session that may have to be begun, by an event at `at`. `latest`: it is the one that the record's next event is
+    compared with."""
 
     id: SessionId
     record: RecordId
-    first: Millis
-    last: Millis
-    events: int
-    begins: bool
+    at: Millis
     latest: bool
 
 
@@ -36,34 +34,16 @@ WRITE_SESSIONS: Final = """
 UNWIND $rows AS row
 MATCH (r:Record {id: row[1]})
 MERGE (s:Session {id: row[0]})
-ON CREATE SET s.started_at = row[2], s.ended_at = row[3], s.events = 0
-SET s.started_at = CASE WHEN row[2] < s.started_at THEN row[2] ELSE s.started_at END,
-    s.ended_at = CASE WHEN row[3] > s.ended_at THEN row[3] ELSE s.ended_at END,
-    s.events = s.events + row[4],
-    r.session_id = CASE WHEN row[5] THEN row[0] ELSE r.session_id END
+ON CREATE SET s.started_at = row[2], s.ended_at = row[2], s.events = 0
+SET r.session_id = CASE WHEN row[3] THEN row[0] ELSE r.session_id END
 MERGE (r)-[:HAD]->(s)
 """
 
-WRITE_SESSION_BOUNDS: Final = """
-UNWIND $rows AS row
-MATCH (s:Session {id: row[0]})
-SET s.started_at = CASE WHEN row[2] < s.started_at THEN row[2] ELSE s.started_at END,
-    s.ended_at = CASE WHEN row[3] > s.ended_at THEN row[3] ELSE s.ended_at END,
-    s.events = s.events + row[4]
-"""
 
-
-async def write_sessions(tx: Writer, changes: Iterable[SessionChange]) -> None:
-    """Begins sessions, and moves the bounds of those that go on."""
-    begun: list[list[Any]] = []
-    moved: list[list[Any]] = []
-    for change in changes:
-        row = [change.id, change.record, change.first, change.last, change.events, change.latest]
-        (begun if change.begins or change.latest else moved).append(row)
-    for chunk in chunk_rows(begun):
+async def write_sessions(tx: Writer, starts: Iterable[SessionStart]) -> None:
+    """Begins sessions; interactions then move their bounds."""
+    for chunk in chunk_rows([[one.id, one.record, one.at, one.latest] for one in starts]):
         await tx.run(WRITE_SESSIONS, rows=list(chunk))
-    for chunk in chunk_rows(moved):
-        await tx.run(WRITE_SESSION_BOUNDS, rows=list(chunk))
 
 
 READ_SESSIONS_AROUND: Final = """
@@ -88,6 +68,9 @@ async def read_sessions_around(
 _TO_ITEM: Final = """
 UNWIND $rows AS row
 MATCH (s:Session {id: row[0]})
+SET s.started_at = CASE WHEN row[3] < s.started_at THEN row[3] ELSE s.started_at END,
+    s.ended_at = CASE WHEN row[3] > s.ended_at THEN row[3] ELSE s.ended_at END,
+    s.events = s.events + row[9]
 MERGE (i:Item {key: row[1]})
 CREATE (s)-[:INTERACTION {message_id: row[2], at: row[3], weight: row[4], value: row[5], quantity: row[6],
                           order: row[7], name: row[8]}]->(i)
@@ -96,6 +79,9 @@ CREATE (s)-[:INTERACTION {message_id: row[2], at: row[3], weight: row[4], value:
 _TO_NONE: Final = """
 UNWIND $rows AS row
 MATCH (s:Session {id: row[0]})
+SET s.started_at = CASE WHEN row[3] < s.started_at THEN row[3] ELSE s.started_at END,
+    s.ended_at = CASE WHEN row[3] > s.ended_at THEN row[3] ELSE s.ended_at END,
+    s.events = s.events + row[9]
 CREATE (s)-[:INTERACTION {message_id: row[2], at: row[3], weight: row[4], value: row[5], quantity: row[6],
                           order: row[7], name: row[8]}]->(s)
 """
@@ -106,20 +92,26 @@ WRITE_INTERACTIONS: Final = {type_: _TO_ITEM.replace("INTERACTION", type_.value)
 WRITE_ITEMLESS: Final = {type_: _TO_NONE.replace("INTERACTION", type_.value) for type_ in InteractionType}
 
 
-async def write_interactions(tx: Writer, events: Iterable[tuple[SessionId, str, Millis, Interaction]]) -> None:
-    """Adds interactions: (session, message id, at, what). The sessions must be there. The ledger of messages
-    (`messages.py`) is what keeps an event from being added twice."""
+async def write_interactions(tx: Writer, events: Iterable[tuple[SessionId, Message]]) -> None:
+    """Adds the interactions of messages to their sessions, which must be there, and moves their bounds. Of several in a
+    message each has a number after the message's id. The ledger of messages (`messages.py`) is what keeps an event from
+    being added twice."""
     kinds: dict[tuple[str, bool], list[list[Any]]] = {}
-    for session, message, at, one in events:
-        row = [session, one.item, message, at, one.weight, one.value, one.quantity, one.order, one.name]
-        kinds.setdefault((one.type, one.item is None), []).append(row)
+    for session, message in events:
+        for number, one in enumerate(message.interactions, 1):
+            kind = (one.type, one.item is None)
+            id_ = message.id if len(message.interactions) == 1 else f"{message.id}#{number}"
+            row = [session, one.item, id_, message.at, one.weight, one.value, one.quantity, one.order, one.name]
+            row.append(1 if number == 1 else 0)
+            if kind in kinds:
+                kinds[kind].append(row)
+            else:
+                kinds[kind] = [row]
     for (type_, itemless), rows in sorted(kinds.items()):
         statement = (WRITE_ITEMLESS if itemless else WRITE_INTERACTIONS)[InteractionType(type_)]
         for chunk in chunk_rows(rows if itemless else sorted(rows, key=_item_of)):
             await tx.run(statement, rows=list(chunk))
 
 
-def _item_of(row: list[Any]) -> ItemKey:
-    """Items are met in one order by every writer, against deadlocks."""
-    key: ItemKey = row[1]
-    return key
+_item_of: Final = itemgetter(1)
+"""Items are met in one order by every writer, against deadlocks."""

@@ -18,7 +18,7 @@ from ulid import ULID
 from graph.client import Writer
 from graph.items import write_items
 from graph.messages import claim_messages
-from graph.model import ItemFacts, Message, Millis, RecordId, UserId
+from graph.model import ItemFacts, Millis, RecordId, UserId
 from graph.records import RecordCall, TouchedRecord, touch_records, write_people, write_traits
 from graph.traits import Kept, merge_traits, parse_traits, write_text
 from privacy.policy import Policy
@@ -44,14 +44,14 @@ class Written:
 
 
 async def write_arrivals(
-    tx: Writer, messages: Sequence[Message], policy: Policy, now: Millis, memory: ItemMemory | None = None
+    tx: Writer, arrivals: Sequence[Arrival], policy: Policy, now: Millis, memory: ItemMemory | None = None
 ) -> Written:
     """Writes messages, each once. It may run several times in a row (`GraphClient.write`), as one.
 
     `now` is the time of writing; `memory` spares what events lately said of items.
     """
-    outcomes = [Outcome.DUPLICATE] * len(messages)
-    new = await _claim(tx, messages)
+    outcomes = [Outcome.DUPLICATE] * len(arrivals)
+    new = await _claim(tx, arrivals)
     if not new:
         return Written(outcomes)
     for one in new:
@@ -68,13 +68,14 @@ async def write_arrivals(
     return Written(outcomes, items)
 
 
-async def _claim(tx: Writer, messages: Sequence[Message]) -> list[Arrival]:
+async def _claim(tx: Writer, arrivals: Sequence[Arrival]) -> list[Arrival]:
     """The messages that were not there before, the first of each id, in their order."""
-    first: dict[str, int] = {}
-    for order, message in enumerate(messages):
-        first.setdefault(message.id, order)
-    known = await claim_messages(tx, [(id_, messages[order].at) for id_, order in first.items()])
-    return [Arrival.of(messages[order], order) for id_, order in first.items() if id_ not in known]
+    first: dict[str, Arrival] = {}
+    for order, one in enumerate(arrivals):
+        if first.setdefault(one.message.id, one) is one:
+            one.order = order
+    known = await claim_messages(tx, [(id_, one.message.at) for id_, one in first.items()])
+    return [one for id_, one in first.items() if id_ not in known] if known else list(first.values())
 
 
 def _find_calls(new: Sequence[Arrival]) -> list[RecordCall]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Self
 
 from algorithms.blocking import ANONYMOUS_ID
@@ -43,20 +44,41 @@ from resolvers.consents import refresh_permits, write_consents
 from resolvers.linkage import attach_identifiers, link_records
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Arrival:
-    """A new message with the ids of its records, computed once. `order` is its place in the group."""
+    """A message with the ids that its names stand for, computed while other messages are written. `anonymous` is the
+    identifier of its second record, `identifiers` are those of the first with their ids."""
 
     message: Message
-    order: int
     record: RecordId | None
     also: RecordId | None
+    anonymous: IdentifierRef | None
+    identifiers: list[tuple[IdentifierRef, str]]
+    order: int = 0
 
     @classmethod
-    def of(cls, message: Message, order: int) -> Self:
-        """A message at its place."""
-        also = message.also.id if message.also is not None else None
-        return cls(message, order, message.record.id if message.record is not None else None, also)
+    def of(cls, message: Message) -> Self:
+        """A message that arrived."""
+        ref, also = message.record, message.also
+        return cls(
+            message,
+            None if ref is None else find_record_id(ref.source, ref.kind, ref.key),
+            None if also is None else find_record_id(also.source, also.kind, also.key),
+            None if also is None else _anonymous(also),
+            [(one, find_identifier_id(one.kind, one.value, one.namespace)) for one in message.identifiers],
+        )
+
+
+@lru_cache(maxsize=65_536)
+def find_record_id(source: str, kind: RecordKind, key: str) -> RecordId:
+    """`RecordRef.id`, remembered."""
+    return RecordRef(source, kind, key).id
+
+
+@lru_cache(maxsize=65_536)
+def find_identifier_id(kind: str, value: str, namespace: str) -> str:
+    """`IdentifierRef.id`, remembered."""
+    return IdentifierRef(kind, value, namespace).id
 
 
 Touched = dict[RecordId, TouchedRecord]
@@ -70,10 +92,11 @@ async def touch_partners(tx: Writer, new: Sequence[Arrival], touched: Touched, n
     aliases = await _find_aliases(tx, new)
     for one in new:
         also = one.message.also
-        if also is not None and one.record is not None and one.also is not None and one.also not in touched:
-            identifier = _anonymous(also)
-            if identifier is not None and _says_more(touched[one.record], identifier, one.message.at):
-                calls[one.also] = RecordCall(also, one.also)
+        if also is None or one.record is None or one.also is None or one.also in touched or one.anonymous is None:
+            continue
+        since = touched[one.record].known.since(_id(one.anonymous))
+        if since is None or one.message.at < since:
+            calls[one.also] = RecordCall(also, one.also)
     for ref in aliases.values():
         if ref.id not in touched:
             calls[ref.id] = RecordCall(ref, ref.id)
@@ -98,10 +121,8 @@ def _anonymous(ref: RecordRef) -> IdentifierRef | None:
     return IdentifierRef(ANONYMOUS_ID, value) if value is not None else None
 
 
-def _says_more(record: TouchedRecord, identifier: IdentifierRef, at: Millis) -> bool:
-    """Whether the record doesn't carry the identifier yet, or only since a later event."""
-    since = record.known.get(identifier.id)
-    return since is None or at < since
+def _id(identifier: IdentifierRef) -> str:
+    return find_identifier_id(identifier.kind, identifier.value, identifier.namespace)
 
 
 async def write_evidence(
@@ -133,24 +154,26 @@ async def _attach(
     """Attaches what records don't carry yet; answers the records that linkage must look at."""
     pairs: dict[tuple[RecordId, str], tuple[RecordId, IdentifierRef, Millis]] = {}
 
-    def add(record: RecordId, identifier: IdentifierRef | None, at: Millis) -> None:
-        if identifier is not None and _says_more(touched[record], identifier, at):
-            touched[record].known[identifier.id] = at
-            pairs[record, identifier.id] = (record, identifier, at)
+    def add(record: RecordId, identifier: IdentifierRef, id_: str, at: Millis) -> None:
+        known = touched[record].known
+        since = known.since(id_)
+        if since is None or at < since:
+            known.add(id_, at)
+            pairs[record, id_] = (record, identifier, at)
 
     same: list[tuple[RecordId, RecordId]] = []
     for one in new:
         message = one.message
         if one.record is None:
             continue
-        for identifier in message.identifiers:
-            add(one.record, identifier, message.at)
-        if message.also is not None and one.also in touched:
-            add(one.also, _anonymous(message.also), message.at)
-        if (other := aliases.get(message.id)) is not None:
+        for identifier, id_ in one.identifiers:
+            add(one.record, identifier, id_, message.at)
+        if one.anonymous is not None and one.also in touched:
+            add(one.also, one.anonymous, _id(one.anonymous), message.at)
+        if aliases and (other := aliases.get(message.id)) is not None:
             same.append((one.record, other.id))
-            if other.kind is RecordKind.ANONYMOUS:
-                add(other.id, _anonymous(other), message.at)
+            if other.kind is RecordKind.ANONYMOUS and (named := _anonymous(other)) is not None:
+                add(other.id, named, _id(named), message.at)
     if not pairs and not same:
         return set()
     carriers = sorted({record for record, _ in pairs})
@@ -170,9 +193,10 @@ def _find_statements(new: Sequence[Arrival], touched: Touched, repeated: dict[Re
     """The consent statements to write, each with the id of its event, in the order of time within a record. Fills
     `repeated` with what records have to remember."""
     found: list[Statement] = []
-    for one in sorted(new, key=lambda each: (each.record or "", each.message.at, each.order)):
+    speaking = [one for one in new if one.message.consents]
+    for one in sorted(speaking, key=lambda each: (each.record or "", each.message.at, each.order)):
         record, message = one.record, one.message
-        if record is None or not message.consents:
+        if record is None:
             continue
         if message.carried is not None:
             if not _is_fresh(message.carried, message.at, touched[record], repeated.get(record)):

@@ -22,10 +22,11 @@ from graph.errors import Conflict, ConsentricError, RateLimited, StoreTimeout, S
 from graph.model import Message, Millis
 from privacy.policy import Policy
 from resolvers.arrivals import Outcome, Written, write_arrivals
+from resolvers.evidence import Arrival
 from resolvers.visits import ItemMemory
 
 GROUP: Final = 500
-"""Most rows of a transaction: a message counts as one, and one more for each interaction beyond the first."""
+"""Most messages of a transaction, rejections among them."""
 
 LINGER: Final = 0.001
 """Seconds that an idle ingestor waits for company for the first message of a group."""
@@ -47,7 +48,7 @@ Payload = Callable[[int], str]
 class Parcel:
     """Messages and rejections that arrived together and are answered together. `refused` are outcomes by place."""
 
-    messages: Sequence[Message]
+    arrivals: Sequence[Arrival]
     letters: Sequence[DeadLetter]
     payload: Payload
     answer: asyncio.Future[list[Outcome]]
@@ -123,7 +124,7 @@ class Ingestor:
             raise StoreUnavailable("The service is stopping; send it again.")
         if not messages and not letters:
             return []
-        rows = sum(map(_count_rows, messages)) + len(letters)
+        rows = len(messages) + len(letters)
         if self._rows and self._rows + rows > self._most_waiting:
             raise RateLimited("Too much is waiting to be written; try again after a pause.")
         parcels = self._pack(messages, letters, payload or _without_payload)
@@ -134,14 +135,11 @@ class Ingestor:
         """Queues parcels of at most a group each."""
         loop = asyncio.get_running_loop()
         parcels: list[Parcel] = []
-        start, rows = 0, len(letters)
-        for end, message in enumerate(messages):
-            weight = _count_rows(message)
-            if end > start and rows + weight > GROUP:
-                parcels.append(Parcel(messages[start:end], letters, _shift(payload, start), loop.create_future(), rows))
-                start, rows, letters = end, 0, ()
-            rows += weight
-        parcels.append(Parcel(messages[start:], letters, _shift(payload, start), loop.create_future(), rows))
+        for start in range(0, max(len(messages), 1), GROUP):
+            arrivals = [Arrival.of(message) for message in messages[start : start + GROUP]]
+            rows = len(arrivals) + len(letters)
+            parcels.append(Parcel(arrivals, letters, _shift(payload, start), loop.create_future(), rows))
+            letters = ()
         self._queue.extend(parcels)
         self._rows += sum(parcel.rows for parcel in parcels)
         self._start()
@@ -182,11 +180,11 @@ class Ingestor:
 
     async def _write_group(self, group: Sequence[Parcel]) -> None:
         """Writes parcels in one transaction and answers them."""
-        messages = [message for parcel in group for message in parcel.messages]
+        arrivals = [one for parcel in group for one in parcel.arrivals]
         letters = [letter for parcel in group for letter in parcel.letters]
-        places = [(parcel, place) for parcel in group for place in range(len(parcel.messages))]
+        places = [(parcel, place) for parcel in group for place in range(len(parcel.arrivals))]
         try:
-            outcomes = await self._write(messages, letters, places)
+            outcomes = await self._write(arrivals, letters, places)
             self._report(outcomes, letters)
         except Exception as error:
             for parcel in group:
@@ -194,8 +192,8 @@ class Ingestor:
             return
         done = 0
         for parcel in group:
-            parcel.outcomes = outcomes[done : done + len(parcel.messages)]
-            done += len(parcel.messages)
+            parcel.outcomes = outcomes[done : done + len(parcel.arrivals)]
+            done += len(parcel.arrivals)
             parcel.settle()
 
     def _report(self, outcomes: Sequence[Outcome], letters: Sequence[DeadLetter]) -> None:
@@ -207,12 +205,12 @@ class Ingestor:
                 self.observe("rejected", len(letters))
 
     async def _write(
-        self, messages: Sequence[Message], letters: Sequence[DeadLetter], places: Sequence[tuple[Parcel, int]]
+        self, arrivals: Sequence[Arrival], letters: Sequence[DeadLetter], places: Sequence[tuple[Parcel, int]]
     ) -> list[Outcome]:
         """One transaction; where the store refuses it for what it holds, one for each half."""
 
         async def work(tx: Writer) -> Written:
-            written = await write_arrivals(tx, messages, self._policy, self._clock(), self._memory)
+            written = await write_arrivals(tx, arrivals, self._policy, self._clock(), self._memory)
             if letters:
                 await write_letters(tx, letters)
             return written
@@ -222,14 +220,14 @@ class Ingestor:
         except _PASSING:
             raise
         except _REFUSALS as error:
-            if len(messages) == 1 and not letters:
-                return await self._bury(messages[0], error, *places[0])
-            if not messages:
+            if len(arrivals) == 1 and not letters:
+                return await self._bury(arrivals[0].message, error, *places[0])
+            if not arrivals:
                 raise
-            half = len(messages) // 2
+            half = len(arrivals) // 2
             await self._write_letters(letters)
-            first = await self._write(messages[:half], (), places[:half]) if half else []
-            return first + await self._write(messages[half:], (), places[half:])
+            first = await self._write(arrivals[:half], (), places[:half]) if half else []
+            return first + await self._write(arrivals[half:], (), places[half:])
         self._memory.remember(written.items)
         return written.outcomes
 
@@ -251,10 +249,6 @@ class Ingestor:
         )
         await self._write_letters([letter])
         return [Outcome.REFUSED]
-
-
-def _count_rows(message: Message) -> int:
-    return max(1, len(message.interactions))
 
 
 def _shift(payload: Payload, start: int) -> Payload:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from algorithms.sessions import GAP, Span, place_events
 from graph.client import Writer
-from graph.model import Interaction, ItemFacts, ItemKey, Message, Millis, RecordId, SessionId
+from graph.model import ItemFacts, ItemKey, Message, Millis, RecordId, SessionId
 from graph.records import TouchedRecord
-from graph.sessions import SessionChange, read_sessions_around, write_interactions, write_sessions
+from graph.sessions import SessionStart, read_sessions_around, write_interactions, write_sessions
 from resolvers.evidence import Arrival
 
 
@@ -27,21 +27,23 @@ class ItemMemory:
     _said: dict[ItemKey, tuple[object, ...]] = field(default_factory=dict)
 
     def is_known(self, item: ItemFacts) -> bool:
-        """Whether the same was the last thing said of the item."""
-        return self._said.get(item.key) == _facts(item)
+        """Whether all that is said was the last thing said of the item."""
+        known = self._said.get(item.key)
+        return known is not None and (
+            (item.title is None or item.title == known[0])
+            and (item.category is None or item.category == known[1])
+            and (item.price is None or item.price == known[2])
+        )
 
     def remember(self, items: Iterable[ItemFacts]) -> None:
         """Keeps what was committed; an item that was declared is forgotten."""
         for item in items:
-            self._said.pop(item.key, None)
+            known = self._said.pop(item.key, (None, None, None))
             if not item.declared:
-                self._said[item.key] = _facts(item)
+                said = (item.title, item.category, item.price)
+                self._said[item.key] = tuple(old if new is None else new for new, old in zip(said, known, strict=True))
         while len(self._said) > self.limit:
             del self._said[next(iter(self._said))]
-
-
-def _facts(item: ItemFacts) -> tuple[object, ...]:
-    return item.title, item.category, item.price
 
 
 def choose_items(said: Iterable[ItemFacts], memory: ItemMemory | None = None) -> list[ItemFacts]:
@@ -67,14 +69,21 @@ async def write_visits(tx: Writer, new: Sequence[Arrival], touched: dict[RecordI
     if not by_record:
         return
     spans = await _read_spans(tx, by_record, touched)
-    changes: list[SessionChange] = []
-    rows: list[tuple[SessionId, str, Millis, Interaction]] = []
-    for record, messages in sorted(by_record.items()):
+    starts: list[SessionStart] = []
+    rows: list[tuple[SessionId, Message]] = []
+    for record, messages in by_record.items():
         placed, after = place_events(record, [(each.at, each.session) for each in messages], spans[record])
-        changes.extend(_changes(record, after, touched[record].session))
-        for session, message in zip(placed, messages, strict=True):
-            rows.extend(_rows(session, message))
-    await write_sessions(tx, changes)
+        rows.extend(zip(placed, messages, strict=True))
+        current = touched[record].session
+        latest = after[0] if len(after) == 1 else max(after, key=lambda span: (span.end, span.start, span.id))
+        if latest.id != current or len(after) > 1:
+            starts += [
+                SessionStart(span.id, record, span.start, span.id == latest.id)
+                for span in after
+                if span.joined and (span.begins or span.id == latest.id != current)
+            ]
+    if starts:
+        await write_sessions(tx, sorted(starts, key=lambda start: (start.record, start.id)))
     await write_interactions(tx, rows)
 
 
@@ -99,20 +108,3 @@ async def _read_spans(
             if session != touched[record].session:
                 spans[record].append(Span(session, begun, ended))
     return spans
-
-
-def _changes(record: RecordId, spans: Sequence[Span], current: SessionId | None) -> list[SessionChange]:
-    """What sessions gain. The one that ends last is what the record's next event is compared with."""
-    latest = max(spans, key=lambda span: (span.end, span.start, span.id)).id
-    return [
-        SessionChange(span.id, record, span.first, span.last, span.events, span.begins, span.id == latest != current)
-        for span in spans
-        if span.first is not None and span.last is not None
-    ]
-
-
-def _rows(session: SessionId, message: Message) -> list[tuple[SessionId, str, Millis, Interaction]]:
-    """Rows of one message: several interactions are told apart by a number after the message's id."""
-    if len(message.interactions) == 1:
-        return [(session, message.id, message.at, message.interactions[0])]
-    return [(session, f"{message.id}#{number}", message.at, one) for number, one in enumerate(message.interactions, 1)]

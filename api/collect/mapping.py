@@ -71,7 +71,7 @@ class _Head:
     identifiers: tuple[IdentifierRef, ...]
     at: Millis
 
-    def complete(self, **rest: Any) -> Message:
+    def complete(self, *identifiers: IdentifierRef, **rest: Any) -> Message:
         """The message with what its type adds."""
         return Message(
             id=self.id,
@@ -79,7 +79,8 @@ class _Head:
             at=self.at,
             received_at=self.origin.received_at,
             also=self.also,
-            **({"identifiers": self.identifiers} | rest),
+            identifiers=self.identifiers + identifiers if identifiers else self.identifiers,
+            **rest,
         )
 
 
@@ -198,8 +199,7 @@ def _read_identify(checked: Mapping[str, Any], head: _Head) -> Message:
     context = checked.get("context") or _NOTHING
     traits = {**(context.get("traits") or _NOTHING), **(checked.get("traits") or _NOTHING)}
     facts = read_traits(traits, context.get("locale"))
-    identifiers = head.identifiers + tuple(find_identifiers(facts))
-    return head.complete(traits=facts or None, identifiers=identifiers, **_carry(checked, head))
+    return head.complete(*find_identifiers(facts), traits=facts or None, **_carry(checked, head))
 
 
 def _read_track(checked: Mapping[str, Any], head: _Head) -> Message:
