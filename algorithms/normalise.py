@@ -169,7 +169,8 @@ def _email(value: str) -> Normalised:
         return Normalised(lowered)
     try:
         lowered = unicodedata.normalize("NFC", text.lower())
-        return Normalised(validate_email(lowered, check_deliverability=False).normalized)
+        found = validate_email(lowered, check_deliverability=False, test_environment=True)  # `.test` is for trying out
+        return Normalised(found.normalized)
     except (EmailNotValidError, UnicodeError, ValueError):
         return Normalised(None, Unusable.NOT_AN_EMAIL)
 

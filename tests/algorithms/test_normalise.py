@@ -31,6 +31,7 @@ KINDS = ["email", "phone", "user_id", "anonymous_id", "loyalty_card"]
         (" Ada.Lovelace@Example.COM ", "ada.lovelace@example.com"),
         ("ada+news@example.com", "ada+news@example.com"),
         ("a.d.a@gmail.com", "a.d.a@gmail.com"),
+        ("Ada@Shop.test", "ada@shop.test"),
         ("ADA@BÜCHER.example", "ada@bücher.example"),
         ("ada@xn--bcher-kva.example", "ada@bücher.example"),
         ("J\u0301ose@example.com", "\u006a\u0301ose@example.com"),
@@ -249,7 +250,7 @@ def test_addresses_are_stable(value: str) -> None:
 )
 def test_the_fast_way_for_plain_addresses_agrees_with_the_validator(value: str) -> None:
     try:
-        expected = validate_email(value.lower(), check_deliverability=False).normalized
+        expected = validate_email(value.lower(), check_deliverability=False, test_environment=True).normalized
     except EmailNotValidError:
         expected = None
     assert normalise_email(value).value == expected
