@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from typing import Any, Final
 
 import orjson
@@ -33,7 +34,7 @@ from api.types.writes import (
     WithdrawInput,
 )
 from graph.errors import BadInput, Forbidden, StoreUnavailable
-from graph.model import ConsentState, Message, RecordKind, Source
+from graph.model import ConsentState, Message, RecordKind, RecordRef, Source
 from graph.sources import read_source
 from privacy.gate import Role
 from privacy.purposes import Assurance
@@ -160,6 +161,8 @@ async def _state(request: RequestContext, line: Line, record: RecordName | None)
     subject = request.viewer.subject
     line["assurance"] = int(Assurance.STATED if subject is None else Assurance.AUTHENTICATED)
     line["actor"] = request.viewer.client
+    if subject is not None and line.get("messageId"):
+        line["messageId"] = _own_id(subject, line["messageId"])
     delivery.add(0, line, await delivery.source(line.pop("source")))
     if delivery.rejected:
         first = delivery.rejected[0]
@@ -171,6 +174,11 @@ async def _state(request: RequestContext, line: Line, record: RecordName | None)
         view = await find_own(after, Wanted(frozenset({"consents"})))
         consents = view.facts.consents if view else None
     return ConsentPayload(accepted=accepted, duplicate=duplicate, consents=consents)  # type: ignore[arg-type]
+
+
+def _own_id(subject: RecordRef, message_id: str) -> str:
+    """A person's message id as one of theirs alone: nobody finds out, or takes, the ids of other people's messages."""
+    return blake2b(f"{subject.id}\0{message_id}".encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def _speaker(request: RequestContext, record: RecordName | None) -> Line:

@@ -1,0 +1,40 @@
+"""What a mutation's answer tells, and whom its message ids can touch."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from graph.client import GraphClient
+from tests.api.door import Door, identify, open_door, viewed
+
+pytestmark = pytest.mark.store
+
+WITHDRAW = """mutation($id: String!) {
+    withdrawConsent(input: {purpose: "analytics", messageId: $id}) { accepted duplicate } }"""
+
+
+@pytest.fixture
+async def door(store: GraphClient) -> AsyncIterator[Door]:
+    async with open_door(store) as door:
+        await door.client("web", "frontend", "personalisation")
+        await door.load(identify("ada"), identify("bob"), viewed("ada", "i1", "order-1001"))
+        yield door
+
+
+async def test_a_person_does_not_learn_which_messages_of_others_arrived(door: Door) -> None:
+    token = await door.token("web", "bob")
+    there = await door.ask(WITHDRAW, token, {"id": "order-1001"})
+    assert there["withdrawConsent"] == {"accepted": 1, "duplicate": 0}
+    again = await door.ask(WITHDRAW, token, {"id": "order-1001"})
+    assert again["withdrawConsent"] == {"accepted": 0, "duplicate": 1}
+
+
+async def test_a_person_does_not_take_message_ids_from_others(door: Door) -> None:
+    await door.ask(WITHDRAW, await door.token("web", "bob"), {"id": "order-1002"})
+    mine = await door.ask(WITHDRAW, await door.token("web", "ada"), {"id": "order-1002"})
+    assert mine["withdrawConsent"]["accepted"] == 1
+    await door.load(viewed("ada", "i1", "order-1002"))
+    rows = await door.services.client.read("MATCH (:Session)-[x:VIEWED]->(:Item) RETURN count(x) AS n")
+    assert rows[0]["n"] == 2
