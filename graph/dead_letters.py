@@ -21,7 +21,7 @@ LONGEST_PAYLOAD: Final = 32_768
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """One rejected message. `payload` is what arrived, as text. The same payload of the same source is one letter,
-    however often it comes: `times`."""
+    however often it comes: `times`. `from_file`: an operator loaded it, so it may say more than a sender may."""
 
     source: str
     reason: str
@@ -31,6 +31,7 @@ class DeadLetter:
     field: str | None = None
     truncated: bool = False
     times: int = 1
+    from_file: bool = False
 
     @property
     def id(self) -> str:
@@ -44,14 +45,25 @@ UNWIND $rows AS row
 MERGE (d:DeadLetter {id: row[0]})
 ON CREATE SET d.source = row[1], d.payload = row[4], d.times = 0, d.first_at = row[5]
 SET d.reason = row[2], d.message = row[3], d.received_at = row[5], d.field = row[6], d.truncated = row[7],
-    d.times = d.times + row[8]
+    d.times = d.times + row[8], d.from_file = coalesce(d.from_file, false) OR row[9]
 """
 
 
 async def write_letters(tx: Writer, letters: Iterable[DeadLetter]) -> None:
     """Keeps rejected messages."""
     rows = [
-        [one.id, one.source, one.reason, one.message, one.payload, one.received_at, one.field, one.truncated, one.times]
+        [
+            one.id,
+            one.source,
+            one.reason,
+            one.message,
+            one.payload,
+            one.received_at,
+            one.field,
+            one.truncated,
+            one.times,
+            one.from_file,
+        ]
         for one in letters
     ]
     for chunk in chunk_rows(sorted(rows, key=lambda row: str(row[0])), size=100):
@@ -62,7 +74,8 @@ READ_LETTERS: Final = """
 MATCH (d:DeadLetter)
 WHERE d.id > $after AND ($source IS NULL OR d.source = $source) AND ($reason IS NULL OR d.reason = $reason)
 RETURN d.id AS id, d.source AS source, d.reason AS reason, d.message AS message, d.payload AS payload,
-       d.received_at AS received_at, d.field AS field, d.truncated AS truncated, d.times AS times
+       d.received_at AS received_at, d.field AS field, d.truncated AS truncated, d.times AS times,
+       coalesce(d.from_file, false) AS from_file
 ORDER BY id
 LIMIT $limit
 """
@@ -112,4 +125,5 @@ def letter_of(row: Row) -> DeadLetter:
         field=row["field"],
         truncated=bool(row["truncated"]),
         times=row["times"],
+        from_file=row["from_file"],
     )

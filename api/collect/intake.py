@@ -124,6 +124,7 @@ def write_letter(text: str, error: Rejected, origin: Origin) -> DeadLetter:
         received_at=origin.received_at,
         field=error.field,
         truncated=len(text) > LONGEST_PAYLOAD,
+        from_file=origin.from_file,
     )
 
 

@@ -13,17 +13,19 @@ from graph.model import Message, Source
 from graph.sources import read_sources
 from resolvers.context import Services
 from resolvers.dead_letters import ReplayReport, replay_letters
-from resolvers.ingest import Ingestor
+from resolvers.ingest import STORE_REFUSED, Ingestor
 
 
 async def replay(services: Services, *, source: str | None = None, reason: str | None = None) -> ReplayReport:
     """Tries the letters of a source, or of a reason, or all, again. A letter without a messageId goes by its own id, so
-    that trying twice counts once."""
+    that trying twice counts once. Only what an operator loaded is read as a line of a file: a sender's consent line
+    that was refused at the door must not come in by the back. What the store refused had passed its door."""
     sources = {known.name: known for known in await read_sources(services.client)}
 
     def read(letter: DeadLetter) -> Message:
         known = sources.get(letter.source) or Source(letter.source)
-        origin = Origin(known, letter.received_at, services.policy, from_file=True)
+        from_file = letter.from_file or letter.reason == STORE_REFUSED
+        origin = Origin(known, letter.received_at, services.policy, from_file=from_file)
         return read_message(read_single(letter.payload.encode()), origin, f"letter-{letter.id}")
 
     if services.ingestor is not None:
