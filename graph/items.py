@@ -4,7 +4,8 @@ What lives here: statements that keep what catalogues declare and events mention
 (`sessions.py`), reading them for a catalogue's pages.
 
 Each fact carries a rank, so that the answer does not depend on the order of arrival: a declaration outranks every
-mention, among equals the later one counts, and nothing is ever overwritten by nothing.
+mention, among equals the later one counts, and nothing is ever overwritten by nothing. Only declarations move
+`updated_at`: every reader of the catalogue sees it, and a mention's time is the time at which somebody did something.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ WRITE_ITEMS: Final = """
 UNWIND $rows AS row
 MERGE (i:Item {key: row[0]})
 ON CREATE SET i.created_at = $now
-SET i.updated_at = CASE WHEN row[1] > coalesce(i.updated_at, 0) THEN row[1] ELSE i.updated_at END
+SET i.updated_at = CASE WHEN row[2] > row[1] AND row[1] > coalesce(i.updated_at, 0) THEN row[1] ELSE i.updated_at END
 FOREACH (_ IN CASE WHEN row[3] IS NOT NULL AND row[2] >= coalesce(i.title_rank, 0) THEN [1] ELSE [] END |
   SET i.title = row[3], i.title_rank = row[2])
 FOREACH (_ IN CASE WHEN row[4] IS NOT NULL AND row[2] >= coalesce(i.category_rank, 0) THEN [1] ELSE [] END |

@@ -42,6 +42,10 @@ NAMES: Final[Mapping[str, str]] = {
 }
 """Trait → profile fact. `name` is read apart: it is split unless the parts are given."""
 
+_NEVER_ATTRIBUTES: Final = frozenset({"email", "phone", "givenName", "familyName", "birthDate"})
+"""Facts that, like an address and preferences, stay of their category in whatever form they come: attributes are seen
+for other purposes."""
+
 LONGEST_NAME: Final = 256
 MOST_TRAITS: Final = 256
 OLDEST: Final = 150
@@ -65,6 +69,8 @@ def read_traits(traits: Mapping[str, Any], locale: str | None = None) -> dict[st
             read = _READERS[known](value)
             if read is not None:
                 facts[known] = read
+            elif known in _NEVER_ATTRIBUTES:
+                facts[known] = _write(value, f"traits.{name}")
             else:
                 attributes[name] = value
     _split_name(traits.get("name"), facts)
@@ -125,15 +131,12 @@ def _address(value: Any) -> dict[str, Any] | None:
     if isinstance(value, dict):
         _check_json(value, "traits.address")
         return value or None
-    text = _text(value)
-    return {"formatted": text} if text else None
+    return {"formatted": _text(value) or _write(value, "traits.address")}
 
 
 def _preferences(value: Any) -> dict[str, Any] | None:
-    if not isinstance(value, dict):
-        return None
     _check_json(value, "traits.preferences")
-    return value or None
+    return (value or None) if isinstance(value, dict) else {"value": value}
 
 
 def _language(value: Any) -> str | None:
@@ -192,6 +195,12 @@ def check_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
             raise Rejected(Reason.BAD_VALUE, f"The name of a trait has 1 to {LONGEST_NAME} characters.", "traits")
     _check_json(attributes, "traits")
     return attributes
+
+
+def _write(value: Any, field: str) -> str:
+    """A value that is no text, as JSON text."""
+    _check_json(value, field)
+    return dumps(value).decode()
 
 
 def _check_json(value: Any, field: str) -> None:

@@ -61,6 +61,7 @@ def probes(person: str, other: str) -> list[tuple[str, dict[str, Any]]]:
             "{ items(first: 9) { nodes { key } pageInfo { hasNextPage } } segments(first: 9) { nodes { key size } } }",
             {},
         ),
+        ('{ items(first: 9) { nodes { key title category updatedAt } } item(key: "i1") { updatedAt } }', {}),
         ("{ me { id } }", {}),
         ("{ system { counts { users } } }", {}),
         (f"{{ profile({one}) {{ emial }} }}", {}),
