@@ -68,7 +68,7 @@ class ShortMemory(Generic[T]):
             while len(self._asked) > MEMORY_ENTRIES:
                 self._asked.pop(next(iter(self._asked)))
         try:
-            answer = await asyncio.shield(known[1])
+            answer = known[1].result() if known[1].done() else await asyncio.shield(known[1])
         except Exception:
             self._forget(key, known)
             raise

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from api.cli.console import AsJson, print_json, print_table
+from api.cli.console import AsJson, print_json, print_table, show_time
 from api.cli.running import run_until_done
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Finding:
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Check Python, settings, data folder, keys, Java, port, store, migrations, models and clock.
+    """Check Python, settings, data folder, keys, Java, port, store, clock, migrations and model.
 
     Starts the embedded store for the check where none runs. Exit code 0 when nothing failed (warnings are no failure).
 
@@ -186,7 +186,7 @@ async def collect(settings: Settings) -> list[Finding]:
 
 
 async def examine_store(client: GraphClient) -> AsyncIterator[Finding]:
-    """Store, clock, migrations, models."""
+    """Store, clock, migrations, model."""
     from graph.errors import MigrationRefused
     from migrations.runner import migrate
     from migrations.step import MigrationState
@@ -209,3 +209,15 @@ async def examine_store(client: GraphClient) -> AsyncIterator[Finding]:
         yield Finding("migrations", State.WARNING, f"{len(pending)} to run", "Run: consentric migrate")
         return
     yield Finding("migrations", State.OK, f"all {len(steps)} there")
+    yield await check_model(client)
+
+
+async def check_model(client: GraphClient) -> Finding:
+    """The model that recommends."""
+    from graph.models import read_current_run
+    from resolvers.recommend import WALK
+
+    run = await read_current_run(client, WALK)
+    if run is None:
+        return Finding("model", State.WARNING, "none was fitted: only popular items", "Run: consentric refresh")
+    return Finding("model", State.OK, f"fitted {show_time(run.finished_at)} from {run.people} people")
