@@ -1,0 +1,79 @@
+"""From settings to services: what is refused, and that closing writes what was accepted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from api.runtime import locate_server, open_services, read_policy
+from api.settings import load_settings
+from graph.embedded import EmbeddedStore
+from graph.errors import SettingsInvalid
+from graph.model import Message, Millis, RecordKind, RecordRef
+from resolvers.registration import list_sources, register_source
+
+
+def test_no_file_is_the_default_policy() -> None:
+    assert "personalisation" in read_policy(None).purposes
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("policy.json", '{"segment_categories": {"Ads": "marketing"}}'),
+        ("policy.toml", '[segment_categories]\nAds = "marketing"\n'),
+    ],
+)
+def test_a_policy_is_json_or_toml(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    assert read_policy(tmp_path / name).purpose_of_category("Ads") == "marketing"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("policy.json", "canary"),
+        ("policy.json", '["canary"]'),
+        ("policy.toml", "canary"),
+        ("policy.json", '{"canary": 1}'),
+        ("policy.json", '{"segment_categories": {"Ads": "no_such_purpose"}}'),
+    ],
+)
+def test_a_bad_policy_is_refused(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(SettingsInvalid, match="CONSENTRIC_POLICY"):
+        read_policy(tmp_path / name)
+    with pytest.raises(SettingsInvalid, match="CONSENTRIC_POLICY"):
+        read_policy(tmp_path / "missing.json")
+
+
+def test_a_server_needs_a_password() -> None:
+    with pytest.raises(SettingsInvalid, match="CONSENTRIC_STORE_PASSWORD"):
+        locate_server(load_settings(store="neo4j://localhost"))
+    target = locate_server(load_settings(store="neo4j://localhost", store_password="pass-canary"))
+    assert (target.user, target.database) == ("neo4j", "neo4j")
+    assert "canary" not in repr(target)
+
+
+async def test_what_can_be_refused_is_refused_before_the_store_starts(tmp_path: Path) -> None:
+    settings = load_settings(data_dir=tmp_path / "data", trusted_issuers="canary")
+    with pytest.raises(SettingsInvalid, match="CONSENTRIC_TRUSTED_ISSUERS"):
+        async with open_services(settings):
+            pass
+    assert not (tmp_path / "data" / "store.json").exists()
+
+
+async def test_services_open_close_and_open_again(tmp_path: Path) -> None:
+    settings = load_settings(data_dir=tmp_path)
+    message = Message("shop|1", RecordRef("shop", RecordKind.USER, "ada"), Millis(1), Millis(1))
+    async with open_services(settings) as services:
+        await register_source(services, "shop")
+        assert services.ingestor is not None
+        first = await services.ingestor.submit([message])
+    assert EmbeddedStore.attach(tmp_path) is None
+    async with open_services(settings) as services:
+        assert [source.name for source in await list_sources(services)] == ["shop"]
+        assert services.ingestor is not None
+        second = await services.ingestor.submit([message])
+    assert (first, second) == (["accepted"], ["duplicate"])
