@@ -25,6 +25,7 @@ from graph.embedded import open_store
 from graph.errors import BadInput, SettingsInvalid
 from migrations.runner import migrate
 from privacy.policy import Policy
+from resolvers.consents import apply_policy
 from resolvers.context import Services, system_clock
 from resolvers.credentials import Authority
 from resolvers.ingest import Ingestor
@@ -73,6 +74,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     verifier = TokenVerifier([own.trusted(), *parse_issuers(settings.trusted_issuers, own.name)], own.audience)
     async with open_client(settings) as client:
         await migrate(client)
+        await apply_policy(client, policy, system_clock())
         lanes = 1 if settings.embedded else NEO4J_LANES
         async with Ingestor(client, policy, system_clock, lanes=lanes) as ingestor:
             yield Services(

@@ -24,6 +24,7 @@ class Label(StrEnum):
     ITEM = "Item"
     TOPIC = "Topic"
     CONSENT_EVENT = "ConsentEvent"
+    POLICY = "Policy"
     PURPOSE = "Purpose"
     NOTICE = "Notice"
     RECIPIENT = "Recipient"
@@ -84,6 +85,7 @@ UNIQUE_KEYS: Final[dict[Label, str]] = {
     Label.ITEM: "key",
     Label.TOPIC: "key",
     Label.CONSENT_EVENT: "id",
+    Label.POLICY: "key",
     Label.PURPOSE: "key",
     Label.NOTICE: "id",
     Label.RECIPIENT: "key",

@@ -17,6 +17,7 @@ from graph.client import GraphClient, Writer
 from graph.consents import KeptPermits, NewEvent, RecordLog, UserLog
 from graph.locks import touch_users
 from graph.model import ConsentEvent, ConsentStateFacts, ConsentStatement, Millis, RecordId, UserId
+from graph.policies import read_policy_version, write_policy_version
 from privacy.gate import SubjectPermits
 from privacy.policy import Policy
 from privacy.purposes import IDENTITY_LINKING, Permit
@@ -149,6 +150,19 @@ async def refresh_everybody(client: GraphClient, policy: Policy, now: Millis) ->
         await client.write(partial(refresh_permits, users=users, policy=policy, now=now))
         total, after = total + len(users), users[-1]
     return total
+
+
+async def apply_policy(client: GraphClient, policy: Policy, now: Millis) -> int:
+    """Refolds everybody if the permits were folded under another policy than this one; answers how many people.
+
+    Run when a process starts, before it answers. Interrupted, it starts over the next time, since the version is
+    remembered last. Processes that share a graph must share a policy: each start under another one refolds everybody.
+    """
+    if await read_policy_version(client) == policy.version:
+        return 0
+    people = await refresh_everybody(client, policy, now)
+    await client.write(partial(write_policy_version, version=policy.version, now=now))
+    return people
 
 
 async def fresh_permits(

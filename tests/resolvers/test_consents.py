@@ -16,6 +16,7 @@ from privacy.gate import SubjectPermits
 from privacy.policy import Policy
 from privacy.rules import initial_permits
 from resolvers.consents import (
+    apply_policy,
     check_permits,
     fresh_permits,
     read_states,
@@ -306,6 +307,18 @@ async def test_a_new_policy_takes_hold_of_everybody(store: GraphClient) -> None:
     assert await refresh_everybody(store, loose, NOW) == 3
     assert await check_permits(store, loose, NOW) == []
     assert "analytics" in (await kept(store, "cyd")).permits
+
+
+async def test_starting_under_another_policy_refolds_once(store: GraphClient) -> None:
+    await person(store, ANNE, WEB)
+    assert await apply_policy(store, POLICY, NOW) == 1
+    assert await apply_policy(store, POLICY, NOW) == 0
+    entry = {"title": "A", "description": "A", "lawful_basis": "legitimate_interests", "regime": "opt_out"}
+    loose = Policy.parse({"purposes": {"analytics": entry}})
+    assert await apply_policy(store, loose, NOW) == 1
+    assert "analytics" in (await kept(store, ANNE)).permits
+    assert await apply_policy(store, POLICY, NOW) == 1
+    assert "analytics" not in (await kept(store, ANNE)).permits
 
 
 async def test_the_check_finds_permits_that_were_tampered_with(store: GraphClient) -> None:
