@@ -49,7 +49,9 @@ SAYABLE: Final = frozenset(
 RECORD_ROLES: Final = frozenset({Role.OPERATOR})
 ITEM_ROLES: Final = frozenset({Role.OPERATOR})
 TRACK_ROLES: Final = frozenset({Role.FRONTEND, Role.OPERATOR})
-CONSENT_ROLES: Final = frozenset({Role.SUBJECT, Role.FRONTEND, Role.OPERATOR})
+CONSENT_ROLES: Final = frozenset({Role.SUBJECT, Role.OPERATOR})
+"""Not front-ends by their own key: what consent opens for a viewer, that viewer can't give itself."""
+WITHDRAWAL_ROLES: Final = CONSENT_ROLES | {Role.FRONTEND}
 
 Asked = Info[Asking, None]
 
@@ -142,16 +144,21 @@ class Mutation:
         accepted, duplicate = await delivery.commit()
         return TrackPayload(accepted=accepted, duplicate=duplicate, rejected=delivery.rejected)
 
-    @strawberry.mutation(description="What a person said about a purpose; a withdrawal is `withdrawConsent`.")
+    @strawberry.mutation(
+        description="What a person said about a purpose (`withdrawConsent` takes back). For the person and operators."
+    )
     async def record_consent(self, info: Asked, input: ConsentInput) -> ConsentPayload:
         request = _admit(info, CONSENT_ROLES)
         if ConsentState(input.state) not in SAYABLE:
             raise BadInput("state: GIVEN, RENEWED, REFUSED, OBJECTED or UNKNOWN; use withdrawConsent to take back.")
         return await _state(request, input.line(), given(input.record))
 
-    @strawberry.mutation(description="A consent taken back.")
+    @strawberry.mutation(description="A consent taken back. For the person, front-ends and operators.")
     async def withdraw_consent(self, info: Asked, input: WithdrawInput) -> ConsentPayload:
-        return await _state(_admit(info, CONSENT_ROLES), input.line(), given(input.record))
+        request = _admit(info, WITHDRAWAL_ROLES)
+        if request.viewer.role is Role.FRONTEND and given(input.jurisdiction) is not None:
+            raise Forbidden("jurisdiction: a front-end does not state it; what silence means depends on it.")
+        return await _state(request, input.line(), given(input.record))
 
 
 async def _state(request: RequestContext, line: Line, record: RecordName | None) -> ConsentPayload:
@@ -185,6 +192,8 @@ def _speaker(request: RequestContext, record: RecordName | None) -> Line:
     """Who speaks: the credential's own person, or, for a client of its own, the record that it names."""
     subject = request.viewer.subject
     if subject is None:
+        if request.viewer.role is Role.SUBJECT:
+            raise Forbidden("record: this key is no person's; send the person's token.")
         if record is None:
             raise BadInput("record: name whose statement this is.")
         names = {"userId": given(record.user_id), "anonymousId": given(record.anonymous_id)}

@@ -38,3 +38,28 @@ async def test_a_person_does_not_take_message_ids_from_others(door: Door) -> Non
     await door.load(viewed("ada", "i1", "order-1002"))
     rows = await door.services.client.read("MATCH (:Session)-[x:VIEWED]->(:Item) RETURN count(x) AS n")
     assert rows[0]["n"] == 2
+
+
+SAY = """mutation($state: ConsentStateName!) { recordConsent(input: {
+    record: {source: "shop", userId: "ada"}, purpose: "personalisation", state: $state}) { accepted } }"""
+TAKE_BACK = """mutation($where: String) { withdrawConsent(input: {
+    record: {source: "shop", userId: "ada"}, purpose: "personalisation", jurisdiction: $where}) { accepted } }"""
+
+
+async def test_a_viewer_does_not_give_itself_what_consent_opens(door: Door) -> None:
+    """Neither does a key of the role that tokens come through: it is no person's."""
+    await door.client("app", "subject")
+    await door.client("acme", "partner", "partner_sharing", recipient="acme")
+    await door.client("audit", "auditor")
+    for name in ("web", "app", "acme", "audit"):
+        for state in ("GIVEN", "UNKNOWN"):
+            assert await door.codes(SAY, door.keys[name], {"state": state}) == ["FORBIDDEN"], name
+    rows = await door.services.client.read("MATCH (e:ConsentEvent) RETURN count(e) AS n")
+    assert rows[0]["n"] == 0
+
+
+async def test_a_front_end_takes_back_and_states_no_jurisdiction(door: Door) -> None:
+    assert (await door.ask(TAKE_BACK, door.keys["web"]))["withdrawConsent"] == {"accepted": 1}
+    assert await door.codes(TAKE_BACK, door.keys["web"], {"where": "US-CA"}) == ["FORBIDDEN"]
+    await door.client("app", "subject")
+    assert await door.codes(TAKE_BACK, door.keys["app"]) == ["FORBIDDEN"]
