@@ -48,7 +48,7 @@ def demo(
 
     def publish(summary: dict[str, Any]) -> None:
         if json_file is not None:
-            json_file.write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2) + b"\n")
+            json_file.write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS) + b"\n")
 
     settings = load_settings()
     configure_logs("warning" if settings.log_level == "info" else settings.log_level)
