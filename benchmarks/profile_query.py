@@ -39,6 +39,7 @@ from rich.table import Table  # noqa: E402
 from api.demo.datasets import read_movielens  # noqa: E402
 from api.demo.lines import item_line, rating_line  # noqa: E402
 from benchmarks.report import DATASETS, publish  # noqa: E402
+from graph.embedded import open_store  # noqa: E402
 from graph.model import RecordKind, RecordRef  # noqa: E402
 
 SOURCE: Final = "films"
@@ -300,7 +301,11 @@ def main() -> None:
             results["neo4j"] = measure(environment, folder, options.queries)
         else:
             environment = os.environ | {"CONSENTRIC_STORE": "embedded", "CONSENTRIC_DATA_DIR": str(folder / "data")}
-            results["embedded"] = measure(environment, folder, options.queries)
+            store = open_store(folder / "data")
+            try:
+                results["embedded"] = measure(environment, folder, options.queries)
+            finally:
+                store.stop()
     name = "profile_query_neo4j" if options.neo4j else "profile_query"
     publish(
         name, {"queries": options.queries, "results": results}, show(results), ("strawberry-graphql", "graphql-core")
