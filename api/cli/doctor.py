@@ -48,7 +48,8 @@ class Finding:
 def doctor(as_json: AsJson = False) -> None:
     """Check Python, settings, data folder, keys, Java, port, store, clock, migrations and model.
 
-    Starts the embedded store for the check where none runs. Exit code 0 when nothing failed (warnings are no failure).
+    Also lists every setting, for people. Starts the embedded store for the check where none runs. Exit code 0 when
+    nothing failed (warnings are no failure).
 
     Example: consentric doctor --json
     """
@@ -58,8 +59,28 @@ def doctor(as_json: AsJson = False) -> None:
     else:
         rows = [(finding.state.value, finding.check, finding.found, finding.advice) for finding in findings]
         print_table("Consentric on this machine", ("", "check", "found", "what to do"), rows)
+        print_table("Settings", ("variable", "in force", "meaning"), list_settings())
     if any(finding.state is State.FAILED for finding in findings):
         raise typer.Exit(FAILED_EXIT)
+
+
+def list_settings() -> list[tuple[str, str, str]]:
+    """Every setting: its variable, its value (of a secret only whether it is given), what it means. Empty where the
+    settings can't be read."""
+    from api.settings import FILE_FIELDS, Settings, load_settings, variable_of
+    from graph.errors import SettingsInvalid
+
+    try:
+        settings = load_settings()
+    except SettingsInvalid:
+        return []
+    rows = []
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        given = "given" if value else "not given"
+        shown = given if name in FILE_FIELDS else "" if value in (None, ()) else str(value)
+        rows.append((variable_of(name), shown, field.description or ""))
+    return rows
 
 
 def examine() -> Iterator[Finding]:
@@ -206,7 +227,9 @@ async def examine_store(client: GraphClient) -> AsyncIterator[Finding]:
         return
     pending = [step for step in steps if step.state is MigrationState.PENDING]
     if pending:
-        yield Finding("migrations", State.WARNING, f"{len(pending)} to run", "Run: consentric migrate")
+        yield Finding(
+            "migrations", State.WARNING, f"{len(pending)} to run", "serve and load run them; or: consentric migrate"
+        )
         return
     yield Finding("migrations", State.OK, f"all {len(steps)} there")
     yield await check_model(client)
