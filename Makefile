@@ -45,6 +45,9 @@ neo4j-stop: $(STAMP)
 test-neo4j: $(STAMP)
 	@$(BIN)/python dev/neo4j/server.py run -- $(BIN)/python -m pytest -m store $(TESTS)
 
+schemas: $(STAMP)
+	$(BIN)/python -m api.collect.schemas
+
 sdl: $(STAMP)
 	$(BIN)/python -m api.sdl
 

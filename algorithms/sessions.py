@@ -60,7 +60,7 @@ def place_events(
         return [spans[0].id], spans
     by_id = {span.id: span for span in spans}
     placed: list[SessionId] = [SessionId("")] * len(events)
-    for index in sorted(range(len(events)), key=lambda i: (events[i][0], events[i][1] or "")):
+    for index in sorted(range(len(events)), key=lambda i: (events[i][0], not events[i][1], events[i][1] or "")):
         at, named = events[index]
         span = _find_named(record, named, at, by_id) if named else _find_near(at, spans, gap)
         if span is None:

@@ -23,6 +23,7 @@ from api.collect.bodies import MAX_BATCH, MAX_EVENT, Piece, decompress, read_bat
 from api.collect.intake import Complaint, Receipt, judge, take_in, write_letter
 from api.collect.mapping import Origin
 from api.collect.reasons import Reason, Rejected
+from api.collect.times import read_time
 from api.errors import FACES
 from graph.errors import BadInput, PayloadTooLarge, Unauthenticated
 from graph.model import Source
@@ -120,9 +121,10 @@ async def _read_body(request: Request, limit: int) -> bytes:
 
 
 def _origin(source: Source, services: Services, sent_at: Any = None) -> Origin:
-    if sent_at is not None and (isinstance(sent_at, bool) or not isinstance(sent_at, str | int | float)):
+    """Where a request's messages come from. Raises Rejected for a sending time that is none."""
+    if isinstance(sent_at, bool) or not isinstance(sent_at, str | int | float | None):
         raise Rejected(Reason.BAD_TIMESTAMP, "sentAt is not an ISO 8601 date and time.", "sentAt")
-    return Origin(source, services.clock(), services.policy, sent_at)
+    return Origin(source, services.clock(), services.policy, read_time(sent_at, "sentAt"))
 
 
 def _ingestor(services: Services) -> Ingestor:

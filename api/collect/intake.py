@@ -38,12 +38,14 @@ class Complaint:
 
 @dataclass(slots=True)
 class Judged:
-    """Messages that could be read, and those that couldn't. `places` are where the former stood."""
+    """Messages that could be read, and those that couldn't. `places` are where the former stood; `origin` is given
+    where a message's own text does not say all that it was judged by."""
 
     messages: list[Message] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
     complaints: list[Complaint] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
+    origin: Origin | None = None
 
     def complain(self, index: int, letter: DeadLetter, error: Rejected) -> None:
         """Takes note of a message that can't be taken."""
@@ -69,7 +71,7 @@ async def judge(
     pieces: Sequence[Piece], origin: Origin, *, sized: bool = False, context: Mapping[str, Any] | None = None
 ) -> Judged:
     """Reads each message by itself. `sized`: all are known to be within the limit. `context` is merged under theirs."""
-    judged = Judged()
+    judged = Judged(origin=origin)
     for index, piece in enumerate(pieces):
         if index % BREATH == BREATH - 1:
             await asyncio.sleep(0)
@@ -84,7 +86,7 @@ async def judge(
             judged.messages.append(read_message(value, origin))
             judged.places.append(index)
         except Rejected as error:
-            text = piece.text or write_payload(_put_sent(value, origin))
+            text = piece.text or write_payload(_put_times(value, origin))
             judged.complain(index, write_letter(text, error, origin), error)
     return judged
 
@@ -99,12 +101,14 @@ def bound_size(value: Any) -> None:
         raise Rejected(Reason.TOO_LARGE, f"A message has at most {MAX_EVENT} bytes.")
 
 
-def _put_sent(value: Any, origin: Origin) -> Any:
+def _put_times(value: Any, origin: Origin, *, received: bool = False) -> Any:
     """The message with the times that its clock is corrected by, so that it can be judged alone later."""
     if not isinstance(value, dict):
         return value
     sent_at = origin.sent_at if value.get("sentAt") is None else value["sentAt"]
-    return value if sent_at is None else {**value, "sentAt": sent_at, "receivedAt": origin.received_at}
+    if sent_at is None:
+        return value
+    return {**value, "sentAt": sent_at} | ({"receivedAt": origin.received_at} if received else {})
 
 
 def _merge_context(value: dict[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,7 +136,8 @@ async def take_in(ingestor: Ingestor, judged: Judged, pieces: Sequence[Piece]) -
     """Writes what could be read and the letters of what couldn't; returns once all of it is on disk."""
 
     def payload(place: int) -> str:
-        return write_payload(pieces[judged.places[place]].value)
+        value = pieces[judged.places[place]].value
+        return write_payload(value if judged.origin is None else _put_times(value, judged.origin, received=True))
 
     outcomes = await ingestor.submit(judged.messages, judged.letters, payload)
     receipt = Receipt(complaints=list(judged.complaints))

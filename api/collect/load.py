@@ -193,19 +193,25 @@ class _Load:
         """Reads to the end and writes all."""
         file = MessageFile(path)
         try:
-            lines = await self._resume(file, await asyncio.to_thread(file.read_lines, CHUNK))
-            while lines:
-                self._send(file, lines)
-                reading = asyncio.ensure_future(asyncio.to_thread(file.read_lines, CHUNK))
-                try:
-                    if len(self.under_way) >= AHEAD:
-                        await self._finish_first(file)
-                finally:
-                    lines = await reading
+            try:
+                await self._read(file)
+            finally:
+                await self._drain(file)
         finally:
-            await self._drain(file)
             file.close()
         self.checkpoint.clear()
+
+    async def _read(self, file: MessageFile) -> None:
+        """Reads a chunk while those before it are written."""
+        lines = await self._resume(file, await asyncio.to_thread(file.read_lines, CHUNK))
+        while lines:
+            self._send(file, lines)
+            reading = asyncio.ensure_future(asyncio.to_thread(file.read_lines, CHUNK))
+            try:
+                if len(self.under_way) >= AHEAD:
+                    await self._finish_first(file)
+            finally:
+                lines = await reading
 
     async def _drain(self, file: MessageFile) -> None:
         try:

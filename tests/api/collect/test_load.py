@@ -1,0 +1,198 @@
+"""Files into the graph: streaming, resuming, reporting."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import io
+import sys
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from api.collect.bodies import MAX_EVENT
+from api.collect.load import CHUNK, LoadReport, Progress, load_files
+from api.collect.ndjson import MessageFile
+from graph.client import GraphClient
+from graph.errors import BadInput, NotFound, StoreUnavailable
+from graph.model import Message, Millis
+from graph.sources import write_source
+from privacy.policy import Policy
+from resolvers.arrivals import Outcome
+from resolvers.context import Services
+from resolvers.ingest import Ingestor
+from resolvers.recommend import ModelShelf
+
+pytestmark = pytest.mark.store
+
+NOW = Millis(1_790_000_000_000)
+EVENTS = "MATCH (:Session)-[e]->() RETURN count(e) AS n"
+
+
+WRITE_FORGETTING = "MATCH (n) WHERE n:Message OR n:Session WITH n LIMIT 500 DETACH DELETE n RETURN 1 AS n"
+
+
+@pytest.fixture
+async def services(store: GraphClient) -> AsyncIterator[Services]:
+    await store.write(lambda tx: write_source(tx, "shop", "", NOW))
+    policy = Policy.default()
+    async with Ingestor(store, policy, lambda: NOW) as ingestor:
+        yield Services(store, policy, ModelShelf(), b"", clock=lambda: NOW, ingestor=ingestor)
+
+
+def track(number: int, **rest: Any) -> dict[str, Any]:
+    line = {"type": "track", "messageId": f"m{number}", "userId": f"u{number % 7}", "event": "Clicked"}
+    return line | {"timestamp": NOW - 10**7 + number} | rest
+
+
+def write(path: Path, lines: Sequence[Any]) -> Path:
+    content = b"\n".join(line if isinstance(line, bytes) else orjson.dumps(line) for line in lines) + b"\n"
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return path
+
+
+async def count(services: Services, statement: str) -> int:
+    return int((await services.client.read(statement))[0]["n"])
+
+
+@pytest.mark.parametrize("name", ["events.ndjson", "events.ndjson.gz"])
+async def test_a_file_is_loaded_once_however_often(services: Services, tmp_path: Path, name: str) -> None:
+    number = 2 * CHUNK + 17
+    path = write(tmp_path / name, [track(n) for n in range(number)])
+    seen: list[Progress] = []
+    assert await load_files(services, [path], "shop", on_progress=seen.append) == LoadReport(number, 0, {})
+    assert [progress.lines for progress in seen] == [CHUNK, 2 * CHUNK, number]
+    assert seen[-1].size == path.stat().st_size >= seen[-1].position > 0
+    assert await load_files(services, [path], "shop") == LoadReport(0, number, {})
+    assert await count(services, EVENTS) == number
+
+
+async def test_lines_of_every_kind(services: Services, tmp_path: Path) -> None:
+    lines = [
+        b"\xef\xbb\xbf" + orjson.dumps(track(0)), b"", b"   ",
+        {"type": "item", "itemId": "p", "title": "Lamp"},
+        {"type": "consent", "userId": "u0", "purpose": "analytics", "state": "given"},
+        b"nonsense", {"type": "consent", "userId": "u0", "purpose": "fun", "state": "given"}, b"\xff", b"null",
+        b'{"type":"identify","userId":"u1","traits":{"t":"\\ud83d"}}',
+        orjson.dumps(track(1, properties={"x": "y" * MAX_EVENT})), b"[" * 3000, track(2, userId=None), track(0),
+    ]  # fmt: skip
+    report = await load_files(services, [write(tmp_path / "all.ndjson", lines)], "shop")
+    assert report == LoadReport(
+        4, 1,
+        {"malformed_json": 1, "bad_value": 1, "bad_unicode": 1, "not_an_object": 1, "too_large": 1, "too_deep": 1,
+         "missing_id": 1},
+    )  # fmt: skip
+    assert await count(services, "MATCH (d:DeadLetter) RETURN count(d) AS n") == 7
+    assert await count(services, "MATCH (i:Item {title: 'Lamp'}) RETURN count(i) AS n") == 1
+
+
+async def test_lines_without_an_id_count_once_by_their_place_and_content(services: Services, tmp_path: Path) -> None:
+    lines = [track(0, messageId=None, timestamp="2024-01-01")] * 3
+    path = write(tmp_path / "a.ndjson", lines)
+    assert await load_files(services, [path], "shop") == LoadReport(3, 0, {})
+    renamed = write(tmp_path / "b.ndjson.gz", [*lines, lines[0]])
+    assert await load_files(services, [renamed], "shop") == LoadReport(1, 3, {})
+
+
+async def test_several_files_and_standard_input(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [write(tmp_path / f"{n}.ndjson", [track(n), track(100 + n)]) for n in range(3)]
+    piped = gzip.compress(orjson.dumps(track(200)) + b"\n" + orjson.dumps(track(0)))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(piped))))  # type: ignore[arg-type]
+    assert await load_files(services, [*paths, "-"], "shop") == LoadReport(7, 1, {})
+
+
+class Dying(Ingestor):
+    """An ingestor whose process is killed after some chunks: whatever it was doing then is not done."""
+
+    left = 3
+
+    async def submit(self, messages: Sequence[Message], *rest: Any, **more: Any) -> list[Outcome]:
+        if self.left == 0:
+            raise asyncio.CancelledError
+        self.left -= 1
+        return await super().submit(messages, *rest, **more)
+
+
+async def test_a_load_that_was_killed_goes_on_where_it_was(services: Services, tmp_path: Path) -> None:
+    number = 10 * CHUNK
+    lines: list[Any] = [track(n) for n in range(number)]
+    lines[5] = b"broken"
+    path = write(tmp_path / "a.ndjson", lines)
+    checkpoints = tmp_path / "checkpoints"
+    async with Dying(services.client, services.policy, services.clock) as dying:
+        cut = Services(services.client, services.policy, services.shelf, b"", clock=services.clock, ingestor=dying)
+        with pytest.raises(asyncio.CancelledError):
+            await load_files(cut, [path], "shop", checkpoints=checkpoints)
+    assert len(list(checkpoints.iterdir())) == 1
+    half = await count(services, EVENTS)
+    assert 0 < half < number
+    report = await load_files(services, [path], "shop", checkpoints=checkpoints)
+    assert report == LoadReport(number - 1 - half, half, {"malformed_json": 1})
+    assert await count(services, EVENTS) == number - 1
+    assert not list(checkpoints.iterdir())
+
+
+async def test_a_checkpoint_of_another_store_is_not_trusted(services: Services, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.ndjson", [track(n) for n in range(10 * CHUNK)])
+    checkpoints = tmp_path / "checkpoints"
+    async with Dying(services.client, services.policy, services.clock) as dying:
+        cut = Services(services.client, services.policy, services.shelf, b"", clock=services.clock, ingestor=dying)
+        with pytest.raises(asyncio.CancelledError):
+            await load_files(cut, [path], "shop", checkpoints=checkpoints)
+    while await services.client.write(
+        lambda tx: tx.run(
+            "MATCH (n) WHERE NOT n:Source AND NOT n:Migration WITH n LIMIT 500 DETACH DELETE n RETURN 1 AS n"
+        )
+    ):
+        pass
+    assert (await load_files(services, [path], "shop", checkpoints=checkpoints)).accepted == 10 * CHUNK
+
+
+async def test_passing_faults_are_waited_out(services: Services, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.ndjson", [track(0)])
+    failures = [StoreUnavailable("away"), StoreUnavailable("away")]
+
+    class Flaky(Ingestor):
+        async def submit(self, *given: Any, **more: Any) -> list[Outcome]:
+            if failures:
+                raise failures.pop()
+            return await super().submit(*given, **more)
+
+    async with Flaky(services.client, services.policy, services.clock) as flaky:
+        slow = Services(services.client, services.policy, services.shelf, b"", clock=services.clock, ingestor=flaky)
+        assert await load_files(slow, [path], "shop") == LoadReport(1, 0, {})
+
+
+async def test_what_can_not_be_loaded(services: Services, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.ndjson", [track(0)])
+    with pytest.raises(NotFound):
+        await load_files(services, [path], "unheard")
+    with pytest.raises(NotFound):
+        await load_files(services, [tmp_path / "absent"], "shop")
+    with pytest.raises(BadInput):
+        await load_files(services, [tmp_path], "shop")
+    damaged = tmp_path / "b.gz"
+    damaged.write_bytes(gzip.compress(b"\n".join(orjson.dumps(track(n)) for n in range(5000)))[:-2000])
+    with pytest.raises(BadInput, match="damaged after line"):
+        await load_files(services, [damaged], "shop")
+    assert await count(services, EVENTS) > 0
+
+
+async def test_without_an_ingestor_of_the_process(services: Services, tmp_path: Path) -> None:
+    bare = Services(services.client, services.policy, services.shelf, b"", clock=services.clock)
+    assert await load_files(bare, [write(tmp_path / "a.ndjson", [track(0)])], "shop") == LoadReport(1, 0, {})
+
+
+def test_a_line_over_the_limit_is_cut_and_the_next_is_whole(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.ndjson", [b"x" * (5 << 20), b"next", b"y" * MAX_EVENT])
+    file = MessageFile(str(path))
+    lines = file.read_lines(10)
+    file.close()
+    assert [(line.number, len(line.content), line.whole) for line in lines] == [
+        (1, MAX_EVENT + 2, False), (2, 4, True), (3, MAX_EVENT, True),
+    ]  # fmt: skip
