@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from graph.client import GraphClient, Writer, chunk_rows
 from graph.items import write_items
-from graph.model import Interaction, ItemFacts, ItemKey, Millis, SessionId, UserId
+from graph.model import Interaction, ItemFacts, ItemKey, Message, Millis, SessionId, UserId
 from graph.sessions import write_interactions
 
 NOW = Millis(1_750_000_000_000)
@@ -51,23 +51,20 @@ CREATE (r)-[:HAD]->(:Session {id: row.id, started_at: 0, ended_at: $now, events:
 """
 
 
+def as_message(id_: str, event: Event) -> Message:
+    """The event as a message of nobody in particular."""
+    item = None if event.item is None else ItemKey(event.item)
+    interaction = Interaction(event.type, item, weight=event.weight, value=event.value, order=event.order)
+    at = Millis(int(NOW - event.days_ago * DAY))
+    return Message(id_, None, at, at, interactions=(interaction,))
+
+
 async def write_crowd(store: GraphClient, people: Iterable[Person], items: Iterable[ItemFacts] = ()) -> None:
     crowd, catalogue = list(people), list(items)
     rows = [{"id": p.id, "permits": list(p.permits), "until": p.until, "epoch": p.epoch} for p in crowd]
     records = [{"id": f"{p.id}/{number}", "user": p.id} for p in crowd for number in range(len(p.events))]
     events = [
-        (
-            SessionId(f"{p.id}/{number}"),
-            f"{p.id}/{number}/{place}",
-            Millis(int(NOW - event.days_ago * DAY)),
-            Interaction(
-                event.type,
-                None if event.item is None else ItemKey(event.item),
-                weight=event.weight,
-                value=event.value,
-                order=event.order,
-            ),
-        )
+        (SessionId(f"{p.id}/{number}"), as_message(f"{p.id}/{number}/{place}", event))
         for p in crowd
         for number, history in enumerate(p.events)
         for place, event in enumerate(history)
