@@ -10,7 +10,7 @@ repeats its keys on the wire. The statement has one beginning for each kind of k
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -33,7 +33,7 @@ from graph.model import (
     SessionId,
     UserId,
 )
-from graph.traits import fold_traits
+from graph.traits import Kept, parse_traits
 
 MOST_CANDIDATES: Final = 10
 """People that one identifier may mean, at most, before the viewer is asked for another."""
@@ -79,7 +79,7 @@ class StoredProfile:
     records: tuple[RecordRef, ...]
     read: frozenset[RecordId]
     linking_objected: bool
-    traits: dict[str, Any]
+    traits: Mapping[RecordId, Kept]
     identifiers: tuple[IdentifierRef, ...]
     events: tuple[ConsentEvent, ...]
     segments: tuple[MembershipFacts, ...]
@@ -224,7 +224,6 @@ def _parse(rows: Sequence[Row]) -> list[StoredProfile]:
 
 def _parse_profile(row: Row) -> StoredProfile:
     records = sorted(row["records"], key=lambda record: str(record[0]))
-    texts = [record[4] for record in records if record[4]]
     return StoredProfile(
         id=UserId(row["id"]),
         created_at=Millis(row["created_at"]),
@@ -235,7 +234,7 @@ def _parse_profile(row: Row) -> StoredProfile:
         records=tuple(RecordRef(source, RecordKind(kind), key) for _, source, kind, key, *_ in records),
         read=frozenset(RecordId(record[0]) for record in records if record[5]),
         linking_objected=bool(row["objected"]),
-        traits=fold_traits(texts) if texts else {},
+        traits={RecordId(record[0]): parse_traits(record[4]) for record in records if record[4]},
         identifiers=_parse_identifiers(row["identifiers"]),
         events=_parse_events(row["events"]),
         segments=tuple(sorted((_parse_membership(m) for m in row["segments"] or ()), key=lambda m: m.segment)),

@@ -12,18 +12,16 @@ nobody reads another's data by claiming their e-mail address.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from algorithms.normalise import normalise_identifier
+from algorithms.survivorship import derive_facts
 from graph.catalogue import ItemWish
 from graph.errors import BadInput, Forbidden
 from graph.model import (
     IdentifierRef,
-    Millis,
     ProfileFacts,
     RankedItem,
     RecordId,
@@ -59,7 +57,6 @@ AUTO: Final = "auto"
 STRATEGIES: Final = (AUTO, *(strategy.value for strategy in Strategy))
 """What a query may ask for: AUTO, or one that is built."""
 
-ISO_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 LONGEST_KEY: Final = 512
 
 RECENT: Final = 200
@@ -240,9 +237,6 @@ def _view(request: RequestContext, stored: StoredProfile, decision: Decision, wa
 
 def _gather(request: RequestContext, stored: StoredProfile, fields: Collection[str]) -> ProfileFacts:
     """All that was read, as the facts of a profile: before the gate."""
-    traits = stored.traits
-    born = traits.get("birthDate")
-    birth_date = born if isinstance(born, str) and ISO_DATE.fullmatch(born) else None
     consents = None
     if "consents" in fields:
         consents = describe_states(fold(stored.events, instant_of(stored.events, request.now), request.services.policy))
@@ -250,18 +244,6 @@ def _gather(request: RequestContext, stored: StoredProfile, fields: Collection[s
         id=stored.id,
         created_at=stored.created_at,
         updated_at=stored.updated_at,
-        email=_text(traits, "email"),
-        phone=_text(traits, "phone"),
-        given_name=_text(traits, "givenName"),
-        family_name=_text(traits, "familyName"),
-        birth_date=birth_date,
-        address=_mapping(traits, "address"),
-        age=_age(traits.get("age"), birth_date, request.now),
-        gender=_text(traits, "gender"),
-        language=_text(traits, "language"),
-        country=_text(traits, "country"),
-        attributes=_mapping(traits, "attributes"),
-        preferences=_mapping(traits, "preferences"),
         identifiers=stored.identifiers,
         consents=consents,
         consent_history=stored.events,
@@ -270,29 +252,8 @@ def _gather(request: RequestContext, stored: StoredProfile, fields: Collection[s
         segments=stored.segments if stored.whole else None,  # computed from all records, so not told of some
         rfm=stored.rfm if stored.whole else None,
         recent=stored.recent,
+        **derive_facts(stored.traits, request.now),
     )
-
-
-def _text(traits: dict[str, Any], name: str) -> str | None:
-    value = traits.get(name)
-    return value if isinstance(value, str) else None
-
-
-def _mapping(traits: dict[str, Any], name: str) -> dict[str, Any] | None:
-    value = traits.get(name)
-    return value if isinstance(value, dict) else None
-
-
-def _age(said: Any, birth_date: str | None, now: Millis) -> int | None:
-    """The age that was stated, or that follows from the date of birth, in whole years."""
-    if isinstance(said, int):
-        return said
-    if birth_date is None:
-        return None
-    year, month, day = (int(part) for part in birth_date.split("-"))
-    today = datetime.fromtimestamp(now / 1000, UTC)
-    age = today.year - year - ((today.month, today.day) < (month, day))
-    return age if 0 <= age <= 150 else None
 
 
 def recommend(view: PersonView, first: int, strategy: str, wish: ItemWish | None) -> Sequence[RankedItem] | None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graph.model import Millis
-from graph.traits import fold_traits, merge_traits, parse_traits, write_text
+from graph.traits import merge_traits, parse_traits, write_text
 
 
 def keep(*said: tuple[dict[str, Any], int], text: str | None = None) -> str:
@@ -19,21 +19,25 @@ def keep(*said: tuple[dict[str, Any], int], text: str | None = None) -> str:
     return write_text(kept)
 
 
+def facts(text: str) -> dict[str, Any]:
+    return {name: value for name, (value, _) in parse_traits(text).items() if value is not None}
+
+
 def test_a_later_saying_wins_and_an_earlier_one_that_arrives_late_does_not() -> None:
-    assert fold_traits([keep(({"email": "a"}, 2), ({"email": "b"}, 1))]) == {"email": "a"}
+    assert facts(keep(({"email": "a"}, 2), ({"email": "b"}, 1))) == {"email": "a"}
 
 
 def test_a_removed_fact_is_not_revived_by_an_earlier_saying() -> None:
-    assert fold_traits([keep(({"email": None}, 2), ({"email": "a"}, 1))]) == {}
+    assert facts(keep(({"email": None}, 2), ({"email": "a"}, 1))) == {}
 
 
 def test_of_sayings_at_one_time_the_later_to_arrive_wins() -> None:
-    assert fold_traits([keep(({"email": "a"}, 1), ({"email": "b"}, 1))]) == {"email": "b"}
+    assert facts(keep(({"email": "a"}, 1), ({"email": "b"}, 1))) == {"email": "b"}
 
 
 def test_attributes_have_their_own_times() -> None:
     text = keep(({"attributes": {"a": 1, "b": 1}}, 1), ({"attributes": {"a": 2}}, 2), ({"attributes": {"b": None}}, 3))
-    assert fold_traits([text]) == {"attributes": {"a": 2}}
+    assert facts(text) == {"attributes.a": 2}
 
 
 def test_what_changes_nothing_says_so() -> None:
@@ -43,16 +47,11 @@ def test_what_changes_nothing_says_so() -> None:
     assert merge_traits(kept, {"email": "b"}, Millis(2))
 
 
-def test_records_fold_into_one_profile() -> None:
-    texts = [keep(({"email": "a", "age": 3}, 5)), None, keep(({"email": "b", "attributes": {"x": {"y": [1]}}}, 6))]
-    assert fold_traits(texts) == {"email": "b", "age": 3, "attributes": {"x": {"y": [1]}}}
-
-
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([None, 1, 2]), st.integers(0, 5)), max_size=12))
 def test_the_order_of_arrival_does_not_matter_where_times_differ(said: list[tuple[str, int | None, int]]) -> None:
     by_time = {(name, at): ({name: value, "attributes": {name: value}}, at) for name, value, at in said}
     sayings = list(by_time.values())
-    answer = fold_traits([keep(*sayings)])
+    answer = facts(keep(*sayings))
     random.Random(1).shuffle(sayings)
-    assert fold_traits([keep(*sayings)]) == answer
-    assert fold_traits([keep(*sayings[:3]), keep(*sayings[3:])]) == answer
+    assert facts(keep(*sayings)) == answer
+    assert facts(keep(*sayings[3:], text=keep(*sayings[:3]))) == answer
