@@ -22,7 +22,7 @@ from graph.model import Message
 from resolvers.arrivals import Outcome
 from resolvers.ingest import STORE_REFUSED, Ingestor
 
-BREATH: Final = 100
+BREATH: Final = 16
 """Messages read before other requests get their turn."""
 
 

@@ -8,7 +8,7 @@ messages (`segment.py`, `lines.py`), products (`commerce.py`), traits (`traits.p
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -212,6 +212,8 @@ def _read_track(checked: Mapping[str, Any], head: _Head) -> Message:
         statements = read_preferences(preferences, head.at, head.origin.policy, Assurance.STATED)
         return head.complete(name=event, consents=statements)
     interactions, mentions = read_event(event, checked.get("properties") or _NOTHING, head.at)
+    if len(interactions) > 1 and interactions[0].order is None:
+        interactions = [replace(one, order=head.id) for one in interactions]  # one message, one order
     return head.complete(
         name=event,
         interactions=tuple(interactions),

@@ -9,6 +9,7 @@ it was written, because `attributes` are of another category and seen for other 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from orjson import JSONEncodeError, dumps
@@ -20,19 +21,19 @@ from graph.model import IdentifierRef
 
 NAMES: Final[Mapping[str, str]] = {
     "email": "email",
+    "emailaddress": "email",
     "phone": "phone",
+    "phonenumber": "phone",
+    "mobile": "phone",
     "address": "address",
-    "firstName": "givenName",
-    "first_name": "givenName",
     "firstname": "givenName",
-    "givenName": "givenName",
-    "lastName": "familyName",
-    "last_name": "familyName",
+    "givenname": "givenName",
     "lastname": "familyName",
-    "familyName": "familyName",
+    "familyname": "familyName",
+    "surname": "familyName",
     "birthday": "birthDate",
-    "birthDate": "birthDate",
-    "dateOfBirth": "birthDate",
+    "birthdate": "birthDate",
+    "dateofbirth": "birthDate",
     "age": "age",
     "gender": "gender",
     "language": "language",
@@ -40,7 +41,17 @@ NAMES: Final[Mapping[str, str]] = {
     "country": "country",
     "preferences": "preferences",
 }
-"""Trait → profile fact. `name` is read apart: it is split unless the parts are given."""
+"""Trait → profile fact, the trait without regard to case, `_`, `-` and blanks: a contact that a sender spells in its
+own way must not end among attributes. `name` is read apart: it is split unless the parts are given."""
+
+
+@lru_cache(maxsize=4096)
+def find_fact(trait: str) -> str | None:
+    """The profile fact that a trait stands for; None for an attribute."""
+    return NAMES.get(trait.translate(_SEPARATORS).casefold())
+
+
+_SEPARATORS: Final = str.maketrans("", "", "_- ")
 
 _NEVER_ATTRIBUTES: Final = frozenset({"email", "phone", "givenName", "familyName", "birthDate"})
 """Facts that, like an address and preferences, stay of their category in whatever form they come: attributes are seen
@@ -59,7 +70,7 @@ def read_traits(traits: Mapping[str, Any], locale: str | None = None) -> dict[st
     facts: dict[str, Any] = {}
     attributes: dict[str, Any] = {}
     for name, value in traits.items():
-        known = NAMES.get(name)
+        known = find_fact(name)
         if known is None:
             if name != "name":
                 attributes[name] = value

@@ -41,6 +41,14 @@ def test_the_two_names_of_a_record() -> None:
     assert anonymous.identifiers == (IdentifierRef("anonymous_id", "a"),)
 
 
+def test_products_of_one_message_are_one_order() -> None:
+    products = [{"sku": "a", "price": 1}, {"sku": "b", "price": 2}]
+    message = read(track(event="Order Completed", properties={"products": products}))
+    assert [one.order for one in message.interactions] == [message.id, message.id]
+    named = read(track(event="Order Completed", properties={"products": products, "order_id": "o"}))
+    assert [one.order for one in named.interactions] == ["o", "o"]
+
+
 def test_both_names_are_evidence() -> None:
     message = read(track(anonymousId="a"), source=Source("shop", "eu"))
     assert message.record == RecordRef("shop", RecordKind.USER, "u")

@@ -16,3 +16,8 @@ def test_no_form_of_contact_or_identity_becomes_an_attribute(trait: str, value: 
     assert facts["attributes"] == {"plan": "gold"}
     assert "hidden-1" in str(facts)
     assert find_identifiers(facts) == []
+
+
+@pytest.mark.parametrize("trait", ["Email", "EMAIL", "email_address", "emailAddress", "E-Mail Address"])
+def test_a_contact_is_known_however_its_name_is_spelled(trait: str) -> None:
+    assert read_traits({trait: "ada@example.com"}) == {"email": "ada@example.com"}
