@@ -192,7 +192,8 @@ class Door:
             async with Connection(self.place[0], self.place[1], path, self.place[2]) as connection:
                 for body in waiting:
                     start = time.perf_counter()
-                    accepted += (await connection.post(body))["accepted"]
+                    answer = await connection.post(body)
+                    accepted += answer["accepted"]
                     latencies.append(time.perf_counter() - start)
 
         start = time.perf_counter()

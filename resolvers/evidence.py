@@ -64,7 +64,7 @@ class Arrival:
             message,
             None if ref is None else find_record_id(ref.source, ref.kind, ref.key),
             None if also is None else find_record_id(also.source, also.kind, also.key),
-            None if also is None else _anonymous(also),
+            None if also is None else find_anonymous(also.key),
             [(one, find_identifier_id(one.kind, one.value, one.namespace)) for one in message.identifiers],
         )
 
@@ -79,6 +79,13 @@ def find_record_id(source: str, kind: RecordKind, key: str) -> RecordId:
 def find_identifier_id(kind: str, value: str, namespace: str) -> str:
     """`IdentifierRef.id`, remembered."""
     return IdentifierRef(kind, value, namespace).id
+
+
+@lru_cache(maxsize=65_536)
+def find_anonymous(key: str) -> IdentifierRef | None:
+    """The identifier that an anonymous record carries by its own name."""
+    value = normalise_identifier(ANONYMOUS_ID, key)
+    return IdentifierRef(ANONYMOUS_ID, value) if value is not None else None
 
 
 Touched = dict[RecordId, TouchedRecord]
@@ -113,12 +120,6 @@ async def _find_aliases(tx: Writer, new: Sequence[Arrival]) -> dict[str, RecordR
     users = {id_: replace(ref, kind=RecordKind.USER) for id_, ref in named.items()}
     there = await read_existing(tx, {user.id for user in users.values()})
     return {id_: users[id_] if users[id_].id in there else ref for id_, ref in named.items()}
-
-
-def _anonymous(ref: RecordRef) -> IdentifierRef | None:
-    """The identifier that an anonymous record carries by its own name."""
-    value = normalise_identifier(ANONYMOUS_ID, ref.key)
-    return IdentifierRef(ANONYMOUS_ID, value) if value is not None else None
 
 
 def _id(identifier: IdentifierRef) -> str:
@@ -172,7 +173,7 @@ async def _attach(
             add(one.also, one.anonymous, _id(one.anonymous), message.at)
         if aliases and (other := aliases.get(message.id)) is not None:
             same.append((one.record, other.id))
-            if other.kind is RecordKind.ANONYMOUS and (named := _anonymous(other)) is not None:
+            if other.kind is RecordKind.ANONYMOUS and (named := find_anonymous(other.key)) is not None:
                 add(other.id, named, _id(named), message.at)
     if not pairs and not same:
         return set()
