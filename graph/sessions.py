@@ -65,37 +65,39 @@ async def read_sessions_around(
     return found
 
 
-_TO_ITEM: Final = """
+_SESSION: Final = """
 UNWIND $rows AS row
 MATCH (s:Session {id: row[0]})
 SET s.started_at = CASE WHEN row[3] < s.started_at THEN row[3] ELSE s.started_at END,
     s.ended_at = CASE WHEN row[3] > s.ended_at THEN row[3] ELSE s.ended_at END,
     s.events = s.events + row[9]
-MERGE (i:Item {key: row[1]})
-CREATE (s)-[:INTERACTION {message_id: row[2], at: row[3], weight: row[4], value: row[5], quantity: row[6],
-                          order: row[7], name: row[8]}]->(i)
 """
+_ITEM: Final = "MERGE (i:Item {key: row[1]})"
+_FACTS: Final = """{message_id: row[2], at: row[3], weight: row[4], value: row[5], quantity: row[6], order: row[7],
+                    name: row[8]}"""
 
-_TO_NONE: Final = """
-UNWIND $rows AS row
-MATCH (s:Session {id: row[0]})
-SET s.started_at = CASE WHEN row[3] < s.started_at THEN row[3] ELSE s.started_at END,
-    s.ended_at = CASE WHEN row[3] > s.ended_at THEN row[3] ELSE s.ended_at END,
-    s.events = s.events + row[9]
-CREATE (s)-[:INTERACTION {message_id: row[2], at: row[3], weight: row[4], value: row[5], quantity: row[6],
-                          order: row[7], name: row[8]}]->(s)
-"""
-
-WRITE_INTERACTIONS: Final = {type_: _TO_ITEM.replace("INTERACTION", type_.value) for type_ in InteractionType}
+WRITE_INTERACTIONS: Final = {
+    type_: f"{_SESSION}{_ITEM}\nCREATE (s)-[:{type_.value} {_FACTS}]->(i)" for type_ in InteractionType
+}
 """One statement a type: a type can't be a parameter, and it is never built from a value."""
 
-WRITE_ITEMLESS: Final = {type_: _TO_NONE.replace("INTERACTION", type_.value) for type_ in InteractionType}
+WRITE_ITEMLESS: Final = {type_: f"{_SESSION}CREATE (s)-[:{type_.value} {_FACTS}]->(s)" for type_ in InteractionType}
+
+WRITE_MIXED: Final = f"{_SESSION}{_ITEM}\n" + "\n".join(
+    f"FOREACH (_ IN CASE WHEN row[10] = '{type_.value}' THEN [1] ELSE [] END |"
+    f" CREATE (s)-[:{type_.value} {_FACTS}]->(i))"
+    for type_ in InteractionType
+)
+"""All types in one statement: dearer a row, cheaper than one statement a type where there are few rows."""
+
+FEW: Final = 60
+"""Rows up to which one statement for all types is quicker."""
 
 
 async def write_interactions(tx: Writer, events: Iterable[tuple[SessionId, Message]]) -> None:
     """Adds the interactions of messages to their sessions, which must be there, and moves their bounds. Of several in a
     message each has a number after the message's id. The ledger of messages (`messages.py`) is what keeps an event from
-    being added twice."""
+    being added twice. Items are met in one order by every writer, against deadlocks."""
     kinds: dict[tuple[str, bool], list[list[Any]]] = {}
     for session, message in events:
         for number, one in enumerate(message.interactions, 1):
@@ -107,6 +109,10 @@ async def write_interactions(tx: Writer, events: Iterable[tuple[SessionId, Messa
                 kinds[kind].append(row)
             else:
                 kinds[kind] = [row]
+    mixed = [[*row, type_] for (type_, itemless), rows in kinds.items() if not itemless for row in rows]
+    if 0 < len(mixed) <= FEW:
+        await tx.run(WRITE_MIXED, rows=sorted(mixed, key=_item_of))
+        kinds = {kind: rows for kind, rows in kinds.items() if kind[1]}
     for (type_, itemless), rows in sorted(kinds.items()):
         statement = (WRITE_ITEMLESS if itemless else WRITE_INTERACTIONS)[InteractionType(type_)]
         for chunk in chunk_rows(rows if itemless else sorted(rows, key=_item_of)):
@@ -114,4 +120,3 @@ async def write_interactions(tx: Writer, events: Iterable[tuple[SessionId, Messa
 
 
 _item_of: Final = itemgetter(1)
-"""Items are met in one order by every writer, against deadlocks."""
