@@ -139,7 +139,8 @@ UNWIND $rows AS row
 MATCH (r:Record {id: row[0]})
 MERGE (s:Source {name: row[2]})
 ON CREATE SET s.created_at = $now
-CREATE (u:User {id: row[1], created_at: $now, updated_at: $now, permits: $permits, consent_epoch: 0})
+MERGE (u:User {id: row[1]})
+ON CREATE SET u.created_at = $now, u.updated_at = $now, u.permits = $permits, u.consent_epoch = 0
 CREATE (r)-[:RESOLVES_TO {from: $now}]->(u)
 CREATE (r)-[:FROM]->(s)
 """
@@ -148,7 +149,7 @@ CREATE (r)-[:FROM]->(s)
 async def write_people(
     tx: Writer, new: Sequence[tuple[RecordId, UserId, str]], permits: Sequence[str], now: Millis
 ) -> None:
-    """Gives each new record (id, id of its person, source) a person of its own, with what silence permits."""
+    """Gives each new record (id, id of its person, source) its person, who is new too, with what silence permits."""
     for chunk in chunk_rows([list(row) for row in new]):
         await tx.run(WRITE_PEOPLE, rows=list(chunk), permits=list(permits), now=now)
 

@@ -58,7 +58,7 @@ async def write_arrivals(
         outcomes[one.order] = Outcome.ACCEPTED
     touched = await touch_records(tx, _find_calls(new), now)
     aliases = await touch_partners(tx, new, touched, now)
-    await _give_people(tx, touched, policy, now)
+    await _give_people(tx, new, touched, policy, now)
     await _write_traits(tx, new, touched, now)
     items = choose_items((item for one in new for item in one.message.items), memory)
     if items:
@@ -94,12 +94,23 @@ def _find_calls(new: Sequence[Arrival]) -> list[RecordCall]:
     return list(calls.values())
 
 
-async def _give_people(tx: Writer, touched: dict[RecordId, TouchedRecord], policy: Policy, now: Millis) -> None:
-    """Gives each new record a person of its own, so that no record is ever without one."""
-    new = sorted(record.id for record in touched.values() if record.new)
-    if new:
-        people = [(record, UserId(str(ULID())), touched[record].source) for record in new]
-        await write_people(tx, people, initial_permits(policy), now)
+async def _give_people(
+    tx: Writer, new: Sequence[Arrival], touched: dict[RecordId, TouchedRecord], policy: Policy, now: Millis
+) -> None:
+    """Gives each new record a person, so that no record is ever without one: of its own, or, where one message brings
+    both of its records for the first time, one for the two. Linkage, later in this transaction, is what decides; this
+    only spares it making a person of two that never were apart."""
+    fresh = sorted(record.id for record in touched.values() if record.new)
+    if not fresh:
+        return
+    people = {record: UserId(str(ULID())) for record in fresh}
+    shared: set[RecordId] = set()
+    for one in new:
+        if one.record in people and one.also in people and not {one.record, one.also} & shared:
+            people[one.also] = people[one.record]
+            shared |= {one.record, one.also}
+    rows = [(record, person, touched[record].source) for record, person in people.items()]
+    await write_people(tx, rows, initial_permits(policy), now)
 
 
 async def _write_traits(
