@@ -188,6 +188,8 @@ class _Load:
     checkpoint: Checkpoint
     own: Tally = field(default_factory=Tally)
     under_way: deque[_Chunk] = field(default_factory=deque)
+    broken: bool = False
+    """A chunk may not be written. Those behind it still are, but the mark stays before it."""
 
     async def run(self, path: str) -> None:
         """Reads to the end and writes all."""
@@ -254,11 +256,15 @@ class _Load:
 
     async def _finish_first(self, file: MessageFile) -> None:
         chunk = self.under_way.popleft()
-        receipt = await chunk.receipt
+        try:
+            receipt = await chunk.receipt
+        except BaseException:
+            self.broken = True
+            raise
         self.tally.add(receipt)
         self.own.add(receipt)
         last = chunk.lines[-1]
-        if chunk.last_message is not None:
+        if chunk.last_message is not None and not self.broken:
             written = self.own.accepted + self.own.duplicate
             head = _digest(file.head)
             self.checkpoint.write(Mark(last.number, chunk.last_message, written, dict(self.own.rejected), head))

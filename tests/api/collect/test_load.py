@@ -17,7 +17,7 @@ from api.collect.bodies import MAX_EVENT
 from api.collect.load import CHUNK, LoadReport, Progress, load_files
 from api.collect.ndjson import MessageFile
 from graph.client import GraphClient
-from graph.errors import BadInput, NotFound, StoreUnavailable
+from graph.errors import BadInput, NotFound, StoreTimeout, StoreUnavailable
 from graph.model import Message, Millis
 from graph.sources import write_source
 from privacy.policy import Policy
@@ -135,6 +135,32 @@ async def test_a_load_that_was_killed_goes_on_where_it_was(services: Services, t
     assert report == LoadReport(number - 1 - half, half, {"malformed_json": 1})
     assert await count(services, EVENTS) == number - 1
     assert not list(checkpoints.iterdir())
+
+
+@pytest.mark.parametrize("how", [StoreTimeout("too slow"), asyncio.CancelledError()])
+async def test_the_mark_stays_before_a_chunk_that_was_not_written(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: BaseException
+) -> None:
+    monkeypatch.setattr("api.collect.load.TRIES", 1)
+    number = 6 * CHUNK
+    path = write(tmp_path / "a.ndjson", [track(n) for n in range(number)])
+    checkpoints = tmp_path / "checkpoints"
+
+    class Gapped(Ingestor):
+        async def submit(self, messages: Sequence[Message], *rest: Any, **more: Any) -> list[Outcome]:
+            if any(message.id.endswith(f"m{CHUNK}") for message in messages):
+                raise how
+            return await super().submit(messages, *rest, **more)
+
+    async with Gapped(services.client, services.policy, services.clock) as gapped:
+        cut = Services(services.client, services.policy, services.shelf, b"", clock=services.clock, ingestor=gapped)
+        with pytest.raises(type(how)):
+            await load_files(cut, [path], "shop", checkpoints=checkpoints)
+    written = await count(services, EVENTS)
+    assert CHUNK < written <= number - CHUNK
+    report = await load_files(services, [path], "shop", checkpoints=checkpoints)
+    assert report == LoadReport(number - written, written, {})
+    assert await count(services, EVENTS) == number
 
 
 async def test_a_checkpoint_of_another_store_is_not_trusted(services: Services, tmp_path: Path) -> None:
