@@ -28,8 +28,8 @@ from resolvers.visits import ItemMemory
 GROUP: Final = 500
 """Most messages of a transaction, rejections among them."""
 
-LINGER: Final = 0.001
-"""Seconds that an idle ingestor waits for company for the first message of a group."""
+LINGER: Final = 0.003
+"""Seconds at most that a group waits for company."""
 
 MOST_WAITING: Final = 20_000
 """Most rows that may wait. More are refused, so that senders slow down before memory runs out."""
@@ -91,6 +91,8 @@ class Ingestor:
         self._queue: deque[Parcel] = deque()
         self._rows = 0
         self._wake = asyncio.Event()
+        self._complete = asyncio.Event()
+        self._company = 1
         self._closing = False
         self._workers: list[asyncio.Task[None]] = []
         self._memory = ItemMemory()
@@ -144,6 +146,8 @@ class Ingestor:
         self._rows += sum(parcel.rows for parcel in parcels)
         self._start()
         self._wake.set()
+        if self._is_company():
+            self._complete.set()
         return parcels
 
     def _start(self) -> None:
@@ -154,19 +158,34 @@ class Ingestor:
         """Takes nothing more, writes what waits, and stops."""
         self._closing = True
         self._wake.set()
+        self._complete.set()
         await asyncio.gather(*self._workers)
 
     async def _work(self) -> None:
+        """Takes group after group."""
         while True:
             if not self._queue:
                 if self._closing:
                     return
                 self._wake.clear()
                 await self._wake.wait()
-                if self._linger and not self._closing:
-                    await asyncio.sleep(self._linger)
-            elif group := self._take():
+            await self._gather()
+            if group := self._take():
+                self._company = len(group)
                 await self._write_group(group)
+
+    async def _gather(self) -> None:
+        """Waits a moment for as much company as the last group had: whoever was answered with it is about to send the
+        next. A lone sender never waits."""
+        if self._is_company() or self._closing:
+            return
+        self._complete.clear()
+        patience = asyncio.get_running_loop().call_later(self._linger, self._complete.set)
+        await self._complete.wait()
+        patience.cancel()
+
+    def _is_company(self) -> bool:
+        return len(self._queue) >= self._company or self._rows >= GROUP
 
     def _take(self) -> list[Parcel]:
         group: list[Parcel] = []
