@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Final
+from unicodedata import normalize
 
 SERVICE: Final = "service"
 IDENTITY_LINKING: Final = "identity_linking"
@@ -130,6 +131,12 @@ DEFAULT_REGIMES: Final[Mapping[str, Mapping[str, Regime]]] = {
     "US-CA": {PARTNER_SHARING: Regime.OPT_OUT},
 }
 """Jurisdiction → purpose → regime, where it differs from the purpose's own. CCPA: sale and sharing until an opt-out."""
+
+
+def spell_recipient(name: str) -> str:
+    """A recipient's name as permits spell it, whoever wrote it: `ACME ` and `acme` are one partner, so that a
+    withdrawal for either bars both."""
+    return normalize("NFKC", name).strip().casefold()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from graph.sources import (
 )
 from privacy.gate import VALUES_SCOPE, Role
 from privacy.policy import Policy
+from privacy.purposes import spell_recipient
 from resolvers.context import Services
 from resolvers.credentials import TOKEN_ROLES
 from resolvers.keys import Key, KeyHasher, KeyKind, make_key
@@ -99,6 +100,7 @@ async def register_client(
     """Registers a client for a role and its purposes. Raises BadInput, Conflict."""
     check_name("client", name)
     now = services.clock()
+    recipient = None if recipient is None else spell_recipient(recipient)
     client = Client(
         name=name,
         role=check_role(role),

@@ -16,7 +16,7 @@ from api.collect.times import bound_stated, read_time
 from graph.errors import BadInput
 from graph.model import ConsentState, ConsentStatement, Millis
 from privacy.policy import Policy
-from privacy.purposes import Assurance
+from privacy.purposes import Assurance, spell_recipient
 
 PREFERENCE_EVENT: Final = "segment consent preference updated"
 PREFERENCE_METHOD: Final = "segment_category_preferences"
@@ -83,6 +83,8 @@ def read_statement(line: Mapping[str, Any], received_at: Millis, policy: Policy)
     expires = read_time(line.get("expiresAt"), "expiresAt")
     assurance = line.get("assurance")
     known: dict[str, Any] = {slot: line[name] for name, slot in _PLAIN.items() if line.get(name)}
+    if "recipient" in known:
+        known["recipient"] = spell_recipient(known["recipient"])
     statement = ConsentStatement(
         purpose=line["purpose"],
         state=ConsentState(line["state"]),

@@ -201,7 +201,7 @@ async def test_a_partner_is_registered_for_a_recipient(services: Services) -> No
     made = await registration.register_client(services, "acme", "partner", recipient="Acme Ltd")
     assert made.client.purposes == ("partner_sharing",)
     viewer = (await authority(services).admit_viewer(made.key)).viewer
-    assert (viewer.role, viewer.purpose, viewer.recipient) == (Role.PARTNER, "partner_sharing", "Acme Ltd")
+    assert (viewer.role, viewer.purpose, viewer.recipient) == (Role.PARTNER, "partner_sharing", "acme ltd")
 
 
 @store_test

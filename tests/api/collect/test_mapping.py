@@ -281,7 +281,7 @@ def consent(**rest: Any) -> dict[str, Any]:
 
 def test_a_consent_line_with_all_it_may_say() -> None:
     line = consent(
-        recipient="acme", lawfulBasis="consent", mechanism="opt_in", jurisdiction="AT", expiresAt="2027-01-01",
+        recipient=" ACME", lawfulBasis="consent", mechanism="opt_in", jurisdiction="AT", expiresAt="2027-01-01",
         controller="shop", channel="email", notice="n", noticeVersion="2", noticeSha256="ab", language="de",
         method="form", actor="clerk", assurance=2, evidenceHash="cd", rawSignal="CP...", categories=["segments"],
         timestamp="2024-01-01",
