@@ -173,7 +173,7 @@ def _piece(text: str) -> Piece:
         except (orjson.JSONDecodeError, UnicodeEncodeError):
             return Piece(read_text(text))
     except Rejected as error:
-        return Piece(error=error, text=text.encode("utf-8", "replace").decode())
+        return Piece(error=error, text=text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
 
 
 def _opening(text: str, bracket: str, start: int = 0) -> int:

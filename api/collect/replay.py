@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from api.collect.bodies import read_single
 from api.collect.mapping import Origin, read_message
+from api.collect.reasons import Reason, Rejected
 from graph.dead_letters import DeadLetter
 from graph.model import Message, Source
 from graph.sources import read_sources
@@ -19,10 +20,13 @@ from resolvers.ingest import STORE_REFUSED, Ingestor
 async def replay(services: Services, *, source: str | None = None, reason: str | None = None) -> ReplayReport:
     """Tries the letters of a source, or of a reason, or all, again. A letter without a messageId goes by its own id, so
     that trying twice counts once. Only what an operator loaded is read as a line of a file: a sender's consent line
-    that was refused at the door must not come in by the back. What the store refused had passed its door."""
+    that was refused at the door must not come in by the back. What the store refused had passed its door. What
+    was not UTF-8 was kept with U+FFFD in its place: that reads well and is not what was said, so it stays."""
     sources = {known.name: known for known in await read_sources(services.client)}
 
     def read(letter: DeadLetter) -> Message:
+        if letter.reason == Reason.BAD_UNICODE and letter.field is None:
+            raise Rejected(Reason.BAD_UNICODE, letter.message)
         known = sources.get(letter.source) or Source(letter.source)
         from_file = letter.from_file or letter.reason == STORE_REFUSED
         origin = Origin(known, letter.received_at, services.policy, from_file=from_file)

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from api.collect.bodies import Piece
+from api.collect.bodies import Piece, read_batch
 from api.collect.intake import judge, take_in, write_letter
 from api.collect.mapping import Origin, read_message
 from api.collect.reasons import Rejected
@@ -47,6 +47,17 @@ async def test_a_senders_consent_line_does_not_come_in_by_replay(door: Door) -> 
     assert (report.accepted, len(report.kept)) == (0, 3)
     assert await door.services.client.read(READ_EVENTS) == []
     assert await door.services.client.read(READ_ITEMS) == []
+
+
+async def test_bytes_that_were_no_text_do_not_come_in_as_something_else(door: Door) -> None:
+    assert door.services.ingestor is not None
+    body = b'{"batch": [{"type": "track", "userId": "ad\xff", "event": "X"}]}'
+    origin = Origin(Source("shop"), door.clock(), door.services.policy)
+    pieces = read_batch(body).pieces
+    receipt = await take_in(door.services.ingestor, await judge(pieces, origin), pieces)
+    assert receipt.rejected == {"bad_unicode": 1}
+    report = await replay(door.services)
+    assert (report.accepted, len(report.kept)) == (0, 1)
 
 
 async def test_a_line_that_an_operator_loaded_does(door: Door) -> None:
