@@ -6,10 +6,12 @@ routes (`api/app.py`), codes of errors (`api/errors.py`), instruments (`api/metr
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Final
 
 import orjson
@@ -26,6 +28,10 @@ from graph.errors import PayloadTooLarge
 
 MAX_BODY: Final = 4 << 20
 """No body is larger. Collection and GraphQL have stricter limits of their own, in their own words."""
+
+MOST_DISCARDED: Final = 32 << 20
+DISCARD_SECONDS: Final = 5
+"""How much of a refused body is still taken where the connection ends with the answer."""
 
 REQUEST_ID: Final = re.compile(r"[0-9A-Fa-f-]{8,64}|[0-9A-HJKMNP-TV-Z]{26}", re.ASCII)
 """What a caller may give as `X-Request-Id`: hex or a ULID, so that it carries nothing personal into the log."""
@@ -89,7 +95,8 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = choose_id(Headers(scope=scope).get("x-request-id"))
+        headers, incoming = Headers(scope=scope), Incoming(receive)
+        request_id = choose_id(headers.get("x-request-id"))
         scope.setdefault("state", {})["request_id"] = request_id
         started, status = time.perf_counter(), 0
 
@@ -97,12 +104,14 @@ class Envelope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if status >= 400 and closes(scope, headers):
+                    await incoming.discard()
                 dress(MutableHeaders(scope=message), request_id)
             await send(message)
 
         with self._metrics.in_flight.track_inprogress():
             try:
-                await self._app(scope, limit_body(receive), send_dressed)
+                await self._app(scope, incoming, send_dressed)
             except Exception as error:
                 if status:
                     raise
@@ -139,17 +148,36 @@ def dress(headers: MutableHeaders, request_id: str) -> None:
     headers["X-Request-Id"] = request_id
 
 
-def limit_body(receive: Receive) -> Receive:
-    """Receives until the body is over the limit; then raises PayloadTooLarge."""
-    received = 0
+class Incoming:
+    """The body of a request on its way in: no longer than the limit, else PayloadTooLarge."""
 
-    async def receive_limited() -> Message:
-        nonlocal received
-        message = await receive()
-        if message["type"] == "http.request":
-            received += len(message.get("body", b""))
-            if received > MAX_BODY:
-                raise PayloadTooLarge(f"The body is over {MAX_BODY} bytes: send less at once.")
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._received = 0
+        self._more = True
+
+    async def __call__(self) -> Message:
+        message = await self._next()
+        if self._received > MAX_BODY:
+            raise PayloadTooLarge(f"The body is over {MAX_BODY} bytes: send less at once.")
         return message
 
-    return receive_limited
+    async def discard(self) -> None:
+        """Takes what is still under way, within bounds. Closing a connection with bytes that nobody read resets it, and
+        the sender never sees why it was refused."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DISCARD_SECONDS):
+                while self._more and self._received < MOST_DISCARDED:
+                    await self._next()
+
+    async def _next(self) -> Message:
+        message = await self._receive()
+        self._received += len(message.get("body", b""))
+        self._more = message.get("more_body", False)
+        return message
+
+
+def closes(scope: Scope, headers: Headers) -> bool:
+    """Whether the connection ends with the answer, and the sender does not wait to be asked for the body."""
+    ending = scope.get("http_version") == "1.0" or "close" in headers.get("connection", "").lower()
+    return ending and "expect" not in headers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -133,6 +134,40 @@ async def test_a_body_over_the_limit_is_refused(http: httpx.AsyncClient) -> None
     answer = await http.post("/echo", content=b"x" * (MAX_BODY + 1))
     assert answer.status_code == 413
     assert answer.json()["error"]["code"] == "PAYLOAD_TOO_LARGE"
+
+
+@pytest.mark.parametrize(
+    ("headers", "taken"),
+    [({"Connection": "close"}, 20), ({"Connection": "keep-alive"}, 5), ({"Connection": "close", "Expect": "x"}, 5)],
+)
+async def test_a_refused_body_is_taken_where_the_connection_ends(
+    http: httpx.AsyncClient, headers: dict[str, str], taken: int
+) -> None:
+    sent = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(20):
+            sent += 1
+            yield b"x" * (MAX_BODY // 4)
+
+    answer = await http.post("/echo", content=body(), headers=headers)
+    assert answer.status_code == 413
+    assert sent == taken
+
+
+async def test_what_is_taken_of_a_refused_body_has_bounds(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.envelope.DISCARD_SECONDS", 0.05)
+    waiting = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"x" * (MAX_BODY + 1)
+        await waiting.wait()
+
+    answer = await http.post("/echo", content=body(), headers={"Connection": "close"})
+    assert answer.status_code == 413
 
 
 async def test_metrics_and_logs_carry_no_path_of_the_callers(
