@@ -99,7 +99,7 @@ def read_text(text: str) -> Any:
     except UnicodeEncodeError:
         raise Rejected(Reason.BAD_UNICODE, "The text is not valid UTF-8.") from None
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_int=_read_integer, parse_constant=_refuse_constant)
     except RecursionError:
         raise Rejected(Reason.TOO_DEEP, f"A message has at most {DEEPEST} levels.") from None
     except ValueError:
@@ -115,6 +115,12 @@ def read_text(text: str) -> Any:
 
 def _refuse_constant(_: str) -> Any:
     raise ValueError
+
+
+def _read_integer(digits: str) -> int | float:
+    """As orjson does: a float beyond 64 bits, since a larger integer could not be written again."""
+    number = int(digits)
+    return number if -(1 << 63) <= number < 1 << 64 else float(digits)
 
 
 def _is_whole(text: str) -> bool:

@@ -100,6 +100,9 @@ def test_hostile_bodies_cost_time_in_proportion(body: bytes) -> None:
 
 def test_a_single_message_of_another_reader() -> None:
     assert read_single(b'{"a": "\\ud83d"}') == {"a": "\ufffd"}
+    numbers = read_single(b'{"a": "\\ud83d", "many": 99999999999999999999, "most": 18446744073709551615}')
+    assert repr(numbers["many"]) == "1e+20"
+    assert repr(numbers["most"]) == "18446744073709551615"
     with pytest.raises(Rejected):
         read_single(b'{"a": Infinity}')
     with pytest.raises(Rejected):
