@@ -66,6 +66,8 @@ def run(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     try:
         result = typer.main.get_command(app).main(arguments, prog_name="consentric", standalone_mode=False)
+        if result == INTERRUPT_EXIT:  # typer's own word for KeyboardInterrupt
+            raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
     except TyperException as error:
         if error.format_message():  # without: help was shown, since nothing was asked for

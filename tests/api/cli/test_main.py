@@ -307,6 +307,24 @@ def test_sigterm_while_starting_is_a_clean_end_too(tmp_path: Path) -> None:
     assert (process.returncode, out, err) == (0, "", "")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_interrupted_says_so(tmp_path: Path, number: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [CONSENTRIC, "migrate", "--json"],
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (tmp_path / "store.log").exists():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, "")
+    assert json.loads(err)["error"]["code"] == "INTERRUPTED"
+
+
 def test_a_bad_setting_is_named(tmp_path: Path) -> None:
     done = run(tmp_path, "serve", "--json", CONSENTRIC_SECRET="canary-short")
     error = failure(done, 78)
