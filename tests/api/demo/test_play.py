@@ -11,6 +11,12 @@ from typing import Any
 
 import pytest
 
+from api.demo.play import play
+from api.demo.show import Show
+from api.server import bind
+from api.settings import Settings
+from graph.errors import SettingsInvalid
+
 pytestmark = pytest.mark.demo
 ROOT = Path(__file__).parents[3]
 
@@ -32,6 +38,15 @@ def summary(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr[-2000:]
     found: dict[str, Any] = json.loads(file.read_text())
     return found | {"printed": done.stdout}
+
+
+async def test_a_taken_port_is_known_before_the_first_act(tmp_path: Path) -> None:
+    with bind("127.0.0.1", 0) as taken:
+        taken.listen()
+        settings = Settings(data_dir=tmp_path / "data", port=taken.getsockname()[1])
+        with pytest.raises(SettingsInvalid, match="CONSENTRIC_PORT"):
+            await play(settings, Show(), tmp_path, serve=True, publish=lambda _: None)
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.timeout(600)
