@@ -31,7 +31,7 @@ async def claim_messages(tx: Writer, messages: Iterable[tuple[str, Millis]]) -> 
     """
     known: set[str] = set()
     claim = secrets.randbits(62)
-    for chunk in chunk_rows([list(row) for row in sorted(messages)]):
+    for chunk in chunk_rows(sorted(messages)):
         known.update((await tx.run(WRITE_CLAIMS, rows=list(chunk), claim=claim))[0]["known"])
     return known
 

@@ -109,8 +109,8 @@ async def write_interactions(tx: Writer, events: Iterable[tuple[SessionId, Messa
                 kinds[kind].append(row)
             else:
                 kinds[kind] = [row]
-    mixed = [[*row, type_] for (type_, itemless), rows in kinds.items() if not itemless for row in rows]
-    if 0 < len(mixed) <= FEW:
+    if 0 < sum(len(rows) for (_, itemless), rows in kinds.items() if not itemless) <= FEW:
+        mixed = [[*row, type_] for (type_, itemless), rows in kinds.items() if not itemless for row in rows]
         await tx.run(WRITE_MIXED, rows=sorted(mixed, key=_item_of))
         kinds = {kind: rows for kind, rows in kinds.items() if kind[1]}
     for (type_, itemless), rows in sorted(kinds.items()):

@@ -47,7 +47,8 @@ from resolvers.linkage import attach_identifiers, link_records
 @dataclass(slots=True)
 class Arrival:
     """A message with the ids that its names stand for, computed while other messages are written. `anonymous` is the
-    identifier of its second record, `identifiers` are those of the first with their ids."""
+    identifier of its second record, `identifiers` are those of the first with their ids. `order` is its place in the
+    group, `settled`: its record carries all its identifiers; both are of the attempt that runs."""
 
     message: Message
     record: RecordId | None
@@ -55,17 +56,22 @@ class Arrival:
     anonymous: IdentifierRef | None
     identifiers: list[tuple[IdentifierRef, str]]
     order: int = 0
+    settled: bool = False
 
     @classmethod
     def of(cls, message: Message) -> Self:
         """A message that arrived."""
         ref, also = message.record, message.also
+        anonymous = None if also is None else find_anonymous(also.key)
+        identifiers = message.identifiers
+        if anonymous is not None and anonymous not in identifiers:
+            identifiers = (*identifiers, anonymous)
         return cls(
             message,
             None if ref is None else find_record_id(ref.source, ref.kind, ref.key),
             None if also is None else find_record_id(also.source, also.kind, also.key),
-            None if also is None else find_anonymous(also.key),
-            [(one, find_identifier_id(one.kind, one.value, one.namespace)) for one in message.identifiers],
+            anonymous,
+            [(one, find_identifier_id(one.kind, one.value, one.namespace)) for one in identifiers],
         )
 
 
@@ -94,16 +100,18 @@ Statement = tuple[RecordId, str, ConsentStatement]
 
 async def touch_partners(tx: Writer, new: Sequence[Arrival], touched: Touched, now: Millis) -> dict[str, RecordRef]:
     """Touches the second records of messages that say something new about who is the same person, and adds them to
-    `touched`. Answers who the aliases name, by message."""
+    `touched`. Answers who the aliases name, by message. Notes which messages say nothing new about names."""
     calls: dict[RecordId, RecordCall] = {}
     aliases = await _find_aliases(tx, new)
     for one in new:
-        also = one.message.also
-        if also is None or one.record is None or one.also is None or one.also in touched or one.anonymous is None:
+        if one.record is None:
             continue
-        since = touched[one.record].known.since(_id(one.anonymous))
-        if since is None or one.message.at < since:
-            calls[one.also] = RecordCall(also, one.also)
+        record, at = touched[one.record], one.message.at
+        one.settled = not any(_says_more(record, id_, at) for _, id_ in one.identifiers)
+        if one.settled or one.message.also is None or one.also is None or one.also in touched:
+            continue
+        if one.anonymous is not None and _says_more(record, _id(one.anonymous), at):
+            calls[one.also] = RecordCall(one.message.also, one.also)
     for ref in aliases.values():
         if ref.id not in touched:
             calls[ref.id] = RecordCall(ref, ref.id)
@@ -120,6 +128,12 @@ async def _find_aliases(tx: Writer, new: Sequence[Arrival]) -> dict[str, RecordR
     users = {id_: replace(ref, kind=RecordKind.USER) for id_, ref in named.items()}
     there = await read_existing(tx, {user.id for user in users.values()})
     return {id_: users[id_] if users[id_].id in there else ref for id_, ref in named.items()}
+
+
+def _says_more(record: TouchedRecord, id_: str, at: Millis) -> bool:
+    """Whether the record doesn't carry the identifier yet, or only since a later event."""
+    since = record.known.since(id_)
+    return since is None or at < since
 
 
 def _id(identifier: IdentifierRef) -> str:
@@ -156,16 +170,14 @@ async def _attach(
     pairs: dict[tuple[RecordId, str], tuple[RecordId, IdentifierRef, Millis]] = {}
 
     def add(record: RecordId, identifier: IdentifierRef, id_: str, at: Millis) -> None:
-        known = touched[record].known
-        since = known.since(id_)
-        if since is None or at < since:
-            known.add(id_, at)
+        if _says_more(touched[record], id_, at):
+            touched[record].known.add(id_, at)
             pairs[record, id_] = (record, identifier, at)
 
     same: list[tuple[RecordId, RecordId]] = []
     for one in new:
         message = one.message
-        if one.record is None:
+        if one.record is None or (one.settled and not aliases):
             continue
         for identifier, id_ in one.identifiers:
             add(one.record, identifier, id_, message.at)
