@@ -37,7 +37,7 @@ import orjson  # noqa: E402
 from neo4j import AsyncGraphDatabase  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from benchmarks.report import publish  # noqa: E402
+from benchmarks.report import RESULTS, publish  # noqa: E402
 from graph.client import Engine, GraphClient, StoreTarget  # noqa: E402
 from graph.embedded import open_store  # noqa: E402
 from graph.model import RecordKind, RecordRef  # noqa: E402
@@ -274,6 +274,7 @@ async def measure(door: Door, target: StoreTarget, rounds: int, batches: int) ->
         single_latencies += latencies
     visible = await measure_visible(door, target, work, 300)
     return {
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "rounds": rounds,
         "events_a_round": batches * BATCH,
         "first_sight_events_a_second": round(PEOPLE / first_seconds),
@@ -367,6 +368,13 @@ def show(results: dict[str, dict[str, Any]]) -> Table:
     return table
 
 
+def read_others(measured: dict[str, Any]) -> dict[str, Any]:
+    """What was published before of engines that were not measured now."""
+    path = RESULTS / "ingest.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return {name: known[name] for name in ("embedded", "neo4j") if name in known and name not in measured}
+
+
 def main() -> None:
     """Measures and publishes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -383,6 +391,7 @@ def main() -> None:
     if options.neo4j:
         password = options.password_file.read_text().strip() if options.password_file else ""
         results["neo4j"] = run_neo4j(options.neo4j, options.user, password, options.rounds, options.batches)
+    results = read_others(results) | results
     publish("ingest", results, show(results), packages=("neo4j", "arcadedb-embedded", "starlette", "uvicorn", "orjson"))
 
 
