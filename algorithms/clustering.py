@@ -28,12 +28,14 @@ class RefusalReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """What a component holds values of: an identifier kind, for a unique kind within one namespace, and how many."""
+    """What a component holds values of, and how many: an identifier kind; for a unique kind what one source says within
+    one namespace."""
 
     kind: str
     namespace: str
     limit: int
     unique: bool
+    source: str = ""
 
     @property
     def reason(self) -> RefusalReason:

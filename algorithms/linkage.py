@@ -36,8 +36,10 @@ class LinkageConfig(BaseModel):
     """How strong each kind of evidence is and how far it may reach.
 
     `order` is strongest first; `alias` stands for asserted links, `external` for every kind not named. `limits` is how
-    many different identifiers of a kind one person may hold; of the `unique` kinds it is one a namespace. A component
-    has at most `component_cap` records. A neighbourhood of more than `neighbourhood_cap` records is left to the batch.
+    many different identifiers of a kind one person may hold; of the `unique` kinds one source may give a person one a
+    namespace: a shop that knows two user ids knows two people, while a shop and a CRM may each name one person in their
+    own way. A component has at most `component_cap` records. A neighbourhood of over `neighbourhood_cap` records is
+    left to the batch.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,10 +63,10 @@ class LinkageConfig(BaseModel):
         """Place of a kind in the order; smaller is stronger."""
         return self.order.index(kind if kind in self.order else EXTERNAL)
 
-    def slot(self, kind: str, namespace: str) -> Slot:
-        """What an identifier of this kind counts towards."""
+    def slot(self, kind: str, namespace: str, source: str) -> Slot:
+        """What an identifier of this kind, on a record of this source, counts towards."""
         if kind in self.unique:
-            return Slot(kind, namespace, 1, unique=True)
+            return Slot(kind, namespace, 1, unique=True, source=source)
         fallback = self.limits.get(EXTERNAL, 10)
         return Slot(kind, "", self.limits.get(kind, fallback), unique=False)
 
@@ -92,6 +94,7 @@ class EvidenceRecord:
     id: RecordId
     permitted: bool = True
     holdings: tuple[Holding, ...] = ()
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +143,10 @@ class Linkage:
 
 @dataclass(slots=True)
 class _Shared:
-    """An identifier with its holders among the records that take part."""
+    """An identifier with its holders among the records that take part: since when, which record, of which source."""
 
     facts: Holding
-    holders: list[tuple[Millis, RecordId]] = field(default_factory=list)
+    holders: list[tuple[Millis, RecordId, str]] = field(default_factory=list)
 
 
 def link(neighbourhood: Neighbourhood, config: LinkageConfig = DEFAULT_LINKAGE) -> Linkage:
@@ -207,7 +210,7 @@ def _collect(records: Iterable[EvidenceRecord]) -> Iterator[_Shared]:
                 shared = found.get(holding.identifier)
                 if shared is None:
                     shared = found[holding.identifier] = _Shared(holding)
-                shared.holders.append((holding.since, record.id))
+                shared.holders.append((holding.since, record.id, record.source))
     for shared in found.values():
         shared.holders.sort()
         yield shared
@@ -222,15 +225,15 @@ def _link_holders(
 ) -> None:
     """Join an identifier's holders around the earliest; see the module's docstring for what happens at a veto."""
     facts = shared.facts
-    slot = config.slot(facts.kind, facts.namespace)
     leaders: list[RecordId] = []
-    demoted: dict[str, RecordId] = {}
-    for _, record in shared.holders:
+    demoted: dict[str, tuple[RecordId, Slot]] = {}
+    for _, record, source in shared.holders:
+        slot = config.slot(facts.kind, facts.namespace, source)
         component = components.find(record)
         if component in demoted or any(components.find(leader) == component for leader in leaders):
             continue
         if not components.admit(record, slot, facts.identifier):
-            demoted[component] = record
+            demoted[component] = (record, slot)
             continue
         vetoes = []
         for leader in leaders:
@@ -245,8 +248,8 @@ def _link_holders(
                 first, kind = vetoes[0].reason, vetoes[0].kind or ""
                 refusals.append(Refusal(first, facts.kind, facts.identifier, leaders[0], record, kind))
             leaders.append(record)
-    anchors = leaders or list(demoted.values())[:1]
-    for record in demoted.values():
+    anchors = leaders or [record for record, _ in demoted.values()][:1]
+    for record, slot in demoted.values():
         if record != anchors[0]:
             refusals.append(Refusal(slot.reason, facts.kind, facts.identifier, anchors[0], record, slot.kind))
 

@@ -127,6 +127,7 @@ class TouchedEvidence:
     value, namespace, since, degree and the mark that says it links nobody."""
 
     record: RecordId
+    source: str
     created_at: Millis
     objected: bool
     user: UserId
@@ -140,7 +141,7 @@ UNWIND $records AS record
 MATCH (r:Record {id: record})
 SET r._v = coalesce(r._v, 0) + 1
 RETURN collect([
-  record, coalesce(r.created_at, 0), coalesce(r.linking_objected, false),
+  record, coalesce(r.source, ''), coalesce(r.created_at, 0), coalesce(r.linking_objected, false),
   [(r)-[m:RESOLVES_TO]->(u:User) WHERE m.to IS NULL | [u.id, coalesce(u.created_at, 0)]],
   [(r)-[held:IDENTIFIED_BY]->(i:Identifier) |
     [i.id, i.kind, i.value, i.namespace, held.since, coalesce(i.degree, 0), i.refused]],
@@ -154,12 +155,12 @@ async def touch_evidence(tx: Writer, records: Iterable[RecordId]) -> list[Touche
     """Lock the records, in the order of ids, then read all that linkage knows of each one that exists."""
     found: list[TouchedEvidence] = []
     for chunk in chunk_rows(sorted(records)):
-        for record, created_at, objected, users, holdings, links in (
+        for record, source, created_at, objected, users, holdings, links in (
             await tx.run(WRITE_TOUCHED_EVIDENCE, records=chunk)
         )[0]["evidence"]:
             ((user, user_since),) = users
             edges = {LinkEdge(*map(_text, link)) for link in links}
-            found.append(TouchedEvidence(record, created_at, objected, user, user_since, holdings, edges))
+            found.append(TouchedEvidence(record, source, created_at, objected, user, user_since, holdings, edges))
     return found
 
 

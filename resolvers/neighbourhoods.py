@@ -163,7 +163,7 @@ def _as_known(rows: Iterable[TouchedEvidence]) -> dict[RecordId, KnownRecord]:
             for identifier, kind, value, namespace, since, degree, _ in row.holdings
         )
         found[row.record] = KnownRecord(
-            EvidenceRecord(row.record, not row.objected, holdings),
+            EvidenceRecord(row.record, not row.objected, holdings, row.source),
             row.edges,
             Membership(row.record, row.created_at, row.user, row.user_since),
             {holding[0]: holding[-1] for holding in row.holdings},

@@ -38,8 +38,8 @@ def holding(kind: str, value: str, since: int = 0, namespace: str = "", degree: 
     return Holding(f"{kind}:{namespace}:{value}", kind, value, namespace, Millis(since), degree)
 
 
-def record(name: str, *holdings: Holding, permitted: bool = True) -> EvidenceRecord:
-    return EvidenceRecord(RecordId(name), permitted, holdings)
+def record(name: str, *holdings: Holding, permitted: bool = True, source: str = "") -> EvidenceRecord:
+    return EvidenceRecord(RecordId(name), permitted, holdings, source)
 
 
 def solve(*records: EvidenceRecord, config: LinkageConfig = SMALL, **judgements: Iterable[tuple[str, str]]) -> Linkage:
@@ -98,6 +98,23 @@ def test_user_ids_of_different_namespaces_do_not_conflict() -> None:
     )
     assert together(found, "p", "q")
     assert not together(found, "q", "r")
+
+
+def test_two_sources_may_name_one_person_each_in_their_own_way_one_source_may_not() -> None:
+    email = holding("email", "a@x.com")
+    shop, crm = (
+        record("p", holding("user_id", "1"), email, source="shop"),
+        record("q", holding("user_id", "7"), email, source="crm"),
+    )
+    found = solve(shop, crm, record("r", holding("user_id", "2"), email, source="shop"))
+    assert together(found, "p", "q")
+    assert not together(found, "p", "r")
+    assert RefusalReason.UNIQUE_CONFLICT in {each.reason for each in found.refusals}
+
+
+def test_one_user_id_in_two_sources_is_one_person() -> None:
+    one = holding("user_id", "1")
+    assert together(solve(record("p", one, source="shop"), record("q", one, source="app")), "p", "q")
 
 
 def test_an_alias_joins_two_user_ids_for_all_their_records() -> None:

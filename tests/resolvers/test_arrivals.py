@@ -157,6 +157,20 @@ async def test_both_ids_in_one_group_with_the_anonymous_past(store: GraphClient)
     assert await count(store, "MATCH (u:User) WHERE u.retired_at IS NULL RETURN count(u) AS n") == 1
 
 
+async def test_an_address_links_two_systems_but_not_two_users_of_one(store: GraphClient) -> None:
+    traits = {"email": "ada@example.org"}
+    await ingest(store, message(type="identify", messageId="a", userId="ada", traits=traits))
+    await ingest(store, message(Source("crm"), type="identify", messageId="b", userId="c-7", traits=traits, at=NOW + 1))
+    await ingest(store, message(type="identify", messageId="c", userId="eve", traits=traits, at=NOW + 2))
+    rows = await store.read(
+        """
+        MATCH (r:Record)-[x:RESOLVES_TO]->(u:User) WHERE x.to IS NULL
+        RETURN u.id AS user, collect(r.key) AS keys
+        """
+    )
+    assert sorted(sorted(row["keys"]) for row in rows) == [["ada", "c-7"], ["eve"]]
+
+
 @pytest.mark.parametrize("previous_is_user", [False, True])
 async def test_an_alias_links_whom_it_names(store: GraphClient, previous_is_user: bool) -> None:
     name = {"userId": "old"} if previous_is_user else {"anonymousId": "old"}
