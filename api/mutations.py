@@ -43,6 +43,7 @@ from resolvers.context import RequestContext
 from resolvers.profiles import Wanted, find_own
 
 MOST_ENTRIES: Final = 500
+UNKNOWN_SOURCE: Final = "unknown_source"
 SAYABLE: Final = frozenset(
     {ConsentState.GIVEN, ConsentState.RENEWED, ConsentState.REFUSED, ConsentState.OBJECTED, ConsentState.UNKNOWN}
 )
@@ -140,7 +141,12 @@ class Mutation:
         delivery = Delivery(_admit(info, TRACK_ROLES))
         _bound(input)
         for index, event in enumerate(input):
-            delivery.add(index, event.line(), await delivery.source(event.source))
+            try:
+                delivery.add(index, event.line(), await delivery.source(event.source))
+            except BadInput as error:  # its source is not registered; the others are
+                delivery.rejected.append(
+                    Rejection(index=index, code=UNKNOWN_SOURCE, message=str(error), field="source")
+                )
         accepted, duplicate = await delivery.commit()
         return TrackPayload(accepted=accepted, duplicate=duplicate, rejected=delivery.rejected)
 

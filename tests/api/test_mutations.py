@@ -63,3 +63,13 @@ async def test_a_front_end_takes_back_and_states_no_jurisdiction(door: Door) -> 
     assert await door.codes(TAKE_BACK, door.keys["web"], {"where": "US-CA"}) == ["FORBIDDEN"]
     await door.client("app", "subject")
     assert await door.codes(TAKE_BACK, door.keys["app"]) == ["FORBIDDEN"]
+
+
+TRACK = """mutation($input: [EventInput!]!) { track(input: $input) { accepted rejected { index code field } } }"""
+
+
+async def test_an_event_of_an_unknown_source_costs_the_others_nothing(door: Door) -> None:
+    event = {"event": "Product Viewed", "userId": "ada", "item": "i1"}
+    entries = [{"source": "nosuch", "messageId": "x"} | event, {"source": "shop", "messageId": "y"} | event]
+    answer = (await door.ask(TRACK, door.keys["web"], {"input": entries}))["track"]
+    assert answer == {"accepted": 1, "rejected": [{"index": 0, "code": "unknown_source", "field": "source"}]}
