@@ -65,16 +65,16 @@ class Delivery:
     messages: list[Message] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
-    _sources: dict[str, Source] = field(default_factory=dict)
+    _sources: dict[str, Source | None] = field(default_factory=dict)
 
     async def source(self, name: str) -> Source:
-        """A registered source. Raises BadInput."""
+        """A registered source, looked up once a request. Raises BadInput."""
         if name not in self._sources:
-            found = await read_source(self.request.services.client, name)
-            if found is None:
-                raise BadInput("source: it is not registered; see `consentric source create`.")
-            self._sources[name] = found
-        return self._sources[name]
+            self._sources[name] = await read_source(self.request.services.client, name)
+        found = self._sources[name]
+        if found is None:
+            raise BadInput("source: it is not registered; see `consentric source create`.")
+        return found
 
     def add(self, index: int, line: Line, source: Source) -> None:
         """Reads one line; what can't be read is noted as rejected."""
@@ -142,11 +142,12 @@ class Mutation:
         _bound(input)
         for index, event in enumerate(input):
             try:
-                delivery.add(index, event.line(), await delivery.source(event.source))
-            except BadInput as error:  # its source is not registered; the others are
-                delivery.rejected.append(
-                    Rejection(index=index, code=UNKNOWN_SOURCE, message=str(error), field="source")
-                )
+                source = await delivery.source(event.source)
+            except BadInput as error:
+                unknown = Rejection(index=index, code=UNKNOWN_SOURCE, message=str(error), field="source")
+                delivery.rejected.append(unknown)
+            else:
+                delivery.add(index, event.line(), source)
         accepted, duplicate = await delivery.commit()
         return TrackPayload(accepted=accepted, duplicate=duplicate, rejected=delivery.rejected)
 
