@@ -19,7 +19,9 @@ TEMPLATE = "INTERACTION"
 def statements() -> str:
     """Every text of the modules that may hold Cypher, if it speaks of matching or writing."""
     found = []
-    for path in [*GRAPH.glob("*.py"), *MIGRATIONS.glob("*.py")]:
+    paths = [*GRAPH.rglob("*.py"), *MIGRATIONS.rglob("*.py")]
+    assert len(paths) >= 37, "statements of every module are looked at"
+    for path in paths:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         found += [
             node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
