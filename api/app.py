@@ -23,9 +23,10 @@ from api.graphiql import MOUNT, page_files
 from api.graphql import GraphQLEndpoint
 from api.health import Readiness, answer_alive
 from api.metrics import Metrics
+from api.runtime import Runtime
 from api.settings import Settings
 from graph.errors import ConsentricError
-from resolvers.context import RequestContext, Services
+from resolvers.context import RequestContext
 
 GRAPHQL: Final = "/graphql"
 PAGE: Final = """<!doctype html>
@@ -40,11 +41,11 @@ PAGE: Final = """<!doctype html>
 """
 
 
-def create_app(services: Services, settings: Settings) -> Starlette:
-    """The application on open services; it closes nothing."""
+def create_app(runtime: Runtime, settings: Settings) -> Starlette:
+    """The application on an open runtime; it closes nothing."""
     metrics = Metrics()
-    metrics.watch(services)
-    routes = list_routes(services, settings, metrics)
+    metrics.watch(runtime)
+    routes = list_routes(runtime, settings, metrics)
     paths = [route.path for route in routes if isinstance(route, Route | Mount)]
     middleware = [Middleware(Envelope, metrics=metrics, paths=paths)]
     if settings.cors_origins:
@@ -64,18 +65,18 @@ def create_app(services: Services, settings: Settings) -> Starlette:
     )
 
 
-def list_routes(services: Services, settings: Settings, metrics: Metrics) -> list[BaseRoute]:
+def list_routes(runtime: Runtime, settings: Settings, metrics: Metrics) -> list[BaseRoute]:
     """All routes."""
 
     async def admit(request: Request) -> RequestContext | None:
-        return await admit_request(request, services) if "authorization" in request.headers else None
+        return await admit_request(request, runtime) if "authorization" in request.headers else None
 
     routes: list[BaseRoute] = [
         Route("/", answer_page),
-        Route(GRAPHQL, GraphQLEndpoint(admit, production=settings.production)),
-        *collection_routes(services),
+        Route(GRAPHQL, GraphQLEndpoint(admit, runtime.ingestor, production=settings.production)),
+        *collection_routes(runtime),
         Route("/healthz", answer_alive),
-        Route("/readyz", Readiness(services.client).answer_ready),
+        Route("/readyz", Readiness(runtime.services.client).answer_ready),
         Route("/metrics", metrics.serve),
     ]
     if not settings.production:

@@ -12,9 +12,10 @@ from typing import Final
 
 from starlette.requests import HTTPConnection
 
+from api.runtime import Runtime
 from graph.errors import BadInput, Unauthenticated
 from graph.model import Source
-from resolvers.context import RequestContext, Services
+from resolvers.context import RequestContext
 from resolvers.credentials import Authority
 
 PURPOSE_HEADER: Final = "consentric-purpose"
@@ -23,29 +24,20 @@ NO_CREDENTIAL: Final = "Send a credential: Authorization: Bearer, with an API ke
 NO_WRITE_KEY: Final = "Send the source's write key: Authorization: Basic, the key as user name, no password."
 
 
-def authority_of(services: Services) -> Authority:
-    """The process's authority; a door without one is a programming error."""
-    if services.authority is None:
-        raise RuntimeError("these services admit nobody")
-    return services.authority
-
-
-async def admit_request(connection: HTTPConnection, services: Services) -> RequestContext:
+async def admit_request(connection: HTTPConnection, runtime: Runtime) -> RequestContext:
     """The context of a viewer's request. Raises Unauthenticated, Forbidden, PurposeRequired."""
     scheme, credential = read_authorization(connection, NO_CREDENTIAL)
     if scheme != "bearer":
         raise Unauthenticated(NO_CREDENTIAL)
-    admission = await authority_of(services).admit_viewer(credential, read_purpose(connection))
+    admission = await runtime.authority.admit_viewer(credential, read_purpose(connection))
     return RequestContext(
-        services=services,
+        services=runtime.services,
         viewer=admission.viewer,
-        now=services.clock(),
-        request_id=str(connection.scope.get("state", {}).get("request_id", "")),
-        expires_at=admission.expires_at,
+        now=runtime.services.clock(),
     )
 
 
-async def admit_sender(connection: HTTPConnection, services: Services) -> Source:
+async def admit_sender(connection: HTTPConnection, authority: Authority) -> Source:
     """The source that sends a request to the collection API, by its write key: Basic, or Bearer. Raises
     Unauthenticated."""
     scheme, credential = read_authorization(connection, NO_WRITE_KEY)
@@ -53,7 +45,7 @@ async def admit_sender(connection: HTTPConnection, services: Services) -> Source
         credential = read_basic_user(credential)
     elif scheme != "bearer":
         raise Unauthenticated(NO_WRITE_KEY)
-    return await authority_of(services).admit_source(credential)
+    return await authority.admit_source(credential)
 
 
 def read_authorization(connection: HTTPConnection, missing: str) -> tuple[str, str]:

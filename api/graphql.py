@@ -39,6 +39,7 @@ from api.schema import GRAPHQL_SCHEMA
 from api.types.context import Asking
 from graph.errors import StoreTimeout, Unauthenticated
 from resolvers.context import RequestContext
+from resolvers.ingest import Ingestor
 
 SECONDS: Final = 20.0
 NO_CREDENTIAL: Final = "Send a credential: an API key or a subject token, as Authorization: Bearer …"
@@ -57,6 +58,7 @@ class GraphQLEndpoint:
     def __init__(
         self,
         admit: Admit,
+        ingestor: Ingestor,
         *,
         production: bool = False,
         limits: Limits | None = None,
@@ -64,6 +66,7 @@ class GraphQLEndpoint:
         schema: GraphQLSchema = GRAPHQL_SCHEMA,
     ) -> None:
         self._admit = admit
+        self._ingestor = ingestor
         self._production = production
         self._limits = limits or Limits()
         self._seconds = seconds
@@ -110,7 +113,7 @@ class GraphQLEndpoint:
             return self._respond(ExecutionResult(None, refused.errors), {}, media_type)
         if context is None and not is_open(operation):
             raise Unauthenticated(NO_CREDENTIAL)
-        asking = Asking(context)
+        asking = Asking(context, self._ingestor)
         work = self._run(prepared, parameters, asking)
         if is_query(operation):
             async with unless_gone(request.receive):

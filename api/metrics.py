@@ -13,7 +13,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from resolvers.context import Services
+from api.runtime import Runtime
 
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -56,14 +56,13 @@ class Metrics:
         """Counts messages, as `Ingestor` reports them."""
         self.messages.labels(outcome).inc(number)
 
-    def watch(self, services: Services) -> None:
-        """Takes what the store's client and the ingestor have to tell."""
-        client, ingestor = services.client, services.ingestor
+    def watch(self, runtime: Runtime) -> None:
+        """Observes the store's client and the ingestor."""
+        client, ingestor = runtime.services.client, runtime.ingestor
         client.observe = self.observe_store
         self.waiting_writes.set_function(lambda: client.waiting_writes)
-        if ingestor is not None:
-            ingestor.observe = self.observe_messages
-            self.waiting_rows.set_function(lambda: ingestor.waiting)
+        ingestor.observe = self.observe_messages
+        self.waiting_rows.set_function(lambda: ingestor.waiting)
 
     async def serve(self, _: Request) -> Response:
         """The text of all instruments."""

@@ -17,7 +17,7 @@ from strawberry.types import Info
 
 from api.collect.mapping import Origin, read_message
 from api.collect.reasons import Rejected
-from api.types.context import Asking, request_of
+from api.types.context import Asking
 from api.types.relay import given
 from api.types.writes import (
     ConsentInput,
@@ -33,7 +33,7 @@ from api.types.writes import (
     TrackPayload,
     WithdrawInput,
 )
-from graph.errors import BadInput, Forbidden, StoreUnavailable
+from graph.errors import BadInput, Forbidden
 from graph.model import ConsentState, Message, RecordKind, RecordRef, Source
 from graph.sources import read_source
 from privacy.gate import Role
@@ -61,7 +61,7 @@ Asked = Info[Asking, None]
 class Delivery:
     """Lines on their way into the graph: what could be read, and what could not."""
 
-    request: RequestContext
+    asking: Asking
     messages: list[Message] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Delivery:
     async def source(self, name: str) -> Source:
         """A registered source, looked up once a request. Raises BadInput."""
         if name not in self._sources:
-            self._sources[name] = await read_source(self.request.services.client, name)
+            self._sources[name] = await read_source(self.asking.request.services.client, name)
         found = self._sources[name]
         if found is None:
             raise BadInput("source: it is not registered; see `consentric source create`.")
@@ -78,7 +78,7 @@ class Delivery:
 
     def add(self, index: int, line: Line, source: Source) -> None:
         """Reads one line; what can't be read is noted as rejected."""
-        services = self.request.services
+        services = self.asking.request.services
         origin = Origin(source, services.clock(), services.policy, from_file=True)
         try:
             self.messages.append(read_message(line, origin))
@@ -88,12 +88,9 @@ class Delivery:
 
     async def commit(self) -> tuple[int, int]:
         """Writes what could be read; answers how many were new and how many known. Raises where one is refused."""
-        ingestor = self.request.services.ingestor
-        if ingestor is None:
-            raise StoreUnavailable("This server takes no messages.")
         if not self.messages:
             return 0, 0
-        outcomes = await ingestor.submit(self.messages, payload=lambda place: _text(self.lines[place]))
+        outcomes = await self.asking.ingestor.submit(self.messages, payload=lambda place: _text(self.lines[place]))
         if any(outcome not in (Outcome.ACCEPTED, Outcome.DUPLICATE) for outcome in outcomes):
             raise BadInput("input: the store can't hold a value of it; it was kept as a dead letter.")
         return outcomes.count(Outcome.ACCEPTED), outcomes.count(Outcome.DUPLICATE)
@@ -103,11 +100,11 @@ def _text(line: Line) -> str:
     return orjson.dumps(line, default=str).decode()
 
 
-def _admit(info: Asked, roles: Collection[Role]) -> RequestContext:
-    request = request_of(info)
-    if request.viewer.role not in roles:
-        raise Forbidden(f"{info.field_name}: this credential's role ({request.viewer.role}) may not do this.")
-    return request
+def _admit(info: Asked, roles: Collection[Role]) -> Asking:
+    role = info.context.request.viewer.role
+    if role not in roles:
+        raise Forbidden(f"{info.field_name}: this credential's role ({role}) may not do this.")
+    return info.context
 
 
 def _bound(entries: Sequence[Any]) -> None:
@@ -130,7 +127,7 @@ class Mutation:
     async def upsert_items(self, info: Asked, input: list[ItemInput]) -> ItemsPayload:
         delivery = Delivery(_admit(info, ITEM_ROLES))
         _bound(input)
-        catalogue = Source(name=f"graphql:{delivery.request.viewer.client}")
+        catalogue = Source(name=f"graphql:{delivery.asking.request.viewer.client}")
         for index, item in enumerate(input):
             delivery.add(index, item.line(), catalogue)
         accepted, duplicate = await delivery.commit()
@@ -155,22 +152,22 @@ class Mutation:
         description="What a person said about a purpose (`withdrawConsent` takes back). For the person and operators."
     )
     async def record_consent(self, info: Asked, input: ConsentInput) -> ConsentPayload:
-        request = _admit(info, CONSENT_ROLES)
+        asking = _admit(info, CONSENT_ROLES)
         if ConsentState(input.state) not in SAYABLE:
             raise BadInput("state: GIVEN, RENEWED, REFUSED, OBJECTED or UNKNOWN; use withdrawConsent to take back.")
-        return await _state(request, input.line(), given(input.record))
+        return await _state(asking, input.line(), given(input.record))
 
     @strawberry.mutation(description="A consent taken back. For the person, front-ends and operators.")
     async def withdraw_consent(self, info: Asked, input: WithdrawInput) -> ConsentPayload:
-        request = _admit(info, WITHDRAWAL_ROLES)
-        if request.viewer.role is Role.FRONTEND and given(input.jurisdiction) is not None:
+        asking = _admit(info, WITHDRAWAL_ROLES)
+        if asking.request.viewer.role is Role.FRONTEND and given(input.jurisdiction) is not None:
             raise Forbidden("jurisdiction: a front-end does not state it; what silence means depends on it.")
-        return await _state(request, input.line(), given(input.record))
+        return await _state(asking, input.line(), given(input.record))
 
 
-async def _state(request: RequestContext, line: Line, record: RecordName | None) -> ConsentPayload:
+async def _state(asking: Asking, line: Line, record: RecordName | None) -> ConsentPayload:
     """Writes one statement and answers, to the person, where every purpose stands then."""
-    delivery = Delivery(request)
+    delivery, request = Delivery(asking), asking.request
     line |= _speaker(request, record)
     subject = request.viewer.subject
     line["assurance"] = int(Assurance.STATED if subject is None else Assurance.AUTHENTICATED)

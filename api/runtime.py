@@ -14,6 +14,7 @@ import json
 import tomllib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +35,16 @@ from resolvers.tokens import TokenIssuer, TokenVerifier
 
 NEO4J_LANES: Final = 4
 """Groups of arrivals that are written to a Neo4j server at once; the embedded engine's writers take turns anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """An open process: the services of every use case, the ingestor that collection writes through, and the authority
+    that admits callers."""
+
+    services: Services
+    ingestor: Ingestor
+    authority: Authority
 
 
 @asynccontextmanager
@@ -65,9 +76,9 @@ def locate_server(settings: Settings) -> StoreTarget:
 
 
 @asynccontextmanager
-async def open_services(settings: Settings) -> AsyncIterator[Services]:
-    """All services on a migrated store; the shelf is empty until it is loaded. What can be refused without the store is
-    refused first."""
+async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
+    """Everything a process needs, on a migrated store. The shelf is empty until it is loaded. What can be refused
+    without the store is refused before it is opened."""
     policy = read_policy(settings.policy)
     keys = open_keys(settings)
     own = own_issuer(settings, keys)
@@ -76,16 +87,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         await migrate(client)
         await apply_policy(client, policy, system_clock())
         lanes = 1 if settings.embedded else NEO4J_LANES
+        services = Services(client, policy, ModelShelf(), keys.secret, system_clock)
         async with Ingestor(client, policy, system_clock, lanes=lanes) as ingestor:
-            yield Services(
-                client=client,
-                policy=policy,
-                shelf=ModelShelf(),
-                secret=keys.secret,
-                clock=system_clock,
-                ingestor=ingestor,
-                authority=Authority(client, keys.secret, verifier, system_clock),
-            )
+            yield Runtime(services, ingestor, Authority(client, keys.secret, verifier, system_clock))
 
 
 def own_issuer(settings: Settings, keys: InstallationKeys) -> TokenIssuer:

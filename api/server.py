@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 
 from api.app import create_app
 from api.background import background
-from api.runtime import open_services
+from api.runtime import open_runtime
 from api.settings import Settings
 from graph.embedded import describe_running
 from graph.errors import SettingsInvalid, StoreUnavailable
@@ -89,9 +89,9 @@ async def serve_until_signal(settings: Settings, announce: Callable[[str], None]
     with bind(settings.host, settings.port) as listener:
         url = address_of(listener)
         try:
-            async with open_services(settings) as services, background(services):
+            async with open_runtime(settings) as runtime, background(runtime.services):
                 settle_memory()
-                ending.server = Server(create_app(services, settings), lambda: announce(url))
+                ending.server = Server(create_app(runtime, settings), lambda: announce(url))
                 await serve_while_stored(ending.server, listener, settings)
         except asyncio.CancelledError:
             if not ending.asked:

@@ -1,25 +1,19 @@
 """What a use case is given: the services of this process, and the viewer and instant of one request.
 
-What lives here: two frozen bundles and the system clock. What does not: how the services are built (`api/runtime.py`),
-who a viewer is (`resolvers/credentials.py`), what a viewer may see (`privacy/gate.py`).
+How the services are built: `api/runtime.py`. Who a viewer is: `resolvers/credentials.py`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from graph.model import Millis
-
-if TYPE_CHECKING:
-    from graph.client import GraphClient
-    from privacy.gate import Viewer
-    from privacy.policy import Policy
-    from resolvers.credentials import Authority
-    from resolvers.ingest import Ingestor
-    from resolvers.recommend import ModelShelf
+from graph.client import GraphClient
+from graph.model import ItemFacts, Millis, RankedItem, RecentInteraction, RunId, Strategy
+from privacy.gate import Viewer
+from privacy.policy import Policy
 
 
 def system_clock() -> Millis:
@@ -27,30 +21,45 @@ def system_clock() -> Millis:
     return Millis(time.time_ns() // 1_000_000)
 
 
+class Shelf(Protocol):
+    """Holds the model that is served; `resolvers.recommend.ModelShelf` is the one in use."""
+
+    @property
+    def run(self) -> RunId | None:
+        """The run that is served; None before the first is loaded."""
+
+    async def load(self, client: GraphClient, *, catalogue: bool = False) -> None:
+        """Loads the current run if it has changed, and the catalogue if it is due or asked for."""
+
+    def recommend(
+        self,
+        recent: Sequence[RecentInteraction],
+        n: int,
+        *,
+        now: Millis,
+        item_filter: Callable[[ItemFacts], bool] | None = None,
+        strategy: Strategy | None = None,
+        include_seen: bool = False,
+    ) -> list[RankedItem]:
+        """The n best items for a person with these latest interactions, best first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What lives as long as the process. `secret` keys every HMAC; derive a key of your own from it by a label
-    (`resolvers.keys.derive_key`), never use it bare. `ingestor` and `authority` are absent in batch work that
-    neither collects nor admits anybody."""
+    """What lives as long as the process. `secret` keys every HMAC: derive a key from it with a label
+    (`resolvers.keys.derive_key`), never use it directly."""
 
     client: GraphClient
     policy: Policy
-    shelf: ModelShelf
+    shelf: Shelf
     secret: bytes = field(repr=False)
     clock: Callable[[], Millis] = system_clock
-    ingestor: Ingestor | None = None
-    authority: Authority | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """What lives as long as one request. `now` is read once, so that every decision of the request is of one instant.
-
-    `expires_at` is when the viewer's credential ends (None: it does not by itself); long-lived connections close then.
-    """
+    """What lives as long as one request. `now` is read once, so that every decision of a request is of one instant."""
 
     services: Services
     viewer: Viewer
     now: Millis
-    request_id: str = ""
-    expires_at: Millis | None = None

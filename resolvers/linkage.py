@@ -40,8 +40,8 @@ from graph.links import (
 )
 from graph.model import IdentifierRef, Millis, RecordId, UserId
 from graph.users import count_people, read_record_page, write_moves, write_retirements, write_users
+from privacy.policy import Policy
 from resolvers.consents import refresh_permits
-from resolvers.context import Services
 from resolvers.neighbourhoods import Surroundings, survey
 
 ACTOR: Final = "linkage/deterministic/1"
@@ -214,7 +214,11 @@ async def _write_people(tx: Writer, moved: Succession, now: Millis) -> None:
 
 
 async def resolve_all(
-    services: Services, config: LinkageConfig = DEFAULT_LINKAGE, progress: Callable[[int], None] | None = None
+    client: GraphClient,
+    policy: Policy,
+    clock: Callable[[], Millis],
+    config: LinkageConfig = DEFAULT_LINKAGE,
+    progress: Callable[[int], None] | None = None,
 ) -> LinkageReport:
     """Decide anew about every record, page by page in the order of ids, and refresh what the people moved permit.
 
@@ -225,26 +229,25 @@ async def resolve_all(
     totals: Counter[str] = Counter()
     ahead: set[RecordId] = set()
     last = ""
-    while page := await read_record_page(services.client, last, BATCH_PAGE):
+    while page := await read_record_page(client, last, BATCH_PAGE):
         last = page[-1]
-        outcome = await services.client.write(
-            partial(_resolve_page, services=services, records=set(page) - ahead, config=roomy)
+        outcome = await client.write(
+            partial(_resolve_page, records=set(page) - ahead, policy=policy, now=clock(), config=roomy)
         )
         ahead = {record for record in ahead | (outcome.visited - outcome.deferred) if record > last}
         totals.update(opened=outcome.opened, ended=outcome.ended, merged=len(outcome.merged))
         totals.update(split=len(outcome.split), deferred=len(outcome.deferred), seen=len(page))
         if progress is not None:
             progress(totals["seen"])
-    return await _report(services.client, totals)
+    return await _report(client, totals)
 
 
 async def _resolve_page(
-    tx: Writer, services: Services, records: Collection[RecordId], config: LinkageConfig
+    tx: Writer, records: Collection[RecordId], policy: Policy, now: Millis, config: LinkageConfig
 ) -> LinkageOutcome:
-    now = services.clock()
     outcome = await relink_records(tx, records, now, config)
     if outcome.affected_users:
-        await refresh_permits(tx, outcome.affected_users, services.policy, now)
+        await refresh_permits(tx, outcome.affected_users, policy, now)
     return outcome
 
 

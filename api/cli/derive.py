@@ -76,7 +76,7 @@ async def resolve_with(services: Services, advance: Callable[[int], None]) -> Li
     """The batch, telling how far it is."""
     from resolvers.linkage import resolve_all
 
-    return await resolve_all(services, progress=advance)
+    return await resolve_all(services.client, services.policy, services.clock, progress=advance)
 
 
 def read_date(text: str | None) -> Millis | None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api.cli.console import AsJson, print_json, print_table, show_time
-from api.cli.running import run_with_services
+from api.cli.running import run_with_runtime, run_with_services
 
 if TYPE_CHECKING:
+    from api.runtime import Runtime
     from graph.dead_letters import DeadLetter
     from resolvers.context import Services
     from resolvers.dead_letters import ReplayReport
@@ -61,7 +62,7 @@ def replay(*, source: OfSource = None, reason: OfReason = None, as_json: AsJson 
 
       consentric dead-letters replay --reason store_refused --json
     """
-    report = run_with_services(lambda services: replay_with(services, source, reason))
+    report = run_with_runtime(lambda runtime: replay_with(runtime, source, reason))
     if as_json:
         print_json({"accepted": report.accepted, "duplicate": report.duplicate, "kept": len(report.kept)})
         return
@@ -76,11 +77,11 @@ async def read(services: Services, source: str | None, reason: str | None, limit
     return await list_letters(services.client, limit, source=source, reason=reason)
 
 
-async def replay_with(services: Services, source: str | None, reason: str | None) -> ReplayReport:
+async def replay_with(runtime: Runtime, source: str | None, reason: str | None) -> ReplayReport:
     """The replay."""
     from api.collect.replay import replay as run
 
-    return await run(services, source=source, reason=reason)
+    return await run(runtime, source=source, reason=reason)
 
 
 def show_letter(letter: DeadLetter, *, payload: bool) -> dict[str, object]:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api.cli.console import AsJson, print_json, print_table
-from api.cli.running import run_with_services
+from api.cli.running import run_with_runtime
 
 if TYPE_CHECKING:
     from api.collect.load import LoadReport, Progress
-    from resolvers.context import Services
+    from api.runtime import Runtime
 
 
 def load(
@@ -41,7 +41,7 @@ def load(
 
     checkpoints = load_settings().data_dir / "checkpoints"
     with show_load(hidden=as_json) as on_progress:
-        report = run_with_services(lambda services: load_with(services, files, source, checkpoints, on_progress))
+        report = run_with_runtime(lambda runtime: load_with(runtime, files, source, checkpoints, on_progress))
     if as_json:
         print_json({"accepted": report.accepted, "duplicate": report.duplicate, "rejected": report.rejected})
         return
@@ -51,12 +51,12 @@ def load(
 
 
 async def load_with(
-    services: Services, files: list[str], source: str, checkpoints: Path, on_progress: Callable[[Progress], None]
+    runtime: Runtime, files: list[str], source: str, checkpoints: Path, on_progress: Callable[[Progress], None]
 ) -> LoadReport:
     """The load, telling how far it is."""
     from api.collect.load import load_files
 
-    return await load_files(services, files, source, on_progress=on_progress, checkpoints=checkpoints)
+    return await load_files(runtime, files, source, on_progress=on_progress, checkpoints=checkpoints)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from api.runtime import Runtime
     from api.settings import Settings
     from resolvers.context import Services
 
@@ -19,16 +20,21 @@ T = TypeVar("T")
 
 
 def run_with_services(work: Callable[[Services], Awaitable[T]]) -> T:
-    """Does the work on open services of the environment's settings."""
+    """Does the work on the services of a runtime with the environment's settings."""
+    return run_with_runtime(lambda runtime: work(runtime.services))
+
+
+def run_with_runtime(work: Callable[[Runtime], Awaitable[T]]) -> T:
+    """Does the work on an open runtime with the environment's settings."""
     from api.settings import load_settings
 
     settings = load_settings()
 
     async def run() -> T:
-        from api.runtime import open_services
+        from api.runtime import open_runtime
 
-        async with open_services(settings) as services:
-            return await work(services)
+        async with open_runtime(settings) as runtime:
+            return await work(runtime)
 
     return run_until_done(run(), settings)
 

@@ -18,17 +18,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from api.auth import admit_sender, authority_of
+from api.auth import admit_sender
 from api.collect.bodies import MAX_BATCH, MAX_EVENT, Piece, decompress, read_batch, read_single
 from api.collect.intake import Complaint, Receipt, judge, take_in, write_letter
 from api.collect.mapping import Origin
 from api.collect.reasons import Reason, Rejected
 from api.collect.times import read_time
 from api.errors import FACES
+from api.runtime import Runtime
 from graph.errors import BadInput, PayloadTooLarge, Unauthenticated
 from graph.model import Source
-from resolvers.context import Services
-from resolvers.ingest import Ingestor
 
 SINGLES: Final = ("identify", "track", "page", "screen", "group", "alias")
 MOST_LISTED: Final = 100
@@ -37,50 +36,50 @@ MOST_LISTED: Final = 100
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def collection_routes(services: Services) -> list[Route]:
-    """The routes of collection, on open services with an ingestor."""
-    single = [Route(f"/v1/{kind}", _handle_single(services, kind), methods=["POST"]) for kind in SINGLES]
-    return [Route("/v1/batch", _handle_batch(services), methods=["POST"]), *single]
+def collection_routes(runtime: Runtime) -> list[Route]:
+    """The routes of collection, on an open runtime."""
+    single = [Route(f"/v1/{kind}", _handle_single(runtime, kind), methods=["POST"]) for kind in SINGLES]
+    return [Route("/v1/batch", _handle_batch(runtime), methods=["POST"]), *single]
 
 
-def _handle_batch(services: Services) -> Handler:
+def _handle_batch(runtime: Runtime) -> Handler:
     async def handle(request: Request) -> Response:
-        source = await _admit_by_header(request, services)
+        source = await _admit_by_header(request, runtime)
         body = await _read_body(request, MAX_BATCH)
         try:
             batch = read_batch(decompress(body, MAX_BATCH))
         except Rejected as error:
-            return await _refuse(services, await _admit(source, None, services), body, error)
-        source = await _admit(source, batch.head.get("writeKey"), services)
+            return await _refuse(runtime, await _admit(source, None, runtime), body, error)
+        source = await _admit(source, batch.head.get("writeKey"), runtime)
         sent_at = batch.head.get("sentAt")
         context = batch.head.get("context")
         try:
-            origin = _origin(source, services, sent_at)
+            origin = _origin(source, runtime, sent_at)
         except Rejected as error:
-            return await _refuse(services, source, body, error)
+            return await _refuse(runtime, source, body, error)
         judged = await judge(
             batch.pieces,
             origin,
             sized=len(body) <= MAX_EVENT and not body.startswith(b"\x1f\x8b"),
             context=context if isinstance(context, dict) else None,
         )
-        receipt = await take_in(_ingestor(services), judged, batch.pieces)
+        receipt = await take_in(runtime.ingestor, judged, batch.pieces)
         return _answer(receipt)
 
     return handle
 
 
-def _handle_single(services: Services, kind: str) -> Handler:
+def _handle_single(runtime: Runtime, kind: str) -> Handler:
     async def handle(request: Request) -> Response:
-        source = await _admit_by_header(request, services)
+        source = await _admit_by_header(request, runtime)
         body = await _read_body(request, MAX_EVENT)
         try:
             value = read_single(decompress(body, MAX_EVENT))
         except Rejected as error:
-            return await _refuse(services, await _admit(source, None, services), body, error)
-        source = await _admit(source, value.get("writeKey") if isinstance(value, dict) else None, services)
+            return await _refuse(runtime, await _admit(source, None, runtime), body, error)
+        source = await _admit(source, value.get("writeKey") if isinstance(value, dict) else None, runtime)
         pieces = [Piece(_put_type(value, kind))]
-        receipt = await take_in(_ingestor(services), await judge(pieces, _origin(source, services), sized=True), pieces)
+        receipt = await take_in(runtime.ingestor, await judge(pieces, _origin(source, runtime), sized=True), pieces)
         return _answer_rejection(receipt.complaints[0]) if receipt.complaints else _answer(receipt)
 
     return handle
@@ -91,18 +90,18 @@ def _put_type(value: Any, kind: str) -> Any:
     return {**value, "type": kind} if isinstance(value, dict) else value
 
 
-async def _admit_by_header(request: Request, services: Services) -> Source | None:
+async def _admit_by_header(request: Request, runtime: Runtime) -> Source | None:
     """The sender by its header, if there is one. Raises Unauthenticated, before any of the body is read."""
-    return await admit_sender(request, services) if "authorization" in request.headers else None
+    return await admit_sender(request, runtime.authority) if "authorization" in request.headers else None
 
 
-async def _admit(source: Source | None, write_key: Any, services: Services) -> Source:
+async def _admit(source: Source | None, write_key: Any, runtime: Runtime) -> Source:
     """The sender by its header, else by the key in the body. Raises Unauthenticated."""
     if source is not None:
         return source
     if not isinstance(write_key, str):
         raise Unauthenticated("Send the source's write key: Authorization: Basic, the key as user name, no password.")
-    return await authority_of(services).admit_source(write_key)
+    return await runtime.authority.admit_source(write_key)
 
 
 async def _read_body(request: Request, limit: int) -> bytes:
@@ -120,24 +119,18 @@ async def _read_body(request: Request, limit: int) -> bytes:
     return b"".join(chunks)
 
 
-def _origin(source: Source, services: Services, sent_at: Any = None) -> Origin:
+def _origin(source: Source, runtime: Runtime, sent_at: Any = None) -> Origin:
     """Where a request's messages come from. Raises Rejected for a sending time that is none."""
     if isinstance(sent_at, bool) or not isinstance(sent_at, str | int | float | None):
         raise Rejected(Reason.BAD_TIMESTAMP, "sentAt is not an ISO 8601 date and time.", "sentAt")
-    return Origin(source, services.clock(), services.policy, read_time(sent_at, "sentAt"))
+    return Origin(source, runtime.services.clock(), runtime.services.policy, read_time(sent_at, "sentAt"))
 
 
-def _ingestor(services: Services) -> Ingestor:
-    if services.ingestor is None:
-        raise RuntimeError("these services collect nothing")
-    return services.ingestor
-
-
-async def _refuse(services: Services, source: Source, body: bytes, error: Rejected) -> Response:
+async def _refuse(runtime: Runtime, source: Source, body: bytes, error: Rejected) -> Response:
     """The answer to a body that can't be read at all, which is kept as one dead letter."""
     text = body.decode("utf-8", "replace").replace("\0", "\ufffd")
-    letter = write_letter(text, error, Origin(source, services.clock(), services.policy))
-    await _ingestor(services).submit([], [letter])
+    letter = write_letter(text, error, Origin(source, runtime.services.clock(), runtime.services.policy))
+    await runtime.ingestor.submit([], [letter])
     return _answer_rejection(Complaint(0, error.reason, error.message, error.field))
 
 

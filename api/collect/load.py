@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -26,12 +25,11 @@ from api.collect.intake import Judged, Receipt, take_in, write_letter
 from api.collect.mapping import Origin, read_message
 from api.collect.ndjson import STDIN, Line, MessageFile
 from api.collect.reasons import Reason, Rejected
+from api.runtime import Runtime
 from graph.errors import NotFound, RateLimited, StoreTimeout, StoreUnavailable
 from graph.messages import is_claimed
 from graph.model import Source
 from graph.sources import read_source
-from resolvers.context import Services
-from resolvers.ingest import Ingestor
 
 CHUNK: Final = 250
 AHEAD: Final = 4
@@ -84,7 +82,7 @@ class Tally:
 
 
 async def load_files(
-    services: Services,
+    runtime: Runtime,
     paths: Sequence[str | Path],
     source: str,
     *,
@@ -97,25 +95,14 @@ async def load_files(
     Raises NotFound for an unknown source or file, BadInput for a damaged file, StoreUnavailable where the store stays
     away; what was written until then stays, and the same call goes on from there.
     """
-    known = await read_source(services.client, source)
+    known = await read_source(runtime.services.client, source)
     if known is None:
         raise NotFound(f"There is no source {source!r}: make it with `consentric source create`.")
     tally = Tally()
-    async with _open_ingestor(services) as ingestor:
-        for path in paths:
-            checkpoint = Checkpoint.of(checkpoints, str(path), source)
-            await _Load(services, known, ingestor, tally, on_progress, checkpoint).run(str(path))
+    for path in paths:
+        checkpoint = Checkpoint.of(checkpoints, str(path), source)
+        await _Load(runtime, known, tally, on_progress, checkpoint).run(str(path))
     return LoadReport(tally.accepted, tally.duplicate, dict(tally.rejected))
-
-
-@asynccontextmanager
-async def _open_ingestor(services: Services) -> AsyncIterator[Ingestor]:
-    """The process's ingestor, else one of our own."""
-    if services.ingestor is not None:
-        yield services.ingestor
-        return
-    async with Ingestor(services.client, services.policy, services.clock) as ingestor:
-        yield ingestor
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +167,8 @@ class _Chunk:
 class _Load:
     """The load of one file."""
 
-    services: Services
+    runtime: Runtime
     source: Source
-    ingestor: Ingestor
     tally: Tally
     on_progress: OnProgress | None
     checkpoint: Checkpoint
@@ -226,7 +212,11 @@ class _Load:
     async def _resume(self, file: MessageFile, lines: list[Line]) -> list[Line]:
         """The lines to begin with: those after the mark, if the store knows the message that it names."""
         mark = self.checkpoint.read()
-        if mark is None or mark.head != _digest(file.head) or not await is_claimed(self.services.client, mark.message):
+        if (
+            mark is None
+            or mark.head != _digest(file.head)
+            or not await is_claimed(self.runtime.services.client, mark.message)
+        ):
             return lines
         while lines and lines[-1].number <= mark.line:
             lines = await asyncio.to_thread(file.read_lines, CHUNK)
@@ -236,7 +226,7 @@ class _Load:
         return [line for line in lines if line.number > mark.line]
 
     def _send(self, file: MessageFile, lines: list[Line]) -> None:
-        origin = Origin(self.source, self.services.clock(), self.services.policy, from_file=True)
+        origin = Origin(self.source, self.runtime.services.clock(), self.runtime.services.policy, from_file=True)
         judged, pieces = judge_lines(file, lines, origin)
         last = judged.messages[-1].id if judged.messages else None
         self.under_way.append(_Chunk(lines, last, asyncio.create_task(self._write(judged, pieces))))
@@ -246,7 +236,7 @@ class _Load:
         pause = 0.25
         for left in reversed(range(TRIES)):
             try:
-                return await take_in(self.ingestor, judged, pieces)
+                return await take_in(self.runtime.ingestor, judged, pieces)
             except (StoreUnavailable, StoreTimeout, RateLimited):
                 if not left:
                     raise

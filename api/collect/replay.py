@@ -9,30 +9,28 @@ from __future__ import annotations
 from api.collect.bodies import read_single
 from api.collect.mapping import Origin, read_message
 from api.collect.reasons import Reason, Rejected
+from api.runtime import Runtime
 from graph.dead_letters import DeadLetter
 from graph.model import Message, Source
 from graph.sources import read_sources
-from resolvers.context import Services
 from resolvers.dead_letters import ReplayReport, replay_letters
-from resolvers.ingest import STORE_REFUSED, Ingestor
+from resolvers.ingest import STORE_REFUSED
 
 
-async def replay(services: Services, *, source: str | None = None, reason: str | None = None) -> ReplayReport:
+async def replay(runtime: Runtime, *, source: str | None = None, reason: str | None = None) -> ReplayReport:
     """Tries the letters of a source, or of a reason, or all, again. A letter without a messageId goes by its own id, so
     that trying twice counts once. Only what an operator loaded is read as a line of a file: a sender's consent line
     that was refused at the door must not come in by the back. What the store refused had passed its door. What
     was not UTF-8 was kept with U+FFFD in its place: that reads well and is not what was said, so it stays."""
-    sources = {known.name: known for known in await read_sources(services.client)}
+    client, policy = runtime.services.client, runtime.services.policy
+    sources = {known.name: known for known in await read_sources(client)}
 
     def read(letter: DeadLetter) -> Message:
         if letter.reason == Reason.BAD_UNICODE and letter.field is None:
             raise Rejected(Reason.BAD_UNICODE, letter.message)
         known = sources.get(letter.source) or Source(letter.source)
         from_file = letter.from_file or letter.reason == STORE_REFUSED
-        origin = Origin(known, letter.received_at, services.policy, from_file=from_file)
+        origin = Origin(known, letter.received_at, policy, from_file=from_file)
         return read_message(read_single(letter.payload.encode()), origin, f"letter-{letter.id}")
 
-    if services.ingestor is not None:
-        return await replay_letters(services.client, services.ingestor, read, source=source, reason=reason)
-    async with Ingestor(services.client, services.policy, services.clock) as ingestor:
-        return await replay_letters(services.client, ingestor, read, source=source, reason=reason)
+    return await replay_letters(client, runtime.ingestor, read, source=source, reason=reason)

@@ -29,7 +29,7 @@ from api.demo.lines import write_files
 from api.demo.questions import ADVICE, PERSON, WITHDRAWAL, Asker, titles_of
 from api.demo.show import Show
 from api.keystore import open_keys
-from api.runtime import open_services, own_issuer
+from api.runtime import Runtime, open_runtime, own_issuer
 from api.server import Server, address_of, bind
 from api.settings import Settings
 from graph.errors import Conflict
@@ -49,11 +49,16 @@ class Play:
     """What the acts share."""
 
     settings: Settings
-    services: Services
+    runtime: Runtime
     show: Show
     cast: Cast
     summary: dict[str, Any]
     keys: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def services(self) -> Services:
+        """What use cases take."""
+        return self.runtime.services
 
 
 async def play(
@@ -73,10 +78,10 @@ async def play(
         show.act("Fetching MovieLens 100K and FEBRL from the package registry")
         cast = await asyncio.to_thread(read_cast, datasets)
     show.act("Starting the store")
-    async with open_services(settings) as services:
+    async with open_runtime(settings) as runtime:
         summary["seconds"]["start"] = round(time.perf_counter() - began - summary["seconds"]["fetch"], 2)
-        await refuse_full(services, settings)
-        stage = Play(settings, services, show, cast, summary)
+        await refuse_full(runtime.services, settings)
+        stage = Play(settings, runtime, show, cast, summary)
         await collect(stage)
         await derive(stage)
         async with serving(stage, settings.port if serve else 0) as (url, ended):
@@ -134,7 +139,7 @@ async def collect(stage: Play) -> None:
             registered = await register_source(stage.services, system, user_namespace=system)
             stage.keys[f"write key of {system}"] = registered.write_key
             stage.show.act(f"Loading {files[system].name} from {system}")
-            report = await load_files(stage.services, [files[system]], system)
+            report = await load_files(stage.runtime, [files[system]], system)
             totals["accepted"] += report.accepted
             totals["duplicate"] += report.duplicate
             for reason, count in report.rejected.items():
@@ -157,7 +162,7 @@ async def derive(stage: Play) -> None:
     """Resolves people, judges that, and computes what is derived from their behaviour."""
     with timed(stage.summary, "resolve"):
         stage.show.act("Resolving people (arrivals were linked on the way; this proves it)")
-        report = await resolve_all(stage.services)
+        report = await resolve_all(stage.services.client, stage.services.policy, stage.services.clock)
     score = await judge_linkage(stage.services.client, stage.cast)
     stage.summary["linkage"] = {
         "precision": round(score.precision, 4),
@@ -198,7 +203,7 @@ def summarise_derived(report: RefreshReport) -> dict[str, Any]:
 @asynccontextmanager
 async def serving(stage: Play, port: int) -> AsyncIterator[tuple[str, asyncio.Task[None]]]:
     """Serves the API while the block runs: its URL, and a task that ends when the server does."""
-    app = create_app(stage.services, stage.settings)
+    app = create_app(stage.runtime, stage.settings)
     ready = asyncio.Event()
     with bind(stage.settings.host, port) as listener:
         server = Server(app, ready.set)

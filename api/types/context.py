@@ -12,18 +12,20 @@ from strawberry.types import Info
 
 from graph.errors import Unauthenticated
 from resolvers.context import RequestContext
+from resolvers.ingest import Ingestor
 
 NO_VIEWER = "Send a credential: an API key or a subject token, as Authorization: Bearer …"
 
 
 class Asking:
-    """One execution: the request's context (None: no credential was shown, so only the schema may be asked about) and
-    what goes into the answer's `extensions`."""
+    """One execution: the request's context (None: no credential was shown, so only the schema may be queried), the
+    ingestor that mutations write through, and what goes into the answer's `extensions`."""
 
-    __slots__ = ("_request", "extensions")
+    __slots__ = ("_request", "extensions", "ingestor")
 
-    def __init__(self, request: RequestContext | None) -> None:
+    def __init__(self, request: RequestContext | None, ingestor: Ingestor) -> None:
         self._request = request
+        self.ingestor = ingestor
         self.extensions: dict[str, Any] = {}
 
     @property

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from api.auth import admit_request
 from api.collect.mapping import Origin, read_message
 from api.graphql import GraphQLEndpoint
+from api.runtime import Runtime
 from graph.client import GraphClient
 from graph.model import Millis, RecordKind, RecordRef, Source
 from privacy.policy import Policy
@@ -47,10 +48,14 @@ class Clock:
 class Door:
     """What a test needs to speak through the door."""
 
-    services: Services
+    runtime: Runtime
     clock: Clock
     http: httpx.AsyncClient
     keys: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def services(self) -> Services:
+        return self.runtime.services
 
     async def client(self, name: str, role: str, *purposes: str, recipient: str | None = None, **more: Any) -> str:
         """Registers a client; answers its key."""
@@ -67,10 +72,8 @@ class Door:
 
     async def load(self, *lines: Mapping[str, Any], source: str = "shop") -> None:
         """Sends lines of the collection format, as a source does."""
-        ingestor = self.services.ingestor
-        assert ingestor is not None
         origin = Origin(Source(source), self.clock(), self.services.policy, from_file=True)
-        await ingestor.submit([read_message(dict(line), origin) for line in lines])
+        await self.runtime.ingestor.submit([read_message(dict(line), origin) for line in lines])
 
     async def send(
         self, query: str, key: str | None = None, variables: Mapping[str, Any] | None = None, **headers: str
@@ -99,24 +102,17 @@ async def open_door(store: GraphClient, *, production: bool = False, **options: 
     clock, policy = Clock(), Policy.default()
     verifier = TokenVerifier([ISSUER.trusted()], "consentric")
     async with Ingestor(store, policy, clock) as ingestor:
-        services = Services(
-            client=store,
-            policy=policy,
-            shelf=ModelShelf(),
-            secret=SECRET,
-            clock=clock,
-            ingestor=ingestor,
-            authority=Authority(store, SECRET, verifier, clock),
-        )
+        services = Services(client=store, policy=policy, shelf=ModelShelf(), secret=SECRET, clock=clock)
+        runtime = Runtime(services, ingestor, Authority(store, SECRET, verifier, clock))
 
         async def admit(request: Request) -> RequestContext | None:
-            return await admit_request(request, services) if "authorization" in request.headers else None
+            return await admit_request(request, runtime) if "authorization" in request.headers else None
 
-        app = Starlette(routes=[Route(URL, GraphQLEndpoint(admit, production=production, **options))])
+        app = Starlette(routes=[Route(URL, GraphQLEndpoint(admit, ingestor, production=production, **options))])
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://door") as http:
             await registration.register_source(services, "shop")
-            yield Door(services, clock, http)
+            yield Door(runtime, clock, http)
 
 
 def given(user: str, *purposes: str, state: str = "given", **more: Any) -> Sequence[dict[str, Any]]:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from api.app import create_app
 from api.health import Readiness
+from api.runtime import Runtime
 from api.settings import load_settings
 from graph.client import GraphClient, Writer
 from graph.errors import StoreUnavailable
@@ -33,15 +34,9 @@ async def open_app(store: GraphClient, **settings: object) -> AsyncIterator[tupl
     verifier = TokenVerifier([ISSUER.trusted()], "consentric")
     policy = Policy.default()
     async with Ingestor(store, policy, system_clock) as ingestor:
-        services = Services(
-            client=store,
-            policy=policy,
-            shelf=ModelShelf(),
-            secret=SECRET,
-            ingestor=ingestor,
-            authority=Authority(store, SECRET, verifier, system_clock),
-        )
-        app = create_app(services, load_settings(data_dir=Path("unused"), **settings))
+        services = Services(client=store, policy=policy, shelf=ModelShelf(), secret=SECRET)
+        runtime = Runtime(services, ingestor, Authority(store, SECRET, verifier, system_clock))
+        app = create_app(runtime, load_settings(data_dir=Path("unused"), **settings))
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
             yield http, services

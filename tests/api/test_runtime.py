@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from api.runtime import locate_server, open_services, read_policy
+from api.runtime import locate_server, open_runtime, read_policy
 from api.settings import load_settings
 from graph.embedded import EmbeddedStore
 from graph.errors import SettingsInvalid
@@ -59,7 +59,7 @@ def test_a_server_needs_a_password() -> None:
 async def test_what_can_be_refused_is_refused_before_the_store_starts(tmp_path: Path) -> None:
     settings = load_settings(data_dir=tmp_path / "data", trusted_issuers="canary")
     with pytest.raises(SettingsInvalid, match="CONSENTRIC_TRUSTED_ISSUERS"):
-        async with open_services(settings):
+        async with open_runtime(settings):
             pass
     assert not (tmp_path / "data" / "store.json").exists()
 
@@ -67,13 +67,11 @@ async def test_what_can_be_refused_is_refused_before_the_store_starts(tmp_path: 
 async def test_services_open_close_and_open_again(tmp_path: Path) -> None:
     settings = load_settings(data_dir=tmp_path)
     message = Message("shop|1", RecordRef("shop", RecordKind.USER, "ada"), Millis(1), Millis(1))
-    async with open_services(settings) as services:
-        await register_source(services, "shop")
-        assert services.ingestor is not None
-        first = await services.ingestor.submit([message])
+    async with open_runtime(settings) as runtime:
+        await register_source(runtime.services, "shop")
+        first = await runtime.ingestor.submit([message])
     assert EmbeddedStore.attach(tmp_path) is None
-    async with open_services(settings) as services:
-        assert [source.name for source in await list_sources(services)] == ["shop"]
-        assert services.ingestor is not None
-        second = await services.ingestor.submit([message])
+    async with open_runtime(settings) as runtime:
+        assert [source.name for source in await list_sources(runtime.services)] == ["shop"]
+        second = await runtime.ingestor.submit([message])
     assert (first, second) == (["accepted"], ["duplicate"])

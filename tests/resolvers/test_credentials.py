@@ -46,29 +46,22 @@ def clock() -> Clock:
 
 @pytest.fixture
 def services(store: GraphClient, clock: Clock) -> Services:
+    return Services(client=store, policy=Policy.default(), shelf=ModelShelf(), secret=SECRET, clock=clock.millis)
+
+
+@pytest.fixture
+def authority(store: GraphClient, clock: Clock) -> Authority:
     verifier = TokenVerifier([ISSUER.trusted()], "consentric")
-    return Services(
-        client=store,
-        policy=Policy.default(),
-        shelf=ModelShelf(),
-        secret=SECRET,
-        clock=clock.millis,
-        authority=Authority(store, SECRET, verifier, clock.millis, clock.monotonic),
-    )
-
-
-def authority(services: Services) -> Authority:
-    assert services.authority is not None
-    return services.authority
+    return Authority(store, SECRET, verifier, clock.millis, clock.monotonic)
 
 
 @store_test
-async def test_a_write_key_opens_its_source_and_nothing_else(services: Services) -> None:
+async def test_a_write_key_opens_its_source_and_nothing_else(services: Services, authority: Authority) -> None:
     made = await registration.register_source(services, "shop", user_namespace="eu")
-    found = await authority(services).admit_source(made.write_key)
+    found = await authority.admit_source(made.write_key)
     assert (found.name, found.user_namespace) == ("shop", "eu")
     with pytest.raises(Unauthenticated):
-        await authority(services).admit_viewer(made.write_key)
+        await authority.admit_viewer(made.write_key)
 
 
 @store_test
@@ -84,19 +77,19 @@ async def test_the_store_keeps_no_key(services: Services) -> None:
 
 
 @store_test
-async def test_another_key_of_the_same_id_is_refused(services: Services) -> None:
+async def test_another_key_of_the_same_id_is_refused(services: Services, authority: Authority) -> None:
     made = await registration.register_source(services, "shop")
     key_id = made.source.keys[0]
     forged = make_key(KeyKind.WRITE)
     body = f"cwk_{key_id}_{forged.text.split('_')[2][:43]}"
     text = body + checksum(body)
     with pytest.raises(Unauthenticated, match=BAD_WRITE_KEY[:20]):
-        await authority(services).admit_source(text)
-    assert (await authority(services).admit_source(made.write_key)).name == "shop"
+        await authority.admit_source(text)
+    assert (await authority.admit_source(made.write_key)).name == "shop"
 
 
 @store_test
-async def test_a_source_has_one_good_key_at_a_time(services: Services) -> None:
+async def test_a_source_has_one_good_key_at_a_time(services: Services, authority: Authority) -> None:
     first = await registration.register_source(services, "shop")
     with pytest.raises(Conflict):
         await registration.register_source(services, "shop")
@@ -105,8 +98,8 @@ async def test_a_source_has_one_good_key_at_a_time(services: Services) -> None:
     second = await registration.register_source(services, "shop")
     assert (await registration.list_sources(services))[0].keys == second.source.keys
     with pytest.raises(Unauthenticated):
-        await authority(services).admit_source(first.write_key)
-    assert (await authority(services).admit_source(second.write_key)).name == "shop"
+        await authority.admit_source(first.write_key)
+    assert (await authority.admit_source(second.write_key)).name == "shop"
 
 
 @store_test
@@ -127,24 +120,24 @@ async def test_registering_at_once_gives_one_key(services: Services) -> None:
 
 
 @store_test
-async def test_a_revocation_holds_within_the_memory(services: Services, clock: Clock) -> None:
+async def test_a_revocation_holds_within_the_memory(services: Services, authority: Authority, clock: Clock) -> None:
     assert MEMORY_SECONDS <= 2
     source = await registration.register_source(services, "shop")
     client = await registration.register_client(services, "web", "frontend", ["personalisation"])
     token = ISSUER.sign("web", ADA, NOW, 600)
-    await authority(services).admit_source(source.write_key)
-    await authority(services).admit_viewer(client.key)
-    await authority(services).admit_viewer(token)
+    await authority.admit_source(source.write_key)
+    await authority.admit_viewer(client.key)
+    await authority.admit_viewer(token)
     await registration.revoke_source(services, "shop")
     assert await registration.revoke_client_named(services, "web") is True
     assert await registration.revoke_client_named(services, "web") is False
     clock.seconds += MEMORY_SECONDS
     with pytest.raises(Unauthenticated, match=BAD_WRITE_KEY[:20]):
-        await authority(services).admit_source(source.write_key)
+        await authority.admit_source(source.write_key)
     with pytest.raises(Unauthenticated, match=BAD_CREDENTIAL[:20]):
-        await authority(services).admit_viewer(client.key)
+        await authority.admit_viewer(client.key)
     with pytest.raises(Unauthenticated, match=BAD_CREDENTIAL[:20]):
-        await authority(services).admit_viewer(token)
+        await authority.admit_viewer(token)
 
 
 @store_test
@@ -158,13 +151,13 @@ async def test_a_revoked_name_is_never_given_again(services: Services) -> None:
 
 
 @store_test
-async def test_a_token_makes_a_subject_of_its_client(services: Services) -> None:
+async def test_a_token_makes_a_subject_of_its_client(services: Services, authority: Authority) -> None:
     await registration.register_source(services, "shop")
     await registration.register_client(services, "web", "frontend", ["personalisation", "service"])
     await registration.register_client(services, "app", "subject")
     for name in ("web", "app"):
         token = await registration.issue_token(services, ISSUER, name, ADA, 600)
-        admission = await authority(services).admit_viewer(token)
+        admission = await authority.admit_viewer(token)
         assert (admission.viewer.role, admission.viewer.subject) == (Role.SUBJECT, ADA)
         assert admission.viewer.client == name
         assert admission.viewer.scopes == frozenset()
@@ -173,18 +166,18 @@ async def test_a_token_makes_a_subject_of_its_client(services: Services) -> None
 
 @store_test
 @pytest.mark.parametrize("role", ["partner", "auditor", "operator"])
-async def test_a_token_through_any_other_role_is_refused(services: Services, role: str) -> None:
+async def test_a_token_through_any_other_role_is_refused(services: Services, authority: Authority, role: str) -> None:
     await registration.register_source(services, "shop")
     recipient = "acme" if role == "partner" else None
     await registration.register_client(services, "x", role, recipient=recipient)
     with pytest.raises(BadInput):
         await registration.issue_token(services, ISSUER, "x", ADA, 600)
     with pytest.raises(Unauthenticated):
-        await authority(services).admit_viewer(ISSUER.sign("x", ADA, NOW, 600))
+        await authority.admit_viewer(ISSUER.sign("x", ADA, NOW, 600))
 
 
 @store_test
-async def test_a_token_needs_a_client_and_a_source(services: Services) -> None:
+async def test_a_token_needs_a_client_and_a_source(services: Services, authority: Authority) -> None:
     with pytest.raises(NotFound, match="client"):
         await registration.issue_token(services, ISSUER, "web", ADA, 600)
     await registration.register_client(services, "web", "frontend", ["personalisation"])
@@ -193,14 +186,14 @@ async def test_a_token_needs_a_client_and_a_source(services: Services) -> None:
     with pytest.raises(BadInput):
         await registration.issue_token(services, ISSUER, "web", ADA, 0)
     with pytest.raises(Unauthenticated):
-        await authority(services).admit_viewer(ISSUER.sign("nobody", ADA, NOW, 600))
+        await authority.admit_viewer(ISSUER.sign("nobody", ADA, NOW, 600))
 
 
 @store_test
-async def test_a_partner_is_registered_for_a_recipient(services: Services) -> None:
+async def test_a_partner_is_registered_for_a_recipient(services: Services, authority: Authority) -> None:
     made = await registration.register_client(services, "acme", "partner", recipient="Acme Ltd")
     assert made.client.purposes == ("partner_sharing",)
-    viewer = (await authority(services).admit_viewer(made.key)).viewer
+    viewer = (await authority.admit_viewer(made.key)).viewer
     assert (viewer.role, viewer.purpose, viewer.recipient) == (Role.PARTNER, "partner_sharing", "acme ltd")
 
 
@@ -240,14 +233,14 @@ async def test_a_strange_name_is_refused_and_not_repeated(services: Services, na
 
 
 @store_test
-async def test_the_purpose_is_picked_once_a_request(services: Services) -> None:
+async def test_the_purpose_is_picked_once_a_request(services: Services, authority: Authority) -> None:
     made = await registration.register_client(services, "web", "frontend", ["personalisation", "service"])
     for purpose in ("personalisation", "service"):
-        assert (await authority(services).admit_viewer(made.key, purpose)).viewer.purpose == purpose
+        assert (await authority.admit_viewer(made.key, purpose)).viewer.purpose == purpose
     with pytest.raises(PurposeRequired):
-        await authority(services).admit_viewer(made.key)
+        await authority.admit_viewer(made.key)
     with pytest.raises(Forbidden):
-        await authority(services).admit_viewer(made.key, "marketing")
+        await authority.admit_viewer(made.key, "marketing")
 
 
 def test_the_only_purpose_needs_no_picking() -> None:

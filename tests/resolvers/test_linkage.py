@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -19,7 +19,6 @@ from graph.model import IdentifierRef, Millis, RecordId, RecordKind, RecordRef, 
 from graph.records import RecordCall, touch_records, write_people
 from graph.users import find_live_user, find_user_of_identifier, find_users_of_records
 from privacy.policy import Policy
-from resolvers.context import Services
 from resolvers.linkage import LinkageOutcome, attach_identifiers, link_records, resolve_all
 
 pytestmark = pytest.mark.store
@@ -146,10 +145,6 @@ class World:
             for row in await self.edges()
             if row["status"] == status and row["until"] is None
         )
-
-
-def services_of(world: World) -> Services:
-    return Services(world.client, Policy.default(), cast(Any, None), b"", world.tick)
 
 
 async def snapshot(client: GraphClient) -> list[dict[str, Any]]:
@@ -412,7 +407,7 @@ async def test_a_neighbourhood_too_large_for_an_arrival_is_left_to_the_batch(sto
     assert (len(other.merged), other.deferred) == (1, frozenset())
     await world.object("r0")
     assert ["r0"] in await world.groups()
-    report = await resolve_all(services_of(world), tight)
+    report = await resolve_all(world.client, Policy.default(), world.tick, tight)
     assert await world.groups() == [["r0"], ["r1", "r2", "r3", "r4", "r5"], ["x", "y"]]
     assert (report.records, report.users, report.deferred) == (8, 3, 0)
 
@@ -422,10 +417,10 @@ async def test_changed_rules_take_effect_in_the_batch(store: GraphClient) -> Non
     for name in "abcd":
         await world.arrive((name, email("desk@x.com")))
     assert len(await world.groups()) == 4
-    report = await resolve_all(services_of(world), DEFAULT_LINKAGE)
+    report = await resolve_all(world.client, Policy.default(), world.tick, DEFAULT_LINKAGE)
     assert await world.groups() == [["a", "b", "c", "d"]]
     assert (report.merged, report.links, report.refused) == (3, 3, {})
-    back = await resolve_all(services_of(world), SMALL)
+    back = await resolve_all(world.client, Policy.default(), world.tick, SMALL)
     assert len(await world.groups()) == 4
     assert (back.split, back.links, back.refused) == (1, 0, {"frequency_cap": 1})
 
@@ -472,11 +467,11 @@ async def test_arrivals_in_any_order_and_the_batch_agree(store: GraphClient, see
             await load(arriving[:size], linked=True)
             arriving = arriving[size:]
         answers.append((await world.groups(), await world.open("active"), await world.open("refused")))
-        settled = await resolve_all(services_of(world), SMALL)
+        settled = await resolve_all(world.client, Policy.default(), world.tick, SMALL)
         assert (settled.opened, settled.ended, settled.merged, settled.split) == (0, 0, 0, 0)
     await store.write(forget)
     await load(list(held.items()), linked=False)
-    report = await resolve_all(services_of(world), SMALL)
+    report = await resolve_all(world.client, Policy.default(), world.tick, SMALL)
     answers.append((await world.groups(), await world.open("active"), await world.open("refused")))
     assert answers[0] == answers[1] == answers[2]
     assert (report.records, report.users, report.links) == (len(world.names), len(answers[2][0]), len(answers[2][1]))

@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from api.collect.bodies import MAX_BATCH, MAX_EVENT
 from api.collect.http import collection_routes
 from api.envelope import handle_error
+from api.runtime import Runtime
 from graph.client import GraphClient
 from graph.errors import ConsentricError, RateLimited, StoreUnavailable
 from privacy.policy import Policy
@@ -36,10 +37,10 @@ VERIFIER = TokenVerifier([TokenIssuer("c", "c", Ed25519PrivateKey.generate()).tr
 class Sender:
     """A source with its key, and the service it sends to."""
 
-    def __init__(self, services: Services, key: str) -> None:
-        self.services = services
+    def __init__(self, runtime: Runtime, key: str) -> None:
+        self.services = runtime.services
         self.key = key
-        app = Starlette(routes=collection_routes(services), exception_handlers={ConsentricError: handle_error})
+        app = Starlette(routes=collection_routes(runtime), exception_handlers={ConsentricError: handle_error})
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://door")
 
@@ -63,9 +64,9 @@ async def sender(store: GraphClient) -> AsyncIterator[Sender]:
     policy = Policy.default()
     async with Ingestor(store, policy, system_clock) as ingestor:
         authority = Authority(store, SECRET, VERIFIER, system_clock)
-        services = Services(store, policy, ModelShelf(), SECRET, ingestor=ingestor, authority=authority)
-        made = await register_source(services, "shop")
-        one = Sender(services, made.write_key)
+        runtime = Runtime(Services(store, policy, ModelShelf(), SECRET), ingestor, authority)
+        made = await register_source(runtime.services, "shop")
+        one = Sender(runtime, made.write_key)
         async with one.http:
             yield one
 
@@ -225,8 +226,8 @@ async def test_passing_faults_ask_to_come_again(store: GraphClient, error: Conse
     authority = Authority(store, SECRET, VERIFIER, system_clock)
     busy = Busy(store, policy, system_clock)
     busy.error = error
-    services = Services(store, policy, ModelShelf(), SECRET, ingestor=busy, authority=authority)
-    sender = Sender(services, (await register_source(services, "shop")).write_key)
+    runtime = Runtime(Services(store, policy, ModelShelf(), SECRET), busy, authority)
+    sender = Sender(runtime, (await register_source(runtime.services, "shop")).write_key)
     for path, body in (("batch", {"batch": [track(0), {}]}), ("track", track(0)), ("track", {}), ("batch", b"{")):
         answer = await sender.post(path, body)
         assert (answer.status_code, "retry-after" in answer.headers) == (status, True)

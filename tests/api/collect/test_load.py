@@ -7,6 +7,7 @@ import gzip
 import io
 import sys
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from api.collect.bodies import MAX_EVENT
 from api.collect.load import CHUNK, LoadReport, Progress, load_files
 from api.collect.ndjson import MessageFile
+from api.runtime import Runtime
 from graph.client import GraphClient
 from graph.errors import BadInput, NotFound, StoreTimeout, StoreUnavailable
 from graph.model import Message, Millis
@@ -36,11 +38,12 @@ WRITE_FORGETTING = "MATCH (n) WHERE n:Message OR n:Session WITH n LIMIT 500 DETA
 
 
 @pytest.fixture
-async def services(store: GraphClient) -> AsyncIterator[Services]:
+async def runtime(store: GraphClient) -> AsyncIterator[Runtime]:
     await store.write(lambda tx: write_source(tx, "shop", "", NOW))
     policy = Policy.default()
     async with Ingestor(store, policy, lambda: NOW) as ingestor:
-        yield Services(store, policy, ModelShelf(), b"", clock=lambda: NOW, ingestor=ingestor)
+        services = Services(store, policy, ModelShelf(), b"", clock=lambda: NOW)
+        yield Runtime(services, ingestor, None)  # type: ignore[arg-type] - loading admits nobody
 
 
 def track(number: int, **rest: Any) -> dict[str, Any]:
@@ -54,23 +57,23 @@ def write(path: Path, lines: Sequence[Any]) -> Path:
     return path
 
 
-async def count(services: Services, statement: str) -> int:
-    return int((await services.client.read(statement))[0]["n"])
+async def count(runtime: Runtime, statement: str) -> int:
+    return int((await runtime.services.client.read(statement))[0]["n"])
 
 
 @pytest.mark.parametrize("name", ["events.ndjson", "events.ndjson.gz"])
-async def test_a_file_is_loaded_once_however_often(services: Services, tmp_path: Path, name: str) -> None:
+async def test_a_file_is_loaded_once_however_often(runtime: Runtime, tmp_path: Path, name: str) -> None:
     number = 2 * CHUNK + 17
     path = write(tmp_path / name, [track(n) for n in range(number)])
     seen: list[Progress] = []
-    assert await load_files(services, [path], "shop", on_progress=seen.append) == LoadReport(number, 0, {})
+    assert await load_files(runtime, [path], "shop", on_progress=seen.append) == LoadReport(number, 0, {})
     assert [progress.lines for progress in seen] == [CHUNK, 2 * CHUNK, number]
     assert seen[-1].size == path.stat().st_size >= seen[-1].position > 0
-    assert await load_files(services, [path], "shop") == LoadReport(0, number, {})
-    assert await count(services, EVENTS) == number
+    assert await load_files(runtime, [path], "shop") == LoadReport(0, number, {})
+    assert await count(runtime, EVENTS) == number
 
 
-async def test_lines_of_every_kind(services: Services, tmp_path: Path) -> None:
+async def test_lines_of_every_kind(runtime: Runtime, tmp_path: Path) -> None:
     lines = [
         b"\xef\xbb\xbf" + orjson.dumps(track(0)), b"", b"   ",
         {"type": "item", "itemId": "p", "title": "Lamp"},
@@ -79,31 +82,31 @@ async def test_lines_of_every_kind(services: Services, tmp_path: Path) -> None:
         b'{"type":"identify","userId":"u1","traits":{"t":"\\ud83d"}}',
         orjson.dumps(track(1, properties={"x": "y" * MAX_EVENT})), b"[" * 3000, track(2, userId=None), track(0),
     ]  # fmt: skip
-    report = await load_files(services, [write(tmp_path / "all.ndjson", lines)], "shop")
+    report = await load_files(runtime, [write(tmp_path / "all.ndjson", lines)], "shop")
     assert report == LoadReport(
         4, 1,
         {"malformed_json": 1, "bad_value": 1, "bad_unicode": 1, "not_an_object": 1, "too_large": 1, "too_deep": 1,
          "missing_id": 1},
     )  # fmt: skip
-    assert await count(services, "MATCH (d:DeadLetter) RETURN count(d) AS n") == 7
-    assert await count(services, "MATCH (i:Item {title: 'Lamp'}) RETURN count(i) AS n") == 1
+    assert await count(runtime, "MATCH (d:DeadLetter) RETURN count(d) AS n") == 7
+    assert await count(runtime, "MATCH (i:Item {title: 'Lamp'}) RETURN count(i) AS n") == 1
 
 
-async def test_lines_without_an_id_count_once_by_their_place_and_content(services: Services, tmp_path: Path) -> None:
+async def test_lines_without_an_id_count_once_by_their_place_and_content(runtime: Runtime, tmp_path: Path) -> None:
     lines = [track(0, messageId=None, timestamp="2024-01-01")] * 3
     path = write(tmp_path / "a.ndjson", lines)
-    assert await load_files(services, [path], "shop") == LoadReport(3, 0, {})
+    assert await load_files(runtime, [path], "shop") == LoadReport(3, 0, {})
     renamed = write(tmp_path / "b.ndjson.gz", [*lines, lines[0]])
-    assert await load_files(services, [renamed], "shop") == LoadReport(1, 3, {})
+    assert await load_files(runtime, [renamed], "shop") == LoadReport(1, 3, {})
 
 
 async def test_several_files_and_standard_input(
-    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = [write(tmp_path / f"{n}.ndjson", [track(n), track(100 + n)]) for n in range(3)]
     piped = gzip.compress(orjson.dumps(track(200)) + b"\n" + orjson.dumps(track(0)))
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(piped))))  # type: ignore[arg-type]
-    assert await load_files(services, [*paths, "-"], "shop") == LoadReport(7, 1, {})
+    assert await load_files(runtime, [*paths, "-"], "shop") == LoadReport(7, 1, {})
 
 
 class Dying(Ingestor):
@@ -118,28 +121,28 @@ class Dying(Ingestor):
         return await super().submit(messages, *rest, **more)
 
 
-async def test_a_load_that_was_killed_goes_on_where_it_was(services: Services, tmp_path: Path) -> None:
+async def test_a_load_that_was_killed_goes_on_where_it_was(runtime: Runtime, tmp_path: Path) -> None:
     number = 10 * CHUNK
     lines: list[Any] = [track(n) for n in range(number)]
     lines[5] = b"broken"
     path = write(tmp_path / "a.ndjson", lines)
     checkpoints = tmp_path / "checkpoints"
-    async with Dying(services.client, services.policy, services.clock) as dying:
-        cut = Services(services.client, services.policy, services.shelf, b"", clock=services.clock, ingestor=dying)
+    async with Dying(runtime.services.client, runtime.services.policy, runtime.services.clock) as dying:
+        cut = replace(runtime, ingestor=dying)
         with pytest.raises(asyncio.CancelledError):
             await load_files(cut, [path], "shop", checkpoints=checkpoints)
     assert len(list(checkpoints.iterdir())) == 1
-    half = await count(services, EVENTS)
+    half = await count(runtime, EVENTS)
     assert 0 < half < number
-    report = await load_files(services, [path], "shop", checkpoints=checkpoints)
+    report = await load_files(runtime, [path], "shop", checkpoints=checkpoints)
     assert report == LoadReport(number - 1 - half, half, {"malformed_json": 1})
-    assert await count(services, EVENTS) == number - 1
+    assert await count(runtime, EVENTS) == number - 1
     assert not list(checkpoints.iterdir())
 
 
 @pytest.mark.parametrize("how", [StoreTimeout("too slow"), asyncio.CancelledError()])
 async def test_the_mark_stays_before_a_chunk_that_was_not_written(
-    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: BaseException
+    runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: BaseException
 ) -> None:
     monkeypatch.setattr("api.collect.load.TRIES", 1)
     number = 6 * CHUNK
@@ -152,34 +155,34 @@ async def test_the_mark_stays_before_a_chunk_that_was_not_written(
                 raise how
             return await super().submit(messages, *rest, **more)
 
-    async with Gapped(services.client, services.policy, services.clock) as gapped:
-        cut = Services(services.client, services.policy, services.shelf, b"", clock=services.clock, ingestor=gapped)
+    async with Gapped(runtime.services.client, runtime.services.policy, runtime.services.clock) as gapped:
+        cut = replace(runtime, ingestor=gapped)
         with pytest.raises(type(how)):
             await load_files(cut, [path], "shop", checkpoints=checkpoints)
-    written = await count(services, EVENTS)
+    written = await count(runtime, EVENTS)
     assert CHUNK < written <= number - CHUNK
-    report = await load_files(services, [path], "shop", checkpoints=checkpoints)
+    report = await load_files(runtime, [path], "shop", checkpoints=checkpoints)
     assert report == LoadReport(number - written, written, {})
-    assert await count(services, EVENTS) == number
+    assert await count(runtime, EVENTS) == number
 
 
-async def test_a_checkpoint_of_another_store_is_not_trusted(services: Services, tmp_path: Path) -> None:
+async def test_a_checkpoint_of_another_store_is_not_trusted(runtime: Runtime, tmp_path: Path) -> None:
     path = write(tmp_path / "a.ndjson", [track(n) for n in range(10 * CHUNK)])
     checkpoints = tmp_path / "checkpoints"
-    async with Dying(services.client, services.policy, services.clock) as dying:
-        cut = Services(services.client, services.policy, services.shelf, b"", clock=services.clock, ingestor=dying)
+    async with Dying(runtime.services.client, runtime.services.policy, runtime.services.clock) as dying:
+        cut = replace(runtime, ingestor=dying)
         with pytest.raises(asyncio.CancelledError):
             await load_files(cut, [path], "shop", checkpoints=checkpoints)
-    while await services.client.write(
+    while await runtime.services.client.write(
         lambda tx: tx.run(
             "MATCH (n) WHERE NOT n:Source AND NOT n:Migration WITH n LIMIT 500 DETACH DELETE n RETURN 1 AS n"
         )
     ):
         pass
-    assert (await load_files(services, [path], "shop", checkpoints=checkpoints)).accepted == 10 * CHUNK
+    assert (await load_files(runtime, [path], "shop", checkpoints=checkpoints)).accepted == 10 * CHUNK
 
 
-async def test_passing_faults_are_waited_out(services: Services, tmp_path: Path) -> None:
+async def test_passing_faults_are_waited_out(runtime: Runtime, tmp_path: Path) -> None:
     path = write(tmp_path / "a.ndjson", [track(0)])
     failures = [StoreUnavailable("away"), StoreUnavailable("away")]
 
@@ -189,29 +192,24 @@ async def test_passing_faults_are_waited_out(services: Services, tmp_path: Path)
                 raise failures.pop()
             return await super().submit(*given, **more)
 
-    async with Flaky(services.client, services.policy, services.clock) as flaky:
-        slow = Services(services.client, services.policy, services.shelf, b"", clock=services.clock, ingestor=flaky)
+    async with Flaky(runtime.services.client, runtime.services.policy, runtime.services.clock) as flaky:
+        slow = replace(runtime, ingestor=flaky)
         assert await load_files(slow, [path], "shop") == LoadReport(1, 0, {})
 
 
-async def test_what_can_not_be_loaded(services: Services, tmp_path: Path) -> None:
+async def test_what_can_not_be_loaded(runtime: Runtime, tmp_path: Path) -> None:
     path = write(tmp_path / "a.ndjson", [track(0)])
     with pytest.raises(NotFound):
-        await load_files(services, [path], "unheard")
+        await load_files(runtime, [path], "unheard")
     with pytest.raises(NotFound):
-        await load_files(services, [tmp_path / "absent"], "shop")
+        await load_files(runtime, [tmp_path / "absent"], "shop")
     with pytest.raises(BadInput):
-        await load_files(services, [tmp_path], "shop")
+        await load_files(runtime, [tmp_path], "shop")
     damaged = tmp_path / "b.gz"
     damaged.write_bytes(gzip.compress(b"\n".join(orjson.dumps(track(n)) for n in range(5000)))[:-2000])
     with pytest.raises(BadInput, match="damaged after line"):
-        await load_files(services, [damaged], "shop")
-    assert await count(services, EVENTS) > 0
-
-
-async def test_without_an_ingestor_of_the_process(services: Services, tmp_path: Path) -> None:
-    bare = Services(services.client, services.policy, services.shelf, b"", clock=services.clock)
-    assert await load_files(bare, [write(tmp_path / "a.ndjson", [track(0)])], "shop") == LoadReport(1, 0, {})
+        await load_files(runtime, [damaged], "shop")
+    assert await count(runtime, EVENTS) > 0
 
 
 def test_a_line_over_the_limit_is_cut_and_the_next_is_whole(tmp_path: Path) -> None:

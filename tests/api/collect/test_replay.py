@@ -33,40 +33,37 @@ async def door(store: GraphClient) -> AsyncIterator[Door]:
 
 async def send(door: Door, *messages: dict[str, Any]) -> None:
     """As `POST /v1/batch` does."""
-    assert door.services.ingestor is not None
     origin = Origin(Source("shop"), door.clock(), door.services.policy)
     pieces = [Piece(message) for message in messages]
-    receipt = await take_in(door.services.ingestor, await judge(pieces, origin), pieces)
+    receipt = await take_in(door.runtime.ingestor, await judge(pieces, origin), pieces)
     assert len(receipt.complaints) == len(messages)
 
 
 async def test_a_senders_consent_line_does_not_come_in_by_replay(door: Door) -> None:
     wide = FORGED | {"notice": "ö" * 20_000}  # over the limit in bytes, not in characters: refused before its type
     await send(door, FORGED, wide, {"type": "item", "itemId": "forged", "title": "Cheap"})
-    report = await replay(door.services)
+    report = await replay(door.runtime)
     assert (report.accepted, len(report.kept)) == (0, 3)
     assert await door.services.client.read(READ_EVENTS) == []
     assert await door.services.client.read(READ_ITEMS) == []
 
 
 async def test_bytes_that_were_no_text_do_not_come_in_as_something_else(door: Door) -> None:
-    assert door.services.ingestor is not None
     body = b'{"batch": [{"type": "track", "userId": "ad\xff", "event": "X"}]}'
     origin = Origin(Source("shop"), door.clock(), door.services.policy)
     pieces = read_batch(body).pieces
-    receipt = await take_in(door.services.ingestor, await judge(pieces, origin), pieces)
+    receipt = await take_in(door.runtime.ingestor, await judge(pieces, origin), pieces)
     assert receipt.rejected == {"bad_unicode": 1}
-    report = await replay(door.services)
+    report = await replay(door.runtime)
     assert (report.accepted, len(report.kept)) == (0, 1)
 
 
 async def test_a_line_that_an_operator_loaded_does(door: Door) -> None:
-    assert door.services.ingestor is not None
     origin = Origin(Source("shop"), door.clock(), door.services.policy, from_file=True)
     line = {"type": "consent", "userId": "ada", "purpose": "research", "state": "given"}
     with pytest.raises(Rejected) as refused:
         read_message(line, origin)
     letter = write_letter(orjson.dumps(line | {"purpose": "analytics"}).decode(), refused.value, origin)
-    await door.services.ingestor.submit([], [letter])
-    assert (await replay(door.services)).accepted == 1
+    await door.runtime.ingestor.submit([], [letter])
+    assert (await replay(door.runtime)).accepted == 1
     assert [row["purpose"] for row in await door.services.client.read(READ_EVENTS)] == ["analytics"]
