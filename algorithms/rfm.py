@@ -1,7 +1,7 @@
 """RFM: how recently, how often and for how much people bought, scored by quantile; the dynamic high-value buyer.
 
 What lives here: scores, cells, the grid, the rule. What does not: summing purchases a person (the store does,
-`graph/interactions.py`), whom it may be computed for (the gate's scope), membership (`resolvers/refresh.py`).
+`graph/activity/scoped.py`), whom it may be computed for (the gate's scope), membership (`resolvers/refresh.py`).
 
 Arrays have shape (people,): recency in days since the last purchase, frequency in purchases, monetary value in the
 shop's own unit, all within one window. Hughes 1994, "Strategic Database Marketing"; Fader, Hardie & Lee 2005 for the

@@ -1,7 +1,7 @@
 """Which session an event belongs to: the one it names, else the nearest in time without a pause of 30 minutes.
 
 What lives here: a pure function over the events of one record and its sessions near them. What does not: reading and
-writing sessions (`graph/sessions.py`).
+writing sessions (`graph/activity/sessions.py`).
 
 Events arrive out of order. One that lies within the gap of a session joins it and moves its bounds; where two sessions
 are near, the nearer one. Two sessions that a late event would bridge stay two: what was said of them stands. An id

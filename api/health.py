@@ -12,8 +12,8 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from graph.client import GraphClient
 from graph.errors import ConsentricError, MigrationRefused
+from graph.store.client import GraphClient
 from migrations.runner import migrate
 from migrations.step import MigrationState
 

@@ -33,9 +33,9 @@ from api.types.writes import (
     TrackPayload,
     WithdrawInput,
 )
+from graph.access.sources import read_source
 from graph.errors import BadInput, Forbidden
 from graph.model import ConsentState, Message, RecordKind, RecordRef, Source
-from graph.sources import read_source
 from privacy.gate import Role
 from privacy.purposes import Assurance
 from resolvers.arrivals import Outcome

@@ -21,9 +21,9 @@ from typing import Any, Final
 from api.issuers import parse_issuers
 from api.keystore import InstallationKeys, open_keys
 from api.settings import Settings, read_value
-from graph.client import Engine, GraphClient, StoreTarget
-from graph.embedded import open_store
+from graph.embedded.store import open_store
 from graph.errors import BadInput, SettingsInvalid
+from graph.store.client import Engine, GraphClient, StoreTarget
 from migrations.runner import migrate
 from privacy.policy import Policy
 from resolvers.consents import apply_policy

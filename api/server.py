@@ -22,7 +22,7 @@ from api.app import create_app
 from api.background import background
 from api.runtime import open_runtime
 from api.settings import Settings
-from graph.embedded import describe_running
+from graph.embedded.store import describe_running
 from graph.errors import SettingsInvalid, StoreUnavailable
 
 DRAIN_SECONDS: Final = 15

@@ -1,8 +1,8 @@
 """Use cases: a person's sessions, interactions and history of consents, a page at a time.
 
 What lives here: checking a page request, then the permission, then reading. What does not: the statements
-(`graph/activity.py`), cursors (`pages.py`). Arguments are checked before the permission, so that an error says nothing
-about it; the first page without a filter came with the profile and costs no further read.
+(`graph/activity/history.py`), cursors (`pages.py`). Arguments are checked before the permission, so that an error says
+nothing about it; the first page without a filter came with the profile and costs no further read.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from graph.activity import NEWEST, InteractionWish, read_interactions, read_sessions
+from graph.activity.history import NEWEST, InteractionWish, read_interactions, read_sessions
 from graph.errors import BadInput
 from graph.model import ConsentEvent, InteractionFacts, Millis, SessionFacts
 from resolvers.pages import CursorSigner, Page, PageRequest, Position

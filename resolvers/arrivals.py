@@ -15,12 +15,12 @@ from enum import StrEnum
 
 from ulid import ULID
 
-from graph.client import Writer
-from graph.items import write_items
-from graph.messages import claim_messages
+from graph.catalogue.items import write_items
+from graph.collection.messages import claim_messages
+from graph.identity.records import RecordCall, TouchedRecord, touch_records, write_people, write_traits
+from graph.identity.traits import Kept, merge_traits, parse_traits, write_text
 from graph.model import ItemFacts, Millis, RecordId, UserId
-from graph.records import RecordCall, TouchedRecord, touch_records, write_people, write_traits
-from graph.traits import Kept, merge_traits, parse_traits, write_text
+from graph.store.client import Writer
 from privacy.policy import Policy
 from privacy.rules import initial_permits
 from resolvers.evidence import Arrival, touch_partners, write_evidence

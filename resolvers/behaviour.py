@@ -1,7 +1,7 @@
 """What people in a scope did, read from the graph into the arrays that algorithms take.
 
 What lives here: reading a purpose's scope, the manifest of whom a computation used, and the rule that nobody who
-withdrew while it ran is left in it. What does not: the statements (`graph/interactions.py`) and the computations.
+withdrew while it ran is left in it. What does not: the statements (`graph/activity/scoped.py`) and the computations.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from algorithms.ranking import DAY, StrengthConfig, build_histories, rate_strength
-from graph.interactions import SessionHistory, read_histories, read_people
+from graph.activity.scoped import SessionHistory, read_histories, read_people
 from graph.model import ItemKey, PermittedScope, UserId
 from privacy.gate import mint_scope
 from resolvers.context import Services

@@ -1,14 +1,14 @@
 """Use cases: items and segments, one by its key or a page in the order of keys.
 
-What lives here: who may read the catalogue, and its pages. What does not: the statements (`graph/catalogue.py`), a
-person's memberships (`profiles.py`).
+What lives here: who may read the catalogue, and its pages. What does not: the statements
+(`graph/catalogue/reading.py`), a person's memberships (`profiles.py`).
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from graph.catalogue import (
+from graph.catalogue.reading import (
     ItemWish,
     count_members,
     read_item,

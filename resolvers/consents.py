@@ -1,6 +1,6 @@
 """Use cases of consent: append what was said, refold what it permits, keep that on the person.
 
-What lives here: the order of locks, reads and writes. What does not: Cypher (`graph/consents.py`), the fold
+What lives here: the order of locks, reads and writes. What does not: Cypher (`graph/consent/log.py`), the fold
 (`privacy/rules.py`), what a viewer sees (`privacy/gate.py`). Every function that takes a `Writer` works inside the
 caller's transaction: an event and what it permits become visible together.
 """
@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from graph import consents as log
-from graph.client import GraphClient, Writer
-from graph.consents import KeptPermits, NewEvent, RecordLog, UserLog
-from graph.locks import touch_users
+from graph.consent import log
+from graph.consent.log import KeptPermits, NewEvent, RecordLog, UserLog
+from graph.consent.policy_version import read_policy_version, write_policy_version
+from graph.identity.locks import touch_users
 from graph.model import ConsentEvent, ConsentStateFacts, ConsentStatement, Millis, RecordId, UserId
-from graph.policies import read_policy_version, write_policy_version
+from graph.store.client import GraphClient, Writer
 from privacy.gate import SubjectPermits
 from privacy.policy import Policy
 from privacy.purposes import IDENTITY_LINKING, Permit

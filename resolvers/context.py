@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from graph.client import GraphClient
 from graph.model import ItemFacts, Millis, RankedItem, RecentInteraction, RunId, Strategy
+from graph.store.client import GraphClient
 from privacy.gate import Viewer
 from privacy.policy import Policy
 

@@ -17,11 +17,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from graph.client import GraphClient
-from graph.clients import read_client, read_client_by_key
+from graph.access.clients import read_client, read_client_by_key
+from graph.access.sources import read_source_by_key
 from graph.errors import Forbidden, PurposeRequired, Unauthenticated
 from graph.model import Client, Millis, Source
-from graph.sources import read_source_by_key
+from graph.store.client import GraphClient
 from privacy.gate import Role, Viewer
 from resolvers.keys import KeyHasher, KeyKind, parse_key
 from resolvers.tokens import SubjectClaims, TokenVerifier

@@ -1,7 +1,7 @@
 """Dead letters: looking at what was rejected, and trying it again once its cause is mended.
 
-What lives here: the two use cases, for operators. What does not: statements (`graph/dead_letters.py`), reading a
-payload, which the caller brings along, since formats are the doors' business.
+What lives here: the two use cases, for operators. What does not: statements (`graph/collection/dead_letters.py`),
+reading a payload, which the caller brings along, since formats are the doors' business.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from graph.client import GraphClient
-from graph.dead_letters import DeadLetter, read_letters, remove_letters
+from graph.collection.dead_letters import DeadLetter, read_letters, remove_letters
 from graph.errors import BadInput
 from graph.model import Message
+from graph.store.client import GraphClient
 from resolvers.arrivals import Outcome
 from resolvers.ingest import Ingestor
 

@@ -18,7 +18,16 @@ from typing import Self
 
 from algorithms.blocking import ANONYMOUS_ID
 from algorithms.normalise import normalise_identifier
-from graph.client import Writer
+from graph.identity.records import (
+    RecordCall,
+    TouchedRecord,
+    mark_person,
+    read_existing,
+    read_people,
+    touch_records,
+    write_carried,
+    write_known,
+)
 from graph.model import (
     ConsentStatement,
     IdentifierRef,
@@ -29,16 +38,7 @@ from graph.model import (
     RecordRef,
     UserId,
 )
-from graph.records import (
-    RecordCall,
-    TouchedRecord,
-    mark_person,
-    read_existing,
-    read_people,
-    touch_records,
-    write_carried,
-    write_known,
-)
+from graph.store.client import Writer
 from privacy.policy import Policy
 from resolvers.consents import refresh_permits, write_consents
 from resolvers.linkage import attach_identifiers, link_records

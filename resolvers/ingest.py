@@ -16,10 +16,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from graph.client import GraphClient, Writer
-from graph.dead_letters import LONGEST_PAYLOAD, DeadLetter, write_letters
+from graph.collection.dead_letters import LONGEST_PAYLOAD, DeadLetter, write_letters
 from graph.errors import Conflict, ConsentricError, RateLimited, StoreTimeout, StoreUnavailable
 from graph.model import Message, Millis
+from graph.store.client import GraphClient, Writer
 from privacy.policy import Policy
 from resolvers.arrivals import Outcome, Written, write_arrivals
 from resolvers.evidence import Arrival

@@ -1,8 +1,8 @@
 """API keys and write keys as text: how they are made, recognised and hashed.
 
 What lives here: the key format, its checksum, the keyed hash that is stored, and keys derived from the installation's
-secret. What does not: storing and finding keys (`graph/sources.py`, `graph/clients.py`), admitting who shows one
-(`resolvers/credentials.py`).
+secret. What does not: storing and finding keys (`graph/access/sources.py`, `graph/access/clients.py`), admitting who
+shows one (`resolvers/credentials.py`).
 
 A key reads `cwk_<key id>_<random><checksum>`: the prefix says what it opens (`cwk` a source, `cak` a client; scanners
 for leaked secrets find it by that), the key id is public and is what the store is asked for, the random part has 256

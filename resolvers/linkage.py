@@ -2,7 +2,7 @@
 
 What lives here: the use cases, each inside the caller's write transaction: attach identifiers, link records, resolve
 everything. What does not: the decision (`algorithms/linkage.py`), which id survives (`algorithms/succession.py`), what
-is read and locked (`neighbourhoods.py`), Cypher (`graph/links.py`, `graph/users.py`).
+is read and locked (`neighbourhoods.py`), Cypher (`graph/identity/links.py`, `graph/identity/users.py`).
 
 The same decision runs on arrival and in the batch, each time over whole neighbourhoods, and its answer depends on the
 evidence alone; so the batch finds nothing to change where arrivals were linked, unless rules changed or a
@@ -23,8 +23,7 @@ from ulid import ULID
 from algorithms.clustering import RefusalReason
 from algorithms.linkage import DEFAULT_LINKAGE, Linkage, LinkageConfig, link
 from algorithms.succession import Succession, assign_users
-from graph.client import GraphClient, Writer
-from graph.links import (
+from graph.identity.links import (
     LinkEdge,
     LinkStatus,
     count_links,
@@ -38,8 +37,9 @@ from graph.links import (
     write_links,
     write_refused_identifiers,
 )
+from graph.identity.users import count_people, read_record_page, write_moves, write_retirements, write_users
 from graph.model import IdentifierRef, Millis, RecordId, UserId
-from graph.users import count_people, read_record_page, write_moves, write_retirements, write_users
+from graph.store.client import GraphClient, Writer
 from privacy.policy import Policy
 from resolvers.consents import refresh_permits
 from resolvers.neighbourhoods import Surroundings, survey

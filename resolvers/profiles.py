@@ -1,7 +1,7 @@
 """Use case: show one person to one viewer. One read of the store, one decision of the gate, then only what it lets out.
 
 What lives here: which parts of a profile a query needs, choosing among the people a key may mean, deciding, masking.
-What does not: the statement (`graph/profiles.py`), the rules (`privacy/`), later pages (`activity.py`), GraphQL.
+What does not: the statement (`graph/profile.py`), the rules (`privacy/`), later pages (`activity.py`), GraphQL.
 
 Absent and invisible are one answer, None, reached on the same way: candidates whom the viewer may not know of are gone
 before they are counted, ordered or told apart.
@@ -18,8 +18,9 @@ from typing import Final
 
 from algorithms.normalise import normalise_identifier
 from algorithms.survivorship import derive_facts
-from graph.catalogue import ItemWish
+from graph.catalogue.reading import ItemWish
 from graph.errors import BadInput, Forbidden
+from graph.identity.users import find_live_user
 from graph.model import (
     IdentifierRef,
     ProfileFacts,
@@ -30,7 +31,7 @@ from graph.model import (
     Strategy,
     UserId,
 )
-from graph.profiles import (
+from graph.profile import (
     ProfileParts,
     Sharing,
     StoredProfile,
@@ -39,7 +40,6 @@ from graph.profiles import (
     read_profiles_of_identifier,
     read_profiles_of_records,
 )
-from graph.users import find_live_user
 from privacy.gate import Decision, Role, SubjectPermits, Withheld, decide, reveal
 from privacy.rules import describe_states, fold, instant_of
 from resolvers.catalogue import check_wish

@@ -18,10 +18,10 @@ import numpy as np
 from scipy import sparse
 
 from algorithms.ranking import Flags, Lists, Ranked, RankingConfig, Seed, rank_items, rank_popular, weigh_seeds
-from graph.catalogue import ItemWish, read_items
-from graph.client import GraphClient
+from graph.catalogue.reading import ItemWish, read_items
 from graph.model import ItemFacts, ItemKey, Millis, RankedItem, Reason, RecentInteraction, RunId, Strategy
-from graph.models import ModelRow, ModelRun, read_current_run, read_model_rows
+from graph.recommendation.runs import ModelRow, ModelRun, read_current_run, read_model_rows
+from graph.store.client import GraphClient
 
 WALK: Final = "walk"
 """The name of the runs that are served."""

@@ -1,7 +1,7 @@
 """Sources and clients are registered, listed and revoked; each gets its key once.
 
-What lives here: the rules of registration and the transactions. What does not: Cypher (`graph/sources.py`,
-`graph/clients.py`), the form of keys (`resolvers/keys.py`), the command line (`api/cli/`).
+What lives here: the rules of registration and the transactions. What does not: Cypher (`graph/access/sources.py`,
+`graph/access/clients.py`), the form of keys (`resolvers/keys.py`), the command line (`api/cli/`).
 """
 
 from __future__ import annotations
@@ -11,11 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from graph.client import Writer
-from graph.clients import claim_client_name, read_client, read_clients, revoke_client, write_client
-from graph.errors import BadInput, Conflict, NotFound
-from graph.model import Client, RecordRef, Source
-from graph.sources import (
+from graph.access.clients import claim_client_name, read_client, read_clients, revoke_client, write_client
+from graph.access.sources import (
     read_source,
     read_source_keys,
     read_sources,
@@ -23,6 +20,9 @@ from graph.sources import (
     write_source,
     write_source_key,
 )
+from graph.errors import BadInput, Conflict, NotFound
+from graph.model import Client, RecordRef, Source
+from graph.store.client import Writer
 from privacy.gate import VALUES_SCOPE, Role
 from privacy.policy import Policy
 from privacy.purposes import spell_recipient

@@ -1,8 +1,8 @@
 """Segments computed from people who permit analytics: RFM, the high-value buyer, communities.
 
 What lives here: the two use cases. What does not: scores and partitions (`algorithms/rfm.py`, `communities.py`), the
-statements (`graph/segments.py`). Each run keeps a manifest; memberships change in transactions that ask again who
-permits them.
+statements (`graph/segments/memberships.py`). Each run keeps a manifest; memberships change in transactions that ask
+again who permits them.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from algorithms.communities import (
 )
 from algorithms.ranking import DAY, StrengthConfig
 from algorithms.rfm import RfmConfig, RfmScores, count_grid, find_high_value, score_rfm
-from graph.interactions import PurchaseSums, PurchaseWindow, read_people, read_purchase_sums
+from graph.activity.scoped import PurchaseSums, PurchaseWindow, read_people, read_purchase_sums
 from graph.model import ItemFacts, ItemKey, Millis, RfmFacts, RunId, SegmentKey, UserId
-from graph.models import ModelRun, remove_earlier_runs, write_current_run
-from graph.segments import (
+from graph.recommendation.runs import ModelRun, remove_earlier_runs, write_current_run
+from graph.segments.memberships import (
     MembershipChanges,
     RunStamp,
     SegmentDefinition,

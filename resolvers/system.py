@@ -1,7 +1,7 @@
 """Use case: what operators and auditors learn about the installation.
 
-What lives here: who may ask, and putting it together. What does not: the statements (`graph/system.py`,
-`graph/models.py`).
+What lives here: who may ask, and putting it together. What does not: the statements (`graph/store/system.py`,
+`graph/recommendation/runs.py`).
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from graph.errors import Forbidden
-from graph.models import ModelRun, read_runs
-from graph.system import StoreCounts, StoreVersion, read_counts, read_version
+from graph.recommendation.runs import ModelRun, read_runs
+from graph.store.system import StoreCounts, StoreVersion, read_counts, read_version
 from privacy.gate import Role
 from resolvers.context import RequestContext
 

@@ -1,7 +1,8 @@
 """What people did, on its way into the graph: items that events mention, sessions, interactions.
 
 What lives here: choosing what to write and in which order, inside the transaction of `arrivals.py`. What does not:
-which session an event belongs to (`algorithms/sessions.py`), Cypher (`graph/sessions.py`, `graph/items.py`).
+which session an event belongs to (`algorithms/sessions.py`), Cypher (`graph/activity/sessions.py`,
+`graph/catalogue/items.py`).
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from algorithms.sessions import GAP, Span, place_events
-from graph.client import Writer
+from graph.activity.sessions import SessionStart, read_sessions_around, write_interactions, write_sessions
+from graph.identity.records import TouchedRecord
 from graph.model import ItemFacts, ItemKey, Message, Millis, RecordId, SessionId
-from graph.records import TouchedRecord
-from graph.sessions import SessionStart, read_sessions_around, write_interactions, write_sessions
+from graph.store.client import Writer
 from resolvers.evidence import Arrival
 
 

@@ -13,9 +13,9 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from hypothesis import settings
 
-from graph.client import Engine, GraphClient, StoreTarget, Writer
-from graph.embedded import EmbeddedStore
-from graph.process import EngineOptions
+from graph.embedded.process import EngineOptions
+from graph.embedded.store import EmbeddedStore
+from graph.store.client import Engine, GraphClient, StoreTarget, Writer
 from migrations.runner import migrate
 
 settings.register_profile("house", deadline=None)  # a busy machine is no failure: no timed assertions

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from graph.client import GraphClient, Writer, chunk_rows
-from graph.items import write_items
+from graph.activity.sessions import write_interactions
+from graph.catalogue.items import write_items
 from graph.model import Interaction, ItemFacts, ItemKey, Message, Millis, SessionId, UserId
-from graph.sessions import write_interactions
+from graph.store.client import GraphClient, Writer, chunk_rows
 
 NOW = Millis(1_750_000_000_000)
 DAY = 86_400_000

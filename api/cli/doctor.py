@@ -19,7 +19,7 @@ from api.cli.running import run_until_done
 
 if TYPE_CHECKING:
     from api.settings import Settings
-    from graph.client import GraphClient
+    from graph.store.client import GraphClient
 
 MIN_FREE_BYTES: Final = 1 << 30
 MAX_SKEW_MILLIS: Final = 5_000
@@ -179,8 +179,8 @@ def check_port(settings: Settings) -> Finding:
 
 def check_java() -> Finding:
     """The embedded engine's own Java."""
+    from graph.embedded.process import find_engine
     from graph.errors import StoreUnavailable
-    from graph.process import find_engine
 
     try:
         java = find_engine() / "jre" / "bin" / "java"
@@ -237,7 +237,7 @@ async def examine_store(client: GraphClient) -> AsyncIterator[Finding]:
 
 async def check_model(client: GraphClient) -> Finding:
     """The model that recommends."""
-    from graph.models import read_current_run
+    from graph.recommendation.runs import read_current_run
     from resolvers.recommend import WALK
 
     run = await read_current_run(client, WALK)

@@ -11,7 +11,7 @@ from api.cli.running import run_with_runtime, run_with_services
 
 if TYPE_CHECKING:
     from api.runtime import Runtime
-    from graph.dead_letters import DeadLetter
+    from graph.collection.dead_letters import DeadLetter
     from resolvers.context import Services
     from resolvers.dead_letters import ReplayReport
 

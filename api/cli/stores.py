@@ -26,7 +26,7 @@ def start(as_json: AsJson = False) -> None:
 
     Example: consentric store start
     """
-    from graph.embedded import EmbeddedStore
+    from graph.embedded.store import EmbeddedStore
     from graph.errors import StoreInUse
 
     folder = embedded_folder()
@@ -54,7 +54,7 @@ def stop(as_json: AsJson = False) -> None:
 
     Example: consentric store stop
     """
-    from graph.embedded import stop_running
+    from graph.embedded.store import stop_running
 
     stopped = stop_running(embedded_folder())
     if as_json:
@@ -91,7 +91,7 @@ def embedded_folder() -> Path:
 
 def describe(folder: Path) -> dict[str, Any]:
     """What runs on the folder."""
-    from graph.embedded import describe_running
+    from graph.embedded.store import describe_running
 
     found = describe_running(folder.resolve())
     facts: dict[str, Any] = {"running": found is not None, "folder": str(folder.resolve())}

@@ -26,10 +26,10 @@ from api.collect.mapping import Origin, read_message
 from api.collect.ndjson import STDIN, Line, MessageFile
 from api.collect.reasons import Reason, Rejected
 from api.runtime import Runtime
+from graph.access.sources import read_source
+from graph.collection.messages import is_claimed
 from graph.errors import NotFound, RateLimited, StoreTimeout, StoreUnavailable
-from graph.messages import is_claimed
 from graph.model import Source
-from graph.sources import read_source
 
 CHUNK: Final = 250
 AHEAD: Final = 4

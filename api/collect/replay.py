@@ -10,9 +10,9 @@ from api.collect.bodies import read_single
 from api.collect.mapping import Origin, read_message
 from api.collect.reasons import Reason, Rejected
 from api.runtime import Runtime
-from graph.dead_letters import DeadLetter
+from graph.access.sources import read_sources
+from graph.collection.dead_letters import DeadLetter
 from graph.model import Message, Source
-from graph.sources import read_sources
 from resolvers.dead_letters import ReplayReport, replay_letters
 from resolvers.ingest import STORE_REFUSED
 

@@ -16,9 +16,9 @@ from algorithms.evaluation import measure_ranking
 from algorithms.linkage_evaluation import PairwiseScore, score_partition
 from api.demo.cast import Cast
 from api.demo.questions import TASTE, Asker, keys_of
-from graph.client import GraphClient
+from graph.identity.users import find_users_of_records
 from graph.model import RecordId, UserId
-from graph.users import find_users_of_records
+from graph.store.client import GraphClient
 
 LIKED: Final = 4
 PLACES: Final = 10

@@ -34,7 +34,7 @@ from api.server import Server, address_of, bind
 from api.settings import Settings
 from graph.errors import Conflict
 from graph.model import ConsentState, Millis
-from graph.system import read_counts
+from graph.store.system import read_counts
 from resolvers.context import Services
 from resolvers.linkage import resolve_all
 from resolvers.refresh import RefreshConfig, RefreshReport, refresh

@@ -11,7 +11,7 @@ import strawberry
 from api.types.item import Item
 from api.types.relay import given
 from api.types.scalars import DateTime
-from graph.activity import InteractionWish
+from graph.activity.history import InteractionWish
 from graph.schema import InteractionType
 
 strawberry.enum(

@@ -12,7 +12,7 @@ import strawberry
 
 from api.types.relay import Node, given, global_id
 from api.types.scalars import DateTime, Json
-from graph.catalogue import ItemWish
+from graph.catalogue.reading import ItemWish
 from graph.model import ItemFacts, ItemKey
 
 

@@ -21,7 +21,7 @@ VERSION: Final = version("consentric")
 
 @strawberry.type(description="The store behind this server.")
 class Store:
-    """Its source is `graph.system.StoreVersion`."""
+    """Its source is `graph.store.system.StoreVersion`."""
 
     engine: str
     version: str = strawberry.field(description="As the engine states it; the embedded one names its Neo4j dialect.")
@@ -30,7 +30,7 @@ class Store:
 
 @strawberry.type(description="How many there are of what.")
 class Counts:
-    """Its source is `graph.system.StoreCounts`."""
+    """Its source is `graph.store.system.StoreCounts`."""
 
     records: int
     users: int
@@ -44,7 +44,7 @@ class Counts:
 
 @strawberry.type(description="One computation, with the manifest that proves whose data it used.")
 class ModelRun:
-    """Its source is `graph.models.ModelRun`."""
+    """Its source is `graph.recommendation.runs.ModelRun`."""
 
     id: strawberry.ID
     name: str

@@ -17,8 +17,8 @@ from api.auth import admit_request
 from api.collect.mapping import Origin, read_message
 from api.graphql import GraphQLEndpoint
 from api.runtime import Runtime
-from graph.client import GraphClient
 from graph.model import Millis, RecordKind, RecordRef, Source
+from graph.store.client import GraphClient
 from privacy.policy import Policy
 from resolvers import registration
 from resolvers.context import RequestContext, Services

@@ -14,8 +14,8 @@ from api.app import create_app
 from api.health import Readiness
 from api.runtime import Runtime
 from api.settings import load_settings
-from graph.client import GraphClient, Writer
 from graph.errors import StoreUnavailable
+from graph.store.client import GraphClient, Writer
 from privacy.policy import Policy
 from resolvers.context import Services, system_clock
 from resolvers.credentials import Authority

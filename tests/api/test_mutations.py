@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from graph.client import GraphClient
+from graph.store.client import GraphClient
 from tests.api.door import Door, identify, open_door, viewed
 
 pytestmark = pytest.mark.store

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from graph.client import GraphClient
+from graph.store.client import GraphClient
 from tests.api.door import URL, Door, given, identify, open_door, viewed
 
 pytestmark = pytest.mark.store

@@ -8,7 +8,7 @@ import pytest
 
 from api.runtime import locate_server, open_runtime, read_policy
 from api.settings import load_settings
-from graph.embedded import EmbeddedStore
+from graph.embedded.store import EmbeddedStore
 from graph.errors import SettingsInvalid
 from graph.model import Message, Millis, RecordKind, RecordRef
 from resolvers.registration import list_sources, register_source

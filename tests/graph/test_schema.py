@@ -13,7 +13,7 @@ MIGRATIONS = GRAPH.parent / "migrations"
 NODE = re.compile(r"\(\w*:(\w+)|WHEN \w+:(\w+)")
 EDGE = re.compile(r"\[\w*:(\w+)")
 TEMPLATE = "INTERACTION"
-"""What stands for every interaction type where a statement is made for each (`graph/sessions.py`)."""
+"""What stands for every interaction type where a statement is made for each (`graph/activity/sessions.py`)."""
 
 
 def statements() -> str:

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from graph.client import GraphClient, StoreLimits, StoreTarget, Writer
 from graph.errors import Conflict, ConsentricError, MigrationRefused
 from graph.model import Millis
 from graph.schema import UNIQUE_KEYS, InteractionType, Label
+from graph.store.client import GraphClient, StoreLimits, StoreTarget, Writer
 from migrations import runner
 from migrations.runner import migrate
 from migrations.step import MigrationState, Step, StepKind

@@ -11,9 +11,9 @@ import orjson
 import pytest
 
 from api.collect.mapping import Origin, read_message
-from graph.client import GraphClient
+from graph.identity.traits import parse_traits
 from graph.model import Message, Millis, RecordKind, RecordRef, Source
-from graph.traits import parse_traits
+from graph.store.client import GraphClient
 from privacy.policy import Policy
 from resolvers.arrivals import Outcome
 from resolvers.ingest import Ingestor

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from graph.client import GraphClient, Writer
-from graph.consents import read_consent_history
+from graph.consent.log import read_consent_history
 from graph.model import ConsentState, ConsentStatement, Millis, RecordId, UserId
+from graph.store.client import GraphClient, Writer
 from privacy.gate import SubjectPermits
 from privacy.policy import Policy
 from privacy.rules import initial_permits

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from graph.client import GraphClient
 from graph.errors import BadInput, Conflict, Forbidden, NotFound, PurposeRequired, StoreUnavailable, Unauthenticated
 from graph.model import Client, Millis, RecordKind, RecordRef
+from graph.store.client import GraphClient
 from privacy.gate import Role, Viewer
 from privacy.policy import Policy
 from resolvers import credentials, registration

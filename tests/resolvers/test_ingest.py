@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from api.collect.mapping import Origin, read_message
-from graph.client import GraphClient, Writer
-from graph.dead_letters import DeadLetter, count_letters, read_letters
+from graph.collection.dead_letters import DeadLetter, count_letters, read_letters
 from graph.errors import RateLimited, StoreUnavailable
 from graph.model import Interaction, ItemKey, Message, Millis, RecordKind, RecordRef, Source
+from graph.store.client import GraphClient, Writer
 from privacy.policy import Policy
 from resolvers.arrivals import Outcome
 from resolvers.ingest import GROUP, STORE_REFUSED, Ingestor

@@ -13,11 +13,11 @@ import pytest
 
 from algorithms.blocking import BlockingRules
 from algorithms.linkage import DEFAULT_LINKAGE, LinkageConfig
-from graph.client import GraphClient, Writer
-from graph.links import LinkEdge, LinkStatus, write_links
+from graph.identity.links import LinkEdge, LinkStatus, write_links
+from graph.identity.records import RecordCall, touch_records, write_people
+from graph.identity.users import find_live_user, find_user_of_identifier, find_users_of_records
 from graph.model import IdentifierRef, Millis, RecordId, RecordKind, RecordRef, UserId
-from graph.records import RecordCall, touch_records, write_people
-from graph.users import find_live_user, find_user_of_identifier, find_users_of_records
+from graph.store.client import GraphClient, Writer
 from privacy.policy import Policy
 from resolvers.linkage import LinkageOutcome, attach_identifiers, link_records, resolve_all
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from graph.client import GraphClient
 from graph.model import RecordKind, RecordRef
+from graph.store.client import GraphClient
 from resolvers import registration
 from tests.api.door import ISSUER, Door, given, identify, open_door, viewed
 

@@ -7,11 +7,11 @@ import pytest
 from scipy import sparse
 
 from algorithms.filtering import count_people, fit_walk
-from graph import models
-from graph.client import GraphClient
-from graph.items import write_items
+from graph.catalogue.items import write_items
 from graph.model import ItemFacts, ItemKey, Millis, RankedItem, RecentInteraction, RunId, Strategy
-from graph.models import ModelRow, ModelRun, write_current_run, write_model_rows
+from graph.recommendation import runs as models
+from graph.recommendation.runs import ModelRow, ModelRun, write_current_run, write_model_rows
+from graph.store.client import GraphClient
 from resolvers import recommend
 from resolvers.recommend import ModelShelf, build_model, join_catalogue
 from resolvers.walk import make_rows

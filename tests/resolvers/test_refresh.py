@@ -9,11 +9,11 @@ import pytest
 
 from algorithms.communities import CommunityConfig
 from algorithms.rfm import RfmConfig
-from graph.catalogue import read_segment
-from graph.client import GraphClient
+from graph.catalogue.reading import read_segment
 from graph.model import ItemFacts, ItemKey, Millis, RecentInteraction, SegmentKey, UserId
-from graph.models import read_current_run, read_model_rows
-from graph.segments import read_keys_of_kind, read_members
+from graph.recommendation.runs import read_current_run, read_model_rows
+from graph.segments.memberships import read_keys_of_kind, read_members
+from graph.store.client import GraphClient
 from privacy.policy import Policy
 from resolvers import behaviour as behaviours
 from resolvers.behaviour import Behaviour, compute_settled, read_behaviour
@@ -165,7 +165,7 @@ async def test_reading_twice_gives_the_same_arrays(store: GraphClient, monkeypat
     await write_crowd(store, two_tastes(), ITEMS)
     services = services_of(store)
     first = await read_behaviour(services, "analytics", CONFIG.model.strengths)
-    monkeypatch.setattr("graph.interactions.HISTORIES_PAGE", 3)
+    monkeypatch.setattr("graph.activity.scoped.HISTORIES_PAGE", 3)
     again = await behaviours.read_behaviour(services, "analytics", CONFIG.model.strengths)
     assert (first.people, first.items) == (again.people, again.items)
     for name in ("person", "item", "strength", "at"):

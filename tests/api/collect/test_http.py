@@ -18,8 +18,8 @@ from api.collect.bodies import MAX_BATCH, MAX_EVENT
 from api.collect.http import collection_routes
 from api.envelope import handle_error
 from api.runtime import Runtime
-from graph.client import GraphClient
 from graph.errors import ConsentricError, RateLimited, StoreUnavailable
+from graph.store.client import GraphClient
 from privacy.policy import Policy
 from resolvers.context import Services, system_clock
 from resolvers.credentials import Authority

@@ -18,10 +18,10 @@ from api.collect.bodies import MAX_EVENT
 from api.collect.load import CHUNK, LoadReport, Progress, load_files
 from api.collect.ndjson import MessageFile
 from api.runtime import Runtime
-from graph.client import GraphClient
+from graph.access.sources import write_source
 from graph.errors import BadInput, NotFound, StoreTimeout, StoreUnavailable
 from graph.model import Message, Millis
-from graph.sources import write_source
+from graph.store.client import GraphClient
 from privacy.policy import Policy
 from resolvers.arrivals import Outcome
 from resolvers.context import Services

@@ -13,8 +13,8 @@ from api.collect.intake import judge, take_in, write_letter
 from api.collect.mapping import Origin, read_message
 from api.collect.reasons import Rejected
 from api.collect.replay import replay
-from graph.client import GraphClient
 from graph.model import Source
+from graph.store.client import GraphClient
 from tests.api.door import Door, identify, open_door
 
 pytestmark = pytest.mark.store

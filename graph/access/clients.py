@@ -1,0 +1,117 @@
+"""Clients and their API keys: statements on `(ApiKey)-[:OPENS]->(Client)`.
+
+What lives here: registering, finding, listing and revoking. What does not: which purposes and roles there are
+(`privacy/`), the form and the hash of keys (`resolvers/keys.py`), who may do so.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from graph.model import Client, Millis
+from graph.store.client import GraphClient, Row, Writer
+
+WRITE_CLIENT_LOCK: Final = """
+MERGE (c:Client {name: $name})
+SET c._v = coalesce(c._v, 0) + 1
+RETURN c.role AS role
+"""
+
+
+async def claim_client_name(tx: Writer, name: str) -> bool:
+    """Locks the name for this transaction; False when a client, also a revoked one, has it already."""
+    rows = await tx.run(WRITE_CLIENT_LOCK, name=name)
+    return rows[0]["role"] is None
+
+
+WRITE_CLIENT: Final = """
+MATCH (c:Client {name: $name})
+SET c.role = $role, c.purposes = $purposes, c.recipient = $recipient, c.scopes = $scopes, c.created_at = $now
+MERGE (k:ApiKey {id: $key_id})
+SET k.hash = $hash, k.created_at = $now
+MERGE (k)-[:OPENS]->(c)
+"""
+
+
+async def write_client(tx: Writer, client: Client, key_id: str, key_hash: str) -> None:
+    """Registers a client under a claimed name, with its key."""
+    await tx.run(
+        WRITE_CLIENT,
+        name=client.name,
+        role=client.role,
+        purposes=list(client.purposes),
+        recipient=client.recipient,
+        scopes=list(client.scopes),
+        now=client.created_at,
+        key_id=key_id,
+        hash=key_hash,
+    )
+
+
+WRITE_CLIENT_REVOCATION: Final = """
+MATCH (c:Client {name: $name})
+WHERE c.revoked_at IS NULL
+SET c.revoked_at = $now
+WITH c
+MATCH (k:ApiKey)-[:OPENS]->(c)
+SET k.revoked_at = $now
+RETURN k.id AS id
+"""
+
+
+async def revoke_client(tx: Writer, name: str, now: Millis) -> list[str]:
+    """Revokes the client and its keys; answers which keys were good until now."""
+    return [str(row["id"]) for row in await tx.run(WRITE_CLIENT_REVOCATION, name=name, now=now)]
+
+
+READ_CLIENT: Final = """
+MATCH (c:Client {name: $name})
+RETURN c.name AS name, c.role AS role, c.purposes AS purposes, c.recipient AS recipient, c.scopes AS scopes,
+       c.created_at AS created_at, c.revoked_at AS revoked_at
+"""
+
+
+async def read_client(client: GraphClient, name: str) -> Client | None:
+    """A client by its name, revoked or not."""
+    rows = await client.read(READ_CLIENT, name=name)
+    return client_of(rows[0]) if rows else None
+
+
+READ_CLIENTS: Final = """
+MATCH (c:Client)
+RETURN c.name AS name, c.role AS role, c.purposes AS purposes, c.recipient AS recipient, c.scopes AS scopes,
+       c.created_at AS created_at, c.revoked_at AS revoked_at
+ORDER BY name
+"""
+
+
+async def read_clients(client: GraphClient) -> list[Client]:
+    """All clients by name."""
+    return [client_of(row) for row in await client.read(READ_CLIENTS)]
+
+
+READ_CLIENT_BY_KEY: Final = """
+MATCH (k:ApiKey {id: $key_id})-[:OPENS]->(c:Client)
+WHERE k.revoked_at IS NULL AND c.revoked_at IS NULL
+RETURN k.hash AS hash, c.name AS name, c.role AS role, c.purposes AS purposes, c.recipient AS recipient,
+       c.scopes AS scopes, c.created_at AS created_at, c.revoked_at AS revoked_at
+"""
+
+
+async def read_client_by_key(client: GraphClient, key_id: str) -> tuple[str, Client] | None:
+    """The stored hash of a key that is not revoked, and the client it opens."""
+    rows = await client.read(READ_CLIENT_BY_KEY, key_id=key_id)
+    return (str(rows[0]["hash"]), client_of(rows[0])) if rows else None
+
+
+def client_of(row: Row) -> Client:
+    """A row as a client."""
+    return Client(
+        name=row["name"],
+        role=row["role"],
+        purposes=tuple(row["purposes"] or ()),
+        recipient=row["recipient"],
+        scopes=tuple(row["scopes"] or ()),
+        created_at=Millis(row["created_at"] or 0),
+        revoked_at=row["revoked_at"],
+    )

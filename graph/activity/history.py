@@ -1,0 +1,97 @@
+"""Later pages of a person's sessions and interactions, and filtered ones.
+
+What lives here: the statements that take a position and a filter. What does not: first pages without a filter, which
+come with the profile (`profiles.py`), and keeping them (`sessions.py`). Newest first; ties by id. `records` are those
+that the gate decided about: a person who has others by now gets no entries of theirs in the bargain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from graph.model import InteractionFacts, Millis, RecordId, SessionFacts, UserId
+from graph.profile import parse_interactions, parse_sessions
+from graph.store.client import GraphClient
+
+NEWEST: Final = (Millis(2**62), "")
+"""The position before the newest entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class InteractionWish:
+    """Which interactions; None does not filter. `since` is included, `until` is not."""
+
+    types: tuple[str, ...] | None = None
+    item: str | None = None
+    since: int | None = None
+    until: int | None = None
+
+
+READ_INTERACTIONS: Final = """
+MATCH (:User {id: $user})<-[a:RESOLVES_TO]-(r:Record)-[:HAD]->(:Session)-[x]->(j)
+WHERE a.to IS NULL AND ($records IS NULL OR r.id IN $records) AND (x.at < $at OR (x.at = $at AND x.message_id < $id))
+  AND ($types IS NULL OR type(x) IN $types) AND ($item IS NULL OR (j:Item AND j.key = $item))
+  AND ($since IS NULL OR x.at >= $since) AND ($until IS NULL OR x.at < $until)
+WITH x, j ORDER BY x.at DESC, x.message_id DESC LIMIT $limit
+RETURN collect([x.message_id, x.at, type(x), x.name, x.weight, x.value, x.quantity, x.order,
+                CASE WHEN j:Item THEN properties(j) ELSE NULL END,
+                [(j)-[b:ABOUT]->(t:Topic) | [t.key, b.weight]]]) AS interactions
+"""
+
+
+async def read_interactions(
+    client: GraphClient,
+    user: UserId,
+    wish: InteractionWish,
+    limit: int,
+    before: tuple[Millis, str] = NEWEST,
+    *,
+    records: Collection[RecordId] | None = None,
+) -> tuple[InteractionFacts, ...]:
+    """Interactions before a position (at, id)."""
+    rows = await client.read(
+        READ_INTERACTIONS,
+        user=user,
+        records=None if records is None else sorted(records),
+        types=None if wish.types is None else list(wish.types),
+        item=wish.item,
+        since=wish.since,
+        until=wish.until,
+        at=before[0],
+        id=before[1],
+        limit=limit,
+    )
+    found = parse_interactions(rows[0]["interactions"])
+    return tuple(sorted(found, key=lambda one: (one.at, one.id), reverse=True))
+
+
+READ_SESSIONS: Final = """
+MATCH (:User {id: $user})<-[a:RESOLVES_TO]-(r:Record)-[:HAD]->(s:Session)
+WHERE a.to IS NULL AND ($records IS NULL OR r.id IN $records)
+  AND (s.started_at < $at OR (s.started_at = $at AND s.id < $id))
+WITH r, s ORDER BY s.started_at DESC, s.id DESC LIMIT $limit
+RETURN collect([s.id, r.source, s.started_at, s.ended_at]) AS sessions
+"""
+
+
+async def read_sessions(
+    client: GraphClient,
+    user: UserId,
+    limit: int,
+    before: tuple[Millis, str] = NEWEST,
+    *,
+    records: Collection[RecordId] | None = None,
+) -> tuple[SessionFacts, ...]:
+    """Sessions before a position (start, id)."""
+    rows = await client.read(
+        READ_SESSIONS,
+        user=user,
+        records=None if records is None else sorted(records),
+        at=before[0],
+        id=before[1],
+        limit=limit,
+    )
+    found = parse_sessions(rows[0]["sessions"])
+    return tuple(sorted(found, key=lambda one: (one.started_at, one.id), reverse=True))

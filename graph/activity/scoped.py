@@ -1,0 +1,153 @@
+"""Reading interactions for computing, of those people only who permit the purpose.
+
+What lives here: statements that take a `PermittedScope`, each of which checks the permit itself, in the same statement
+that reads. What does not: a person's own history (`profiles.py`), writing (`sessions.py`), what is computed. Results
+come in pages of people, so no statement runs long and no answer grows with the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from graph.model import ItemKey, Millis, PermittedScope, UserId
+from graph.store.client import GraphClient, Writer
+
+PEOPLE_PAGE: Final = 2000
+HISTORIES_PAGE: Final = 200
+
+_IN_SCOPE: Final = """
+u.retired_at IS NULL AND (u.permits_until IS NULL OR u.permits_until > $now)
+  AND ($permit IN u.permits OR ($blanket IN u.permits AND NOT $barred IN u.permits))
+"""
+
+READ_PEOPLE: Final = f"""
+MATCH (u:User)
+WHERE u.id > $after AND {_IN_SCOPE}
+RETURN u.id AS user, coalesce(u.consent_epoch, 0) AS epoch
+ORDER BY user
+LIMIT $limit
+"""
+
+
+async def read_people(client: GraphClient, scope: PermittedScope) -> dict[UserId, int]:
+    """Everybody in scope, in the order of their ids, with their consent epoch."""
+    found: dict[UserId, int] = {}
+    after = ""
+    while True:
+        rows = await client.read(READ_PEOPLE, after=after, limit=PEOPLE_PAGE, **bind_scope(scope))
+        found.update((UserId(row["user"]), row["epoch"]) for row in rows)
+        if len(rows) < PEOPLE_PAGE:
+            return found
+        after = rows[-1]["user"]
+
+
+READ_STILL_IN_SCOPE: Final = f"""
+UNWIND $users AS id
+MATCH (u:User {{id: id}})
+WHERE {_IN_SCOPE}
+RETURN u.id AS user
+"""
+
+
+async def read_still_in_scope(tx: Writer, users: Collection[UserId], scope: PermittedScope) -> set[UserId]:
+    """Which of these people are in scope, within a transaction that touched them first (`locks.touch_users`)."""
+    rows = await tx.run(READ_STILL_IN_SCOPE, users=sorted(users), **bind_scope(scope))
+    return {UserId(row["user"]) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionHistory:
+    """The interactions with items in one session, as models see them: five lists of one length. `graded`: it carries a
+    value of its own, such as a rating."""
+
+    user: UserId
+    items: list[ItemKey]
+    types: list[str]
+    at: list[Millis]
+    weights: list[float]
+    graded: list[bool]
+
+
+READ_HISTORIES: Final = f"""
+UNWIND $users AS id
+MATCH (u:User {{id: id}})<-[l:RESOLVES_TO]-(:Record)-[:HAD]->(s:Session)-[e]->(i:Item)
+WHERE l.to IS NULL AND {_IN_SCOPE}
+RETURN id AS user, s.id AS session, collect(i.key) AS items, collect(type(e)) AS types,
+       collect(coalesce(e.at, 0)) AS at, collect(coalesce(e.weight, 1.0)) AS weights,
+       collect(e.value IS NOT NULL) AS graded
+"""
+
+
+async def read_histories(
+    client: GraphClient, users: Sequence[UserId], scope: PermittedScope
+) -> AsyncIterator[list[SessionHistory]]:
+    """The interactions with items of those of these people who are in scope, in pages of people. A session is one
+    message of the protocol, of about 50 bytes an interaction: columns are a third of the cost of a row each."""
+    for start in range(0, len(users), HISTORIES_PAGE):
+        page = list(users[start : start + HISTORIES_PAGE])
+        rows = await client.read(READ_HISTORIES, users=page, **bind_scope(scope))
+        yield [
+            SessionHistory(row["user"], row["items"], row["types"], row["at"], row["weights"], row["graded"])
+            for row in rows
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseSums:
+    """What RFM needs of one person: the latest purchase, how many, and their value less refunds."""
+
+    user: UserId
+    latest: Millis
+    purchases: int
+    value: float
+
+
+READ_PURCHASE_SUMS: Final = f"""
+UNWIND $users AS id
+MATCH (u:User {{id: id}})<-[l:RESOLVES_TO]-(:Record)-[:HAD]->(:Session)-[e]->()
+WHERE l.to IS NULL AND e.at >= $since AND e.at <= $until AND type(e) IN $counted + $refunded AND {_IN_SCOPE}
+WITH id, e, type(e) IN $counted AS bought
+WITH id, max(CASE WHEN bought THEN e.at ELSE NULL END) AS latest,
+     count(DISTINCT CASE WHEN bought THEN coalesce(e.order, e.message_id) ELSE NULL END) AS purchases,
+     sum(CASE WHEN bought THEN coalesce(e.value, 0.0) ELSE -abs(coalesce(e.value, 0.0)) END) AS value
+WHERE purchases > 0
+RETURN id AS user, latest, purchases, value
+ORDER BY user
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseWindow:
+    """Which interactions count as purchases and as refunds, from when to when, both included."""
+
+    counted: tuple[str, ...]
+    refunded: tuple[str, ...]
+    since: Millis
+    until: Millis
+
+
+async def read_purchase_sums(
+    client: GraphClient, users: Sequence[UserId], window: PurchaseWindow, scope: PermittedScope
+) -> list[PurchaseSums]:
+    """The sums of those of these people who are in scope and bought within the window. Products of one order are one
+    purchase."""
+    found: list[PurchaseSums] = []
+    for start in range(0, len(users), HISTORIES_PAGE):
+        rows = await client.read(
+            READ_PURCHASE_SUMS,
+            users=list(users[start : start + HISTORIES_PAGE]),
+            counted=list(window.counted),
+            refunded=list(window.refunded),
+            since=window.since,
+            until=window.until,
+            **bind_scope(scope),
+        )
+        found.extend(PurchaseSums(**row) for row in rows)
+    return found
+
+
+def bind_scope(scope: PermittedScope) -> dict[str, Any]:
+    """A scope as the parameters of these statements."""
+    return {"permit": scope.permit, "blanket": scope.blanket, "barred": scope.barred, "now": scope.now}

@@ -1,0 +1,92 @@
+"""Items: what people look at, buy, rate.
+
+What lives here: statements that keep what catalogues declare and events mention. What does not: interactions
+(`sessions.py`), reading them for a catalogue's pages.
+
+Each fact carries a rank, so that the answer does not depend on the order of arrival: a declaration outranks every
+mention, among equals the later one counts, and nothing is ever overwritten by nothing. Only declarations move
+`updated_at`: every reader of the catalogue sees it, and a mention's time is the time at which somebody did something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from orjson import dumps
+
+from graph.model import ItemFacts, Millis
+from graph.store.client import Writer, chunk_rows
+
+DECLARED: Final = 10**15
+"""What a declaration adds to its time to make its rank: more than any time of a mention."""
+
+WRITE_ITEMS: Final = """
+UNWIND $rows AS row
+MERGE (i:Item {key: row[0]})
+ON CREATE SET i.created_at = $now
+SET i.updated_at = CASE WHEN row[2] > row[1] AND row[1] > coalesce(i.updated_at, 0) THEN row[1] ELSE i.updated_at END
+FOREACH (_ IN CASE WHEN row[3] IS NOT NULL AND row[2] >= coalesce(i.title_rank, 0) THEN [1] ELSE [] END |
+  SET i.title = row[3], i.title_rank = row[2])
+FOREACH (_ IN CASE WHEN row[4] IS NOT NULL AND row[2] >= coalesce(i.category_rank, 0) THEN [1] ELSE [] END |
+  SET i.category = row[4], i.category_rank = row[2])
+FOREACH (_ IN CASE WHEN row[5] IS NOT NULL AND row[2] >= coalesce(i.price_rank, 0) THEN [1] ELSE [] END |
+  SET i.price = row[5], i.price_rank = row[2])
+FOREACH (_ IN CASE WHEN row[6] IS NOT NULL AND row[2] >= coalesce(i.available_rank, 0) THEN [1] ELSE [] END |
+  SET i.available = row[6], i.available_rank = row[2])
+FOREACH (_ IN CASE WHEN row[7] IS NOT NULL AND row[2] >= coalesce(i.year_rank, 0) THEN [1] ELSE [] END |
+  SET i.year = row[7], i.year_rank = row[2])
+FOREACH (_ IN CASE WHEN row[8] IS NOT NULL AND row[2] >= coalesce(i.attributes_rank, 0) THEN [1] ELSE [] END |
+  SET i.attributes = row[8], i.attributes_rank = row[2])
+"""
+
+WRITE_TOPIC_ENDS: Final = """
+UNWIND $rows AS row
+MATCH (i:Item {key: row[0]})
+WHERE row[1] >= coalesce(i.topics_rank, 0)
+SET i.topics_rank = row[1]
+WITH i
+MATCH (i)-[a:ABOUT]->(:Topic)
+DELETE a
+"""
+
+WRITE_TOPICS: Final = """
+UNWIND $rows AS row
+MATCH (i:Item {key: row[0]})
+WHERE i.topics_rank = row[1]
+MERGE (t:Topic {key: row[2]})
+MERGE (i)-[a:ABOUT]->(t)
+SET a.weight = row[3]
+"""
+
+
+async def write_items(tx: Writer, items: Iterable[ItemFacts], now: Millis) -> None:
+    """Keeps what is said of items. Topics, where any are given, replace those before."""
+    said = sorted(items, key=lambda item: item.key)
+    for chunk in chunk_rows([_row(item) for item in said]):
+        await tx.run(WRITE_ITEMS, rows=list(chunk), now=now)
+    about = [item for item in said if item.topics and item.declared]
+    for ends in chunk_rows([[item.key, _rank(item)] for item in about]):
+        await tx.run(WRITE_TOPIC_ENDS, rows=list(ends))
+    topics = [[item.key, _rank(item), topic, weight] for item in about for topic, weight in item.topics]
+    for some in chunk_rows(sorted(topics, key=lambda row: str(row[2]))):
+        await tx.run(WRITE_TOPICS, rows=list(some))
+
+
+def _rank(item: ItemFacts) -> int:
+    return item.updated_at + (DECLARED if item.declared else 0)
+
+
+def _row(item: ItemFacts) -> list[Any]:
+    attributes = dumps(dict(item.attributes)).decode() if item.attributes else None
+    return [
+        item.key,
+        item.updated_at,
+        _rank(item),
+        item.title,
+        item.category,
+        item.price,
+        item.available,
+        item.year,
+        attributes,
+    ]

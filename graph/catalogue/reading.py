@@ -1,0 +1,155 @@
+"""Reading the catalogue: items and segments, by key and in pages.
+
+What lives here: the statements of what is the same for everybody who may see it. What does not: keeping items
+(`items.py`) and segments (`segments.py`), a person's own memberships (`profiles.py`).
+
+Pages are in the order of keys. A filter's parts that are not given are null and hold for everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from orjson import loads
+
+from graph.model import ItemFacts, ItemKey, Millis, SegmentFacts, SegmentKey
+from graph.store.client import GraphClient, Row
+
+
+@dataclass(frozen=True, slots=True)
+class ItemWish:
+    """Which items; None does not filter. Prices and years are bounds, themselves included."""
+
+    keys: tuple[ItemKey, ...] | None = None
+    category: str | None = None
+    topic: str | None = None
+    available: bool | None = None
+    min_price: float | None = None
+    max_price: float | None = None
+    min_year: int | None = None
+    max_year: int | None = None
+
+    def admits(self, item: ItemFacts) -> bool:
+        """Whether an item is wished for. What is not known of an item does not satisfy a part that asks for it."""
+        return (
+            (self.keys is None or item.key in self.keys)
+            and (self.category is None or item.category == self.category)
+            and (self.topic is None or any(key == self.topic for key, _ in item.topics))
+            and (self.available is None or item.available is self.available)
+            and _within(item.price, self.min_price, self.max_price)
+            and _within(item.year, self.min_year, self.max_year)
+        )
+
+
+def _within(value: float | None, least: float | None, most: float | None) -> bool:
+    if least is None and most is None:
+        return True
+    return value is not None and (least is None or value >= least) and (most is None or value <= most)
+
+
+READ_ITEM: Final = """
+MATCH (i:Item {key: $key})
+RETURN properties(i) AS item, [(i)-[a:ABOUT]->(t:Topic) | [t.key, a.weight]] AS topics
+"""
+
+
+async def read_item(client: GraphClient, key: ItemKey) -> ItemFacts | None:
+    """One item."""
+    rows = await client.read(READ_ITEM, key=key)
+    return parse_item(rows[0]["item"], rows[0]["topics"]) if rows else None
+
+
+_WISHED: Final = """
+WHERE ($min_price IS NULL OR i.price >= $min_price) AND ($max_price IS NULL OR i.price <= $max_price)
+  AND ($min_year IS NULL OR i.year >= $min_year) AND ($max_year IS NULL OR i.year <= $max_year)
+  AND ($available IS NULL OR i.available = $available) AND ($category IS NULL OR i.category = $category)
+  AND i.key > $after
+WITH i ORDER BY i.key LIMIT $limit
+RETURN properties(i) AS item, [(i)-[a:ABOUT]->(t:Topic) | [t.key, a.weight]] AS topics
+ORDER BY item.key
+"""
+
+READ_ITEMS: Final = "MATCH (i:Item)" + _WISHED
+READ_ITEMS_OF_CATEGORY: Final = "MATCH (i:Item {category: $category})" + _WISHED
+READ_ITEMS_OF_TOPIC: Final = "MATCH (:Topic {key: $topic})<-[:ABOUT]-(i:Item)" + _WISHED
+READ_ITEMS_OF_KEYS: Final = "UNWIND $keys AS key MATCH (i:Item {key: key})" + _WISHED
+"""One statement for each way into the catalogue, the narrowest first; all have the same rest."""
+
+
+async def read_items(client: GraphClient, wish: ItemWish, limit: int, after: str = "") -> list[ItemFacts]:
+    """A page of items in the order of their keys, after a key."""
+    rest: dict[str, Any] = {
+        "category": wish.category,
+        "available": wish.available,
+        "min_price": wish.min_price,
+        "max_price": wish.max_price,
+        "min_year": wish.min_year,
+        "max_year": wish.max_year,
+        "after": after,
+        "limit": limit,
+    }
+    if wish.keys is not None:
+        rows = await client.read(READ_ITEMS_OF_KEYS, keys=sorted(set(wish.keys)), **rest | {"limit": len(wish.keys)})
+        return [item for item in _parse_items(rows) if wish.admits(item)][:limit]
+    if wish.topic is not None:
+        rows = await client.read(READ_ITEMS_OF_TOPIC, topic=wish.topic, **rest)
+    else:
+        rows = await client.read(READ_ITEMS_OF_CATEGORY if wish.category is not None else READ_ITEMS, **rest)
+    return _parse_items(rows)
+
+
+def _parse_items(rows: Sequence[Row]) -> list[ItemFacts]:
+    return [parse_item(row["item"], row["topics"]) for row in rows]
+
+
+def parse_item(row: Mapping[str, Any], topics: Sequence[Sequence[Any]] = ()) -> ItemFacts:
+    """An item from the properties of its node and its (topic, weight) pairs."""
+    attributes = row.get("attributes")
+    return ItemFacts(
+        key=ItemKey(row["key"]),
+        title=row.get("title"),
+        category=row.get("category"),
+        price=row.get("price"),
+        available=row.get("available"),
+        year=row.get("year"),
+        topics=tuple(sorted((key, float(weight)) for key, weight in topics)),
+        attributes=loads(attributes) if attributes else {},
+        updated_at=Millis(row.get("updated_at") or row.get("created_at") or 0),
+        declared=row.get("declared_at") is not None,
+    )
+
+
+_SEGMENT: Final = """
+RETURN s.key AS key, coalesce(s.purpose, 'analytics') AS purpose, s.title AS title, s.kind AS kind,
+       s.description AS description, s.version AS version, s.updated_at AS updated_at
+ORDER BY key LIMIT $limit
+"""
+
+READ_SEGMENT: Final = "MATCH (s:Segment {key: $key})" + _SEGMENT
+READ_SEGMENTS: Final = "MATCH (s:Segment) WHERE s.key > $after" + _SEGMENT
+
+
+async def read_segment(client: GraphClient, key: SegmentKey) -> SegmentFacts | None:
+    """One segment."""
+    rows = await client.read(READ_SEGMENT, key=key, limit=1)
+    return SegmentFacts(**rows[0]) if rows else None
+
+
+async def read_segments(client: GraphClient, limit: int, after: str = "") -> list[SegmentFacts]:
+    """A page of segments in the order of their keys, after a key."""
+    return [SegmentFacts(**row) for row in await client.read(READ_SEGMENTS, limit=limit, after=after)]
+
+
+READ_SEGMENT_SIZE: Final = """
+MATCH (u:User)-[m:IN_SEGMENT]->(s:Segment {key: $key})
+WHERE m.until IS NULL AND coalesce(s.purpose, 'analytics') IN u.permits
+  AND (u.permits_until IS NULL OR u.permits_until > $now)
+RETURN count(u) AS size
+"""
+
+
+async def count_members(client: GraphClient, key: SegmentKey, now: Millis) -> int:
+    """How many people are in a segment now and permit what it is computed for."""
+    return int((await client.read(READ_SEGMENT_SIZE, key=key, now=now))[0]["size"])

@@ -1,0 +1,129 @@
+"""Dead letters: what was rejected, with the reason, to be listed and replayed.
+
+What lives here: statements on `(DeadLetter)`. What does not: deciding a rejection, parsing anew. The payload is
+personal data: it is never logged, and only an operator reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final
+
+from graph.model import Millis
+from graph.store.client import GraphClient, Row, Writer, chunk_rows
+
+LONGEST_PAYLOAD: Final = 32_768
+"""Characters kept of a payload; what was longer is marked and can't be replayed."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One rejected message. `payload` is what arrived, as text. The same payload of the same source is one letter,
+    however often it comes: `times`. `from_file`: an operator loaded it, so it may say more than a sender may."""
+
+    source: str
+    reason: str
+    message: str
+    payload: str
+    received_at: Millis
+    field: str | None = None
+    truncated: bool = False
+    times: int = 1
+    from_file: bool = False
+
+    @property
+    def id(self) -> str:
+        """Deterministic id, 32 hex digits."""
+        text = f"{self.source}\0{self.payload}".encode("utf-8", "surrogatepass")
+        return blake2b(text, digest_size=16).hexdigest()
+
+
+WRITE_LETTERS: Final = """
+UNWIND $rows AS row
+MERGE (d:DeadLetter {id: row[0]})
+ON CREATE SET d.source = row[1], d.payload = row[4], d.times = 0, d.first_at = row[5]
+SET d.reason = row[2], d.message = row[3], d.received_at = row[5], d.field = row[6], d.truncated = row[7],
+    d.times = d.times + row[8], d.from_file = coalesce(d.from_file, false) OR row[9]
+"""
+
+
+async def write_letters(tx: Writer, letters: Iterable[DeadLetter]) -> None:
+    """Keeps rejected messages."""
+    rows = [
+        [
+            one.id,
+            one.source,
+            one.reason,
+            one.message,
+            one.payload,
+            one.received_at,
+            one.field,
+            one.truncated,
+            one.times,
+            one.from_file,
+        ]
+        for one in letters
+    ]
+    for chunk in chunk_rows(sorted(rows, key=lambda row: str(row[0])), size=100):
+        await tx.run(WRITE_LETTERS, rows=list(chunk))
+
+
+READ_LETTERS: Final = """
+MATCH (d:DeadLetter)
+WHERE d.id > $after AND ($source IS NULL OR d.source = $source) AND ($reason IS NULL OR d.reason = $reason)
+RETURN d.id AS id, d.source AS source, d.reason AS reason, d.message AS message, d.payload AS payload,
+       d.received_at AS received_at, d.field AS field, d.truncated AS truncated, d.times AS times,
+       coalesce(d.from_file, false) AS from_file
+ORDER BY id
+LIMIT $limit
+"""
+
+
+async def read_letters(
+    client: GraphClient, limit: int, after: str = "", source: str | None = None, reason: str | None = None
+) -> list[DeadLetter]:
+    """A page of letters in the order of their ids."""
+    rows = await client.read(READ_LETTERS, limit=limit, after=after, source=source, reason=reason)
+    return [letter_of(row) for row in rows]
+
+
+READ_LETTER_COUNTS: Final = """
+MATCH (d:DeadLetter)
+RETURN d.source AS source, d.reason AS reason, sum(d.times) AS times, count(*) AS letters
+ORDER BY source, reason
+"""
+
+
+async def count_letters(client: GraphClient) -> list[tuple[str, str, int, int]]:
+    """How many letters there are: (source, reason, how often they came, how many differ)."""
+    rows = await client.read(READ_LETTER_COUNTS)
+    return [(row["source"], row["reason"], row["times"], row["letters"]) for row in rows]
+
+
+WRITE_REMOVALS: Final = """
+UNWIND $ids AS id
+MATCH (d:DeadLetter {id: id})
+DELETE d
+"""
+
+
+async def remove_letters(tx: Writer, ids: Sequence[str]) -> None:
+    """Forgets letters, once what they held was accepted."""
+    await tx.run(WRITE_REMOVALS, ids=list(ids))
+
+
+def letter_of(row: Row) -> DeadLetter:
+    """A row as a letter."""
+    return DeadLetter(
+        source=row["source"],
+        reason=row["reason"],
+        message=row["message"],
+        payload=row["payload"],
+        received_at=Millis(row["received_at"]),
+        field=row["field"],
+        truncated=bool(row["truncated"]),
+        times=row["times"],
+        from_file=row["from_file"],
+    )

@@ -1,0 +1,336 @@
+"""The log of consents in the graph: statements on `(Record)-[:DECIDED]->(ConsentEvent)` and on what the fold of them
+leaves on the person.
+
+What lives here: locking, appending, reading the log of records and people, keeping permits, closing what they no longer
+allow. What does not: the order of these steps (`resolvers/consents.py`) and what a log adds up to (`privacy/rules.py`).
+The log is append-only; the one thing ever set later is `repeated_at`, when a denial was carried along again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from hashlib import blake2b
+from typing import Any, Final
+
+from graph.identity.locks import touch_records
+from graph.model import ConsentEvent, ConsentState, ConsentStatement, Millis, RecordId, UserId
+from graph.store.client import GraphClient, Row, Writer, chunk_rows
+
+_STATEMENT_FIELDS: Final = tuple(f.name for f in fields(ConsentStatement) if f.name not in ("state", "categories"))
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPermits:
+    """What the graph keeps of the fold on one person."""
+
+    user: UserId
+    permits: tuple[str, ...]
+    until: Millis | None
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLog:
+    """One record's part of the log, in the order of arrival."""
+
+    record: RecordId
+    events: tuple[ConsentEvent, ...]
+    linking_objected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UserLog:
+    """What is kept on a person, and what it should follow from: the logs of the person's live records."""
+
+    kept: KeptPermits
+    records: tuple[RecordLog, ...]
+
+    @property
+    def events(self) -> list[ConsentEvent]:
+        """All that the person ever said."""
+        return [event for record in self.records for event in record.events]
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event to append, with the id of the one it supersedes."""
+
+    event: ConsentEvent
+    supersedes: str | None
+
+
+READ_RECORD_LOGS: Final = """
+UNWIND $records AS id
+MATCH (r:Record {id: id})
+OPTIONAL MATCH (r)-[:DECIDED]->(e:ConsentEvent)
+WITH r, collect(properties(e)) AS events
+RETURN r.id AS record, coalesce(r.linking_objected, false) AS objected, events
+"""
+
+
+async def lock_logs(tx: Writer, records: Collection[RecordId]) -> dict[RecordId, RecordLog]:
+    """Locks records for the rest of the transaction, then reads their logs. Records that don't exist are left out."""
+    ids = sorted(await touch_records(tx, records))
+    rows = await tx.run(READ_RECORD_LOGS, records=ids)
+    return {
+        RecordId(row["record"]): RecordLog(row["record"], parse_events(row["record"], row["events"]), row["objected"])
+        for row in rows
+    }
+
+
+READ_KNOWN_EVENTS: Final = """
+UNWIND $ids AS id
+MATCH (e:ConsentEvent {id: id})
+RETURN e.id AS id
+"""
+
+
+async def read_known_events(tx: Writer, ids: Collection[str]) -> set[str]:
+    """Which of these event ids the log already holds, on whatever record."""
+    return {row["id"] for row in await tx.run(READ_KNOWN_EVENTS, ids=sorted(ids))}
+
+
+WRITE_EVENTS: Final = """
+UNWIND $rows AS row
+MATCH (r:Record {id: row.record})
+MERGE (e:ConsentEvent {id: row.id})
+SET e += row.facts
+MERGE (r)-[:DECIDED]->(e)
+MERGE (p:Purpose {key: row.purpose})
+MERGE (e)-[:FOR]->(p)
+"""
+
+WRITE_EVENT_RECIPIENTS: Final = """
+UNWIND $rows AS row
+MATCH (e:ConsentEvent {id: row.id})
+MERGE (t:Recipient {key: row.recipient})
+MERGE (e)-[:TO]->(t)
+"""
+
+WRITE_EVENT_NOTICES: Final = """
+UNWIND $rows AS row
+MATCH (e:ConsentEvent {id: row.id})
+MERGE (n:Notice {id: row.notice})
+ON CREATE SET n.name = row.name, n.version = row.version
+MERGE (e)-[:UNDER]->(n)
+"""
+
+WRITE_EVENT_PREDECESSORS: Final = """
+UNWIND $rows AS row
+MATCH (e:ConsentEvent {id: row.id})
+MATCH (previous:ConsentEvent {id: row.supersedes})
+MERGE (e)-[:SUPERSEDES]->(previous)
+"""
+
+
+async def append_events(tx: Writer, additions: Iterable[NewEvent]) -> None:
+    """Appends events to their records' logs. Shared nodes are met in one order by every writer, against deadlocks."""
+    new = sorted(additions, key=lambda n: (n.event.statement.purpose, n.event.statement.recipient or "", n.event.id))
+    rows = [
+        {"record": n.event.record, "id": n.event.id, "purpose": n.event.statement.purpose, "facts": _facts(n.event)}
+        for n in new
+    ]
+    recipients = [
+        {"id": n.event.id, "recipient": n.event.statement.recipient} for n in new if n.event.statement.recipient
+    ]
+    notices = sorted((row for n in new if (row := _notice(n.event))), key=lambda row: str(row["notice"]))
+    predecessors = [{"id": n.event.id, "supersedes": n.supersedes} for n in new if n.supersedes]
+    for statement, some in (
+        (WRITE_EVENTS, rows),
+        (WRITE_EVENT_RECIPIENTS, recipients),
+        (WRITE_EVENT_NOTICES, notices),
+        (WRITE_EVENT_PREDECESSORS, predecessors),
+    ):
+        for chunk in chunk_rows(some):
+            await tx.run(statement, rows=list(chunk))
+
+
+WRITE_REPEATS: Final = """
+UNWIND $rows AS row
+MATCH (e:ConsentEvent {id: row.id})
+SET e.repeated_at = row.at
+"""
+
+
+async def write_repeats(tx: Writer, repeats: Iterable[ConsentEvent]) -> None:
+    """Keeps when denials were last carried along again."""
+    rows = [{"id": event.id, "at": event.repeated_at} for event in repeats]
+    for chunk in chunk_rows(rows):
+        await tx.run(WRITE_REPEATS, rows=list(chunk))
+
+
+WRITE_LINKING_OBJECTIONS: Final = """
+UNWIND $rows AS row
+MATCH (r:Record {id: row.record})
+SET r.linking_objected = row.objected
+"""
+
+
+async def write_linking_objections(tx: Writer, objections: dict[RecordId, bool]) -> None:
+    """Keeps on each record whether its own statements bar it from linkage."""
+    rows = [{"record": record, "objected": objected} for record, objected in sorted(objections.items())]
+    for chunk in chunk_rows(rows):
+        await tx.run(WRITE_LINKING_OBJECTIONS, rows=list(chunk))
+
+
+READ_USER_LOGS: Final = """
+UNWIND $users AS id
+MATCH (u:User {id: id})
+OPTIONAL MATCH (u)<-[x:RESOLVES_TO]-(r:Record)
+WHERE x.to IS NULL
+OPTIONAL MATCH (r)-[:DECIDED]->(e:ConsentEvent)
+WITH u, r, collect(properties(e)) AS events
+RETURN u.id AS user, u.permits AS permits, u.permits_until AS until, coalesce(u.consent_epoch, 0) AS epoch,
+       r.id AS record, events
+"""
+
+
+async def read_user_logs(tx: Writer | GraphClient, users: Collection[UserId]) -> list[UserLog]:
+    """What is kept on each person and the log of each: every live record of theirs, also those without statements. Only
+    deterministic links make people so far, so every event is on a verified record."""
+    run = tx.run if isinstance(tx, Writer) else tx.read
+    kept: dict[UserId, KeptPermits] = {}
+    logs: dict[UserId, list[RecordLog]] = {}
+    for row in await run(READ_USER_LOGS, users=sorted(users)):
+        user = UserId(row["user"])
+        kept[user] = _kept(row)
+        known = logs.setdefault(user, [])
+        if row["record"] is not None:
+            known.append(RecordLog(row["record"], parse_events(row["record"], row["events"])))
+    return [UserLog(one, tuple(logs[user])) for user, one in kept.items()]
+
+
+READ_SUCCESSORS: Final = """
+UNWIND $users AS id
+MATCH (u:User {id: id})-[:RETIRED_INTO]->(next:User)
+RETURN next.id AS user
+"""
+
+
+async def read_successors(tx: Writer, users: Collection[UserId]) -> set[UserId]:
+    """Into whom people were retired, one step."""
+    return {UserId(row["user"]) for row in await tx.run(READ_SUCCESSORS, users=sorted(users))}
+
+
+WRITE_PERMITS: Final = """
+UNWIND $rows AS row
+MATCH (u:User {id: row.user})
+SET u.permits = row.permits, u.permits_until = row.until, u.consent_epoch = coalesce(u.consent_epoch, 0) + 1
+"""
+
+WRITE_MEMBERSHIP_ENDS: Final = """
+UNWIND $rows AS row
+MATCH (u:User {id: row.user})-[m:IN_SEGMENT]->(s:Segment)
+WHERE m.until IS NULL AND NOT coalesce(s.purpose, 'analytics') IN row.permits
+SET m.until = $now
+"""
+
+WRITE_RFM_ENDS: Final = """
+UNWIND $users AS id
+MATCH (u:User {id: id})
+WHERE u.rfm_run IS NOT NULL AND NOT 'analytics' IN u.permits
+REMOVE u.rfm_recency, u.rfm_frequency, u.rfm_monetary, u.rfm_recency_score, u.rfm_frequency_score,
+       u.rfm_monetary_score, u.rfm_cell, u.rfm_computed_at, u.rfm_run
+"""
+
+
+async def write_permits(tx: Writer, changed: Iterable[KeptPermits], now: Millis) -> None:
+    """Keeps new permits, one consent epoch later; ends memberships in segments of purposes that are not among them, and
+    takes off RFM where analytics is not."""
+    rows = [{"user": kept.user, "permits": list(kept.permits), "until": kept.until} for kept in changed]
+    for chunk in chunk_rows(rows):
+        await tx.run(WRITE_PERMITS, rows=list(chunk))
+        await tx.run(WRITE_MEMBERSHIP_ENDS, rows=list(chunk), now=now)
+        await tx.run(WRITE_RFM_ENDS, users=[row["user"] for row in chunk])
+
+
+READ_STALE_USERS: Final = """
+MATCH (u:User)
+WHERE u.permits_until <= $now
+RETURN u.id AS user
+LIMIT $limit
+"""
+
+
+async def read_stale_users(client: GraphClient, now: Millis, limit: int) -> list[UserId]:
+    """People whose kept permits no longer hold by themselves."""
+    return [UserId(row["user"]) for row in await client.read(READ_STALE_USERS, now=now, limit=limit)]
+
+
+READ_USER_PAGE: Final = """
+MATCH (u:User)
+WHERE u.id > $after
+RETURN u.id AS user
+ORDER BY user
+LIMIT $limit
+"""
+
+
+async def read_user_page(client: GraphClient, after: str, limit: int) -> list[UserId]:
+    """People in the order of their ids, also retired ones."""
+    return [UserId(row["user"]) for row in await client.read(READ_USER_PAGE, after=after, limit=limit)]
+
+
+READ_CONSENT_HISTORY: Final = """
+MATCH (u:User {id: $user})<-[x:RESOLVES_TO]-(r:Record)-[:DECIDED]->(e:ConsentEvent)
+WHERE x.to IS NULL AND (e.received_at < $before OR (e.received_at = $before AND e.id < $before_id))
+WITH r.id AS record, e
+ORDER BY e.received_at DESC, e.id DESC
+LIMIT $limit
+RETURN record, properties(e) AS event
+"""
+
+LATEST: Final = (Millis(2**62), "")
+"""The position before the newest event."""
+
+
+async def read_consent_history(
+    client: GraphClient, user: UserId, limit: int, before: tuple[Millis, str] = LATEST
+) -> list[ConsentEvent]:
+    """A page of a person's events, the newest first. `before` is the (received_at, id) of the last one seen."""
+    rows = await client.read(READ_CONSENT_HISTORY, user=user, limit=limit, before=before[0], before_id=before[1])
+    return [event for row in rows for event in parse_events(row["record"], [row["event"]])]
+
+
+def parse_events(record: RecordId, rows: Sequence[Row | None]) -> tuple[ConsentEvent, ...]:
+    """Events of one record from the properties of their nodes, in the order of arrival."""
+    events = (
+        ConsentEvent(
+            id=row["id"],
+            seq=row["seq"],
+            record=record,
+            received_at=row["received_at"],
+            statement=ConsentStatement(
+                **{name: row[name] for name in _STATEMENT_FIELDS if name in row},
+                state=ConsentState(row["state"]),
+                categories=tuple(row.get("categories") or ()),
+            ),
+            repeated_at=row.get("repeated_at"),
+        )
+        for row in rows
+        if row
+    )
+    return tuple(sorted(events, key=lambda event: event.seq))
+
+
+def _facts(event: ConsentEvent) -> dict[str, Any]:
+    """An event as properties of its node; what was not stated is not kept."""
+    said = {name: value for name, value in asdict(event.statement).items() if value not in (None, ())}
+    said["state"] = event.statement.state.value
+    if "categories" in said:
+        said["categories"] = list(said["categories"])
+    return said | {"seq": event.seq, "received_at": event.received_at}
+
+
+def _notice(event: ConsentEvent) -> dict[str, str | None] | None:
+    """The notice of an event as a row, or None where it names none."""
+    name, version = event.statement.notice, event.statement.notice_version
+    if not name:
+        return None
+    key = blake2b(f"{name}\0{version or ''}".encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return {"id": event.id, "notice": key, "name": name, "version": version}
+
+
+def _kept(row: Row) -> KeptPermits:
+    return KeptPermits(row["user"], tuple(row["permits"] or ()), row["until"], row["epoch"])

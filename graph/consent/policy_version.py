@@ -1,0 +1,31 @@
+"""Which policy the kept permits were folded under.
+
+What lives here: the one node that remembers its version. What does not: policies (`privacy/policy.py`), permits
+(`consents.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from graph.model import Millis
+from graph.store.client import GraphClient, Writer
+
+READ_POLICY_VERSION: Final = "MATCH (p:Policy {key: 'in_force'}) RETURN p.version AS version"
+
+
+async def read_policy_version(client: GraphClient) -> str | None:
+    """The version of the policy that all permits were last folded under; None where none ever were."""
+    rows = await client.read(READ_POLICY_VERSION)
+    return rows[0]["version"] if rows else None
+
+
+WRITE_POLICY_VERSION: Final = """
+MERGE (p:Policy {key: 'in_force'})
+SET p.version = $version, p.since = $now
+"""
+
+
+async def write_policy_version(tx: Writer, version: str, now: Millis) -> None:
+    """Remembers that all permits are folded under this version."""
+    await tx.run(WRITE_POLICY_VERSION, version=version, now=now)

@@ -1,0 +1,283 @@
+"""Identifiers on records, and links between records: evidence, decisions and judgements.
+
+What lives here: the Cypher that attaches identifiers, reads what linkage needs to know of a neighbourhood, and opens
+and ends LINKED edges. What does not: the decision (`algorithms/linkage.py`), the order of these steps
+(`resolvers/linkage.py`), people (`users.py`).
+
+A LINKED edge has `status`: `asserted` (a source or a person said so), `cannot_link` (the opposite), or what linkage
+made of the evidence: `active`, `refused`. `rule` is the identifier kind or `alias`, `evidence` the identifier's id,
+`reason` and `detail` say why it was refused, `actor` who decided, `from` and `to` when it held. Edges are ended, never
+deleted.
+
+Long answers come as one list: a row that travels alone costs several times as much as an entry of a list.
+An identifier that links nobody (blocked, too frequent) carries `refused`, so that nobody expands it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from graph.model import IdentifierRef, Millis, RecordId, UserId
+from graph.store.client import GraphClient, Writer, chunk_rows
+
+
+class LinkStatus(StrEnum):
+    """What a LINKED edge states."""
+
+    ASSERTED = "asserted"
+    CANNOT_LINK = "cannot_link"
+    ACTIVE = "active"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LinkEdge:
+    """One LINKED edge that holds now; equal edges are the same edge. Texts that say nothing are empty."""
+
+    left: RecordId
+    right: RecordId
+    status: str
+    rule: str
+    evidence: str = ""
+    reason: str = ""
+    detail: str = ""
+
+
+READ_HOLDINGS = """
+UNWIND $records AS record
+MATCH (:Record {id: record})-[held:IDENTIFIED_BY]->(i:Identifier)
+RETURN collect([record, i.id, held.since]) AS held
+"""
+
+
+async def read_holdings(tx: Writer, records: Iterable[RecordId]) -> dict[tuple[RecordId, str], Millis]:
+    """Since when each record has each of its identifiers, by (record, identifier id)."""
+    held = (await tx.run(READ_HOLDINGS, records=sorted(records)))[0]["held"]
+    return {(RecordId(record), identifier): Millis(since) for record, identifier, since in held}
+
+
+WRITE_HOLDINGS = """
+UNWIND $rows AS row
+MATCH (r:Record {id: row[0]})
+UNWIND row[1] AS held
+MERGE (i:Identifier {id: held[0]})
+ON CREATE SET i.kind = held[1], i.value = held[2], i.namespace = held[3], i.degree = 0
+SET i.degree = coalesce(i.degree, 0) + 1
+CREATE (r)-[:IDENTIFIED_BY {since: held[4]}]->(i)
+"""
+
+
+async def write_holdings(tx: Writer, held: Iterable[tuple[RecordId, IdentifierRef, Millis]]) -> None:
+    """Attach identifiers that their records don't have yet; the caller holds the records' locks and has checked.
+
+    Counting the degree locks each identifier, so that two writers of one see each other. Grouped by record: finding the
+    record once for all its identifiers halves the time.
+    """
+    grouped: dict[RecordId, list[list[object]]] = {}
+    for record, identifier, since in held:
+        facts = [identifier.id, identifier.kind, identifier.value, identifier.namespace, since]
+        grouped.setdefault(record, []).append(facts)
+    rows = [[record, sorted(facts, key=lambda each: str(each[0]))] for record, facts in sorted(grouped.items())]
+    for chunk in chunk_rows(rows):
+        await tx.run(WRITE_HOLDINGS, rows=chunk)
+
+
+WRITE_EARLIER = """
+UNWIND $rows AS row
+MATCH (:Record {id: row.record})-[held:IDENTIFIED_BY]->(:Identifier {id: row.identifier})
+SET held.since = row.since
+"""
+
+
+async def write_earlier(tx: Writer, held: Iterable[tuple[RecordId, str, Millis]]) -> None:
+    """Move `since` of (record, identifier id) back to an earlier instant that has come to light."""
+    rows = [{"record": record, "identifier": identifier, "since": since} for record, identifier, since in held]
+    for chunk in chunk_rows(rows):
+        await tx.run(WRITE_EARLIER, rows=chunk)
+
+
+READ_SHARING = """
+UNWIND $records AS record
+MATCH (:Record {id: record})-[:IDENTIFIED_BY]->(i:Identifier)
+WHERE coalesce(i.degree, 2) > 1 AND ($all OR i.refused IS NULL)
+RETURN DISTINCT record
+UNION
+UNWIND $records AS record
+MATCH (:Record {id: record})-[l:LINKED]-(:Record)
+WHERE l.to IS NULL
+RETURN DISTINCT record
+"""
+
+
+async def read_sharing(tx: Writer, records: Iterable[RecordId], *, everything: bool = False) -> set[RecordId]:
+    """Those of the records that linkage has to look at: they share an identifier that may link, or have a link.
+
+    `everything` also looks at identifiers that were refused, whose rules may have changed since.
+    """
+    rows = await tx.run(READ_SHARING, records=sorted(records), all=everything)
+    return {RecordId(row["record"]) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class TouchedEvidence:
+    """A locked record as linkage needs it: its live user, its open edges, and its identifiers as lists of id, kind,
+    value, namespace, since, degree and the mark that says it links nobody."""
+
+    record: RecordId
+    source: str
+    created_at: Millis
+    objected: bool
+    user: UserId
+    user_since: Millis
+    holdings: list[list[Any]]
+    edges: set[LinkEdge]
+
+
+WRITE_TOUCHED_EVIDENCE = """
+UNWIND $records AS record
+MATCH (r:Record {id: record})
+SET r._v = coalesce(r._v, 0) + 1
+RETURN collect([
+  record, coalesce(r.source, ''), coalesce(r.created_at, 0), coalesce(r.linking_objected, false),
+  [(r)-[m:RESOLVES_TO]->(u:User) WHERE m.to IS NULL | [u.id, coalesce(u.created_at, 0)]],
+  [(r)-[held:IDENTIFIED_BY]->(i:Identifier) |
+    [i.id, i.kind, i.value, i.namespace, held.since, coalesce(i.degree, 0), i.refused]],
+  [(r)-[l:LINKED]-(:Record) WHERE l.to IS NULL |
+    [startNode(l).id, endNode(l).id, l.status, l.rule, l.evidence, l.reason, l.detail]]
+]) AS evidence
+"""
+
+
+async def touch_evidence(tx: Writer, records: Iterable[RecordId]) -> list[TouchedEvidence]:
+    """Lock the records, in the order of ids, then read all that linkage knows of each one that exists."""
+    found: list[TouchedEvidence] = []
+    for chunk in chunk_rows(sorted(records)):
+        for record, source, created_at, objected, users, holdings, links in (
+            await tx.run(WRITE_TOUCHED_EVIDENCE, records=chunk)
+        )[0]["evidence"]:
+            ((user, user_since),) = users
+            edges = {LinkEdge(*map(_text, link)) for link in links}
+            found.append(TouchedEvidence(record, source, created_at, objected, user, user_since, holdings, edges))
+    return found
+
+
+def _text(value: Any) -> Any:
+    return "" if value is None else value
+
+
+READ_HOLDERS = """
+UNWIND $identifiers AS identifier
+MATCH (:Identifier {id: identifier})<-[:IDENTIFIED_BY]-(r:Record)
+RETURN collect([identifier, r.id]) AS holders
+"""
+
+
+async def read_holders(tx: Writer, identifiers: Iterable[str]) -> list[tuple[str, RecordId]]:
+    """(identifier id, record) for all records that have one of the identifiers."""
+    rows = await tx.run(READ_HOLDERS, identifiers=sorted(identifiers))
+    return [(identifier, RecordId(record)) for identifier, record in rows[0]["holders"]]
+
+
+READ_LINKED_BY = """
+UNWIND $identifiers AS identifier
+MATCH (:Identifier {id: identifier})<-[:IDENTIFIED_BY]-(r:Record)-[l:LINKED]-(:Record)
+WHERE l.to IS NULL AND l.evidence = identifier
+RETURN DISTINCT identifier, r.id AS record
+"""
+
+
+async def read_linked_by(tx: Writer, identifiers: Iterable[str]) -> list[tuple[str, RecordId]]:
+    """(identifier id, record) for the records with an edge that rests on one of the identifiers and holds now."""
+    rows = await tx.run(READ_LINKED_BY, identifiers=sorted(identifiers))
+    return [(row["identifier"], RecordId(row["record"])) for row in rows]
+
+
+WRITE_REFUSED_IDENTIFIERS = """
+UNWIND $rows AS row
+MATCH (i:Identifier {id: row.identifier})
+SET i.refused = row.reason, i.refused_at = $now
+"""
+
+
+async def write_refused_identifiers(tx: Writer, reasons: Iterable[tuple[str, str | None]], now: Millis) -> None:
+    """Mark (identifier id, reason) as linking nobody; the reason None lifts the mark."""
+    rows = [{"identifier": identifier, "reason": reason} for identifier, reason in reasons]
+    for chunk in chunk_rows(rows):
+        await tx.run(WRITE_REFUSED_IDENTIFIERS, rows=chunk, now=now)
+
+
+READ_ASSERTED = """
+UNWIND $rows AS row
+MATCH (:Record {id: row.left})-[l:LINKED]-(:Record {id: row.right})
+WHERE l.status = 'asserted' AND l.to IS NULL
+RETURN DISTINCT row.left AS left, row.right AS right
+"""
+
+
+async def read_asserted(tx: Writer, pairs: Iterable[tuple[RecordId, RecordId]]) -> set[tuple[RecordId, RecordId]]:
+    """Those of the pairs that are asserted to be one person, in whatever direction."""
+    found: set[tuple[RecordId, RecordId]] = set()
+    for chunk in chunk_rows([{"left": left, "right": right} for left, right in pairs]):
+        rows = await tx.run(READ_ASSERTED, rows=chunk)
+        found |= {(RecordId(row["left"]), RecordId(row["right"])) for row in rows}
+    return found
+
+
+WRITE_LINKS = """
+UNWIND $rows AS row
+MATCH (a:Record {id: row.left})
+MATCH (b:Record {id: row.right})
+CREATE (a)-[l:LINKED {status: row.status, rule: row.rule, evidence: row.evidence, actor: $actor, `from`: $now}]->(b)
+SET l.reason = row.reason, l.detail = row.detail
+"""
+
+
+async def write_links(tx: Writer, edges: Iterable[LinkEdge], actor: str, now: Millis) -> None:
+    """Open edges from now on. The caller holds the records' locks and knows that they aren't open already."""
+    rows = [asdict(edge) | {"reason": edge.reason or None, "detail": edge.detail or None} for edge in sorted(edges)]
+    for chunk in chunk_rows(rows):
+        await tx.run(WRITE_LINKS, rows=chunk, actor=actor, now=now)
+
+
+WRITE_LINK_ENDS = """
+UNWIND $rows AS row
+MATCH (:Record {id: row.left})-[l:LINKED]->(:Record {id: row.right})
+WHERE l.to IS NULL AND l.status = row.status AND l.rule = row.rule AND coalesce(l.evidence, '') = row.evidence
+  AND coalesce(l.reason, '') = row.reason
+SET l.to = $now, l.ended_by = row.ended_by
+"""
+
+
+async def write_link_ends(tx: Writer, ends: Sequence[tuple[LinkEdge, str]], now: Millis) -> None:
+    """End edges now, each with the word for why."""
+    rows = [asdict(edge) | {"ended_by": why} for edge, why in sorted(ends)]
+    for chunk in chunk_rows(rows):
+        await tx.run(WRITE_LINK_ENDS, rows=chunk, now=now)
+
+
+READ_LINK_COUNTS = """
+MATCH (:Record)-[l:LINKED]->(:Record)
+WHERE l.to IS NULL
+RETURN l.status AS status, coalesce(l.reason, '') AS reason, count(*) AS number
+"""
+
+READ_REFUSED_IDENTIFIER_COUNTS = """
+MATCH (i:Identifier)
+WHERE i.refused IS NOT NULL
+RETURN i.refused AS reason, count(*) AS number
+"""
+
+
+async def count_links(client: GraphClient) -> dict[tuple[str, str], int]:
+    """How many edges hold now, by (status, reason); reason is empty but for refused ones."""
+    rows = await client.read(READ_LINK_COUNTS)
+    return {(row["status"], row["reason"]): row["number"] for row in rows}
+
+
+async def count_refused_identifiers(client: GraphClient) -> dict[str, int]:
+    """How many identifiers link nobody, by reason."""
+    rows = await client.read(READ_REFUSED_IDENTIFIER_COUNTS)
+    return {row["reason"]: row["number"] for row in rows}

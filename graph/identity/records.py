@@ -1,0 +1,224 @@
+"""Source records: what systems told us, under their own names.
+
+What lives here: statements that make, lock and change records, and give a new one its person. What does not:
+identifiers and links (`links.py`), the form of traits (`traits.py`), the order of steps (`resolvers/arrivals.py`).
+
+Rows are lists and answers are one list, not maps and rows of their own: a row that travels alone costs 12 µs, within a
+list 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from graph.model import Millis, RecordId, RecordRef, SessionId, UserId
+from graph.store.client import Writer, chunk_rows
+
+MOST_KNOWN: Final = 64
+"""Identifiers remembered on a record; a person with more has them attached again each time, which changes nothing."""
+
+ID_LENGTH: Final = 32
+"""Digits of an identifier's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCall:
+    """A record to touch. `traits`, `person`: whether what it says, and whose it is, are needed."""
+
+    ref: RecordRef
+    id: RecordId
+    traits: bool = False
+    person: bool = False
+
+
+class KnownIdentifiers:
+    """The identifiers that a record carries, each with the time of the earliest event that said so, in one text of
+    entries `ID TIME;`. Asking costs a search in a short text, less than taking the text apart."""
+
+    __slots__ = ("_new", "_text")
+
+    def __init__(self, text: str = "") -> None:
+        self._text = text
+        self._new: dict[str, Millis] = {}
+
+    def since(self, id_: str) -> Millis | None:
+        """Since when the record carries an identifier; None where it doesn't."""
+        if id_ in self._new:
+            return self._new[id_]
+        start = self._text.find(id_)
+        if start < 0:
+            return None
+        return Millis(int(self._text[start + ID_LENGTH : self._text.find(";", start)]))
+
+    def add(self, id_: str, since: Millis) -> None:
+        """Takes note of an identifier, or of an earlier time."""
+        self._new[id_] = since
+
+    def write(self) -> str:
+        """As text, the latest noted last; of very many only those are kept."""
+        entries = [entry for entry in self._text.split(";") if entry and entry[:ID_LENGTH] not in self._new]
+        entries += [f"{id_}{since}" for id_, since in self._new.items()]
+        return "".join(f"{entry};" for entry in entries[-MOST_KNOWN:])
+
+
+@dataclass(slots=True)
+class TouchedRecord:
+    """What a record looks like once this transaction has locked it. `known` are the identifiers it carries; `carried`
+    and `carried_at` what it last repeated of its consents; `person` the user and consent epoch, if asked."""
+
+    id: RecordId
+    source: str
+    new: bool
+    session: SessionId | None
+    session_start: Millis | None
+    session_end: Millis | None
+    known: KnownIdentifiers
+    carried: str | None
+    carried_at: Millis | None
+    traits: str | None
+    person: str | None
+
+
+# A record without a session looks for one by its own id, which no session has: Neo4j locks the key it looks up in a
+# statement that merges, so a key that all such records shared would make all writers wait for each other.
+WRITE_TOUCH: Final = """
+UNWIND $rows AS row
+MERGE (r:Record {id: row[0]})
+ON CREATE SET r.source = row[1], r.kind = row[2], r.key = row[3], r.created_at = $now, r.updated_at = $now
+SET r._v = coalesce(r._v, 0) + 1
+WITH r, row
+OPTIONAL MATCH (s:Session {id: coalesce(r.session_id, r.id)})
+RETURN collect([r.id, r._v, s.id, s.started_at, s.ended_at, r.known, r.carried, r.carried_at,
+                CASE WHEN row[4] THEN r.traits END, null]) AS records
+"""
+
+WRITE_TOUCH_PEOPLE: Final = """
+UNWIND $rows AS row
+MERGE (r:Record {id: row[0]})
+ON CREATE SET r.source = row[1], r.kind = row[2], r.key = row[3], r.created_at = $now, r.updated_at = $now
+SET r._v = coalesce(r._v, 0) + 1
+WITH r, row
+OPTIONAL MATCH (s:Session {id: coalesce(r.session_id, r.id)})
+OPTIONAL MATCH (r)-[x:RESOLVES_TO]->(u:User)
+WHERE x.to IS NULL
+RETURN collect([r.id, r._v, s.id, s.started_at, s.ended_at, r.known, r.carried, r.carried_at,
+                CASE WHEN row[4] THEN r.traits END, u.id + ':' + toString(coalesce(u.consent_epoch, 0))]) AS records
+"""
+
+
+async def touch_records(tx: Writer, calls: Iterable[RecordCall], now: Millis) -> dict[RecordId, TouchedRecord]:
+    """Makes the records that are missing and locks all, in the order of their ids; answers what they look like."""
+    touched: dict[RecordId, TouchedRecord] = {}
+    ordered = sorted(calls, key=lambda call: call.id)
+    statement = WRITE_TOUCH_PEOPLE if any(call.person for call in ordered) else WRITE_TOUCH
+    for chunk in chunk_rows(ordered):
+        rows = [[call.id, call.ref.source, str(call.ref.kind), call.ref.key, call.traits] for call in chunk]
+        sources = {call.id: call.ref.source for call in chunk}
+        for found in (await tx.run(statement, rows=rows, now=now))[0]["records"]:
+            id_, version, session, start, end, known, carried, carried_at, traits, person = found
+            touched[id_] = TouchedRecord(
+                id_,
+                sources[id_],
+                version == 1,
+                session,
+                start,
+                end,
+                KnownIdentifiers(known or ""),
+                carried,
+                carried_at,
+                traits,
+                person,
+            )
+    return touched
+
+
+WRITE_PEOPLE: Final = """
+UNWIND $rows AS row
+MATCH (r:Record {id: row[0]})
+MERGE (s:Source {name: row[2]})
+ON CREATE SET s.created_at = $now
+MERGE (u:User {id: row[1]})
+ON CREATE SET u.created_at = $now, u.updated_at = $now, u.permits = $permits, u.consent_epoch = 0
+CREATE (r)-[:RESOLVES_TO {from: $now}]->(u)
+CREATE (r)-[:FROM]->(s)
+"""
+
+
+async def write_people(
+    tx: Writer, new: Sequence[tuple[RecordId, UserId, str]], permits: Sequence[str], now: Millis
+) -> None:
+    """Gives each new record (id, id of its person, source) its person, who is new too, with what silence permits."""
+    for chunk in chunk_rows([list(row) for row in new]):
+        await tx.run(WRITE_PEOPLE, rows=list(chunk), permits=list(permits), now=now)
+
+
+WRITE_TRAITS: Final = """
+UNWIND $rows AS row
+MATCH (r:Record {id: row[0]})
+SET r.traits = row[1], r.updated_at = $now
+"""
+
+
+async def write_traits(tx: Writer, texts: Iterable[tuple[RecordId, str]], now: Millis) -> None:
+    """Keeps what records say of their people."""
+    for chunk in chunk_rows([list(row) for row in texts]):
+        await tx.run(WRITE_TRAITS, rows=list(chunk), now=now)
+
+
+WRITE_KNOWN: Final = """
+UNWIND $rows AS row
+MATCH (r:Record {id: row[0]})
+SET r.known = row[1]
+"""
+
+
+async def write_known(tx: Writer, known: Iterable[tuple[RecordId, KnownIdentifiers]]) -> None:
+    """Remembers on records which identifiers they carry, so that the next message need not attach them again."""
+    for chunk in chunk_rows([[record, ids.write()] for record, ids in known]):
+        await tx.run(WRITE_KNOWN, rows=list(chunk))
+
+
+WRITE_CARRIED: Final = """
+UNWIND $rows AS row
+MATCH (r:Record {id: row[0]})
+SET r.carried = row[1], r.carried_at = row[2]
+"""
+
+
+async def write_carried(tx: Writer, carried: Iterable[tuple[RecordId, str, Millis]]) -> None:
+    """Remembers on records what they last repeated of their consents, and as of when."""
+    for chunk in chunk_rows([list(row) for row in carried]):
+        await tx.run(WRITE_CARRIED, rows=list(chunk))
+
+
+READ_EXISTING: Final = """
+UNWIND $ids AS id
+MATCH (r:Record {id: id})
+RETURN collect(r.id) AS ids
+"""
+
+
+async def read_existing(tx: Writer, ids: Collection[RecordId]) -> set[RecordId]:
+    """Which of these records there are."""
+    return set((await tx.run(READ_EXISTING, ids=sorted(ids)))[0]["ids"])
+
+
+READ_PEOPLE: Final = """
+UNWIND $ids AS id
+MATCH (r:Record {id: id})-[x:RESOLVES_TO]->(u:User)
+WHERE x.to IS NULL
+RETURN collect([id, u.id, coalesce(u.consent_epoch, 0)]) AS people
+"""
+
+
+async def read_people(tx: Writer, ids: Collection[RecordId]) -> dict[RecordId, tuple[UserId, int]]:
+    """Whose these records are now, with the person's consent epoch."""
+    rows = await tx.run(READ_PEOPLE, ids=sorted(ids))
+    return {record: (user, epoch) for record, user, epoch in rows[0]["people"]}
+
+
+def mark_person(user: UserId, epoch: int) -> str:
+    """A person at a consent epoch, as `TouchedRecord.person` has it."""
+    return f"{user}:{epoch}"

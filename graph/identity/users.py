@@ -1,0 +1,149 @@
+"""People, derived: which user a record resolves to, merges, splits, and retired ids that stay resolvable.
+
+What lives here: the Cypher that moves RESOLVES_TO edges, retires users and finds the live one. What does not: which id
+survives (`algorithms/succession.py`), links (`links.py`), a person's facts (`profiles.py`).
+
+A record has exactly one RESOLVES_TO edge without `to`. Moving ends that edge and opens another; nothing is deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from graph.model import IdentifierRef, Millis, RecordId, UserId
+from graph.store.client import GraphClient, Writer, chunk_rows
+
+WRITE_USERS = """
+UNWIND $users AS id
+MERGE (u:User {id: id})
+ON CREATE SET u.created_at = $now, u.updated_at = $now, u.permits = [], u.consent_epoch = 0
+"""
+
+
+async def write_users(tx: Writer, users: Iterable[UserId], now: Millis) -> None:
+    """Create users that hold nothing yet."""
+    for chunk in chunk_rows(list(users)):
+        await tx.run(WRITE_USERS, users=chunk, now=now)
+
+
+WRITE_MOVES = """
+UNWIND $rows AS row
+MATCH (r:Record {id: row.record})-[m:RESOLVES_TO]->(:User)
+WHERE m.to IS NULL
+MATCH (u:User {id: row.user})
+SET m.to = $now, u.updated_at = $now
+CREATE (r)-[:RESOLVES_TO {`from`: $now}]->(u)
+"""
+
+
+async def write_moves(tx: Writer, moves: Mapping[RecordId, UserId], now: Millis) -> None:
+    """Let records resolve to other users from now on. The caller holds the records' locks."""
+    for chunk in chunk_rows([{"record": record, "user": user} for record, user in sorted(moves.items())]):
+        await tx.run(WRITE_MOVES, rows=chunk, now=now)
+
+
+WRITE_RETIREMENTS = """
+UNWIND $rows AS row
+MATCH (old:User {id: row.old})
+MATCH (survivor:User {id: row.survivor})
+SET old.retired_at = $now, old.updated_at = $now, old.permits = []
+CREATE (old)-[:RETIRED_INTO {at: $now}]->(survivor)
+"""
+
+WRITE_MEMBERSHIP_ENDS = """
+UNWIND $users AS id
+MATCH (:User {id: id})-[s:IN_SEGMENT]->(:Segment)
+WHERE s.until IS NULL
+SET s.until = $now
+"""
+
+
+async def write_retirements(tx: Writer, retired: Mapping[UserId, UserId], now: Millis) -> None:
+    """Retire users (old → survivor): they permit nothing any more and leave their segments; their ids redirect."""
+    rows = [{"old": old, "survivor": survivor} for old, survivor in sorted(retired.items())]
+    for chunk in chunk_rows(rows):
+        await tx.run(WRITE_RETIREMENTS, rows=chunk, now=now)
+        await tx.run(WRITE_MEMBERSHIP_ENDS, users=[row["old"] for row in chunk], now=now)
+
+
+READ_LIVE_USER = """
+MATCH (:User {id: $id})-[:RETIRED_INTO*0..]->(live:User)
+WHERE live.retired_at IS NULL
+RETURN live.id AS user
+"""
+
+
+async def find_live_user(client: GraphClient, user: UserId) -> UserId | None:
+    """The user an id stands for now: itself, or the one it retired into, however often. None for an unknown id."""
+    rows = await client.read(READ_LIVE_USER, id=user)
+    return UserId(rows[0]["user"]) if rows else None
+
+
+READ_USERS_OF_RECORDS = """
+UNWIND $records AS record
+MATCH (:Record {id: record})-[m:RESOLVES_TO]->(u:User)
+WHERE m.to IS NULL
+RETURN record, u.id AS user
+"""
+
+
+async def find_users_of_records(client: GraphClient, records: Iterable[RecordId]) -> dict[RecordId, UserId]:
+    """The live user of each record that exists."""
+    rows = await client.read(READ_USERS_OF_RECORDS, records=list(records))
+    return {RecordId(row["record"]): UserId(row["user"]) for row in rows}
+
+
+READ_USERS_OF_IDENTIFIER = """
+MATCH (i:Identifier {id: $identifier})
+WHERE i.refused IS NULL
+MATCH (i)<-[:IDENTIFIED_BY]-(r:Record)-[m:RESOLVES_TO]->(u:User)
+WHERE m.to IS NULL
+RETURN DISTINCT u.id AS user, coalesce(r.linking_objected, false) AS objected
+"""
+
+
+async def find_user_of_identifier(client: GraphClient, identifier: IdentifierRef) -> UserId | None:
+    """The one live user an identifier names. None when nobody has it, it links nobody, or several people share it.
+
+    Records whose people objected to linking count only where no other record has the identifier: to answer for one of
+    several people would disclose the wrong one.
+    """
+    rows = await client.read(READ_USERS_OF_IDENTIFIER, identifier=identifier.id)
+    linking = {row["user"] for row in rows if not row["objected"]}
+    users = linking or {row["user"] for row in rows}
+    return UserId(users.pop()) if len(users) == 1 else None
+
+
+READ_RECORD_PAGE = """
+MATCH (r:Record)
+WHERE r.id > $after
+RETURN r.id AS record
+ORDER BY record
+LIMIT $size
+"""
+
+
+async def read_record_page(client: GraphClient, after: str, size: int) -> list[RecordId]:
+    """The next records in the order of ids, for work over everything."""
+    rows = await client.read(READ_RECORD_PAGE, after=after, size=size)
+    return [RecordId(row["record"]) for row in rows]
+
+
+READ_PEOPLE_COUNTS = """
+MATCH (r:Record)-[m:RESOLVES_TO]->(u:User)
+WHERE m.to IS NULL
+RETURN count(r) AS records, count(DISTINCT u) AS users
+"""
+
+READ_OBJECTED_COUNT = """
+MATCH (r:Record)
+WHERE r.linking_objected = true
+RETURN count(r) AS objected
+"""
+
+
+async def count_people(client: GraphClient) -> tuple[int, int, int]:
+    """(records, live users, records whose people objected to linking)."""
+    people = (await client.read(READ_PEOPLE_COUNTS))[0]
+    objected = (await client.read(READ_OBJECTED_COUNT))[0]
+    return people["records"], people["users"], objected["objected"]

@@ -1,0 +1,291 @@
+"""A person's profile as one read: whatever a query selects of it comes back in one round trip.
+
+What lives here: finding the people that a key may mean, and the one statement that reads of them what is wanted. What
+does not: choosing among them, what the viewer may see (`resolvers/profiles.py`), later pages (`activity.py`).
+
+The statement is a constant with switches: a part that is not wanted sits behind a CASE that neither engine evaluates
+then (measured: a point read costs the same with all parts off as without them). Answers are lists, not maps: a map
+repeats its keys on the wire. The statement has one beginning for each kind of key and one body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from graph.catalogue.reading import parse_item
+from graph.consent.log import parse_events
+from graph.identity.traits import Kept, parse_traits
+from graph.model import (
+    ConsentEvent,
+    IdentifierRef,
+    InteractionFacts,
+    MembershipFacts,
+    Millis,
+    RecentInteraction,
+    RecordId,
+    RecordKind,
+    RecordRef,
+    RfmFacts,
+    SegmentKey,
+    SessionFacts,
+    SessionId,
+    UserId,
+)
+from graph.store.client import GraphClient, Row
+
+MOST_CANDIDATES: Final = 10
+"""People that one identifier may mean, at most, before the viewer is asked for another."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileParts:
+    """Which parts of a profile a query wants. The numbers are entries of lists, none at 0."""
+
+    traits: bool = False
+    identifiers: bool = False
+    consents: bool = False
+    segments: bool = False
+    rfm: bool = False
+    recent: int = 0
+    interactions: int = 0
+    sessions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """What a person must permit for a partner to know of them, as `PermittedScope` has it. All empty: anybody may."""
+
+    permit: str | None = None
+    blanket: str = ""
+    barred: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredProfile:
+    """What the graph holds of one person, as far as it was wanted. Nothing here was decided by the gate yet.
+
+    `linking_objected`: the record through which the person was found objects to linkage. `read` are the records that
+    the rest was read of: all of `records`, unless it was asked for what one of them leads to.
+    """
+
+    id: UserId
+    created_at: Millis
+    updated_at: Millis
+    permits: tuple[str, ...]
+    permits_until: Millis | None
+    consent_epoch: int
+    records: tuple[RecordRef, ...]
+    read: frozenset[RecordId]
+    linking_objected: bool
+    traits: Mapping[RecordId, Kept]
+    identifiers: tuple[IdentifierRef, ...]
+    events: tuple[ConsentEvent, ...]
+    segments: tuple[MembershipFacts, ...]
+    rfm: RfmFacts | None
+    recent: tuple[RecentInteraction, ...]
+    interactions: tuple[InteractionFacts, ...]
+    sessions: tuple[SessionFacts, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of the person's records were read."""
+        return len(self.read) == len(self.records)
+
+
+_FROM_USER: Final = """
+MATCH (:User {id: $user})-[:RETIRED_INTO*0..]->(u:User)
+WHERE u.retired_at IS NULL
+WITH u, false AS objected, 0 AS place, null AS own
+"""
+
+_FROM_OWN: Final = """
+MATCH (k:Record {id: $record})-[found:RESOLVES_TO]->(u:User)
+WHERE found.to IS NULL
+WITH u, false AS objected, 0 AS place,
+  [k.id] + [(k)-[:IDENTIFIED_BY]->(n:Identifier)<-[:IDENTIFIED_BY]-(o:Record)
+    WHERE (n.kind = 'anonymous_id' AND o.kind = 'anonymous')
+       OR (n.kind = 'user_id' AND k.kind = 'user' AND o.kind = 'user' AND o.key = k.key) | o.id] AS own
+"""
+
+_FROM_RECORDS: Final = """
+UNWIND range(0, size($keys) - 1) AS place
+MATCH (k:Record {id: $keys[place]})-[found:RESOLVES_TO]->(u:User)
+WHERE found.to IS NULL
+WITH u, false AS objected, place, null AS own
+"""
+
+_FROM_IDENTIFIER: Final = """
+MATCH (n:Identifier {id: $identifier})<-[:IDENTIFIED_BY]-(k:Record)-[found:RESOLVES_TO]->(u:User)
+WHERE found.to IS NULL AND ($permit IS NULL OR $permit IN u.permits
+      OR ($blanket IN u.permits AND NOT $barred IN u.permits) OR u.permits_until <= $now)
+WITH u, min(CASE WHEN coalesce(k.linking_objected, false) THEN 1 ELSE 0 END) = 1 AS objected, 0 AS place,
+  null AS own
+ORDER BY objected, u.id
+LIMIT $most
+"""
+
+_BODY: Final = """
+RETURN u.id AS id, u.created_at AS created_at, u.updated_at AS updated_at, u.permits AS permits,
+  u.permits_until AS permits_until, coalesce(u.consent_epoch, 0) AS consent_epoch, objected, place,
+  [(u)<-[a:RESOLVES_TO]-(ra:Record) WHERE a.to IS NULL |
+    [ra.id, ra.source, ra.kind, ra.key,
+     CASE WHEN $traits AND (own IS NULL OR ra.id IN own) THEN ra.traits ELSE NULL END,
+     own IS NULL OR ra.id IN own]] AS records,
+  CASE WHEN $identifiers THEN [(u)<-[b:RESOLVES_TO]-(rb:Record)-[:IDENTIFIED_BY]->(ib:Identifier)
+    WHERE b.to IS NULL AND (own IS NULL OR rb.id IN own) |
+    [ib.kind, ib.value, ib.namespace]] ELSE NULL END AS identifiers,
+  CASE WHEN $consents THEN [(u)<-[c:RESOLVES_TO]-(rc:Record)-[:DECIDED]->(ec:ConsentEvent)
+    WHERE c.to IS NULL AND (own IS NULL OR rc.id IN own) |
+    [rc.id, properties(ec)]] ELSE NULL END AS events,
+  CASE WHEN $segments THEN [(u)-[d:IN_SEGMENT]->(sd:Segment) WHERE d.until IS NULL |
+    [sd.key, sd.purpose, d.since, d.score, d.version, sd.title, sd.kind, sd.description]] ELSE NULL END AS segments,
+  CASE WHEN $rfm THEN properties(u) ELSE NULL END AS derived,
+  CASE WHEN $recent > 0 THEN COLLECT {
+    MATCH (u)<-[e:RESOLVES_TO]-(re:Record)-[:HAD]->(:Session)-[xe]->(ie:Item)
+    WHERE e.to IS NULL AND (own IS NULL OR re.id IN own)
+    RETURN [ie.key, type(xe), xe.at, xe.weight, xe.value] ORDER BY xe.at DESC, xe.message_id DESC LIMIT $recent
+  } ELSE NULL END AS recent,
+  CASE WHEN $interactions > 0 THEN COLLECT {
+    MATCH (u)<-[f:RESOLVES_TO]-(rf:Record)-[:HAD]->(:Session)-[xf]->(jf)
+    WHERE f.to IS NULL AND (own IS NULL OR rf.id IN own)
+    RETURN [xf.message_id, xf.at, type(xf), xf.name, xf.weight, xf.value, xf.quantity, xf.order,
+            CASE WHEN jf:Item THEN properties(jf) ELSE NULL END, [(jf)-[af:ABOUT]->(tf:Topic) | [tf.key, af.weight]]]
+    ORDER BY xf.at DESC, xf.message_id DESC LIMIT $interactions
+  } ELSE NULL END AS interactions,
+  CASE WHEN $sessions > 0 THEN COLLECT {
+    MATCH (u)<-[g:RESOLVES_TO]-(rg:Record)-[:HAD]->(sg:Session)
+    WHERE g.to IS NULL AND (own IS NULL OR rg.id IN own)
+    RETURN [sg.id, rg.source, sg.started_at, sg.ended_at] ORDER BY sg.started_at DESC, sg.id DESC LIMIT $sessions
+  } ELSE NULL END AS sessions
+ORDER BY place, id
+"""
+
+READ_PROFILE_OF_USER: Final = _FROM_USER + _BODY
+READ_PROFILE_OF_OWN: Final = _FROM_OWN + _BODY
+READ_PROFILES_OF_RECORDS: Final = _FROM_RECORDS + _BODY
+READ_PROFILES_OF_IDENTIFIER: Final = _FROM_IDENTIFIER + _BODY
+"""Each is the constant body under the beginning for one kind of key."""
+
+
+async def read_profile_of_user(client: GraphClient, user: UserId, parts: ProfileParts) -> list[StoredProfile]:
+    """The person an id stands for now: itself, or the one it retired into. Empty for an unknown id."""
+    return _parse(await client.read(READ_PROFILE_OF_USER, user=user, **_switches(parts)))
+
+
+async def read_profile_of_own(client: GraphClient, record: RecordId, parts: ProfileParts) -> list[StoredProfile]:
+    """The person of a record, as far as the record's own name leads: itself, the user of that name in other sources of
+    its namespace, and the devices it named. Records that only a claim ties to it (an e-mail address, a phone number, an
+    external id, an alias) are not read, and neither is a user for a device. Empty for an unknown record."""
+    return _parse(await client.read(READ_PROFILE_OF_OWN, record=record, **_switches(parts)))
+
+
+async def read_profiles_of_records(
+    client: GraphClient, records: Sequence[RecordId], parts: ProfileParts
+) -> list[StoredProfile]:
+    """The people of those of these records that exist, in the order given."""
+    return _parse(await client.read(READ_PROFILES_OF_RECORDS, keys=list(records), **_switches(parts)))
+
+
+async def read_profiles_of_identifier(
+    client: GraphClient, identifier: IdentifierRef, sharing: Sharing, now: Millis, parts: ProfileParts
+) -> list[StoredProfile]:
+    """The people an identifier may mean, of those `sharing` lets the viewer know of, and stale ones."""
+    rows = await client.read(
+        READ_PROFILES_OF_IDENTIFIER,
+        identifier=identifier.id,
+        permit=sharing.permit,
+        blanket=sharing.blanket,
+        barred=sharing.barred,
+        now=now,
+        most=MOST_CANDIDATES,
+        **_switches(parts),
+    )
+    return _parse(rows)
+
+
+def _switches(parts: ProfileParts) -> dict[str, Any]:
+    return {
+        "traits": parts.traits,
+        "identifiers": parts.identifiers,
+        "consents": parts.consents,
+        "segments": parts.segments,
+        "rfm": parts.rfm,
+        "recent": parts.recent,
+        "interactions": parts.interactions,
+        "sessions": parts.sessions,
+    }
+
+
+def _parse(rows: Sequence[Row]) -> list[StoredProfile]:
+    return [_parse_profile(row) for row in rows]
+
+
+def _parse_profile(row: Row) -> StoredProfile:
+    records = sorted(row["records"], key=lambda record: str(record[0]))
+    return StoredProfile(
+        id=UserId(row["id"]),
+        created_at=Millis(row["created_at"]),
+        updated_at=Millis(row["updated_at"] or row["created_at"]),
+        permits=tuple(row["permits"] or ()),
+        permits_until=row["permits_until"],
+        consent_epoch=row["consent_epoch"],
+        records=tuple(RecordRef(source, RecordKind(kind), key) for _, source, kind, key, *_ in records),
+        read=frozenset(RecordId(record[0]) for record in records if record[5]),
+        linking_objected=bool(row["objected"]),
+        traits={RecordId(record[0]): parse_traits(record[4]) for record in records if record[4]},
+        identifiers=_parse_identifiers(row["identifiers"]),
+        events=_parse_events(row["events"]),
+        segments=tuple(sorted((_parse_membership(m) for m in row["segments"] or ()), key=lambda m: m.segment)),
+        rfm=parse_rfm(row["derived"]),
+        recent=tuple(RecentInteraction(*entry) for entry in row["recent"] or ()),
+        interactions=parse_interactions(row["interactions"]),
+        sessions=parse_sessions(row["sessions"]),
+    )
+
+
+def _parse_identifiers(entries: Sequence[Sequence[str]] | None) -> tuple[IdentifierRef, ...]:
+    found = {(kind, value, namespace or "") for kind, value, namespace in entries or ()}
+    return tuple(IdentifierRef(*entry) for entry in sorted(found))
+
+
+def _parse_events(entries: Sequence[Sequence[Any]] | None) -> tuple[ConsentEvent, ...]:
+    """Events of all records, the latest received first."""
+    events = (event for record, row in entries or () for event in parse_events(record, [row]))
+    return tuple(sorted(events, key=lambda event: (event.received_at, event.id), reverse=True))
+
+
+def _parse_membership(entry: Sequence[Any]) -> MembershipFacts:
+    key, purpose, *rest = entry
+    return MembershipFacts(SegmentKey(key), purpose or "analytics", *rest)
+
+
+def parse_rfm(row: Row | None) -> RfmFacts | None:
+    """RFM from the properties that keep it on the person."""
+    if row is None or row.get("rfm_cell") is None:
+        return None
+    return RfmFacts(**{name: row[f"rfm_{name}"] for name in RfmFacts.__slots__})
+
+
+def parse_interactions(entries: Sequence[Sequence[Any]] | None) -> tuple[InteractionFacts, ...]:
+    """Interactions as the statements list them."""
+    return tuple(
+        InteractionFacts(
+            id=id_,
+            at=at,
+            type=type_,
+            item=None if item is None else parse_item(item, topics),
+            name=name,
+            weight=1.0 if weight is None else weight,
+            value=value,
+            quantity=quantity,
+            order=order,
+        )
+        for id_, at, type_, name, weight, value, quantity, order, item, topics in entries or ()
+    )
+
+
+def parse_sessions(entries: Sequence[Sequence[Any]] | None) -> tuple[SessionFacts, ...]:
+    """Sessions as the statements list them."""
+    return tuple(SessionFacts(SessionId(id_), source, start, end) for id_, source, start, end in entries or ())

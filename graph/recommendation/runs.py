@@ -1,0 +1,211 @@
+"""Runs of models and the rows of the model that is served.
+
+What lives here: statements on ModelRun {id, name, version, started_at, finished_at, purpose, consent_at, people, epoch,
+people_sha256, metrics, config, rows, current} and ModelRow {id, run, item, neighbours, weights, popularity}. What does
+not: fitting (`algorithms/`) and serving (`resolvers/recommend.py`).
+
+A run's rows are written first, then the run becomes current in one transaction, then older rows are removed. A reader
+who sees fewer rows than the run says was overtaken and reads again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from orjson import dumps, loads
+
+from graph.model import ItemKey, Millis, RunId
+from graph.store.client import GraphClient, Row, Writer, chunk_rows
+
+ROWS_WRITTEN: Final = 250
+ROWS_READ: Final = 500
+RUNS_KEPT: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRun:
+    """One fit or computation with its manifest: under which purpose, how many people at which instant of consent, the
+    highest consent epoch among them, and the SHA-256 of their ids, sorted, one a line. `rows` is how many it wrote."""
+
+    id: RunId
+    name: str
+    version: int
+    purpose: str
+    started_at: Millis
+    finished_at: Millis
+    consent_at: Millis
+    people: int
+    epoch: int
+    people_sha256: str
+    rows: int = 0
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    current: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """One item of a model: the seeds that lead to it, how strongly each, and how many people touched it."""
+
+    item: ItemKey
+    neighbours: tuple[ItemKey, ...]
+    weights: tuple[float, ...]
+    popularity: float
+
+
+WRITE_MODEL_ROWS: Final = """
+UNWIND $rows AS row
+MERGE (m:ModelRow {id: row.id})
+SET m.run = $run, m.item = row.item, m.neighbours = row.neighbours, m.weights = row.weights,
+    m.popularity = row.popularity
+"""
+
+
+async def write_model_rows(client: GraphClient, run: RunId, rows: Sequence[ModelRow]) -> None:
+    """Writes a run's rows, in several transactions. Nobody reads them until the run is current."""
+    for chunk in chunk_rows(rows, ROWS_WRITTEN):
+        entries = [
+            {
+                "id": f"{run}|{row.item}",
+                "item": row.item,
+                "neighbours": list(row.neighbours),
+                "weights": list(row.weights),
+                "popularity": row.popularity,
+            }
+            for row in chunk
+        ]
+
+        async def work(tx: Writer, entries: list[dict[str, Any]] = entries) -> None:
+            await tx.run(WRITE_MODEL_ROWS, rows=entries, run=run)
+
+        await client.write(work)
+
+
+WRITE_RUN: Final = """
+MERGE (m:ModelRun {id: $id})
+SET m.name = $name, m.version = $version, m.purpose = $purpose, m.started_at = $started_at,
+    m.finished_at = $finished_at, m.consent_at = $consent_at, m.people = $people, m.epoch = $epoch,
+    m.people_sha256 = $people_sha256, m.rows = $rows, m.metrics = $metrics, m.config = $config, m.current = true
+"""
+
+WRITE_EARLIER_RUNS: Final = """
+MATCH (m:ModelRun {name: $name})
+WHERE m.id <> $id AND m.current
+SET m.current = false
+"""
+
+
+async def write_current_run(client: GraphClient, run: ModelRun) -> None:
+    """Makes a run the current one of its name."""
+
+    async def work(tx: Writer) -> None:
+        await tx.run(
+            WRITE_RUN,
+            id=run.id,
+            name=run.name,
+            version=run.version,
+            purpose=run.purpose,
+            started_at=run.started_at,
+            finished_at=run.finished_at,
+            consent_at=run.consent_at,
+            people=run.people,
+            epoch=run.epoch,
+            people_sha256=run.people_sha256,
+            rows=run.rows,
+            metrics=dumps(dict(run.metrics)).decode(),
+            config=dumps(dict(run.config)).decode(),
+        )
+        await tx.run(WRITE_EARLIER_RUNS, name=run.name, id=run.id)
+
+    await client.write(work)
+
+
+_RUN: Final = """
+RETURN m.id AS id, m.name AS name, m.version AS version, m.purpose AS purpose, m.started_at AS started_at,
+       m.finished_at AS finished_at, m.consent_at AS consent_at, m.people AS people, m.epoch AS epoch,
+       m.people_sha256 AS people_sha256, m.rows AS rows, m.metrics AS metrics, m.config AS config, m.current AS current
+ORDER BY id DESC LIMIT $limit
+"""
+
+READ_CURRENT_RUN: Final = "MATCH (m:ModelRun {name: $name}) WHERE m.current" + _RUN
+READ_RUNS: Final = "MATCH (m:ModelRun)" + _RUN
+
+
+async def read_current_run(client: GraphClient, name: str) -> ModelRun | None:
+    """The run that is served, if any."""
+    rows = await client.read(READ_CURRENT_RUN, name=name, limit=1)
+    return _parse_run(rows[0]) if rows else None
+
+
+async def read_runs(client: GraphClient, limit: int) -> list[ModelRun]:
+    """The latest runs of all names, the latest first."""
+    return [_parse_run(row) for row in await client.read(READ_RUNS, limit=limit)]
+
+
+def _parse_run(row: Row) -> ModelRun:
+    return ModelRun(**row | {"metrics": loads(row["metrics"]), "config": loads(row["config"])})
+
+
+READ_MODEL_ROWS: Final = """
+MATCH (m:ModelRow)
+WHERE m.run = $run AND m.id > $after
+RETURN m.id AS id, m.item AS item, m.neighbours AS neighbours, m.weights AS weights, m.popularity AS popularity
+ORDER BY id
+LIMIT $limit
+"""
+
+
+async def read_model_rows(client: GraphClient, run: RunId) -> list[ModelRow]:
+    """All rows of a run, in the order of their ids, read in pages."""
+    found: list[ModelRow] = []
+    after = ""
+    while True:
+        rows = await client.read(READ_MODEL_ROWS, run=run, after=after, limit=ROWS_READ)
+        found.extend(
+            ModelRow(ItemKey(row["item"]), tuple(row["neighbours"]), tuple(row["weights"]), row["popularity"])
+            for row in rows
+        )
+        if len(rows) < ROWS_READ:
+            return found
+        after = rows[-1]["id"]
+
+
+WRITE_ROW_REMOVAL: Final = """
+MATCH (n:ModelRow)
+WHERE n.run IN $runs
+WITH n LIMIT $limit
+DELETE n
+RETURN count(*) AS removed
+"""
+
+READ_EARLIER_RUNS: Final = """
+MATCH (m:ModelRun {name: $name})
+WHERE NOT m.current AND m.id < $id
+RETURN m.id AS id
+ORDER BY id DESC
+"""
+
+WRITE_RUN_REMOVAL: Final = """
+MATCH (m:ModelRun)
+WHERE m.id IN $runs
+DELETE m
+"""
+
+
+async def remove_earlier_runs(client: GraphClient, run: ModelRun) -> None:
+    """Removes the rows of earlier runs of a name, and all but the latest of their manifests."""
+    earlier = [row["id"] for row in await client.read(READ_EARLIER_RUNS, name=run.name, id=run.id)]
+
+    async def remove_rows(tx: Writer) -> int:
+        return int((await tx.run(WRITE_ROW_REMOVAL, runs=earlier, limit=ROWS_READ))[0]["removed"])
+
+    async def remove_runs(tx: Writer) -> None:
+        await tx.run(WRITE_RUN_REMOVAL, runs=earlier[RUNS_KEPT:])
+
+    removed = len(earlier)
+    while removed:
+        removed = await client.write(remove_rows)
+    if earlier[RUNS_KEPT:]:
+        await client.write(remove_runs)

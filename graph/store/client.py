@@ -1,0 +1,270 @@
+"""The one connection to the graph: reads in one round trip, managed writes, retry, time limits.
+
+What lives here: `GraphClient`, what a write may use (`Writer`), where a store is (`StoreTarget`) and its limits. What
+does not: Cypher (one module an aggregate beside this one), starting the embedded engine (`embedded.py`), what an
+exception means (`faults.py`), the guard of reads (`guard.py`).
+
+Rules for callers: values travel as parameters; times are integers; a write holds at most `MAX_ROWS` rows in a
+statement (use `chunk_rows`); a statement returns plain values and maps, never nodes. The work of a write may run more
+than once, so it must change nothing but the graph, through its writer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, Self, TypeVar
+
+from neo4j import (
+    READ_ACCESS,
+    AsyncDriver,
+    AsyncGraphDatabase,
+    AsyncManagedTransaction,
+    AsyncResult,
+    NotificationMinimumSeverity,
+    Query,
+    unit_of_work,
+)
+from neo4j.exceptions import DriverError, Neo4jError
+
+from graph.errors import ConsentricError, PayloadTooLarge, StoreTimeout, StoreUnavailable
+from graph.store.faults import is_worth_retrying, pauses, translate
+from graph.store.guard import refuse_writes
+from graph.store.turns import WriteTurns
+
+T = TypeVar("T")
+Row = dict[str, Any]
+Observer = Callable[[str, str, float], None]
+"""Told of every read and write: its kind (`read`, `write`), its outcome (`done`, `failed`), its seconds."""
+
+MAX_ROWS: Final = 500
+"""Most rows (maps or lists in a list parameter) that one writing statement may hold."""
+
+EARLY: Final = 0.8
+"""A time-out after less than this part of a statement's limit was not the statement's own."""
+
+SCHEMES: Final = tuple(f"{name}{security}://" for name in ("bolt", "neo4j") for security in ("", "+s", "+ssc"))
+"""How an address may begin: one server or a cluster, each plain, encrypted, or encrypted without verifying."""
+
+
+class Engine(StrEnum):
+    """The two engines the graph runs on."""
+
+    EMBEDDED = "embedded"
+    NEO4J = "neo4j"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTarget:
+    """Where a store is and how to enter it."""
+
+    url: str
+    user: str
+    password: str = field(repr=False)
+    database: str
+    engine: Engine
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLimits:
+    """Bounds on what one client asks of the store. Times in seconds.
+
+    The server stops a statement after `statement`; the client gives up `grace` later, should the server not answer.
+    After lost races and transient faults the same work is tried again for `persist`.
+    """
+
+    statement: float = 30.0
+    grace: float = 2.0
+    persist: float = 15.0
+    connections: int = 64
+    connect: float = 10.0
+    most_waiting: int = 2048
+    longest_wait: float = 60.0
+
+
+class Writer:
+    """Runs statements inside one write transaction."""
+
+    def __init__(self, transaction: AsyncManagedTransaction, limits: StoreLimits) -> None:
+        self._transaction = transaction
+        self._seconds = limits.statement + limits.grace
+
+    async def run(self, statement: str, **parameters: Any) -> list[Row]:
+        """Runs one statement and returns all its rows. Raises PayloadTooLarge for more than MAX_ROWS rows."""
+        refuse_long(parameters)
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await fetch_rows(await self._transaction.run(statement, parameters))
+        except TimeoutError:
+            raise StoreTimeout("The store did not answer a write within its time limit; it was given up.") from None
+
+
+class GraphClient:
+    """A pool of connections to one database of one store. Safe for any number of tasks of one event loop."""
+
+    def __init__(self, driver: AsyncDriver, target: StoreTarget, limits: StoreLimits, *, explain: bool) -> None:
+        self.engine = target.engine
+        self.limits = limits
+        self.observe: Observer | None = None
+        self._explain = explain
+        self._driver = driver
+        self._session: dict[str, Any] = {"database": target.database, "fetch_size": 5000}
+        self._turns: WriteTurns | None = None
+        if target.engine is Engine.EMBEDDED:
+            self._turns = WriteTurns(limits.most_waiting, limits.longest_wait)
+        else:
+            self._session["bookmark_manager"] = AsyncGraphDatabase.bookmark_manager()
+
+    @classmethod
+    async def connect(cls, target: StoreTarget, limits: StoreLimits | None = None, *, explain: bool = False) -> Self:
+        """Opens a client and runs one statement through it. Raises StoreUnavailable where the store does not answer.
+
+        With `explain`, errors carry the server's own message as their cause. It quotes values: for tests only.
+        """
+        limits = limits or StoreLimits()
+        driver = open_driver(target, limits)
+        client = cls(driver, target, limits, explain=explain)
+        try:
+            await client.read("RETURN 1 AS one")
+        except ConsentricError as error:
+            await driver.close()
+            raise error if isinstance(error, StoreUnavailable) else StoreUnavailable(str(error)) from None
+        except BaseException:
+            await driver.close()
+            raise
+        return client
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self._driver.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def waiting_writes(self) -> int:
+        """How many writes wait for their turn on the embedded engine."""
+        return self._turns.waiting if self._turns else 0
+
+    async def read(self, statement: str, **parameters: Any) -> list[Row]:
+        """Runs one reading statement in one round trip and returns all its rows, trying again after transient faults.
+
+        Raises WriteInRead for a statement that could write, StoreTimeout, StoreUnavailable.
+        """
+        refuse_writes(statement)
+        query = Query(statement, timeout=self.limits.statement)
+        with self._observed("read"):
+            return await self._persist(lambda: self._auto_commit(query, parameters, default_access_mode=READ_ACCESS))
+
+    async def write(self, work: Callable[[Writer], Awaitable[T]]) -> T:
+        """Runs `work` in one transaction and commits it; runs it again after a lost race or a transient fault.
+
+        On the embedded engine writers take turns in order of arrival. Raises Conflict or StoreUnavailable once the
+        time for further tries is used up, StoreTimeout, RateLimited; whatever `work` raises rolls the transaction back.
+        """
+        bounded = unit_of_work(timeout=self.limits.statement)
+
+        @bounded
+        async def run(transaction: AsyncManagedTransaction) -> T:
+            return await work(Writer(transaction, self.limits))
+
+        async def attempt() -> T:
+            async with self._driver.session(**self._session) as session:
+                return await session.execute_write(run)
+
+        with self._observed("write"):
+            async with self._turns.turn() if self._turns else nullcontext():
+                return await self._persist(attempt)
+
+    async def define(self, statement: str) -> None:
+        """Runs one statement that defines a constraint or an index, for migrations. It is never rolled back."""
+        await self._persist(lambda: self._auto_commit(Query(statement), {}))
+
+    @contextmanager
+    def _observed(self, kind: str) -> Iterator[None]:
+        started, outcome = time.perf_counter(), "failed"
+        try:
+            yield
+            outcome = "done"
+        finally:
+            if self.observe is not None:
+                self.observe(kind, outcome, time.perf_counter() - started)
+
+    async def _auto_commit(self, query: Query, parameters: dict[str, Any], **session: Any) -> list[Row]:
+        async with (
+            self._limit("The store did not answer within its time limit; ask for less at once."),
+            self._driver.session(**self._session, **session) as opened,
+        ):
+            return await fetch_rows(await opened.run(query, parameters))
+
+    async def _persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Tries until it succeeds, the fault is not worth another try, or the time for it is used up."""
+        waits = pauses(self.limits.persist)
+        while True:
+            started = time.monotonic()
+            try:
+                return await attempt()
+            except (Neo4jError, DriverError) as error:
+                early = time.monotonic() - started < self.limits.statement * EARLY
+                wait = next(waits, None) if is_worth_retrying(error, early=early) else None
+                if wait is None:
+                    raise translate(error) from (error if self._explain else None)
+            await asyncio.sleep(wait)
+
+    @asynccontextmanager
+    async def _limit(self, message: str) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self.limits.statement + self.limits.grace):
+                yield
+        except TimeoutError:
+            raise StoreTimeout(message) from None
+
+
+def open_driver(target: StoreTarget, limits: StoreLimits) -> AsyncDriver:
+    """The driver with our settings; connects lazily. Raises StoreUnavailable for an address it can't use."""
+    if not target.url.startswith(SCHEMES):
+        raise StoreUnavailable("The store's address can't be used; expected bolt://HOST:PORT or neo4j://HOST:PORT.")
+    # The driver's log lines quote the server's messages, and those quote values; what matters becomes an error of ours.
+    logging.getLogger("neo4j").setLevel(logging.CRITICAL)
+    try:
+        return AsyncGraphDatabase.driver(
+            target.url,
+            auth=(target.user, target.password),
+            max_connection_pool_size=limits.connections,
+            connection_acquisition_timeout=limits.statement,
+            connection_timeout=limits.connect,
+            initial_retry_delay=0.02,
+            max_transaction_retry_time=limits.persist / 3,
+            telemetry_disabled=True,
+            notifications_min_severity=NotificationMinimumSeverity.OFF,
+        )
+    except (DriverError, ValueError):
+        raise StoreUnavailable("The store's address can't be used; is its port a number?") from None
+
+
+async def fetch_rows(result: AsyncResult) -> list[Row]:
+    """All rows of a result as maps; values arrive plain, so nothing is converted below the first level."""
+    keys = result.keys()
+    return [dict(zip(keys, record.values(), strict=True)) async for record in result]
+
+
+def chunk_rows(rows: Sequence[T], size: int = MAX_ROWS) -> Iterator[Sequence[T]]:
+    """The rows in order, in slices that one writing statement may hold."""
+    return (rows[start : start + size] for start in range(0, len(rows), size))
+
+
+def refuse_long(parameters: dict[str, Any]) -> None:
+    """Raises PayloadTooLarge where a list of maps or lists is longer than MAX_ROWS; lists of plain values may be."""
+    for name, value in parameters.items():
+        if isinstance(value, list | tuple) and len(value) > MAX_ROWS and isinstance(value[0], dict | list | tuple):
+            raise PayloadTooLarge(
+                f"${name} holds {len(value)} rows; a statement writes at most {MAX_ROWS} (chunk_rows)."
+            )

@@ -1,0 +1,57 @@
+"""The latest saying of each fact wins, in whatever order they arrive."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graph.identity.traits import merge_traits, parse_traits, write_text
+from graph.model import Millis
+
+
+def keep(*said: tuple[dict[str, Any], int], text: str | None = None) -> str:
+    kept = parse_traits(text)
+    for facts, at in said:
+        merge_traits(kept, facts, Millis(at))
+    return write_text(kept)
+
+
+def facts(text: str) -> dict[str, Any]:
+    return {name: value for name, (value, _) in parse_traits(text).items() if value is not None}
+
+
+def test_a_later_saying_wins_and_an_earlier_one_that_arrives_late_does_not() -> None:
+    assert facts(keep(({"email": "a"}, 2), ({"email": "b"}, 1))) == {"email": "a"}
+
+
+def test_a_removed_fact_is_not_revived_by_an_earlier_saying() -> None:
+    assert facts(keep(({"email": None}, 2), ({"email": "a"}, 1))) == {}
+
+
+def test_of_sayings_at_one_time_the_later_to_arrive_wins() -> None:
+    assert facts(keep(({"email": "a"}, 1), ({"email": "b"}, 1))) == {"email": "b"}
+
+
+def test_attributes_have_their_own_times() -> None:
+    text = keep(({"attributes": {"a": 1, "b": 1}}, 1), ({"attributes": {"a": 2}}, 2), ({"attributes": {"b": None}}, 3))
+    assert facts(text) == {"attributes.a": 2}
+
+
+def test_what_changes_nothing_says_so() -> None:
+    kept = parse_traits(keep(({"email": "a"}, 2)))
+    assert not merge_traits(kept, {"email": "a"}, Millis(2))
+    assert not merge_traits(kept, {"email": "b"}, Millis(1))
+    assert merge_traits(kept, {"email": "b"}, Millis(2))
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([None, 1, 2]), st.integers(0, 5)), max_size=12))
+def test_the_order_of_arrival_does_not_matter_where_times_differ(said: list[tuple[str, int | None, int]]) -> None:
+    by_time = {(name, at): ({name: value, "attributes": {name: value}}, at) for name, value, at in said}
+    sayings = list(by_time.values())
+    answer = facts(keep(*sayings))
+    random.Random(1).shuffle(sayings)
+    assert facts(keep(*sayings)) == answer
+    assert facts(keep(*sayings[3:], text=keep(*sayings[:3]))) == answer
