@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from graph.model import RecordId
+from graph.model.identity import RecordId
 
 
 class RefusalReason(StrEnum):

@@ -26,7 +26,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from algorithms.blocking import ANONYMOUS_ID, DEFAULT_BLOCKING, EMAIL, PHONE, USER_ID, BlockingRules
 from algorithms.clustering import Components, RefusalReason, Slot
-from graph.model import Millis, RecordId
+from graph.model.identity import RecordId
+from graph.model.time import Millis
 
 ALIAS: Final = "alias"
 EXTERNAL: Final = "external"

@@ -18,7 +18,9 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 
-from graph.model import ItemKey, Millis, RecentInteraction
+from graph.model.activity import RecentInteraction
+from graph.model.catalogue import ItemKey
+from graph.model.time import Millis
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
 
-from graph.model import Millis, RecordId, SessionId
+from graph.model.activity import SessionId
+from graph.model.identity import RecordId
+from graph.model.time import Millis
 
 GAP: Final = Millis(30 * 60_000)
 

@@ -14,7 +14,8 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from graph.model import Millis, RecordId, UserId
+from graph.model.identity import RecordId, UserId
+from graph.model.time import Millis
 
 
 @dataclass(frozen=True, slots=True)

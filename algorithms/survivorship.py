@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
-from graph.model import Millis, RecordId
+from graph.model.identity import RecordId
+from graph.model.time import Millis
 
 Traits = Mapping[str, Sequence[Any]]
 """One record's traits by name: [value, at]. An attribute is named `attributes.NAME`."""

@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 
 from api.runtime import Runtime
 from graph.errors import BadInput, Unauthenticated
-from graph.model import Source
+from graph.model.access import Source
 from resolvers.context import RequestContext
 from resolvers.credentials import Authority
 

@@ -35,7 +35,10 @@ from api.types.writes import (
 )
 from graph.access.sources import read_source
 from graph.errors import BadInput, Forbidden
-from graph.model import ConsentState, Message, RecordKind, RecordRef, Source
+from graph.model.access import Source
+from graph.model.consent import ConsentState
+from graph.model.identity import RecordKind, RecordRef
+from graph.model.message import Message
 from privacy.gate import Role
 from privacy.purposes import Assurance
 from resolvers.arrivals import Outcome

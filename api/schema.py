@@ -29,7 +29,7 @@ from api.types.segment import Segment
 from api.types.selection import wanted_of
 from api.types.system import VERSION, System
 from graph.errors import BadInput
-from graph.model import UserId
+from graph.model.identity import UserId
 from resolvers.catalogue import find_item, find_segment, page_items, page_segments
 from resolvers.profiles import ById, ByIdentifier, ByRecord, PersonView, ProfileKey, find_own, find_profile
 from resolvers.system import check_may_see_system

@@ -39,7 +39,7 @@ from rich.table import Table  # noqa: E402
 
 from benchmarks.report import RESULTS, publish  # noqa: E402
 from graph.embedded.store import open_store  # noqa: E402
-from graph.model import RecordKind, RecordRef  # noqa: E402
+from graph.model.identity import RecordKind, RecordRef  # noqa: E402
 from graph.store.client import Engine, GraphClient, StoreTarget  # noqa: E402
 
 PEOPLE: Final = 4_000

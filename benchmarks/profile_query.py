@@ -40,7 +40,7 @@ from api.demo.datasets import read_movielens  # noqa: E402
 from api.demo.lines import item_line, rating_line  # noqa: E402
 from benchmarks.report import DATASETS, publish  # noqa: E402
 from graph.embedded.store import open_store  # noqa: E402
-from graph.model import RecordKind, RecordRef  # noqa: E402
+from graph.model.identity import RecordKind, RecordRef  # noqa: E402
 
 SOURCE: Final = "films"
 PURPOSES: Final = ("analytics", "personalisation", "marketing")

@@ -17,22 +17,11 @@ from typing import Any, Final
 from graph.catalogue.reading import parse_item
 from graph.consent.log import parse_events
 from graph.identity.traits import Kept, parse_traits
-from graph.model import (
-    ConsentEvent,
-    IdentifierRef,
-    InteractionFacts,
-    MembershipFacts,
-    Millis,
-    RecentInteraction,
-    RecordId,
-    RecordKind,
-    RecordRef,
-    RfmFacts,
-    SegmentKey,
-    SessionFacts,
-    SessionId,
-    UserId,
-)
+from graph.model.activity import InteractionFacts, RecentInteraction, SessionFacts, SessionId
+from graph.model.consent import ConsentEvent
+from graph.model.identity import IdentifierRef, RecordId, RecordKind, RecordRef, UserId
+from graph.model.segments import MembershipFacts, RfmFacts, SegmentKey
+from graph.model.time import Millis
 from graph.store.client import GraphClient, Row
 
 MOST_CANDIDATES: Final = 10

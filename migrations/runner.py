@@ -17,7 +17,7 @@ from typing import Final
 from ulid import ULID
 
 from graph.errors import MigrationRefused, StoreUnavailable
-from graph.model import Millis
+from graph.model.time import Millis
 from graph.store.client import GraphClient, Row, Writer
 from migrations.step import MigrationState, MigrationStatus, Step, StepKind
 from migrations.steps import STEPS

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 
-from graph.model import Millis
+from graph.model.time import Millis
 
 
 class StepKind(StrEnum):

@@ -13,7 +13,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from graph.model import SCOPE_MINT, Millis, PermittedScope, ProfileFacts, RecordId, RecordRef
+from graph.model.identity import RecordId, RecordRef
+from graph.model.profile import ProfileFacts
+from graph.model.scope import SCOPE_MINT, PermittedScope
+from graph.model.time import Millis
 from privacy.fields import CATALOGUE, Category, FieldRule, Withholding
 from privacy.policy import Policy
 from privacy.purposes import ANY_RECIPIENT, Permit

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from graph.errors import BadInput
-from graph.model import ConsentStatement
+from graph.model.consent import ConsentStatement
 from privacy.fields import Category
 from privacy.purposes import (
     ANALYTICS,

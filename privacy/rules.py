@@ -24,7 +24,9 @@ from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from typing import Final
 
-from graph.model import ConsentEvent, ConsentState, ConsentStateFacts, ConsentStatement, Millis, RecordId
+from graph.model.consent import ConsentEvent, ConsentState, ConsentStateFacts, ConsentStatement
+from graph.model.identity import RecordId
+from graph.model.time import Millis
 from privacy.policy import Policy
 from privacy.purposes import ANY_RECIPIENT, IDENTITY_LINKING, Assurance, Mechanism, Permit, Regime
 

@@ -12,7 +12,9 @@ from typing import Final
 
 from graph.activity.history import NEWEST, InteractionWish, read_interactions, read_sessions
 from graph.errors import BadInput
-from graph.model import ConsentEvent, InteractionFacts, Millis, SessionFacts
+from graph.model.activity import InteractionFacts, SessionFacts
+from graph.model.consent import ConsentEvent
+from graph.model.time import Millis
 from resolvers.pages import CursorSigner, Page, PageRequest, Position
 from resolvers.profiles import PersonView
 

@@ -19,7 +19,9 @@ from graph.catalogue.items import write_items
 from graph.collection.messages import claim_messages
 from graph.identity.records import RecordCall, TouchedRecord, touch_records, write_people, write_traits
 from graph.identity.traits import Kept, merge_traits, parse_traits, write_text
-from graph.model import ItemFacts, Millis, RecordId, UserId
+from graph.model.catalogue import ItemFacts
+from graph.model.identity import RecordId, UserId
+from graph.model.time import Millis
 from graph.store.client import Writer
 from privacy.policy import Policy
 from privacy.rules import initial_permits

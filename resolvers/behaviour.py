@@ -17,7 +17,9 @@ import numpy.typing as npt
 
 from algorithms.ranking import DAY, StrengthConfig, build_histories, rate_strength
 from graph.activity.scoped import SessionHistory, read_histories, read_people
-from graph.model import ItemKey, PermittedScope, UserId
+from graph.model.catalogue import ItemKey
+from graph.model.identity import UserId
+from graph.model.scope import PermittedScope
 from privacy.gate import mint_scope
 from resolvers.context import Services
 

@@ -17,7 +17,8 @@ from graph.catalogue.reading import (
     read_segments,
 )
 from graph.errors import BadInput
-from graph.model import ItemFacts, ItemKey, SegmentFacts, SegmentKey
+from graph.model.catalogue import ItemFacts, ItemKey
+from graph.model.segments import SegmentFacts, SegmentKey
 from privacy.gate import Role
 from resolvers.context import RequestContext
 from resolvers.pages import CursorSigner, Page

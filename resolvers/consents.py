@@ -16,7 +16,9 @@ from graph.consent import log
 from graph.consent.log import KeptPermits, NewEvent, RecordLog, UserLog
 from graph.consent.policy_version import read_policy_version, write_policy_version
 from graph.identity.locks import touch_users
-from graph.model import ConsentEvent, ConsentStateFacts, ConsentStatement, Millis, RecordId, UserId
+from graph.model.consent import ConsentEvent, ConsentStateFacts, ConsentStatement
+from graph.model.identity import RecordId, UserId
+from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
 from privacy.gate import SubjectPermits
 from privacy.policy import Policy

@@ -10,7 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from graph.model import ItemFacts, Millis, RankedItem, RecentInteraction, RunId, Strategy
+from graph.model.activity import RecentInteraction
+from graph.model.catalogue import ItemFacts
+from graph.model.recommendation import RankedItem, RunId, Strategy
+from graph.model.time import Millis
 from graph.store.client import GraphClient
 from privacy.gate import Viewer
 from privacy.policy import Policy

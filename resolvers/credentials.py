@@ -20,7 +20,8 @@ from typing import Final, Generic, TypeVar
 from graph.access.clients import read_client, read_client_by_key
 from graph.access.sources import read_source_by_key
 from graph.errors import Forbidden, PurposeRequired, Unauthenticated
-from graph.model import Client, Millis, Source
+from graph.model.access import Client, Source
+from graph.model.time import Millis
 from graph.store.client import GraphClient
 from privacy.gate import Role, Viewer
 from resolvers.keys import KeyHasher, KeyKind, parse_key

@@ -12,7 +12,7 @@ from typing import Final
 
 from graph.collection.dead_letters import DeadLetter, read_letters, remove_letters
 from graph.errors import BadInput
-from graph.model import Message
+from graph.model.message import Message
 from graph.store.client import GraphClient
 from resolvers.arrivals import Outcome
 from resolvers.ingest import Ingestor

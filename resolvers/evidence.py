@@ -28,16 +28,10 @@ from graph.identity.records import (
     write_carried,
     write_known,
 )
-from graph.model import (
-    ConsentStatement,
-    IdentifierRef,
-    Message,
-    Millis,
-    RecordId,
-    RecordKind,
-    RecordRef,
-    UserId,
-)
+from graph.model.consent import ConsentStatement
+from graph.model.identity import IdentifierRef, RecordId, RecordKind, RecordRef, UserId
+from graph.model.message import Message
+from graph.model.time import Millis
 from graph.store.client import Writer
 from privacy.policy import Policy
 from resolvers.consents import refresh_permits, write_consents

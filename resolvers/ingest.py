@@ -18,7 +18,8 @@ from typing import Final, Self
 
 from graph.collection.dead_letters import LONGEST_PAYLOAD, DeadLetter, write_letters
 from graph.errors import Conflict, ConsentricError, RateLimited, StoreTimeout, StoreUnavailable
-from graph.model import Message, Millis
+from graph.model.message import Message
+from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
 from privacy.policy import Policy
 from resolvers.arrivals import Outcome, Written, write_arrivals

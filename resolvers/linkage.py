@@ -38,7 +38,8 @@ from graph.identity.links import (
     write_refused_identifiers,
 )
 from graph.identity.users import count_people, read_record_page, write_moves, write_retirements, write_users
-from graph.model import IdentifierRef, Millis, RecordId, UserId
+from graph.model.identity import IdentifierRef, RecordId, UserId
+from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
 from privacy.policy import Policy
 from resolvers.consents import refresh_permits

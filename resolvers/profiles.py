@@ -21,16 +21,9 @@ from algorithms.survivorship import derive_facts
 from graph.catalogue.reading import ItemWish
 from graph.errors import BadInput, Forbidden
 from graph.identity.users import find_live_user
-from graph.model import (
-    IdentifierRef,
-    ProfileFacts,
-    RankedItem,
-    RecordId,
-    RecordKind,
-    RecordRef,
-    Strategy,
-    UserId,
-)
+from graph.model.identity import IdentifierRef, RecordId, RecordKind, RecordRef, UserId
+from graph.model.profile import ProfileFacts
+from graph.model.recommendation import RankedItem, Strategy
 from graph.profile import (
     ProfileParts,
     Sharing,

@@ -19,7 +19,10 @@ from scipy import sparse
 
 from algorithms.ranking import Flags, Lists, Ranked, RankingConfig, Seed, rank_items, rank_popular, weigh_seeds
 from graph.catalogue.reading import ItemWish, read_items
-from graph.model import ItemFacts, ItemKey, Millis, RankedItem, Reason, RecentInteraction, RunId, Strategy
+from graph.model.activity import RecentInteraction
+from graph.model.catalogue import ItemFacts, ItemKey
+from graph.model.recommendation import RankedItem, Reason, RunId, Strategy
+from graph.model.time import Millis
 from graph.recommendation.runs import ModelRow, ModelRun, read_current_run, read_model_rows
 from graph.store.client import GraphClient
 

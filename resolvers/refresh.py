@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from algorithms.communities import CommunityConfig
 from algorithms.rfm import RfmConfig
-from graph.model import Millis
+from graph.model.time import Millis
 from resolvers.consents import refresh_stale
 from resolvers.context import Services
 from resolvers.segmentation import CommunitiesReport, RfmReport, refresh_communities, refresh_rfm

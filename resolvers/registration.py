@@ -21,7 +21,8 @@ from graph.access.sources import (
     write_source_key,
 )
 from graph.errors import BadInput, Conflict, NotFound
-from graph.model import Client, RecordRef, Source
+from graph.model.access import Client, Source
+from graph.model.identity import RecordRef
 from graph.store.client import Writer
 from privacy.gate import VALUES_SCOPE, Role
 from privacy.policy import Policy

@@ -28,7 +28,11 @@ from algorithms.communities import (
 from algorithms.ranking import DAY, StrengthConfig
 from algorithms.rfm import RfmConfig, RfmScores, count_grid, find_high_value, score_rfm
 from graph.activity.scoped import PurchaseSums, PurchaseWindow, read_people, read_purchase_sums
-from graph.model import ItemFacts, ItemKey, Millis, RfmFacts, RunId, SegmentKey, UserId
+from graph.model.catalogue import ItemFacts, ItemKey
+from graph.model.identity import UserId
+from graph.model.recommendation import RunId
+from graph.model.segments import RfmFacts, SegmentKey
+from graph.model.time import Millis
 from graph.recommendation.runs import ModelRun, remove_earlier_runs, write_current_run
 from graph.segments.memberships import (
     MembershipChanges,

@@ -26,7 +26,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.utils import base64url_decode, base64url_encode
 
 from graph.errors import Unauthenticated
-from graph.model import Millis, RecordKind, RecordRef
+from graph.model.identity import RecordKind, RecordRef
+from graph.model.time import Millis
 
 PublicKey = Ed25519PublicKey | EllipticCurvePublicKey | RSAPublicKey
 

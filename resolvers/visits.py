@@ -13,7 +13,11 @@ from dataclasses import dataclass, field
 from algorithms.sessions import GAP, Span, place_events
 from graph.activity.sessions import SessionStart, read_sessions_around, write_interactions, write_sessions
 from graph.identity.records import TouchedRecord
-from graph.model import ItemFacts, ItemKey, Message, Millis, RecordId, SessionId
+from graph.model.activity import SessionId
+from graph.model.catalogue import ItemFacts, ItemKey
+from graph.model.identity import RecordId
+from graph.model.message import Message
+from graph.model.time import Millis
 from graph.store.client import Writer
 from resolvers.evidence import Arrival
 

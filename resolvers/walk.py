@@ -18,7 +18,8 @@ from ulid import ULID
 from algorithms.evaluation import hold_back_random, measure_ranking, rank_scores
 from algorithms.filtering import Csr, Floats, WalkConfig, count_people, fit_walk, score_histories
 from algorithms.ranking import StrengthConfig
-from graph.model import ItemKey, RunId
+from graph.model.catalogue import ItemKey
+from graph.model.recommendation import RunId
 from graph.recommendation.runs import ModelRow, ModelRun, remove_earlier_runs, write_current_run, write_model_rows
 from privacy.purposes import PERSONALISATION
 from resolvers.behaviour import Behaviour, compute_settled, make_manifest, read_behaviour

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 from graph.activity.sessions import write_interactions
 from graph.catalogue.items import write_items
-from graph.model import Interaction, ItemFacts, ItemKey, Message, Millis, SessionId, UserId
+from graph.model.activity import Interaction, SessionId
+from graph.model.catalogue import ItemFacts, ItemKey
+from graph.model.identity import UserId
+from graph.model.message import Message
+from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer, chunk_rows
 
 NOW = Millis(1_750_000_000_000)

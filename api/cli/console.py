@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from graph.model import Millis
+from graph.model.time import Millis
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON for programs.")]
 

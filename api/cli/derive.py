@@ -12,7 +12,7 @@ from api.cli.running import run_with_services
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from graph.model import Millis
+    from graph.model.time import Millis
     from resolvers.context import Services
     from resolvers.linkage import LinkageReport
     from resolvers.refresh import RefreshReport
@@ -84,7 +84,7 @@ def read_date(text: str | None) -> Millis | None:
     from datetime import UTC, datetime
 
     from graph.errors import BadInput
-    from graph.model import Millis
+    from graph.model.time import Millis
 
     if text is None:
         return None

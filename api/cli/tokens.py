@@ -37,7 +37,7 @@ def token(
     from api.runtime import own_issuer
     from api.settings import load_settings
     from graph.errors import BadInput
-    from graph.model import RecordKind, RecordRef
+    from graph.model.identity import RecordKind, RecordRef
     from resolvers.registration import issue_token
 
     if user_id is not None and anonymous_id is None:

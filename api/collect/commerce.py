@@ -15,7 +15,9 @@ from functools import lru_cache
 from typing import Any, Final
 
 from api.collect.reasons import Reason, Rejected
-from graph.model import Interaction, ItemFacts, ItemKey, Millis
+from graph.model.activity import Interaction
+from graph.model.catalogue import ItemFacts, ItemKey
+from graph.model.time import Millis
 from graph.schema import InteractionType as T
 
 LONGEST_KEY: Final = 512

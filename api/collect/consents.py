@@ -14,7 +14,8 @@ from algorithms.normalise import normalise_id
 from api.collect.reasons import Reason, Rejected
 from api.collect.times import bound_stated, read_time
 from graph.errors import BadInput
-from graph.model import ConsentState, ConsentStatement, Millis
+from graph.model.consent import ConsentState, ConsentStatement
+from graph.model.time import Millis
 from privacy.policy import Policy
 from privacy.purposes import Assurance, spell_recipient
 

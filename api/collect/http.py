@@ -27,7 +27,7 @@ from api.collect.times import read_time
 from api.errors import FACES
 from api.runtime import Runtime
 from graph.errors import BadInput, PayloadTooLarge, Unauthenticated
-from graph.model import Source
+from graph.model.access import Source
 
 SINGLES: Final = ("identify", "track", "page", "screen", "group", "alias")
 MOST_LISTED: Final = 100

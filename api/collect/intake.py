@@ -18,7 +18,7 @@ from api.collect.bodies import MAX_EVENT, Piece, write_payload
 from api.collect.mapping import Origin, read_message
 from api.collect.reasons import Reason, Rejected
 from graph.collection.dead_letters import LONGEST_PAYLOAD, DeadLetter
-from graph.model import Message
+from graph.model.message import Message
 from resolvers.arrivals import Outcome
 from resolvers.ingest import STORE_REFUSED, Ingestor
 

@@ -29,7 +29,7 @@ from api.runtime import Runtime
 from graph.access.sources import read_source
 from graph.collection.messages import is_claimed
 from graph.errors import NotFound, RateLimited, StoreTimeout, StoreUnavailable
-from graph.model import Source
+from graph.model.access import Source
 
 CHUNK: Final = 250
 AHEAD: Final = 4

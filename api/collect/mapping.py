@@ -28,7 +28,11 @@ from api.collect.reasons import Reason, Rejected
 from api.collect.times import place_event, read_time
 from api.collect.traits import check_attributes, find_identifiers, read_traits
 from api.collect.validation import check_message
-from graph.model import IdentifierRef, ItemFacts, Message, Millis, RecordKind, RecordRef, Source
+from graph.model.access import Source
+from graph.model.catalogue import ItemFacts
+from graph.model.identity import IdentifierRef, RecordKind, RecordRef
+from graph.model.message import Message
+from graph.model.time import Millis
 from privacy.policy import Policy
 from privacy.purposes import Assurance
 

@@ -12,7 +12,8 @@ from api.collect.reasons import Reason, Rejected
 from api.runtime import Runtime
 from graph.access.sources import read_sources
 from graph.collection.dead_letters import DeadLetter
-from graph.model import Message, Source
+from graph.model.access import Source
+from graph.model.message import Message
 from resolvers.dead_letters import ReplayReport, replay_letters
 from resolvers.ingest import STORE_REFUSED
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from api.collect.reasons import Reason, Rejected
-from graph.model import Millis
+from graph.model.time import Millis
 
 EARLIEST: Final = 631_152_000_000
 """1990-01-01: no system that sends these messages has older events; 0 and 1970 are clocks that were never set."""

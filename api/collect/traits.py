@@ -17,7 +17,7 @@ from orjson import JSONEncodeError, dumps
 from algorithms.blocking import EMAIL, PHONE
 from algorithms.normalise import normalise_birth_date, normalise_email, normalise_identifier, normalise_phone
 from api.collect.reasons import Reason, Rejected
-from graph.model import IdentifierRef
+from graph.model.identity import IdentifierRef
 
 NAMES: Final[Mapping[str, str]] = {
     "email": "email",

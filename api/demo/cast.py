@@ -15,7 +15,9 @@ from typing import Final
 import numpy as np
 
 from api.demo.datasets import FebrlRow, Movie, MovieLens, MoviePerson, Rating
-from graph.model import ConsentState, Millis, RecordKind, RecordRef
+from graph.model.consent import ConsentState
+from graph.model.identity import RecordKind, RecordRef
+from graph.model.time import Millis
 
 SEED: Final = 20261123
 HELD_BACK: Final = 0.2

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from graph.errors import ConsentricError
-from graph.model import Millis
+from graph.model.time import Millis
 
 
 class DatasetUnavailable(ConsentricError):

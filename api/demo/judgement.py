@@ -17,7 +17,7 @@ from algorithms.linkage_evaluation import PairwiseScore, score_partition
 from api.demo.cast import Cast
 from api.demo.questions import TASTE, Asker, keys_of
 from graph.identity.users import find_users_of_records
-from graph.model import RecordId, UserId
+from graph.model.identity import RecordId, UserId
 from graph.store.client import GraphClient
 
 LIKED: Final = 4

@@ -17,7 +17,7 @@ import orjson
 
 from api.demo.cast import SPOKEN_AT, SYSTEMS, Cast, Member, Saying
 from api.demo.datasets import FebrlRow, Movie, Rating
-from graph.model import RecordKind, RecordRef
+from graph.model.identity import RecordKind, RecordRef
 
 SENT_TWICE: Final = 50
 """One line in so many was retried by its sender."""

@@ -33,7 +33,8 @@ from api.runtime import Runtime, open_runtime, own_issuer
 from api.server import Server, address_of, bind
 from api.settings import Settings
 from graph.errors import Conflict
-from graph.model import ConsentState, Millis
+from graph.model.consent import ConsentState
+from graph.model.time import Millis
 from graph.store.system import read_counts
 from resolvers.context import Services
 from resolvers.linkage import resolve_all

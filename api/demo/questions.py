@@ -12,7 +12,7 @@ from typing import Any, Final
 import httpx
 
 from graph.errors import ConsentricError
-from graph.model import RecordRef
+from graph.model.identity import RecordRef
 
 PERSON: Final = """query Person($source: String!, $key: String!) {
   profile(by: {record: {source: $source, key: $key}}) {

@@ -15,7 +15,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from graph.model import RecordRef
+from graph.model.identity import RecordRef
 
 PLAIN_WIDTH: Final = 120
 FIELDS: Final = ("givenName", "familyName", "birthDate", "age", "gender", "country", "rfm", "segments")

@@ -9,8 +9,8 @@ from __future__ import annotations
 import strawberry
 
 from api.types.scalars import DateTime
-from graph.model import ConsentEvent as EventFacts
-from graph.model import ConsentState as State
+from graph.model.consent import ConsentEvent as EventFacts
+from graph.model.consent import ConsentState as State
 
 strawberry.enum(
     State,

@@ -13,7 +13,7 @@ import strawberry
 from api.types.relay import Node, given, global_id
 from api.types.scalars import DateTime, Json
 from graph.catalogue.reading import ItemWish
-from graph.model import ItemFacts, ItemKey
+from graph.model.catalogue import ItemFacts, ItemKey
 
 
 @strawberry.type(description="A subject that an item is about, and how much.")

@@ -12,7 +12,7 @@ from strawberry.types import Info
 from api.types.context import Asking, request_of
 from api.types.relay import Node, global_id
 from api.types.scalars import DateTime
-from graph.model import MembershipFacts, SegmentFacts
+from graph.model.segments import MembershipFacts, SegmentFacts
 from resolvers.catalogue import count_segment
 
 

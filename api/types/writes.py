@@ -13,7 +13,7 @@ import strawberry
 from api.types.consent import ConsentState
 from api.types.relay import given
 from api.types.scalars import DateTime, Json
-from graph.model import ConsentState as State
+from graph.model.consent import ConsentState as State
 
 Line = dict[str, Any]
 """One line of the collection format (`docs/schemas`)."""

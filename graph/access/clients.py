@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from graph.model import Client, Millis
+from graph.model.access import Client
+from graph.model.time import Millis
 from graph.store.client import GraphClient, Row, Writer
 
 WRITE_CLIENT_LOCK: Final = """

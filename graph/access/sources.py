@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from graph.model import Millis, Source
+from graph.model.access import Source
+from graph.model.time import Millis
 from graph.store.client import GraphClient, Row, Writer
 
 WRITE_SOURCE: Final = """

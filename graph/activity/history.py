@@ -11,7 +11,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from graph.model import InteractionFacts, Millis, RecordId, SessionFacts, UserId
+from graph.model.activity import InteractionFacts, SessionFacts
+from graph.model.identity import RecordId, UserId
+from graph.model.time import Millis
 from graph.profile import parse_interactions, parse_sessions
 from graph.store.client import GraphClient
 

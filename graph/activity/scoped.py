@@ -11,7 +11,10 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from graph.model import ItemKey, Millis, PermittedScope, UserId
+from graph.model.catalogue import ItemKey
+from graph.model.identity import UserId
+from graph.model.scope import PermittedScope
+from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
 
 PEOPLE_PAGE: Final = 2000

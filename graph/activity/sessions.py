@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Final
 
-from graph.model import Message, Millis, RecordId, SessionId
+from graph.model.activity import SessionId
+from graph.model.identity import RecordId
+from graph.model.message import Message
+from graph.model.time import Millis
 from graph.schema import InteractionType
 from graph.store.client import Writer, chunk_rows
 

@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from orjson import dumps
 
-from graph.model import ItemFacts, Millis
+from graph.model.catalogue import ItemFacts
+from graph.model.time import Millis
 from graph.store.client import Writer, chunk_rows
 
 DECLARED: Final = 10**15

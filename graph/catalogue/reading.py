@@ -14,7 +14,9 @@ from typing import Any, Final
 
 from orjson import loads
 
-from graph.model import ItemFacts, ItemKey, Millis, SegmentFacts, SegmentKey
+from graph.model.catalogue import ItemFacts, ItemKey
+from graph.model.segments import SegmentFacts, SegmentKey
+from graph.model.time import Millis
 from graph.store.client import GraphClient, Row
 
 

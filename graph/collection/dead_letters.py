@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
 
-from graph.model import Millis
+from graph.model.time import Millis
 from graph.store.client import GraphClient, Row, Writer, chunk_rows
 
 LONGEST_PAYLOAD: Final = 32_768

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Iterable
 from typing import Final
 
-from graph.model import Millis
+from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer, chunk_rows
 
 WRITE_CLAIMS: Final = """

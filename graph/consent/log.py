@@ -14,7 +14,9 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from graph.identity.locks import touch_records
-from graph.model import ConsentEvent, ConsentState, ConsentStatement, Millis, RecordId, UserId
+from graph.model.consent import ConsentEvent, ConsentState, ConsentStatement
+from graph.model.identity import RecordId, UserId
+from graph.model.time import Millis
 from graph.store.client import GraphClient, Row, Writer, chunk_rows
 
 _STATEMENT_FIELDS: Final = tuple(f.name for f in fields(ConsentStatement) if f.name not in ("state", "categories"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from graph.model import Millis
+from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
 
 READ_POLICY_VERSION: Final = "MATCH (p:Policy {key: 'in_force'}) RETURN p.version AS version"

@@ -20,7 +20,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from graph.model import IdentifierRef, Millis, RecordId, UserId
+from graph.model.identity import IdentifierRef, RecordId, UserId
+from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer, chunk_rows
 
 

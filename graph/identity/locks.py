@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from graph.model import RecordId, UserId
+from graph.model.identity import RecordId, UserId
 from graph.store.client import MAX_ROWS, Writer, chunk_rows
 
 WRITE_TOUCH_RECORDS = """

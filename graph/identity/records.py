@@ -13,7 +13,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from graph.model import Millis, RecordId, RecordRef, SessionId, UserId
+from graph.model.activity import SessionId
+from graph.model.identity import RecordId, RecordRef, UserId
+from graph.model.time import Millis
 from graph.store.client import Writer, chunk_rows
 
 MOST_KNOWN: Final = 64

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from orjson import dumps, loads
 
-from graph.model import Millis
+from graph.model.time import Millis
 
 ATTRIBUTES: Final = "attributes"
 PREFIX: Final = f"{ATTRIBUTES}."

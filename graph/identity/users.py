@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from graph.model import IdentifierRef, Millis, RecordId, UserId
+from graph.model.identity import IdentifierRef, RecordId, UserId
+from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer, chunk_rows
 
 WRITE_USERS = """

@@ -16,7 +16,9 @@ from typing import Any, Final
 
 from orjson import dumps, loads
 
-from graph.model import ItemKey, Millis, RunId
+from graph.model.catalogue import ItemKey
+from graph.model.recommendation import RunId
+from graph.model.time import Millis
 from graph.store.client import GraphClient, Row, Writer, chunk_rows
 
 ROWS_WRITTEN: Final = 250

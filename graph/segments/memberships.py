@@ -19,7 +19,11 @@ from orjson import dumps
 
 from graph.activity.scoped import read_still_in_scope
 from graph.identity.locks import touch_users
-from graph.model import Millis, PermittedScope, RfmFacts, RunId, SegmentKey, UserId
+from graph.model.identity import UserId
+from graph.model.recommendation import RunId
+from graph.model.scope import PermittedScope
+from graph.model.segments import RfmFacts, SegmentKey
+from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer, chunk_rows
 
 MEMBERS_PAGE: Final = 5000

@@ -25,7 +25,8 @@ from algorithms.linkage import (
     refuse_identifier,
     trace_evidence,
 )
-from graph.model import Millis, RecordId
+from graph.model.identity import RecordId
+from graph.model.time import Millis
 
 SMALL = LinkageConfig(
     limits={"external": 2, "email": 2, "phone": 1, "anonymous_id": 2},

@@ -19,7 +19,9 @@ from algorithms.ranking import (
     rate_strength,
     weigh_seeds,
 )
-from graph.model import ItemKey, Millis, RecentInteraction
+from graph.model.activity import RecentInteraction
+from graph.model.catalogue import ItemKey
+from graph.model.time import Millis
 
 NOW = Millis(1_700_000_000_000)
 TIMELESS = RankingConfig(half_life_days=None)

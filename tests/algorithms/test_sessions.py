@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from algorithms.sessions import GAP, Span, name_session, place_events
-from graph.model import Millis, RecordId, SessionId
+from graph.model.activity import SessionId
+from graph.model.identity import RecordId
+from graph.model.time import Millis
 
 RECORD = RecordId("r")
 MINUTE = 60_000

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from algorithms.succession import Membership, Succession, assign_users
-from graph.model import Millis, RecordId, UserId
+from graph.model.identity import RecordId, UserId
+from graph.model.time import Millis
 
 
 def place(record: str, user: str, *, recorded: int = 0, since: int = 0) -> tuple[RecordId, Membership]:

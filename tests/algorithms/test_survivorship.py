@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from algorithms.survivorship import derive_age, derive_facts
-from graph.model import Millis, ProfileFacts, RecordId
+from graph.model.identity import RecordId
+from graph.model.profile import ProfileFacts
+from graph.model.time import Millis
 
 NOW = Millis(1_800_000_000_000)  # 2027-01-15
 WEB, APP = RecordId("a"), RecordId("b")

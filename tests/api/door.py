@@ -17,7 +17,9 @@ from api.auth import admit_request
 from api.collect.mapping import Origin, read_message
 from api.graphql import GraphQLEndpoint
 from api.runtime import Runtime
-from graph.model import Millis, RecordKind, RecordRef, Source
+from graph.model.access import Source
+from graph.model.identity import RecordKind, RecordRef
+from graph.model.time import Millis
 from graph.store.client import GraphClient
 from privacy.policy import Policy
 from resolvers import registration

@@ -10,7 +10,9 @@ from api.runtime import locate_server, open_runtime, read_policy
 from api.settings import load_settings
 from graph.embedded.store import EmbeddedStore
 from graph.errors import SettingsInvalid
-from graph.model import Message, Millis, RecordKind, RecordRef
+from graph.model.identity import RecordKind, RecordRef
+from graph.model.message import Message
+from graph.model.time import Millis
 from resolvers.registration import list_sources, register_source
 
 

@@ -8,7 +8,10 @@ import pytest
 
 from graph.activity.history import NEWEST, InteractionWish, read_interactions, read_sessions
 from graph.catalogue.reading import ItemWish, count_members, read_item, read_items, read_segment, read_segments
-from graph.model import IdentifierRef, ItemKey, Millis, RecordId, RecordKind, RecordRef, SegmentKey, UserId
+from graph.model.catalogue import ItemKey
+from graph.model.identity import IdentifierRef, RecordId, RecordKind, RecordRef, UserId
+from graph.model.segments import SegmentKey
+from graph.model.time import Millis
 from graph.profile import (
     ProfileParts,
     Sharing,

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from graph.errors import Conflict, ConsentricError, MigrationRefused
-from graph.model import Millis
+from graph.model.time import Millis
 from graph.schema import UNIQUE_KEYS, InteractionType, Label
 from graph.store.client import GraphClient, StoreLimits, StoreTarget, Writer
 from migrations import runner

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from graph.model import ProfileFacts
+from graph.model.profile import ProfileFacts
 from privacy.fields import CATALOGUE, Category
 from privacy.policy import Policy
 

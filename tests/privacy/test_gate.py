@@ -14,16 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graph.errors import BadInput
-from graph.model import (
-    MembershipFacts,
-    Millis,
-    PermittedScope,
-    ProfileFacts,
-    RecordKind,
-    RecordRef,
-    SegmentKey,
-    UserId,
-)
+from graph.model.identity import RecordKind, RecordRef, UserId
+from graph.model.profile import ProfileFacts
+from graph.model.scope import PermittedScope
+from graph.model.segments import MembershipFacts, SegmentKey
+from graph.model.time import Millis
 from privacy.fields import CATALOGUE, Category
 from privacy.gate import (
     VALUES_SCOPE,
@@ -352,7 +347,7 @@ def test_only_the_gate_mints() -> None:
         for path in sorted((ROOT / package).rglob("*.py"))
         for line in mints(path.read_text(encoding="utf-8"))
     ]
-    outside = [place for place in places if not place.startswith(("privacy/gate.py:", "graph/model.py:"))]
+    outside = [place for place in places if not place.startswith(("privacy/gate.py:", "graph/model/scope.py:"))]
     assert outside == []
     assert [place for place in places if place.startswith("privacy/gate.py:")], "the walk sees the mint itself"
 
@@ -360,12 +355,12 @@ def test_only_the_gate_mints() -> None:
 @pytest.mark.parametrize(
     "leak",
     [
-        "from graph.model import PermittedScope\nPermittedScope('a', 'a', 1)",
-        "from graph import model\nmodel.PermittedScope('a', 'a', 1)",
-        "from graph.model import SCOPE_MINT",
-        "from graph import model\nx = model.SCOPE_MINT",
-        "from graph.model import PermittedScope as P",
-        "from graph import model\ngetattr(model, 'SCOPE_MINT')",
+        "from graph.model.scope import PermittedScope\nPermittedScope('a', 'a', 1)",
+        "from graph.model import scope\nscope.PermittedScope('a', 'a', 1)",
+        "from graph.model.scope import SCOPE_MINT",
+        "from graph.model import scope\nx = scope.SCOPE_MINT",
+        "from graph.model.scope import PermittedScope as P",
+        "from graph.model import scope\ngetattr(scope, 'SCOPE_MINT')",
     ],
 )
 def test_the_walk_has_teeth(leak: str) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from graph.errors import BadInput
-from graph.model import ConsentState, ConsentStatement, Millis
+from graph.model.consent import ConsentState, ConsentStatement
+from graph.model.time import Millis
 from privacy.fields import CATALOGUE, Category
 from privacy.policy import LATEST_INSTANT, Policy
 from privacy.purposes import DEFAULT_PURPOSES, LawfulBasis, Permit, Regime

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graph.model import ConsentEvent, ConsentState, ConsentStatement, Millis, RecordId
+from graph.model.consent import ConsentEvent, ConsentState, ConsentStatement
+from graph.model.identity import RecordId
+from graph.model.time import Millis
 from privacy.gate import SubjectPermits
 from privacy.policy import Policy
 from privacy.purposes import Permit, Regime

@@ -12,7 +12,10 @@ import pytest
 
 from api.collect.mapping import Origin, read_message
 from graph.identity.traits import parse_traits
-from graph.model import Message, Millis, RecordKind, RecordRef, Source
+from graph.model.access import Source
+from graph.model.identity import RecordKind, RecordRef
+from graph.model.message import Message
+from graph.model.time import Millis
 from graph.store.client import GraphClient
 from privacy.policy import Policy
 from resolvers.arrivals import Outcome

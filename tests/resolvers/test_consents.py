@@ -10,7 +10,9 @@ from dataclasses import replace
 import pytest
 
 from graph.consent.log import read_consent_history
-from graph.model import ConsentState, ConsentStatement, Millis, RecordId, UserId
+from graph.model.consent import ConsentState, ConsentStatement
+from graph.model.identity import RecordId, UserId
+from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
 from privacy.gate import SubjectPermits
 from privacy.policy import Policy

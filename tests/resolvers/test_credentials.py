@@ -8,7 +8,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from graph.errors import BadInput, Conflict, Forbidden, NotFound, PurposeRequired, StoreUnavailable, Unauthenticated
-from graph.model import Client, Millis, RecordKind, RecordRef
+from graph.model.access import Client
+from graph.model.identity import RecordKind, RecordRef
+from graph.model.time import Millis
 from graph.store.client import GraphClient
 from privacy.gate import Role, Viewer
 from privacy.policy import Policy

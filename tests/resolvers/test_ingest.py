@@ -11,7 +11,12 @@ import pytest
 from api.collect.mapping import Origin, read_message
 from graph.collection.dead_letters import DeadLetter, count_letters, read_letters
 from graph.errors import RateLimited, StoreUnavailable
-from graph.model import Interaction, ItemKey, Message, Millis, RecordKind, RecordRef, Source
+from graph.model.access import Source
+from graph.model.activity import Interaction
+from graph.model.catalogue import ItemKey
+from graph.model.identity import RecordKind, RecordRef
+from graph.model.message import Message
+from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
 from privacy.policy import Policy
 from resolvers.arrivals import Outcome

@@ -16,7 +16,8 @@ from algorithms.linkage import DEFAULT_LINKAGE, LinkageConfig
 from graph.identity.links import LinkEdge, LinkStatus, write_links
 from graph.identity.records import RecordCall, touch_records, write_people
 from graph.identity.users import find_live_user, find_user_of_identifier, find_users_of_records
-from graph.model import IdentifierRef, Millis, RecordId, RecordKind, RecordRef, UserId
+from graph.model.identity import IdentifierRef, RecordId, RecordKind, RecordRef, UserId
+from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
 from privacy.policy import Policy
 from resolvers.linkage import LinkageOutcome, attach_identifiers, link_records, resolve_all

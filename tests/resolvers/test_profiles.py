@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from graph.model import RecordKind, RecordRef
+from graph.model.identity import RecordKind, RecordRef
 from graph.store.client import GraphClient
 from resolvers import registration
 from tests.api.door import ISSUER, Door, given, identify, open_door, viewed

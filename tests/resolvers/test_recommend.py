@@ -8,7 +8,10 @@ from scipy import sparse
 
 from algorithms.filtering import count_people, fit_walk
 from graph.catalogue.items import write_items
-from graph.model import ItemFacts, ItemKey, Millis, RankedItem, RecentInteraction, RunId, Strategy
+from graph.model.activity import RecentInteraction
+from graph.model.catalogue import ItemFacts, ItemKey
+from graph.model.recommendation import RankedItem, RunId, Strategy
+from graph.model.time import Millis
 from graph.recommendation import runs as models
 from graph.recommendation.runs import ModelRow, ModelRun, write_current_run, write_model_rows
 from graph.store.client import GraphClient

@@ -10,7 +10,11 @@ import pytest
 from algorithms.communities import CommunityConfig
 from algorithms.rfm import RfmConfig
 from graph.catalogue.reading import read_segment
-from graph.model import ItemFacts, ItemKey, Millis, RecentInteraction, SegmentKey, UserId
+from graph.model.activity import RecentInteraction
+from graph.model.catalogue import ItemFacts, ItemKey
+from graph.model.identity import UserId
+from graph.model.segments import SegmentKey
+from graph.model.time import Millis
 from graph.recommendation.runs import read_current_run, read_model_rows
 from graph.segments.memberships import read_keys_of_kind, read_members
 from graph.store.client import GraphClient

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graph.errors import Unauthenticated
-from graph.model import Millis, RecordKind, RecordRef
+from graph.model.identity import RecordKind, RecordRef
+from graph.model.time import Millis
 from resolvers.tokens import REFUSED, SKEW_SECONDS, TokenIssuer, TokenVerifier, TrustedIssuer, list_algorithms
 
 NOW = Millis(1_790_000_000_000)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from api.collect.commerce import DEFAULT_WEIGHTS, EVENTS, read_event, read_view
-from graph.model import Millis
+from graph.model.time import Millis
 from graph.schema import InteractionType as T
 
 AT = Millis(1)

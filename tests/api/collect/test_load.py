@@ -20,7 +20,8 @@ from api.collect.ndjson import MessageFile
 from api.runtime import Runtime
 from graph.access.sources import write_source
 from graph.errors import BadInput, NotFound, StoreTimeout, StoreUnavailable
-from graph.model import Message, Millis
+from graph.model.message import Message
+from graph.model.time import Millis
 from graph.store.client import GraphClient
 from privacy.policy import Policy
 from resolvers.arrivals import Outcome

@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 from api.collect.mapping import Origin, read_message
 from api.collect.reasons import Reason, Rejected
 from api.collect.validation import LINE_TYPES, TYPES
-from graph.model import ConsentState, IdentifierRef, Message, Millis, RecordKind, RecordRef, Source
+from graph.model.access import Source
+from graph.model.consent import ConsentState
+from graph.model.identity import IdentifierRef, RecordKind, RecordRef
+from graph.model.message import Message
+from graph.model.time import Millis
 from privacy.policy import Policy
 
 NOW = Millis(1_790_000_000_000)

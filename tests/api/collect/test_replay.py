@@ -13,7 +13,7 @@ from api.collect.intake import judge, take_in, write_letter
 from api.collect.mapping import Origin, read_message
 from api.collect.reasons import Rejected
 from api.collect.replay import replay
-from graph.model import Source
+from graph.model.access import Source
 from graph.store.client import GraphClient
 from tests.api.door import Door, identify, open_door
 

@@ -6,7 +6,7 @@ import pytest
 
 from api.collect.reasons import Reason, Rejected
 from api.collect.times import AHEAD, EARLIEST, bound_stated, place_event, read_time
-from graph.model import Millis
+from graph.model.time import Millis
 
 NOW = Millis(1_790_000_000_000)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from api.demo.cast import HELD_BACK, PARTNER, SYSTEMS, Cast, assemble_cast, choose_persons
 from api.demo.datasets import FebrlRow, Movie, MovieLens, MoviePerson, Rating
-from graph.model import ConsentState, Millis, RecordKind
+from graph.model.consent import ConsentState
+from graph.model.identity import RecordKind
+from graph.model.time import Millis
 
 PEOPLE = 400
 

@@ -4,7 +4,9 @@ import pytest
 
 from graph.activity import scoped
 from graph.activity.scoped import PurchaseWindow, read_histories, read_people, read_purchase_sums, read_still_in_scope
-from graph.model import Millis, PermittedScope, UserId
+from graph.model.identity import UserId
+from graph.model.scope import PermittedScope
+from graph.model.time import Millis
 from graph.store.client import GraphClient
 from privacy.gate import mint_scope
 from privacy.policy import Policy

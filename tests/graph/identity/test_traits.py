@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graph.identity.traits import merge_traits, parse_traits, write_text
-from graph.model import Millis
+from graph.model.time import Millis
 
 
 def keep(*said: tuple[dict[str, Any], int], text: str | None = None) -> str:

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from graph.model import ItemKey, Millis, RunId
+from graph.model.catalogue import ItemKey
+from graph.model.recommendation import RunId
+from graph.model.time import Millis
 from graph.recommendation import runs as models
 from graph.recommendation.runs import (
     ModelRow,

@@ -6,7 +6,11 @@ from dataclasses import replace
 import pytest
 
 from graph.catalogue.reading import count_members, read_segment
-from graph.model import Millis, PermittedScope, RfmFacts, RunId, SegmentKey, UserId
+from graph.model.identity import UserId
+from graph.model.recommendation import RunId
+from graph.model.scope import PermittedScope
+from graph.model.segments import RfmFacts, SegmentKey
+from graph.model.time import Millis
 from graph.segments import memberships as statements
 from graph.segments.memberships import (
     MembershipChanges,

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from graph.identity.locks import touch_records, touch_users
-from graph.model import RecordId, UserId
+from graph.model.identity import RecordId, UserId
 from graph.store.client import GraphClient, StoreTarget, Writer
 
 pytestmark = pytest.mark.store

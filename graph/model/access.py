@@ -1,0 +1,32 @@
+"""Who may send and who may read: sources and clients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graph.model.time import Millis
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A system that sends messages. `user_namespace` is the namespace of its user ids: empty where all sources share
+    one numbering of people. `keys` are the public ids of the write keys that open it."""
+
+    name: str
+    user_namespace: str = ""
+    created_at: Millis = Millis(0)
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A registered program that reads or manages the graph, with what it is registered for. A revoked client stays
+    known, so that its name, which signed tokens may still carry, is never given to another."""
+
+    name: str
+    role: str
+    purposes: tuple[str, ...] = ()
+    recipient: str | None = None
+    scopes: tuple[str, ...] = ()
+    created_at: Millis = Millis(0)
+    revoked_at: Millis | None = None

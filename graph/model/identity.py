@@ -1,0 +1,62 @@
+"""Who is meant: source records, the identifiers they carry, and the people derived from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Any, NewType
+
+from graph.model.time import Millis
+
+UserId = NewType("UserId", str)
+RecordId = NewType("RecordId", str)
+
+
+class RecordKind(StrEnum):
+    """Which of a source's two kinds of name a record carries."""
+
+    USER = "user"
+    ANONYMOUS = "anonymous"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRef:
+    """A source record's own name: (source, userId) or (source, anonymousId)."""
+
+    source: str
+    kind: RecordKind
+    key: str
+
+    @property
+    def id(self) -> RecordId:
+        """Deterministic id, 32 hex digits: the same name gives the same record on every arrival, on every engine."""
+        text = f"{self.source}\0{self.kind}\0{self.key}".encode("utf-8", "surrogatepass")
+        return RecordId(blake2b(text, digest_size=16).hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierRef:
+    """One value that may name a person: kind (`user_id`, `anonymous_id`, `email`, `phone`, or an external kind), the
+    value normalised, and the namespace within which it is unique (empty: everywhere)."""
+
+    kind: str
+    value: str
+    namespace: str = ""
+
+    @property
+    def id(self) -> str:
+        """Deterministic id, 32 hex digits."""
+        text = f"{self.kind}\0{self.namespace}\0{self.value}".encode("utf-8", "surrogatepass")
+        return blake2b(text, digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFacts:
+    """One source record of a person: its name, when it was first and last heard of, its traits {name: (value, at)}."""
+
+    ref: RecordRef
+    created_at: Millis
+    updated_at: Millis
+    traits: Mapping[str, tuple[Any, Millis]] = field(default_factory=dict)

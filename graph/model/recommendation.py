@@ -1,0 +1,39 @@
+"""Recommendations and why they are given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+
+from graph.model.catalogue import ItemFacts
+
+RunId = NewType("RunId", str)
+
+
+class Strategy(StrEnum):
+    """How a recommendation came about."""
+
+    GRAPH_WALK = "graph_walk"
+    POPULAR = "popular"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an item is recommended: what the person did with which item (both None for POPULAR), the share of the score
+    that this path brought (0–1), and the same in words."""
+
+    text: str
+    share: float
+    item: ItemFacts | None = None
+    type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RankedItem:
+    """One recommendation. Scores compare only within one answer and one strategy."""
+
+    item: ItemFacts
+    score: float
+    strategy: Strategy
+    reasons: tuple[Reason, ...] = ()
