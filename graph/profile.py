@@ -14,14 +14,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from graph.catalogue.reading import parse_item
+from graph.activity.history import parse_interactions, parse_sessions
 from graph.consent.log import parse_events
 from graph.identity.traits import Kept, parse_traits
-from graph.model.activity import InteractionFacts, RecentInteraction, SessionFacts, SessionId
+from graph.model.activity import InteractionFacts, RecentInteraction, SessionFacts
 from graph.model.consent import ConsentEvent
 from graph.model.identity import IdentifierRef, RecordId, RecordKind, RecordRef, UserId
 from graph.model.segments import MembershipFacts, RfmFacts, SegmentKey
 from graph.model.time import Millis
+from graph.segments.rfm import parse_rfm
 from graph.store.client import GraphClient, Row
 
 MOST_CANDIDATES: Final = 10
@@ -30,7 +31,8 @@ MOST_CANDIDATES: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class ProfileParts:
-    """Which parts of a profile a query wants. The numbers are entries of lists, none at 0."""
+    """Which parts of a profile a query wants. Numbers are how many entries, none at 0. `default_purpose` is the purpose
+    of segments that state none."""
 
     traits: bool = False
     identifiers: bool = False
@@ -40,6 +42,7 @@ class ProfileParts:
     recent: int = 0
     interactions: int = 0
     sessions: int = 0
+    default_purpose: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,8 @@ RETURN u.id AS id, u.created_at AS created_at, u.updated_at AS updated_at, u.per
     WHERE c.to IS NULL AND (own IS NULL OR rc.id IN own) |
     [rc.id, properties(ec)]] ELSE NULL END AS events,
   CASE WHEN $segments THEN [(u)-[d:IN_SEGMENT]->(sd:Segment) WHERE d.until IS NULL |
-    [sd.key, sd.purpose, d.since, d.score, d.version, sd.title, sd.kind, sd.description]] ELSE NULL END AS segments,
+    [sd.key, coalesce(sd.purpose, $default_purpose), d.since,
+     d.score, d.version, sd.title, sd.kind, sd.description]] ELSE NULL END AS segments,
   CASE WHEN $rfm THEN properties(u) ELSE NULL END AS derived,
   CASE WHEN $recent > 0 THEN COLLECT {
     MATCH (u)<-[e:RESOLVES_TO]-(re:Record)-[:HAD]->(:Session)-[xe]->(ie:Item)
@@ -204,6 +208,7 @@ def _switches(parts: ProfileParts) -> dict[str, Any]:
         "recent": parts.recent,
         "interactions": parts.interactions,
         "sessions": parts.sessions,
+        "default_purpose": parts.default_purpose,
     }
 
 
@@ -247,34 +252,4 @@ def _parse_events(entries: Sequence[Sequence[Any]] | None) -> tuple[ConsentEvent
 
 def _parse_membership(entry: Sequence[Any]) -> MembershipFacts:
     key, purpose, *rest = entry
-    return MembershipFacts(SegmentKey(key), purpose or "analytics", *rest)
-
-
-def parse_rfm(row: Row | None) -> RfmFacts | None:
-    """RFM from the properties that keep it on the person."""
-    if row is None or row.get("rfm_cell") is None:
-        return None
-    return RfmFacts(**{name: row[f"rfm_{name}"] for name in RfmFacts.__slots__})
-
-
-def parse_interactions(entries: Sequence[Sequence[Any]] | None) -> tuple[InteractionFacts, ...]:
-    """Interactions as the statements list them."""
-    return tuple(
-        InteractionFacts(
-            id=id_,
-            at=at,
-            type=type_,
-            item=None if item is None else parse_item(item, topics),
-            name=name,
-            weight=1.0 if weight is None else weight,
-            value=value,
-            quantity=quantity,
-            order=order,
-        )
-        for id_, at, type_, name, weight, value, quantity, order, item, topics in entries or ()
-    )
-
-
-def parse_sessions(entries: Sequence[Sequence[Any]] | None) -> tuple[SessionFacts, ...]:
-    """Sessions as the statements list them."""
-    return tuple(SessionFacts(SessionId(id_), source, start, end) for id_, source, start, end in entries or ())
+    return MembershipFacts(SegmentKey(key), purpose, *rest)

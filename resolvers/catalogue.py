@@ -8,18 +8,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from graph.catalogue.reading import (
-    ItemWish,
-    count_members,
-    read_item,
-    read_items,
-    read_segment,
-    read_segments,
-)
+from graph.catalogue.reading import ItemWish, read_item, read_items
 from graph.errors import BadInput
 from graph.model.catalogue import ItemFacts, ItemKey
 from graph.model.segments import SegmentFacts, SegmentKey
+from graph.segments.definitions import read_segment, read_segments
+from graph.segments.memberships import count_members
 from privacy.gate import Role
+from privacy.purposes import ANALYTICS
 from resolvers.context import RequestContext
 from resolvers.pages import CursorSigner, Page
 
@@ -52,14 +48,14 @@ def check_wish(wish: ItemWish | None) -> ItemWish | None:
 
 async def find_segment(request: RequestContext, key: str) -> SegmentFacts | None:
     """One segment."""
-    return await read_segment(request.services.client, SegmentKey(_check(key)))
+    return await read_segment(request.services.client, SegmentKey(_check(key)), default_purpose=ANALYTICS)
 
 
 async def page_segments(request: RequestContext, first: int, after: str | None) -> Page[SegmentFacts]:
     """A page of segments."""
     signer = CursorSigner(request.services.secret, request.viewer)
     wanted = signer.request("Query.segments", first, after)
-    found = await read_segments(request.services.client, first + 1, _after(wanted.after))
+    found = await read_segments(request.services.client, first + 1, _after(wanted.after), default_purpose=ANALYTICS)
     return signer.page("Query.segments", wanted, found, lambda segment: (segment.key,))
 
 
@@ -67,7 +63,7 @@ async def count_segment(request: RequestContext, key: SegmentKey) -> int | None:
     """How many people are in a segment; None for roles that may not know."""
     if request.viewer.role not in COUNTING_ROLES:
         return None
-    return await count_members(request.services.client, key, request.now)
+    return await count_members(request.services.client, key, request.now, default_purpose=ANALYTICS)
 
 
 def _check(key: str) -> str:

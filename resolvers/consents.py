@@ -1,6 +1,6 @@
 """Use cases of consent: append what was said, refold what it permits, keep that on the person.
 
-What lives here: the order of locks, reads and writes. What does not: Cypher (`graph/consent/log.py`), the fold
+What lives here: the order of locks, reads and writes. What does not: Cypher (`graph/consent/py`), the fold
 (`privacy/rules.py`), what a viewer sees (`privacy/gate.py`). Every function that takes a `Writer` works inside the
 caller's transaction: an event and what it permits become visible together.
 """
@@ -12,17 +12,35 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from graph.consent import log
-from graph.consent.log import KeptPermits, NewEvent, RecordLog, UserLog
+from graph.consent.log import (
+    NewEvent,
+    RecordLog,
+    append_events,
+    lock_logs,
+    read_known_events,
+    write_linking_objections,
+    write_repeats,
+)
+from graph.consent.permits import (
+    KeptPermits,
+    UserLog,
+    read_stale_users,
+    read_successors,
+    read_user_logs,
+    read_user_page,
+    write_permits,
+)
 from graph.consent.policy_version import read_policy_version, write_policy_version
 from graph.identity.locks import touch_users
 from graph.model.consent import ConsentEvent, ConsentStateFacts, ConsentStatement
 from graph.model.identity import RecordId, UserId
 from graph.model.time import Millis
+from graph.segments.memberships import end_unpermitted
+from graph.segments.rfm import remove_unpermitted_rfm
 from graph.store.client import GraphClient, Writer
 from privacy.gate import SubjectPermits
 from privacy.policy import Policy
-from privacy.purposes import IDENTITY_LINKING, Permit
+from privacy.purposes import ANALYTICS, IDENTITY_LINKING, Permit
 from privacy.rules import (
     PermitState,
     describe_states,
@@ -63,8 +81,8 @@ async def write_consents(
     """
     if not statements:
         return set()
-    logs = await log.lock_logs(tx, {record for record, _, _ in statements})
-    known = await log.read_known_events(tx, {event_id for _, event_id, _ in statements})
+    logs = await lock_logs(tx, {record for record, _, _ in statements})
+    known = await read_known_events(tx, {event_id for _, event_id, _ in statements})
     events = {record: list(one.events) for record, one in logs.items()}
     added: list[NewEvent] = []
     repeated: dict[str, ConsentEvent] = {}
@@ -84,8 +102,8 @@ async def write_consents(
         event = ConsentEvent(event_id, said[-1].seq + 1 if said else 1, record, now, statement)
         added.append(NewEvent(event, about[-1].id if about else None))
         said.append(event)
-    await log.append_events(tx, added)
-    await log.write_repeats(tx, repeated.values())
+    await append_events(tx, added)
+    await write_repeats(tx, repeated.values())
     return await _keep_linking_objections(tx, logs, events, now)
 
 
@@ -102,7 +120,7 @@ async def _keep_linking_objections(
             objected = objects_to_linking(said, instant_of(said, now))
             if objected != logs[record].linking_objected:
                 changed[record] = objected
-    await log.write_linking_objections(tx, changed)
+    await write_linking_objections(tx, changed)
     return set(changed)
 
 
@@ -113,12 +131,15 @@ async def refresh_permits(tx: Writer, users: Collection[UserId], policy: Policy,
     while waiting:
         some = sorted(waiting)[:PAGE]
         await touch_users(tx, some)
-        logs = await log.read_user_logs(tx, some)
+        logs = await read_user_logs(tx, some)
         changed = [fresh for one in logs if (fresh := _refold(one, policy, now)) != one.kept]
-        await log.write_permits(tx, changed, now)
+        await write_permits(tx, changed)
+        lost = [kept.user for kept in changed]
+        await end_unpermitted(tx, lost, ANALYTICS, now)
+        await remove_unpermitted_rfm(tx, lost, ANALYTICS)
         done.update(some)
         empty = [one.kept.user for one in logs if not one.records]
-        successors = await log.read_successors(tx, empty) if empty else set()
+        successors = await read_successors(tx, empty) if empty else set()
         waiting = (waiting | successors) - done
 
 
@@ -139,7 +160,7 @@ async def refresh_stale(client: GraphClient, policy: Policy, now: Millis) -> int
     """Refolds everybody whose kept permits changed by themselves (expiries, statements with a later effective date).
     Answers how many."""
     total = 0
-    while users := await log.read_stale_users(client, now, PAGE):
+    while users := await read_stale_users(client, now, PAGE):
         await client.write(partial(refresh_permits, users=users, policy=policy, now=now))
         total += len(users)
     return total
@@ -148,7 +169,7 @@ async def refresh_stale(client: GraphClient, policy: Policy, now: Millis) -> int
 async def refresh_everybody(client: GraphClient, policy: Policy, now: Millis) -> int:
     """Refolds all people, as is due after the company changed its policy. Answers how many there are."""
     total, after = 0, ""
-    while users := await log.read_user_page(client, after, PAGE):
+    while users := await read_user_page(client, after, PAGE):
         await client.write(partial(refresh_permits, users=users, policy=policy, now=now))
         total, after = total + len(users), users[-1]
     return total
@@ -176,7 +197,7 @@ async def fresh_permits(
 
     async def refold(tx: Writer) -> KeptPermits:
         await refresh_permits(tx, [user], policy, now)
-        return next((one.kept for one in await log.read_user_logs(tx, [user])), KeptPermits(user, (), None))
+        return next((one.kept for one in await read_user_logs(tx, [user])), KeptPermits(user, (), None))
 
     kept = await client.write(refold)
     return replace(subject, permits=kept.permits, permits_until=kept.until, consent_epoch=kept.epoch)
@@ -186,9 +207,9 @@ async def check_permits(client: GraphClient, policy: Policy, now: Millis) -> lis
     """Recomputes every person's permits from the log and answers whose kept ones differ, other than by being stale."""
     found: list[PermitDifference] = []
     after = ""
-    while page := await log.read_user_page(client, after, PAGE):
+    while page := await read_user_page(client, after, PAGE):
         after = page[-1]
-        for one in await log.read_user_logs(client, page):
+        for one in await read_user_logs(client, page):
             kept, fresh = one.kept, _refold(one, policy, now)
             if fresh != kept and (kept.until is None or now < kept.until):
                 found.append(PermitDifference(kept.user, kept.permits, fresh.permits, kept.until, fresh.until))
@@ -197,5 +218,5 @@ async def check_permits(client: GraphClient, policy: Policy, now: Millis) -> lis
 
 async def read_states(client: GraphClient, user: UserId, policy: Policy, now: Millis) -> tuple[ConsentStateFacts, ...]:
     """Where every purpose stands for a person, and which event decided it: for the person and auditors."""
-    logs = await log.read_user_logs(client, [user])
+    logs = await read_user_logs(client, [user])
     return describe_states(_fold_log(logs[0], policy, now)) if logs else ()

@@ -23,25 +23,29 @@ from ulid import ULID
 from algorithms.clustering import RefusalReason
 from algorithms.linkage import DEFAULT_LINKAGE, Linkage, LinkageConfig, link
 from algorithms.succession import Succession, assign_users
+from graph.identity.identifiers import (
+    count_refused_identifiers,
+    read_holdings,
+    write_earlier,
+    write_holdings,
+    write_refused_identifiers,
+)
 from graph.identity.links import (
     LinkEdge,
     LinkStatus,
     count_links,
-    count_refused_identifiers,
     read_asserted,
-    read_holdings,
     read_sharing,
-    write_earlier,
-    write_holdings,
     write_link_ends,
     write_links,
-    write_refused_identifiers,
 )
 from graph.identity.users import count_people, read_record_page, write_moves, write_retirements, write_users
 from graph.model.identity import IdentifierRef, RecordId, UserId
 from graph.model.time import Millis
+from graph.segments.memberships import end_unpermitted
 from graph.store.client import GraphClient, Writer
 from privacy.policy import Policy
+from privacy.purposes import ANALYTICS
 from resolvers.consents import refresh_permits
 from resolvers.neighbourhoods import Surroundings, survey
 
@@ -212,6 +216,7 @@ async def _write_people(tx: Writer, moved: Succession, now: Millis) -> None:
         await write_moves(tx, moved.moves, now)
     if moved.retired:
         await write_retirements(tx, moved.retired, now)
+        await end_unpermitted(tx, moved.retired.keys(), ANALYTICS, now)
 
 
 async def resolve_all(

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from algorithms.clustering import DisjointSets
 from algorithms.linkage import EvidenceRecord, Holding, LinkageConfig, Neighbourhood, refuse_identifier
 from algorithms.succession import Membership
-from graph.identity.links import LinkEdge, LinkStatus, TouchedEvidence, read_holders, read_linked_by, touch_evidence
+from graph.identity.identifiers import read_holders
+from graph.identity.links import LinkEdge, LinkStatus, TouchedEvidence, read_linked_by, touch_evidence
 from graph.model.identity import RecordId
 from graph.store.client import Writer
 

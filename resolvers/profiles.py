@@ -34,6 +34,7 @@ from graph.profile import (
     read_profiles_of_records,
 )
 from privacy.gate import Decision, Role, SubjectPermits, Withheld, decide, reveal
+from privacy.purposes import ANALYTICS
 from privacy.rules import describe_states, fold, instant_of
 from resolvers.catalogue import check_wish
 from resolvers.consents import fresh_permits
@@ -95,6 +96,7 @@ class Wanted:
         """The parts of the read that these fields need."""
         fields = self.fields
         return ProfileParts(
+            default_purpose=ANALYTICS,
             traits=bool(TRAITS & fields),
             identifiers="identifiers" in fields,
             consents=bool({"consents", "consentHistory"} & fields),

@@ -34,16 +34,9 @@ from graph.model.recommendation import RunId
 from graph.model.segments import RfmFacts, SegmentKey
 from graph.model.time import Millis
 from graph.recommendation.runs import ModelRun, remove_earlier_runs, write_current_run
-from graph.segments.memberships import (
-    MembershipChanges,
-    RunStamp,
-    SegmentDefinition,
-    read_keys_of_kind,
-    read_members,
-    write_memberships,
-    write_rfm,
-    write_segments,
-)
+from graph.segments.definitions import SegmentDefinition, read_keys_of_kind, write_segments
+from graph.segments.memberships import MembershipChanges, RunStamp, read_members, write_memberships
+from graph.segments.rfm import write_rfm
 from privacy.purposes import ANALYTICS
 from resolvers.behaviour import Behaviour, Manifest, compute_settled, make_manifest, open_scope, read_behaviour
 from resolvers.context import Services

@@ -7,14 +7,14 @@ that the gate decided about: a person who has others by now gets no entries of t
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from graph.model.activity import InteractionFacts, SessionFacts
+from graph.catalogue.reading import parse_item
+from graph.model.activity import InteractionFacts, SessionFacts, SessionId
 from graph.model.identity import RecordId, UserId
 from graph.model.time import Millis
-from graph.profile import parse_interactions, parse_sessions
 from graph.store.client import GraphClient
 
 NEWEST: Final = (Millis(2**62), "")
@@ -97,3 +97,26 @@ async def read_sessions(
     )
     found = parse_sessions(rows[0]["sessions"])
     return tuple(sorted(found, key=lambda one: (one.started_at, one.id), reverse=True))
+
+
+def parse_interactions(entries: Sequence[Sequence[Any]] | None) -> tuple[InteractionFacts, ...]:
+    """Interactions as the statements list them."""
+    return tuple(
+        InteractionFacts(
+            id=id_,
+            at=at,
+            type=type_,
+            item=None if item is None else parse_item(item, topics),
+            name=name,
+            weight=1.0 if weight is None else weight,
+            value=value,
+            quantity=quantity,
+            order=order,
+        )
+        for id_, at, type_, name, weight, value, quantity, order, item, topics in entries or ()
+    )
+
+
+def parse_sessions(entries: Sequence[Sequence[Any]] | None) -> tuple[SessionFacts, ...]:
+    """Sessions as the statements list them."""
+    return tuple(SessionFacts(SessionId(id_), source, start, end) for id_, source, start, end in entries or ())

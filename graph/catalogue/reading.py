@@ -15,7 +15,6 @@ from typing import Any, Final
 from orjson import loads
 
 from graph.model.catalogue import ItemFacts, ItemKey
-from graph.model.segments import SegmentFacts, SegmentKey
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Row
 
@@ -121,37 +120,3 @@ def parse_item(row: Mapping[str, Any], topics: Sequence[Sequence[Any]] = ()) -> 
         updated_at=Millis(row.get("updated_at") or row.get("created_at") or 0),
         declared=row.get("declared_at") is not None,
     )
-
-
-_SEGMENT: Final = """
-RETURN s.key AS key, coalesce(s.purpose, 'analytics') AS purpose, s.title AS title, s.kind AS kind,
-       s.description AS description, s.version AS version, s.updated_at AS updated_at
-ORDER BY key LIMIT $limit
-"""
-
-READ_SEGMENT: Final = "MATCH (s:Segment {key: $key})" + _SEGMENT
-READ_SEGMENTS: Final = "MATCH (s:Segment) WHERE s.key > $after" + _SEGMENT
-
-
-async def read_segment(client: GraphClient, key: SegmentKey) -> SegmentFacts | None:
-    """One segment."""
-    rows = await client.read(READ_SEGMENT, key=key, limit=1)
-    return SegmentFacts(**rows[0]) if rows else None
-
-
-async def read_segments(client: GraphClient, limit: int, after: str = "") -> list[SegmentFacts]:
-    """A page of segments in the order of their keys, after a key."""
-    return [SegmentFacts(**row) for row in await client.read(READ_SEGMENTS, limit=limit, after=after)]
-
-
-READ_SEGMENT_SIZE: Final = """
-MATCH (u:User)-[m:IN_SEGMENT]->(s:Segment {key: $key})
-WHERE m.until IS NULL AND coalesce(s.purpose, 'analytics') IN u.permits
-  AND (u.permits_until IS NULL OR u.permits_until > $now)
-RETURN count(u) AS size
-"""
-
-
-async def count_members(client: GraphClient, key: SegmentKey, now: Millis) -> int:
-    """How many people are in a segment now and permit what it is computed for."""
-    return int((await client.read(READ_SEGMENT_SIZE, key=key, now=now))[0]["size"])

@@ -23,35 +23,12 @@ _STATEMENT_FIELDS: Final = tuple(f.name for f in fields(ConsentStatement) if f.n
 
 
 @dataclass(frozen=True, slots=True)
-class KeptPermits:
-    """What the graph keeps of the fold on one person."""
-
-    user: UserId
-    permits: tuple[str, ...]
-    until: Millis | None
-    epoch: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class RecordLog:
     """One record's part of the log, in the order of arrival."""
 
     record: RecordId
     events: tuple[ConsentEvent, ...]
     linking_objected: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class UserLog:
-    """What is kept on a person, and what it should follow from: the logs of the person's live records."""
-
-    kept: KeptPermits
-    records: tuple[RecordLog, ...]
-
-    @property
-    def events(self) -> list[ConsentEvent]:
-        """All that the person ever said."""
-        return [event for record in self.records for event in record.events]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,104 +153,6 @@ async def write_linking_objections(tx: Writer, objections: dict[RecordId, bool])
         await tx.run(WRITE_LINKING_OBJECTIONS, rows=list(chunk))
 
 
-READ_USER_LOGS: Final = """
-UNWIND $users AS id
-MATCH (u:User {id: id})
-OPTIONAL MATCH (u)<-[x:RESOLVES_TO]-(r:Record)
-WHERE x.to IS NULL
-OPTIONAL MATCH (r)-[:DECIDED]->(e:ConsentEvent)
-WITH u, r, collect(properties(e)) AS events
-RETURN u.id AS user, u.permits AS permits, u.permits_until AS until, coalesce(u.consent_epoch, 0) AS epoch,
-       r.id AS record, events
-"""
-
-
-async def read_user_logs(tx: Writer | GraphClient, users: Collection[UserId]) -> list[UserLog]:
-    """What is kept on each person and the log of each: every live record of theirs, also those without statements. Only
-    deterministic links make people so far, so every event is on a verified record."""
-    run = tx.run if isinstance(tx, Writer) else tx.read
-    kept: dict[UserId, KeptPermits] = {}
-    logs: dict[UserId, list[RecordLog]] = {}
-    for row in await run(READ_USER_LOGS, users=sorted(users)):
-        user = UserId(row["user"])
-        kept[user] = _kept(row)
-        known = logs.setdefault(user, [])
-        if row["record"] is not None:
-            known.append(RecordLog(row["record"], parse_events(row["record"], row["events"])))
-    return [UserLog(one, tuple(logs[user])) for user, one in kept.items()]
-
-
-READ_SUCCESSORS: Final = """
-UNWIND $users AS id
-MATCH (u:User {id: id})-[:RETIRED_INTO]->(next:User)
-RETURN next.id AS user
-"""
-
-
-async def read_successors(tx: Writer, users: Collection[UserId]) -> set[UserId]:
-    """Into whom people were retired, one step."""
-    return {UserId(row["user"]) for row in await tx.run(READ_SUCCESSORS, users=sorted(users))}
-
-
-WRITE_PERMITS: Final = """
-UNWIND $rows AS row
-MATCH (u:User {id: row.user})
-SET u.permits = row.permits, u.permits_until = row.until, u.consent_epoch = coalesce(u.consent_epoch, 0) + 1
-"""
-
-WRITE_MEMBERSHIP_ENDS: Final = """
-UNWIND $rows AS row
-MATCH (u:User {id: row.user})-[m:IN_SEGMENT]->(s:Segment)
-WHERE m.until IS NULL AND NOT coalesce(s.purpose, 'analytics') IN row.permits
-SET m.until = $now
-"""
-
-WRITE_RFM_ENDS: Final = """
-UNWIND $users AS id
-MATCH (u:User {id: id})
-WHERE u.rfm_run IS NOT NULL AND NOT 'analytics' IN u.permits
-REMOVE u.rfm_recency, u.rfm_frequency, u.rfm_monetary, u.rfm_recency_score, u.rfm_frequency_score,
-       u.rfm_monetary_score, u.rfm_cell, u.rfm_computed_at, u.rfm_run
-"""
-
-
-async def write_permits(tx: Writer, changed: Iterable[KeptPermits], now: Millis) -> None:
-    """Keeps new permits, one consent epoch later; ends memberships in segments of purposes that are not among them, and
-    takes off RFM where analytics is not."""
-    rows = [{"user": kept.user, "permits": list(kept.permits), "until": kept.until} for kept in changed]
-    for chunk in chunk_rows(rows):
-        await tx.run(WRITE_PERMITS, rows=list(chunk))
-        await tx.run(WRITE_MEMBERSHIP_ENDS, rows=list(chunk), now=now)
-        await tx.run(WRITE_RFM_ENDS, users=[row["user"] for row in chunk])
-
-
-READ_STALE_USERS: Final = """
-MATCH (u:User)
-WHERE u.permits_until <= $now
-RETURN u.id AS user
-LIMIT $limit
-"""
-
-
-async def read_stale_users(client: GraphClient, now: Millis, limit: int) -> list[UserId]:
-    """People whose kept permits no longer hold by themselves."""
-    return [UserId(row["user"]) for row in await client.read(READ_STALE_USERS, now=now, limit=limit)]
-
-
-READ_USER_PAGE: Final = """
-MATCH (u:User)
-WHERE u.id > $after
-RETURN u.id AS user
-ORDER BY user
-LIMIT $limit
-"""
-
-
-async def read_user_page(client: GraphClient, after: str, limit: int) -> list[UserId]:
-    """People in the order of their ids, also retired ones."""
-    return [UserId(row["user"]) for row in await client.read(READ_USER_PAGE, after=after, limit=limit)]
-
-
 READ_CONSENT_HISTORY: Final = """
 MATCH (u:User {id: $user})<-[x:RESOLVES_TO]-(r:Record)-[:DECIDED]->(e:ConsentEvent)
 WHERE x.to IS NULL AND (e.received_at < $before OR (e.received_at = $before AND e.id < $before_id))
@@ -332,7 +211,3 @@ def _notice(event: ConsentEvent) -> dict[str, str | None] | None:
         return None
     key = blake2b(f"{name}\0{version or ''}".encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     return {"id": event.id, "notice": key, "name": name, "version": version}
-
-
-def _kept(row: Row) -> KeptPermits:
-    return KeptPermits(row["user"], tuple(row["permits"] or ()), row["until"], row["epoch"])

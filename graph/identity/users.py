@@ -51,20 +51,12 @@ SET old.retired_at = $now, old.updated_at = $now, old.permits = []
 CREATE (old)-[:RETIRED_INTO {at: $now}]->(survivor)
 """
 
-WRITE_MEMBERSHIP_ENDS = """
-UNWIND $users AS id
-MATCH (:User {id: id})-[s:IN_SEGMENT]->(:Segment)
-WHERE s.until IS NULL
-SET s.until = $now
-"""
-
 
 async def write_retirements(tx: Writer, retired: Mapping[UserId, UserId], now: Millis) -> None:
-    """Retire users (old → survivor): they permit nothing any more and leave their segments; their ids redirect."""
+    """Retires users (old → survivor): they permit nothing any more; their ids redirect."""
     rows = [{"old": old, "survivor": survivor} for old, survivor in sorted(retired.items())]
     for chunk in chunk_rows(rows):
         await tx.run(WRITE_RETIREMENTS, rows=chunk, now=now)
-        await tx.run(WRITE_MEMBERSHIP_ENDS, users=[row["old"] for row in chunk], now=now)
 
 
 READ_LIVE_USER = """

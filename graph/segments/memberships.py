@@ -11,79 +11,20 @@ the run had read them gets nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
-
-from orjson import dumps
 
 from graph.activity.scoped import read_still_in_scope
 from graph.identity.locks import touch_users
 from graph.model.identity import UserId
 from graph.model.recommendation import RunId
 from graph.model.scope import PermittedScope
-from graph.model.segments import RfmFacts, SegmentKey
+from graph.model.segments import SegmentKey
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer, chunk_rows
 
 MEMBERS_PAGE: Final = 5000
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentDefinition:
-    """A segment. `definition` is what it is computed by: when that changes, the segment's version rises."""
-
-    key: SegmentKey
-    kind: str
-    title: str
-    description: str
-    purpose: str
-    definition: Mapping[str, Any] = field(default_factory=dict)
-
-
-WRITE_SEGMENTS: Final = """
-UNWIND $rows AS row
-MERGE (s:Segment {key: row.key})
-ON CREATE SET s.created_at = $now
-WITH s, row, CASE WHEN s.definition IS NULL THEN 1 WHEN s.definition = row.definition THEN s.version
-                  ELSE s.version + 1 END AS version
-SET s.kind = row.kind, s.title = row.title, s.description = row.description, s.purpose = row.purpose,
-    s.version = version, s.definition = row.definition, s.run = $run, s.updated_at = $now
-"""
-
-
-async def write_segments(client: GraphClient, segments: Sequence[SegmentDefinition], run: RunId, now: Millis) -> None:
-    """Defines segments, or redefines those that are there."""
-    rows = [
-        {
-            "key": segment.key,
-            "kind": segment.kind,
-            "title": segment.title,
-            "description": segment.description,
-            "purpose": segment.purpose,
-            "definition": dumps(dict(segment.definition)).decode(),
-        }
-        for segment in segments
-    ]
-
-    async def work(tx: Writer) -> None:
-        for chunk in chunk_rows(rows):
-            await tx.run(WRITE_SEGMENTS, rows=list(chunk), run=run, now=now)
-
-    await client.write(work)
-
-
-READ_KEYS_OF_KIND: Final = """
-MATCH (s:Segment)
-WHERE s.kind = $kind
-RETURN s.key AS key
-ORDER BY key
-"""
-
-
-async def read_keys_of_kind(client: GraphClient, kind: str) -> list[SegmentKey]:
-    """The keys of all segments of a kind."""
-    return [SegmentKey(row["key"]) for row in await client.read(READ_KEYS_OF_KIND, kind=kind)]
 
 
 READ_MEMBERS: Final = """
@@ -196,46 +137,29 @@ async def lock_permitting(tx: Writer, people: Collection[UserId], scope: Permitt
     return await read_still_in_scope(tx, people, scope)
 
 
-WRITE_RFM: Final = """
-UNWIND $rows AS row
-MATCH (u:User {id: row.user})
-SET u.rfm_recency = row.recency, u.rfm_frequency = row.frequency, u.rfm_monetary = row.monetary,
-    u.rfm_recency_score = row.recency_score, u.rfm_frequency_score = row.frequency_score,
-    u.rfm_monetary_score = row.monetary_score, u.rfm_cell = row.cell, u.rfm_computed_at = row.computed_at,
-    u.rfm_run = $run
-"""
-
-WRITE_RFM_REMOVAL: Final = """
-MATCH (u:User)
-WHERE u.rfm_run IS NOT NULL AND u.rfm_run <> $run
-WITH u LIMIT $limit
-REMOVE u.rfm_recency, u.rfm_frequency, u.rfm_monetary, u.rfm_recency_score, u.rfm_frequency_score,
-       u.rfm_monetary_score, u.rfm_cell, u.rfm_computed_at, u.rfm_run
-RETURN count(*) AS cleared
+READ_SEGMENT_SIZE: Final = """
+MATCH (u:User)-[m:IN_SEGMENT]->(s:Segment {key: $key})
+WHERE m.until IS NULL AND coalesce(s.purpose, $default_purpose) IN u.permits
+  AND (u.permits_until IS NULL OR u.permits_until > $now)
+RETURN count(u) AS size
 """
 
 
-async def write_rfm(client: GraphClient, facts: Mapping[UserId, RfmFacts], run: RunId, scope: PermittedScope) -> int:
-    """Keeps RFM on the people of a run and takes it off everybody else; answers how many were left out because they
-    permit it no more."""
-    refused = 0
-    for chunk in chunk_rows(sorted(facts)):
-
-        async def keep(tx: Writer, users: Sequence[UserId] = chunk) -> int:
-            allowed = await lock_permitting(tx, users, scope)
-            rows = [{"user": user} | _rfm_row(facts[user]) for user in users if user in allowed]
-            await tx.run(WRITE_RFM, rows=rows, run=run)
-            return len(users) - len(allowed)
-
-        refused += await client.write(keep)
-
-    async def clear(tx: Writer) -> int:
-        return int((await tx.run(WRITE_RFM_REMOVAL, run=run, limit=500))[0]["cleared"])
-
-    while await client.write(clear):
-        pass
-    return refused
+async def count_members(client: GraphClient, key: SegmentKey, now: Millis, *, default_purpose: str) -> int:
+    """How many people are in a segment now and permit its purpose; a segment without one has the default purpose."""
+    rows = await client.read(READ_SEGMENT_SIZE, key=key, default_purpose=default_purpose, now=now)
+    return int(rows[0]["size"])
 
 
-def _rfm_row(facts: RfmFacts) -> dict[str, Any]:
-    return {name: getattr(facts, name) for name in RfmFacts.__slots__}
+WRITE_UNPERMITTED_ENDS: Final = """
+UNWIND $users AS id
+MATCH (u:User {id: id})-[m:IN_SEGMENT]->(s:Segment)
+WHERE m.until IS NULL AND NOT coalesce(s.purpose, $default_purpose) IN u.permits
+SET m.until = $now
+"""
+
+
+async def end_unpermitted(tx: Writer, users: Collection[UserId], default_purpose: str, now: Millis) -> None:
+    """Ends memberships in segments whose purpose is not among their members' permits. Retired users permit nothing."""
+    for chunk in chunk_rows(sorted(users)):
+        await tx.run(WRITE_UNPERMITTED_ENDS, users=list(chunk), default_purpose=default_purpose, now=now)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from graph.activity.history import NEWEST, InteractionWish, read_interactions, read_sessions
-from graph.catalogue.reading import ItemWish, count_members, read_item, read_items, read_segment, read_segments
+from graph.catalogue.reading import ItemWish, read_item, read_items
 from graph.model.catalogue import ItemKey
 from graph.model.identity import IdentifierRef, RecordId, RecordKind, RecordRef, UserId
 from graph.model.segments import SegmentKey
@@ -20,6 +20,8 @@ from graph.profile import (
     read_profiles_of_identifier,
     read_profiles_of_records,
 )
+from graph.segments.definitions import read_segment, read_segments
+from graph.segments.memberships import count_members
 from graph.store.client import GraphClient, Writer
 from graph.store.system import read_counts, read_version
 from tests.api.door import START, Door, given, identify, open_door, viewed
@@ -197,16 +199,21 @@ async def test_segments_and_how_many_are_in_them(door: Door) -> None:
         await tx.run(WRITE_DERIVED, user=user)
 
     await client.write(derive)
-    assert [segment.key for segment in await read_segments(client, 10)] == ["buyers", "former"]
-    assert [segment.key for segment in await read_segments(client, 10, "buyers")] == ["former"]
-    found = await read_segment(client, SegmentKey("buyers"))
+    assert [segment.key for segment in await read_segments(client, 10, default_purpose="analytics")] == [
+        "buyers",
+        "former",
+    ]
+    assert [segment.key for segment in await read_segments(client, 10, "buyers", default_purpose="analytics")] == [
+        "former"
+    ]
+    found = await read_segment(client, SegmentKey("buyers"), default_purpose="analytics")
     assert found is not None
     assert (found.title, found.purpose, found.version) == ("Buyers", "analytics", 2)
-    assert await read_segment(client, SegmentKey("no")) is None
-    assert await count_members(client, SegmentKey("buyers"), door.clock()) == 1
-    assert await count_members(client, SegmentKey("former"), door.clock()) == 0
+    assert await read_segment(client, SegmentKey("no"), default_purpose="analytics") is None
+    assert await count_members(client, SegmentKey("buyers"), door.clock(), default_purpose="analytics") == 1
+    assert await count_members(client, SegmentKey("former"), door.clock(), default_purpose="analytics") == 0
     await door.load(*given("ada", "analytics", state="withdrawn"))
-    assert await count_members(client, SegmentKey("buyers"), door.clock()) == 0
+    assert await count_members(client, SegmentKey("buyers"), door.clock(), default_purpose="analytics") == 0
 
 
 async def test_the_store_counts_itself(door: Door) -> None:

@@ -9,14 +9,14 @@ import pytest
 
 from algorithms.communities import CommunityConfig
 from algorithms.rfm import RfmConfig
-from graph.catalogue.reading import read_segment
 from graph.model.activity import RecentInteraction
 from graph.model.catalogue import ItemFacts, ItemKey
 from graph.model.identity import UserId
 from graph.model.segments import SegmentKey
 from graph.model.time import Millis
 from graph.recommendation.runs import read_current_run, read_model_rows
-from graph.segments.memberships import read_keys_of_kind, read_members
+from graph.segments.definitions import read_keys_of_kind, read_segment
+from graph.segments.memberships import read_members
 from graph.store.client import GraphClient
 from privacy.policy import Policy
 from resolvers import behaviour as behaviours
@@ -112,7 +112,7 @@ async def test_communities_are_found_named_and_keep_their_keys(store: GraphClien
         "RETURN m.since AS since, m.until AS until, m.run AS run"
     )
     assert since == [{"since": NOW, "until": None, "run": second.run}]
-    found = await read_segment(store, first.communities[0].key)
+    found = await read_segment(store, first.communities[0].key, default_purpose="analytics")
     assert found is not None
     assert (found.purpose, found.kind, found.version) == ("analytics", "community", 1)
 

@@ -5,23 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from graph.catalogue.reading import count_members, read_segment
 from graph.model.identity import UserId
 from graph.model.recommendation import RunId
 from graph.model.scope import PermittedScope
 from graph.model.segments import RfmFacts, SegmentKey
 from graph.model.time import Millis
 from graph.segments import memberships as statements
-from graph.segments.memberships import (
-    MembershipChanges,
-    RunStamp,
-    SegmentDefinition,
-    read_keys_of_kind,
-    read_members,
-    write_memberships,
-    write_rfm,
-    write_segments,
-)
+from graph.segments.definitions import SegmentDefinition, read_keys_of_kind, read_segment, write_segments
+from graph.segments.memberships import MembershipChanges, RunStamp, count_members, read_members, write_memberships
+from graph.segments.rfm import write_rfm
 from graph.store.client import GraphClient
 from privacy.gate import mint_scope
 from privacy.policy import Policy
@@ -63,7 +55,7 @@ async def people(store: GraphClient) -> GraphClient:
 
 async def test_a_new_definition_raises_the_version(people: GraphClient) -> None:
     async def version() -> int | None:
-        found = await read_segment(people, BUYERS.key)
+        found = await read_segment(people, BUYERS.key, default_purpose="analytics")
         assert found is not None
         return found.version
 
@@ -87,7 +79,7 @@ async def test_staying_keeps_since_and_leaving_keeps_history(people: GraphClient
         ("b", NOW + 3, None, None, 1, "r3"),
     ]
     assert await read_members(people, BUYERS.key) == ["a", "b"]
-    assert await count_members(people, BUYERS.key, NOW) == 2
+    assert await count_members(people, BUYERS.key, NOW, default_purpose="analytics") == 2
 
 
 async def test_who_does_not_permit_it_gets_no_membership(people: GraphClient) -> None:

@@ -1,0 +1,120 @@
+"""The fold of the consent log as it is kept on each person: permits, their expiry and the consent epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from graph.consent.log import RecordLog, parse_events
+from graph.model.consent import ConsentEvent
+from graph.model.identity import UserId
+from graph.model.time import Millis
+from graph.store.client import GraphClient, Row, Writer, chunk_rows
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPermits:
+    """What the graph keeps of the fold on one person."""
+
+    user: UserId
+    permits: tuple[str, ...]
+    until: Millis | None
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UserLog:
+    """What is kept on a person, and what it should follow from: the logs of the person's live records."""
+
+    kept: KeptPermits
+    records: tuple[RecordLog, ...]
+
+    @property
+    def events(self) -> list[ConsentEvent]:
+        """All that the person ever said."""
+        return [event for record in self.records for event in record.events]
+
+
+READ_USER_LOGS: Final = """
+UNWIND $users AS id
+MATCH (u:User {id: id})
+OPTIONAL MATCH (u)<-[x:RESOLVES_TO]-(r:Record)
+WHERE x.to IS NULL
+OPTIONAL MATCH (r)-[:DECIDED]->(e:ConsentEvent)
+WITH u, r, collect(properties(e)) AS events
+RETURN u.id AS user, u.permits AS permits, u.permits_until AS until, coalesce(u.consent_epoch, 0) AS epoch,
+       r.id AS record, events
+"""
+
+
+async def read_user_logs(tx: Writer | GraphClient, users: Collection[UserId]) -> list[UserLog]:
+    """What is kept on each person and the log of each: every live record of theirs, also those without statements. Only
+    deterministic links make people so far, so every event is on a verified record."""
+    run = tx.run if isinstance(tx, Writer) else tx.read
+    kept: dict[UserId, KeptPermits] = {}
+    logs: dict[UserId, list[RecordLog]] = {}
+    for row in await run(READ_USER_LOGS, users=sorted(users)):
+        user = UserId(row["user"])
+        kept[user] = _kept(row)
+        known = logs.setdefault(user, [])
+        if row["record"] is not None:
+            known.append(RecordLog(row["record"], parse_events(row["record"], row["events"])))
+    return [UserLog(one, tuple(logs[user])) for user, one in kept.items()]
+
+
+READ_SUCCESSORS: Final = """
+UNWIND $users AS id
+MATCH (u:User {id: id})-[:RETIRED_INTO]->(next:User)
+RETURN next.id AS user
+"""
+
+
+async def read_successors(tx: Writer, users: Collection[UserId]) -> set[UserId]:
+    """Into whom people were retired, one step."""
+    return {UserId(row["user"]) for row in await tx.run(READ_SUCCESSORS, users=sorted(users))}
+
+
+WRITE_PERMITS: Final = """
+UNWIND $rows AS row
+MATCH (u:User {id: row.user})
+SET u.permits = row.permits, u.permits_until = row.until, u.consent_epoch = coalesce(u.consent_epoch, 0) + 1
+"""
+
+
+async def write_permits(tx: Writer, changed: Iterable[KeptPermits]) -> None:
+    """Keeps new permits, one consent epoch later. What they no longer allow is ended by `graph.segments`."""
+    rows = [{"user": kept.user, "permits": list(kept.permits), "until": kept.until} for kept in changed]
+    for chunk in chunk_rows(rows):
+        await tx.run(WRITE_PERMITS, rows=list(chunk))
+
+
+READ_STALE_USERS: Final = """
+MATCH (u:User)
+WHERE u.permits_until <= $now
+RETURN u.id AS user
+LIMIT $limit
+"""
+
+
+async def read_stale_users(client: GraphClient, now: Millis, limit: int) -> list[UserId]:
+    """People whose kept permits no longer hold by themselves."""
+    return [UserId(row["user"]) for row in await client.read(READ_STALE_USERS, now=now, limit=limit)]
+
+
+READ_USER_PAGE: Final = """
+MATCH (u:User)
+WHERE u.id > $after
+RETURN u.id AS user
+ORDER BY user
+LIMIT $limit
+"""
+
+
+async def read_user_page(client: GraphClient, after: str, limit: int) -> list[UserId]:
+    """People in the order of their ids, also retired ones."""
+    return [UserId(row["user"]) for row in await client.read(READ_USER_PAGE, after=after, limit=limit)]
+
+
+def _kept(row: Row) -> KeptPermits:
+    return KeptPermits(row["user"], tuple(row["permits"] or ()), row["until"], row["epoch"])
