@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import orjson
 import strawberry
@@ -115,19 +115,25 @@ def _bound(entries: Sequence[Any]) -> None:
         raise BadInput(f"input: at most {MOST_ENTRIES} entries in one request.")
 
 
-@strawberry.type
+@strawberry.type(description="Everything that can be written.")
 class Mutation:
     """What can be written."""
 
-    @strawberry.mutation(description="A source record: identifiers and traits. For operators.")
-    async def upsert_record(self, info: Asked, input: RecordInput) -> RecordPayload:
+    @strawberry.mutation(description="Writes what a source knows about a person. For operators.")
+    async def upsert_record(
+        self, info: Asked, input: Annotated[RecordInput, strawberry.argument(description="The record.")]
+    ) -> RecordPayload:
         delivery = Delivery(_admit(info, RECORD_ROLES))
         delivery.add(0, input.line(), await delivery.source(input.source))
         accepted, duplicate = await delivery.commit()
         return RecordPayload(accepted=accepted, duplicate=duplicate, rejected=delivery.rejected)
 
-    @strawberry.mutation(description="Items of the catalogue. For operators.")
-    async def upsert_items(self, info: Asked, input: list[ItemInput]) -> ItemsPayload:
+    @strawberry.mutation(description="Writes items of the catalogue. For operators.")
+    async def upsert_items(
+        self,
+        info: Asked,
+        input: Annotated[list[ItemInput], strawberry.argument(description="The items, at most 500.")],
+    ) -> ItemsPayload:
         delivery = Delivery(_admit(info, ITEM_ROLES))
         _bound(input)
         catalogue = Source(name=f"graphql:{delivery.asking.request.viewer.client}")
@@ -136,8 +142,14 @@ class Mutation:
         accepted, duplicate = await delivery.commit()
         return ItemsPayload(accepted=accepted, duplicate=duplicate, rejected=delivery.rejected)
 
-    @strawberry.mutation(description="Events, each counted once by its messageId. For front-ends and operators.")
-    async def track(self, info: Asked, input: list[EventInput]) -> TrackPayload:
+    @strawberry.mutation(
+        description="Writes events, each counted once by its `messageId`. For front-ends and operators."
+    )
+    async def track(
+        self,
+        info: Asked,
+        input: Annotated[list[EventInput], strawberry.argument(description="The events, at most 500.")],
+    ) -> TrackPayload:
         delivery = Delivery(_admit(info, TRACK_ROLES))
         _bound(input)
         for index, event in enumerate(input):
@@ -152,16 +164,22 @@ class Mutation:
         return TrackPayload(accepted=accepted, duplicate=duplicate, rejected=delivery.rejected)
 
     @strawberry.mutation(
-        description="What a person said about a purpose (`withdrawConsent` takes back). For the person and operators."
+        description="Records what a person states about a purpose. For the person, by their own token, and operators."
     )
-    async def record_consent(self, info: Asked, input: ConsentInput) -> ConsentPayload:
+    async def record_consent(
+        self, info: Asked, input: Annotated[ConsentInput, strawberry.argument(description="The statement.")]
+    ) -> ConsentPayload:
         asking = _admit(info, CONSENT_ROLES)
         if ConsentState(input.state) not in SAYABLE:
             raise BadInput("state: GIVEN, RENEWED, REFUSED, OBJECTED or UNKNOWN; use withdrawConsent to take back.")
         return await _state(asking, input.line(), given(input.record))
 
-    @strawberry.mutation(description="A consent taken back. For the person, front-ends and operators.")
-    async def withdraw_consent(self, info: Asked, input: WithdrawInput) -> ConsentPayload:
+    @strawberry.mutation(
+        description="Takes back a consent, with effect from the next read. For the person, front-ends and operators."
+    )
+    async def withdraw_consent(
+        self, info: Asked, input: Annotated[WithdrawInput, strawberry.argument(description="The withdrawal.")]
+    ) -> ConsentPayload:
         asking = _admit(info, WITHDRAWAL_ROLES)
         if asking.request.viewer.role is Role.FRONTEND and given(input.jurisdiction) is not None:
             raise Forbidden("jurisdiction: a front-end does not state it; what silence means depends on it.")

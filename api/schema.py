@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import strawberry
 from graphql import GraphQLObjectType, GraphQLSchema
@@ -21,9 +21,10 @@ from strawberry.types.field import StrawberryField
 from api.mutations import Mutation
 from api.types.context import Asking, request_of
 from api.types.item import Item, ItemFilter
-from api.types.profile import Profile
+from api.types.personal import describe_arguments
+from api.types.profile import IDENTIFIER_KINDS, Profile
 from api.types.purpose import Purpose, list_purposes
-from api.types.relay import Connection, Node, given, read_global_id, show_page
+from api.types.relay import After, Connection, First, Node, given, optional, read_global_id, show_page
 from api.types.scalars import SCALARS
 from api.types.segment import Segment
 from api.types.selection import wanted_of
@@ -35,31 +36,41 @@ from resolvers.profiles import ById, ByIdentifier, ByRecord, PersonView, Profile
 from resolvers.system import check_may_see_system
 
 Asked = Info[Asking, None]
+Key: TypeAlias = Annotated[str, strawberry.argument(description="The key, 1 to 512 characters.")]
 
 
-@strawberry.input(description="A value that names a person, such as an e-mail address.")
+@strawberry.input(
+    description="Finds a person by an identifier. Finds nobody if several people share it, or if it is unique only "
+    "within a namespace: then use `record`."
+)
 class IdentifierKey:
-    """By identifier: `email`, `phone`, `user_id`, `anonymous_id`, or an external kind."""
+    """By identifier."""
 
-    kind: str
-    value: str
+    kind: str = strawberry.field(description=IDENTIFIER_KINDS)
+    value: str = strawberry.field(
+        description="The value in any spelling; a phone number needs its country code. A placeholder such as `null`, "
+        "`unknown` or `0000` finds nobody."
+    )
 
 
-@strawberry.input(description="A source's own name for a person: a user id, or else an anonymous id.")
+@strawberry.input(description="Finds a person by the ID that a source knows them under.")
 class RecordKey:
     """By source record."""
 
-    source: str
-    key: str
+    source: str = strawberry.field(description="Name of the source, at most 512 characters.")
+    key: str = strawberry.field(
+        description="The source's user ID for the person, or else its anonymous ID, spelled exactly as in the source; "
+        "at most 512 characters."
+    )
 
 
-@strawberry.input(name="ProfileKey", one_of=True, description="Whose profile: exactly one of these.")
+@strawberry.input(name="ProfileKey", one_of=True, description="Identifies a person by exactly one of these.")
 class KeyInput:
     """How a query names a person."""
 
-    id: strawberry.ID | None = strawberry.UNSET
-    identifier: IdentifierKey | None = strawberry.UNSET
-    record: RecordKey | None = strawberry.UNSET
+    id: strawberry.ID | None = optional("The `id` of a profile, including one that was merged into another since.")
+    identifier: IdentifierKey | None = optional("An identifier, such as an e-mail address.")
+    record: RecordKey | None = optional("A source, and the ID that it knows the person under.")
 
     def key(self) -> ProfileKey | None:
         """The key as the use case takes it; None for the id of something that is no profile."""
@@ -73,14 +84,21 @@ class KeyInput:
         raise BadInput("by: give exactly one of id, identifier, record.")
 
 
-@strawberry.type
+@strawberry.type(
+    description="Everything that can be read. The viewer is the client or person that the credential of the request "
+    "stands for; what it may see depends on the purpose of the request."
+)
 class Query:
     """What can be asked."""
 
     @strawberry.field(
-        description="Anything by its global id; null where it is absent or this viewer may not know of it."
+        description="A profile, item or segment by its ID. Null if there is none or the viewer may not know of it."
     )
-    async def node(self, info: Asked, id: strawberry.ID) -> Node | None:
+    async def node(
+        self,
+        info: Asked,
+        id: Annotated[strawberry.ID, strawberry.argument(description="The `id` of a profile, item or segment.")],
+    ) -> Node | None:
         type_name, key = read_global_id(id)
         request = request_of(info)
         if type_name == "Profile":
@@ -92,40 +110,50 @@ class Query:
             return await find_segment(request, key)  # type: ignore[return-value]
         return None
 
-    @strawberry.field(description="The person behind the credential.")
+    @strawberry.field(
+        description="The person whose token this is. Null if nothing is known about them; FORBIDDEN for an API key."
+    )
     async def me(self, info: Asked) -> Profile | None:
         return show_profile(info, await find_own(request_of(info), wanted_of(info._raw_info)))
 
-    @strawberry.field(description="A person; null where there is none, or this viewer may not know that there is.")
-    async def profile(self, info: Asked, by: KeyInput) -> Profile | None:
+    @strawberry.field(description="One person. Null if there is none or the viewer may not know that there is.")
+    async def profile(
+        self, info: Asked, by: Annotated[KeyInput, strawberry.argument(description="Whose profile.")]
+    ) -> Profile | None:
         request, key = request_of(info), by.key()
         if key is None:
             return None
         return show_profile(info, await find_profile(request, key, wanted_of(info._raw_info)))
 
-    @strawberry.field
-    async def item(self, info: Asked, key: str) -> Item | None:
+    @strawberry.field(description="One item of the catalogue. Null if there is none.")
+    async def item(self, info: Asked, key: Key) -> Item | None:
         return await find_item(request_of(info), key)  # type: ignore[return-value]
 
-    @strawberry.field(description="Items in the order of their keys.")
+    @strawberry.field(description="Items of the catalogue, sorted by key.")
     async def items(
-        self, info: Asked, first: int, after: str | None = strawberry.UNSET, where: ItemFilter | None = strawberry.UNSET
+        self,
+        info: Asked,
+        first: First,
+        after: After = strawberry.UNSET,
+        where: Annotated[
+            ItemFilter | None, strawberry.argument(description="Which items; left out or null: all.")
+        ] = strawberry.UNSET,
     ) -> Connection[Item]:
         return show_page(await page_items(request_of(info), where.wish() if where else None, first, given(after)))  # type: ignore[no-any-return]
 
-    @strawberry.field
-    async def segment(self, info: Asked, key: str) -> Segment | None:
+    @strawberry.field(description="One segment. Null if there is none.")
+    async def segment(self, info: Asked, key: Key) -> Segment | None:
         return await find_segment(request_of(info), key)  # type: ignore[return-value]
 
-    @strawberry.field(description="Segments in the order of their keys.")
-    async def segments(self, info: Asked, first: int, after: str | None = strawberry.UNSET) -> Connection[Segment]:
+    @strawberry.field(description="Segments, sorted by key.")
+    async def segments(self, info: Asked, first: First, after: After = strawberry.UNSET) -> Connection[Segment]:
         return show_page(await page_segments(request_of(info), first, given(after)))  # type: ignore[no-any-return]
 
-    @strawberry.field(description="The purposes of the policy in force.")
+    @strawberry.field(description="The purposes that data may be used for, in the order of the policy.")
     def purposes(self, info: Asked) -> list[Purpose]:
         return list_purposes(request_of(info).services.policy)
 
-    @strawberry.field(description="Versions, store, counts and model runs; for operators and auditors.")
+    @strawberry.field(description="The installation. FORBIDDEN unless the viewer is an operator or an auditor.")
     def system(self, info: Asked) -> System:
         request = request_of(info)
         check_may_see_system(request)
@@ -170,7 +198,7 @@ def _read_attribute(name: str) -> Callable[[Any, object], Any]:
     return lambda source, _info: read(source)
 
 
-GRAPHQL_SCHEMA: Final[GraphQLSchema] = shorten_leaves(SCHEMA._schema)
+GRAPHQL_SCHEMA: Final[GraphQLSchema] = shorten_leaves(describe_arguments(SCHEMA._schema))
 """The same schema as graphql-core has it, which executes it."""
 
 

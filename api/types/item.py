@@ -10,38 +10,47 @@ from typing import Any
 
 import strawberry
 
-from api.types.relay import Node, given, global_id
+from api.types.relay import Node, given, global_id, optional
 from api.types.scalars import DateTime, Json
 from graph.catalogue.reading import ItemWish
 from graph.model.catalogue import ItemFacts, ItemKey
 
 
-@strawberry.type(description="A subject that an item is about, and how much.")
+@strawberry.type(description="A topic that an item is about, and how much.")
 class Topic:
     """One of an item's topics."""
 
-    key: str
-    weight: float
+    key: str = strawberry.field(description="Key of the topic, such as a genre.")
+    weight: float = strawberry.field(description="How much the item is about the topic: 0 or more.")
 
 
 @strawberry.type(description="A product, title or page that people interact with.")
 class Item(Node):
     """An item of the catalogue."""
 
-    key: str
-    title: str | None
-    category: str | None
-    price: float | None
-    available: bool | None
-    year: int | None
-    attributes: Json
-    updated_at: DateTime
+    key: str = strawberry.field(description="The catalogue's own key, 1 to 512 characters.")
+    title: str | None = strawberry.field(description="Title to display. Null if unknown.")
+    category: str | None = strawberry.field(description="Category, in the catalogue's own words. Null if unknown.")
+    price: float | None = strawberry.field(
+        description="Price of one unit, in the catalogue's own currency. Null if unknown."
+    )
+    available: bool | None = strawberry.field(
+        description="Whether the item is available. Null if unknown; only `false` excludes it from recommendations."
+    )
+    year: int | None = strawberry.field(description="Year of the item, such as its release. Null if unknown.")
+    attributes: Json = strawberry.field(
+        description="Further facts from the catalogue, as a JSON object. Empty if there are none."
+    )
+    updated_at: DateTime = strawberry.field(
+        description="As of when the catalogue last described the item; when an event first mentioned it if the "
+        "catalogue never did."
+    )
 
-    @strawberry.field  # type: ignore[misc]
-    def id(self) -> strawberry.ID:  # type: ignore[override]
+    @strawberry.field(description="Global ID of the item, which `node` accepts.")  # type: ignore[misc]
+    def id(self) -> strawberry.ID:
         return global_id("Item", self.key)
 
-    @strawberry.field
+    @strawberry.field(description="What the item is about, sorted by topic key. Empty if unknown.")
     def topics(self) -> list[Topic]:
         pairs: Any = self.topics
         return [Topic(key=key, weight=weight) for key, weight in pairs]
@@ -52,18 +61,21 @@ class Item(Node):
         return isinstance(source, ItemFacts)
 
 
-@strawberry.input(description="Which items. What is not given does not filter; all that is given must hold.")
+@strawberry.input(description="Selects items. Conditions that are left out or null are ignored; all others must hold.")
 class ItemFilter:
     """A filter of items."""
 
-    keys: list[str] | None = strawberry.UNSET
-    category: str | None = strawberry.UNSET
-    topic: str | None = strawberry.UNSET
-    available: bool | None = strawberry.UNSET
-    min_price: float | None = strawberry.UNSET
-    max_price: float | None = strawberry.UNSET
-    min_year: int | None = strawberry.UNSET
-    max_year: int | None = strawberry.UNSET
+    keys: list[str] | None = optional("Only items with one of these keys; at most 100.")
+    category: str | None = optional("Only items of exactly this category.")
+    topic: str | None = optional("Only items about the topic of this key.")
+    available: bool | None = optional(
+        "Only items that are (`true`) or are not (`false`) available; either excludes items whose availability is "
+        "unknown."
+    )
+    min_price: float | None = optional("Only items of at least this price; excludes items without a price.")
+    max_price: float | None = optional("Only items of at most this price; excludes items without a price.")
+    min_year: int | None = optional("Only items of this year or later; excludes items without a year.")
+    max_year: int | None = optional("Only items of this year or earlier; excludes items without a year.")
 
     def wish(self) -> ItemWish:
         """The filter as the resolvers take it."""

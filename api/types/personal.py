@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final, TypeVar
 
 import strawberry
+from graphql import GraphQLSchema
 from strawberry.schema_directive import Location
 from strawberry.types import get_object_definition
 from strawberry.utils.str_converters import to_camel_case
@@ -19,20 +20,32 @@ from privacy.policy import DEFAULT_CATEGORIES
 
 OPEN_FIELDS: Final = frozenset({"id", "createdAt", "updatedAt"})
 
+DIRECTIVE_ARGUMENTS: Final = {
+    "category": "Category of the field; a policy decides by category.",
+    "purposes": "Purposes that may see the field under the default policy. Empty: only the person and auditors see it.",
+}
+
 T = TypeVar("T", bound=type)
 
 
 @strawberry.schema_directive(
     locations=[Location.FIELD_DEFINITION],
     name="personal",
-    description="A personal field: its category and, under the default policy, the purposes that may see it. "
-    "Null where it is withheld. No purposes: for the person and auditors only.",
+    description="Marks a personal field, which is null if it is withheld from the viewer.",
 )
 class Personal:
     """`@personal(category: …, purposes: […])`."""
 
     category: str
     purposes: list[str]
+
+
+def describe_arguments(schema: GraphQLSchema) -> GraphQLSchema:
+    """Describes the arguments of `@personal`, which Strawberry can't do before the schema is built."""
+    directive = schema.get_directive("personal")
+    for name, argument in directive.args.items() if directive else ():
+        argument.description = DIRECTIVE_ARGUMENTS[name]
+    return schema
 
 
 def mark_personal(cls: T) -> T:

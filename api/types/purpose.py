@@ -11,17 +11,24 @@ from privacy.fields import Category
 from privacy.policy import Policy
 
 
-@strawberry.type(description="One reason to use data, and what it may see.")
+@strawberry.type(description="A purpose that data may be used for, as the policy in force defines it.")
 class Purpose:
     """A purpose of the policy in force."""
 
-    key: str
-    title: str
-    description: str
-    lawful_basis: str
-    regime: str
-    per_recipient: bool
-    categories: list[str]
+    key: str = strawberry.field(description="Key of the purpose, such as `personalisation`.")
+    title: str = strawberry.field(description="Short title to display.")
+    description: str = strawberry.field(description="What data is used for under this purpose.")
+    lawful_basis: str = strawberry.field(
+        description="Legal basis under GDPR Art. 6(1), such as `consent` or `contract`."
+    )
+    regime: str = strawberry.field(
+        description="What silence means: `contract` (permitted whatever is stated), `opt_out` (permitted until "
+        "denied) or `opt_in` (withheld until given). A jurisdiction may have a stricter or looser rule."
+    )
+    per_recipient: bool = strawberry.field(description="Whether the purpose is permitted for one partner at a time.")
+    categories: list[str] = strawberry.field(
+        description="Categories of personal fields that the purpose may see, as in `@personal`. Empty if it sees none."
+    )
 
 
 def list_purposes(policy: Policy) -> list[Purpose]:

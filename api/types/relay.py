@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeAlias, TypeVar
 
 import strawberry
 
@@ -20,6 +20,20 @@ T = TypeVar("T")
 
 MAX_ID: Final = 1024
 BAD_ID: Final = "id: this is not an id of ours."
+
+First: TypeAlias = Annotated[int, strawberry.argument(description="How many entries to return at most: 1 to 100.")]
+After: TypeAlias = Annotated[
+    str | None,
+    strawberry.argument(
+        description="Cursor after which the page starts, such as the `endCursor` of the page before. "
+        "Left out or null: the first page."
+    ),
+]
+
+
+def optional(description: str, *, name: str | None = None) -> Any:
+    """A field of an input that may be left out; `given` reads it."""
+    return strawberry.field(default=strawberry.UNSET, description=description, name=name)
 
 
 def given(value: T | None) -> T | None:
@@ -45,38 +59,46 @@ def read_global_id(text: str) -> tuple[str, str]:
     return type_name, key
 
 
-@strawberry.interface(description="What can be fetched again by its id.")
+@strawberry.interface(description="An object with a global ID, which `node` accepts.")
 class Node:
     """Relay's interface of everything with a global id."""
 
-    id: strawberry.ID
+    id: strawberry.ID = strawberry.field(description="Global ID of the object. Opaque: do not parse it.")
 
 
-@strawberry.type(description="Where a page stands.")
+@strawberry.type(description="Where a page stands in its list.")
 class PageInfo:
     """Relay's description of a page."""
 
-    has_next_page: bool
-    has_previous_page: bool
-    start_cursor: str | None
-    end_cursor: str | None
+    has_next_page: bool = strawberry.field(description="Whether more entries follow this page.")
+    has_previous_page: bool = strawberry.field(
+        description="Whether the page was requested with `after`, so that entries may precede it."
+    )
+    start_cursor: str | None = strawberry.field(description="Cursor of the first entry. Null if the page is empty.")
+    end_cursor: str | None = strawberry.field(
+        description="Cursor of the last entry, for `after` of the next page. Null if the page is empty."
+    )
 
 
-@strawberry.type(description="One entry of a page, with its cursor.")
+@strawberry.type(description="An entry of a page, with its cursor.")
 class Edge(Generic[T]):
     """Relay's edge."""
 
-    node: T
-    cursor: str
+    node: T = strawberry.field(description="The entry itself.")
+    cursor: str = strawberry.field(
+        description="Opaque cursor of the entry, for `after`. Valid only for the same list, viewer and purpose."
+    )
 
 
 @strawberry.type(description="A page of a list.")
 class Connection(Generic[T]):
     """Relay's connection."""
 
-    edges: list[Edge[T]]
-    nodes: list[T]
-    page_info: PageInfo
+    edges: list[Edge[T]] = strawberry.field(description="The entries of this page with their cursors.")
+    nodes: list[T] = strawberry.field(description="The entries of this page without their cursors.")
+    page_info: PageInfo = strawberry.field(
+        description="Whether there are further pages, and the cursors that lead to them."
+    )
 
 
 def show_page(page: Page[Any], show: Callable[[Any], Any] | None = None) -> Any:

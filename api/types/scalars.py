@@ -1,6 +1,7 @@
-"""Scalars of the API over the graph's own values: instants are epoch milliseconds inside and ISO 8601 outside.
+"""Leaf types of the API over the graph's own values: instants are epoch milliseconds inside and ISO 8601 outside.
 
-What lives here: DateTime, Date and JSON, both ways. What does not: which field has which (`api/types/*`).
+What lives here: DateTime, Date and JSON, both ways; how an enum becomes one of the schema. What does not: which
+field has which (`api/types/*`).
 """
 
 from __future__ import annotations
@@ -8,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final, NewType
+from enum import Enum
+from typing import Any, Final, NewType, TypeVar
 
 import strawberry
+from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.scalar import ScalarDefinition
 
 from graph.errors import BadInput
@@ -18,6 +21,8 @@ from graph.errors import BadInput
 DateTime = NewType("DateTime", int)
 Date = NewType("Date", str)
 Json = NewType("Json", object)
+
+E = TypeVar("E", bound=Enum)
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = 253_402_300_799_999
@@ -71,17 +76,28 @@ def read_json(value: Any) -> Any:
 SCALARS: Final[dict[object, ScalarDefinition]] = {
     DateTime: strawberry.scalar(
         name="DateTime",
-        description="An instant, ISO 8601 in UTC with milliseconds.",
+        description="An instant. Returned as ISO 8601 in UTC with milliseconds, such as `2026-01-31T12:00:00.000Z`; "
+        "accepted with any offset from UTC, from 1970 to 9999.",
         specified_by_url="https://scalars.graphql.org/andimarek/date-time.html",
         serialize=write_instant,
         parse_value=read_instant,
     ),
-    Date: strawberry.scalar(name="Date", description="A calendar date, ISO 8601.", parse_value=read_date),
+    Date: strawberry.scalar(
+        name="Date", description="A calendar date as ISO 8601, such as `2026-01-31`.", parse_value=read_date
+    ),
     Json: strawberry.scalar(
         name="JSON",
-        description="Any JSON value.",
+        description="Any JSON value: object, list, text, number, boolean or null.",
         specified_by_url="https://www.ecma-international.org/publications-and-standards/standards/ecma-404/",
         serialize=write_json,
         parse_value=read_json,
     ),
 }
+
+
+def expose_enum(kind: type[E], name: str, description: str, values: Mapping[E, str]) -> None:
+    """Makes a plain enum one of the schema, with a description of each value. Raises KeyError where one is missing."""
+    strawberry.enum(kind, name=name, description=description)
+    definition: StrawberryEnumDefinition = kind.__strawberry_definition__  # type: ignore[attr-defined]
+    for value in definition.values:
+        value.description = values[kind[value.name]]

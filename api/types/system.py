@@ -23,64 +23,75 @@ VERSION: Final = version("consentric")
 class Store:
     """Its source is `graph.store.system.StoreVersion`."""
 
-    engine: str
-    version: str = strawberry.field(description="As the engine states it; the embedded one names its Neo4j dialect.")
-    migration: int = strawberry.field(description="The last migration: the version of the graph's schema.")
+    engine: str = strawberry.field(description="`embedded` or `neo4j`.")
+    version: str = strawberry.field(
+        description="Version that the engine states; the embedded engine states the Neo4j version it is compatible "
+        "with."
+    )
+    migration: int = strawberry.field(description="Number of the last migration: the version of the graph's schema.")
 
 
-@strawberry.type(description="How many there are of what.")
+@strawberry.type(description="How many nodes and interactions the store holds.")
 class Counts:
     """Its source is `graph.store.system.StoreCounts`."""
 
-    records: int
-    users: int
-    items: int
-    sessions: int
-    interactions: int
-    consents: int
-    segments: int
-    messages: int
+    records: int = strawberry.field(description="Source records.")
+    users: int = strawberry.field(description="People, without profiles merged into others.")
+    items: int = strawberry.field(description="Items, including those that only events mention.")
+    sessions: int = strawberry.field(description="Sessions.")
+    interactions: int = strawberry.field(description="Interactions, including those without an item.")
+    consents: int = strawberry.field(description="Consent events.")
+    segments: int = strawberry.field(description="Segments.")
+    messages: int = strawberry.field(description="Messages accepted, each counted once.")
 
 
-@strawberry.type(description="One computation, with the manifest that proves whose data it used.")
+@strawberry.type(description="One fit of a model or computation of segments, with a manifest of whose data it used.")
 class ModelRun:
     """Its source is `graph.recommendation.runs.ModelRun`."""
 
-    id: strawberry.ID
-    name: str
-    version: int
-    purpose: str
-    current: bool
-    started_at: DateTime
-    finished_at: DateTime
-    consent_at: DateTime = strawberry.field(description="As of when consents were read.")
-    people: int
-    epoch: int = strawberry.field(description="The highest consent epoch among the people.")
-    people_sha256: str = strawberry.field(name="peopleSha256", description="Hash of their ids, sorted, one a line.")
-    rows: int
-    metrics: Json
-    config: Json
+    id: strawberry.ID = strawberry.field(description="ID of the run, a ULID; `node` does not accept it.")
+    name: str = strawberry.field(description="What was computed: `walk` (recommendations), `rfm` or `communities`.")
+    version: int = strawberry.field(description="Version of the computation's code.")
+    purpose: str = strawberry.field(
+        description="Key of the purpose that the run served; it used only people who permit that purpose."
+    )
+    current: bool = strawberry.field(description="Whether the run is the one in use.")
+    started_at: DateTime = strawberry.field(description="When the run started.")
+    finished_at: DateTime = strawberry.field(description="When the run finished.")
+    consent_at: DateTime = strawberry.field(description="The instant of the consents that the run relied on.")
+    people: int = strawberry.field(description="Number of people whose data was used.")
+    epoch: int = strawberry.field(
+        description="Highest consent epoch among those people; a person's epoch grows with every change of their "
+        "permits."
+    )
+    people_sha256: str = strawberry.field(
+        name="peopleSha256",
+        description="SHA-256 of the IDs of those people, sorted, one per line.",
+    )
+    rows: int = strawberry.field(description="Number of model rows written; 0 if the run writes none.")
+    metrics: Json = strawberry.field(description="Measurements of the result, as a JSON object.")
+    config: Json = strawberry.field(description="Settings of the run, as a JSON object.")
 
 
-@strawberry.type(description="Versions, store, counts and model runs.")
+@strawberry.type(description="The installation: versions, store, counts and model runs.")
 class System:
     """The installation; each part is read only where it is selected."""
 
-    version: str
-    policy_version: str = strawberry.field(description="A digest of the consent policy in force.")
+    version: str = strawberry.field(description="Version of Consentric.")
+    policy_version: str = strawberry.field(description="Digest of the consent policy in force, 16 hexadecimal digits.")
 
-    @strawberry.field
+    @strawberry.field(description="The store behind this server.")
     async def store(self, info: Info[Asking, None]) -> Store:
         return await describe_store(request_of(info))  # type: ignore[return-value]
 
-    @strawberry.field(description="The number of the last migration.")
+    @strawberry.field(description="Version of the graph's schema: the number of the last migration.")
     async def schema_version(self, info: Info[Asking, None]) -> int:
         return (await describe_store(request_of(info))).migration
 
-    @strawberry.field
+    @strawberry.field(description="How much the store holds. May be slow on a large store.")
     async def counts(self, info: Info[Asking, None]) -> Counts:
         return await count_everything(request_of(info))  # type: ignore[return-value]
 
-    @strawberry.field(description="The latest, newest first.")
+    @strawberry.field(description="The latest 20 model runs, newest first.")
     async def model_runs(self, info: Info[Asking, None]) -> list[ModelRun]:
         return await list_runs(request_of(info))  # type: ignore[return-value]

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from graphql import (
+    GraphQLEnumType,
     GraphQLInputObjectType,
+    GraphQLInterfaceType,
     GraphQLNonNull,
     GraphQLObjectType,
     InputValueDefinitionNode,
     ObjectTypeDefinitionNode,
+    is_introspection_type,
+    is_specified_directive,
+    is_specified_scalar_type,
     parse,
     print_ast,
     print_type,
 )
 
+from algorithms.blocking import ANONYMOUS_ID, EMAIL, PHONE, USER_ID
 from api.schema import GRAPHQL_SCHEMA, SCHEMA, print_sdl
 from api.sdl import SDL
 from api.types.personal import OPEN_FIELDS, mark_personal
@@ -138,3 +146,48 @@ def test_leaves_of_a_profile_have_no_resolvers() -> None:
     definition = SCHEMA.get_type_by_name("Profile")
     plain = {field.python_name for field in definition.fields if field.is_basic_field}
     assert {"email", "age", "segments", "consents", "rfm", "withheld"} <= plain
+
+
+def list_descriptions() -> Iterator[tuple[str, str | None]]:
+    """Every type, field, argument, input field, enum value and directive that is ours, with its description."""
+    for directive in GRAPHQL_SCHEMA.directives:
+        if not is_specified_directive(directive):
+            yield f"@{directive.name}", directive.description
+            yield from ((f"@{directive.name}({name})", one.description) for name, one in directive.args.items())
+    for kind in GRAPHQL_SCHEMA.type_map.values():
+        if is_introspection_type(kind) or is_specified_scalar_type(kind):
+            continue
+        yield kind.name, kind.description
+        if isinstance(kind, GraphQLEnumType):
+            yield from ((f"{kind.name}.{name}", value.description) for name, value in kind.values.items())
+        elif isinstance(kind, GraphQLInputObjectType):
+            yield from ((f"{kind.name}.{name}", field.description) for name, field in kind.fields.items())
+        elif isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
+            for name, field in kind.fields.items():
+                yield f"{kind.name}.{name}", field.description
+                yield from ((f"{kind.name}.{name}({arg})", one.description) for arg, one in field.args.items())
+
+
+def test_everything_is_described() -> None:
+    described = dict(list_descriptions())
+    assert {"@personal(category)", "Node.id", "Profile.sessions(first)", "Strategy.AUTO", "DateTime"} <= set(described)
+    assert [place for place, text in described.items() if not (text or "").strip()] == []
+
+
+def test_a_nullable_field_says_when_it_is_null() -> None:
+    silent = [
+        f"{kind.name}.{name}"
+        for kind in GRAPHQL_SCHEMA.type_map.values()
+        if isinstance(kind, GraphQLObjectType) and not is_introspection_type(kind)
+        for name, field in kind.fields.items()
+        if not isinstance(field.type, GraphQLNonNull) and "null" not in (field.description or "").lower()
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize("name", ["Identifier", "IdentifierInput", "IdentifierKey"])
+def test_kinds_of_identifiers_are_listed_where_one_is_asked_for(name: str) -> None:
+    kind = GRAPHQL_SCHEMA.type_map[name]
+    assert isinstance(kind, GraphQLObjectType | GraphQLInputObjectType)
+    text = kind.fields["kind"].description or ""
+    assert [known for known in (EMAIL, PHONE, USER_ID, ANONYMOUS_ID) if f"`{known}`" not in text] == []
