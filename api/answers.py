@@ -17,20 +17,19 @@ from graphql import GraphQLError
 from starlette.responses import Response
 from strawberry.exceptions import StrawberryInputCoercionError
 
-from api.errors import FACES, INTERNAL, INTERNAL_MESSAGE, Face, face_of, message_of
+from api.errors import INTERNAL_MESSAGE, MAPPINGS, classify, documentation_of, is_internal, message_of
 from graph.errors import BadInput, ConsentricError
 
 JSON: Final = "application/json"
 GRAPHQL_JSON: Final = "application/graphql-response+json"
-BAD_INPUT: Final = FACES[BadInput]
 RETRY_AFTER: Final = {429: "1", 503: "1"}
 
 log = logging.getLogger("consentric.graphql")
 
 
-def face_of_graphql(error: GraphQLError) -> tuple[Face, str]:
-    """What may be shown of an error that GraphQL reports: ours by the table, the client's own mistakes as they are,
-    everything else masked.
+def classify_graphql(error: GraphQLError) -> tuple[type[ConsentricError], str]:
+    """Returns the error class that stands for what GraphQL reports, and the text that may be shown: ours by the table,
+    the client's own mistakes as they are, everything else masked.
 
     A client's mistake is one found before execution (it has no path), one in an argument, or one that points into the
     document; what fails while a value is put into the answer does neither and could quote the value.
@@ -39,33 +38,38 @@ def face_of_graphql(error: GraphQLError) -> tuple[Face, str]:
     while isinstance(origin, GraphQLError) and origin.original_error is not None:
         origin = origin.original_error
     if isinstance(origin, ConsentricError):
-        return face_of(origin), message_of(origin)
+        return classify(origin), message_of(origin)
     if isinstance(origin, StrawberryInputCoercionError):
-        return BAD_INPUT, str(origin)
+        return BadInput, str(origin)
     if error.path is None and (origin is None or isinstance(origin, GraphQLError)):
-        return BAD_INPUT, error.message
+        return BadInput, error.message
     if isinstance(origin, GraphQLError) and origin.nodes:
-        return BAD_INPUT, error.message
-    return INTERNAL, INTERNAL_MESSAGE
+        return BadInput, error.message
+    return ConsentricError, INTERNAL_MESSAGE
 
 
 def show_error(error: GraphQLError) -> dict[str, Any]:
     """One error as the client gets it; what is masked goes to the log, without its text, which may be personal."""
-    face, message = face_of_graphql(error)
-    if face is INTERNAL:
+    error_class, message = classify_graphql(error)
+    if is_internal(error_class):
         log_masked(error.original_error or error)
     shown: dict[str, Any] = {"message": message}
     if error.locations:
         shown["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
     if error.path is not None:
         shown["path"] = error.path
-    shown["extensions"] = {"code": face.code}
+    shown["extensions"] = extensions_of(error_class)
     return shown
 
 
 def show_failure(error: Exception) -> dict[str, Any]:
     """An error outside of execution, in the same shape."""
-    return {"message": message_of(error), "extensions": {"code": face_of(error).code}}
+    return {"message": message_of(error), "extensions": extensions_of(classify(error))}
+
+
+def extensions_of(error_class: type[ConsentricError]) -> dict[str, str]:
+    """Returns an error's code and the link to the page that explains it."""
+    return {"code": error_class.code, "documentation": documentation_of(error_class.code)}
 
 
 def log_masked(error: BaseException) -> None:
@@ -83,15 +87,15 @@ def write_json(body: Mapping[str, Any]) -> bytes:
         return json.dumps(body, ensure_ascii=True, separators=(",", ":")).encode()
 
 
-def status_of(body: Mapping[str, Any], faces: Sequence[Face], media_type: str) -> int:
+def status_of(body: Mapping[str, Any], errors: Sequence[type[ConsentricError]], media_type: str) -> int:
     """The HTTP status of an executed or refused document.
 
     Under application/json a well-formed request is 200 unless a credential, a rate or the store stands in its way;
     under application/graphql-response+json an answer without data carries the status of its first error.
     """
-    if body.get("data") is not None or not faces:
+    if body.get("data") is not None or not errors:
         return 200
-    status = faces[0].status
+    status = MAPPINGS[errors[0]].status
     if media_type == JSON and status in (400, 404, 409):
         return 200
     return status

@@ -53,4 +53,7 @@ async def repeat(work: Callable[[], Awaitable[None]], seconds: float) -> None:
         try:
             await work()
         except ConsentricError as error:
-            log.warning("a round failed and will be repeated", extra={"fields": {"code": error.code}})
+            log.warning(
+                "a round failed and will be repeated",
+                extra={"fields": {"code": error.code, "error": type(error).__qualname__}},
+            )

@@ -22,7 +22,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
-from api.errors import face_of, message_of
+from api.errors import MAPPINGS, classify, code_of_status, documentation_of, message_of
 from api.metrics import Metrics
 from graph.errors import PayloadTooLarge
 
@@ -44,18 +44,14 @@ ANSWER_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
 }
-HTTP_CODES: Final = {
-    400: "BAD_USER_INPUT", 401: "UNAUTHENTICATED", 403: "FORBIDDEN", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED",
-    413: "PAYLOAD_TOO_LARGE", 415: "UNSUPPORTED_MEDIA_TYPE", 429: "RATE_LIMITED",
-}  # fmt: skip
 
 log = logging.getLogger("consentric.requests")
 
 
 def answer_error(error: BaseException) -> Response:
-    """An error as JSON: `{"error": {"code", "message"}}`."""
-    face = face_of(error)
-    return shape_error(face.status, face.code, message_of(error))
+    """An error as JSON: `{"error": {"code", "message", "documentation"}}`."""
+    error_class = classify(error)
+    return shape_error(MAPPINGS[error_class].status, error_class.code, message_of(error))
 
 
 def shape_error(status: int, code: str, message: str) -> Response:
@@ -65,7 +61,7 @@ def shape_error(status: int, code: str, message: str) -> Response:
         429: {"Retry-After": "1"},
         503: {"Retry-After": "1"},
     }.get(status)
-    body = orjson.dumps({"error": {"code": code, "message": message}})
+    body = orjson.dumps({"error": {"code": code, "message": message, "documentation": documentation_of(code)}})
     return Response(body, status, headers=headers, media_type="application/json")
 
 
@@ -78,7 +74,7 @@ async def handle_http_error(_: Request, error: Exception) -> Response:
     """Starlette's handler of its own errors: unknown paths and methods."""
     if not isinstance(error, HTTPException):
         return answer_error(error)
-    response = shape_error(error.status_code, HTTP_CODES.get(error.status_code, "BAD_USER_INPUT"), error.detail)
+    response = shape_error(error.status_code, code_of_status(error.status_code), error.detail)
     response.headers.update(error.headers or {})
     return response
 

@@ -1,64 +1,97 @@
-"""How the doors show errors: one table from error class to GraphQL code, HTTP status and exit code.
+"""How errors leave: each class's HTTP status and exit code, the text that may be shown, the page that explains it.
 
-What lives here: the table and the lookup through an error's classes. What does not: the error classes themselves
-(`graph/errors.py`) and the shape of a door's answer (`api/graphql.py`, `api/collect/`, `api/cli/`). What the table does
-not hold is nobody's business outside: it shows as INTERNAL_SERVER_ERROR, 500, exit code 70 and a fixed message.
+The codes themselves are attributes of the classes in `graph/errors.py`; the three without a class are declared here.
 Exit codes are those of BSD's sysexits.h where one fits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from graph import errors
+from graph.errors import ConsentricError
 
 
-class Face(NamedTuple):
-    """One error class as the outside sees it."""
+class ErrorMapping(NamedTuple):
+    """What an error class becomes in HTTP and on the command line."""
 
-    code: str
     status: int
     exit_code: int
 
 
-INTERNAL: Final = Face("INTERNAL_SERVER_ERROR", 500, 70)
-INTERNAL_MESSAGE: Final = "Something went wrong on our side. Try again; if it stays, tell us when it happened."
+INTERNAL: Final = ErrorMapping(500, 70)
 
-FACES: Final[dict[type[Exception], Face]] = {
-    errors.BadInput: Face("BAD_USER_INPUT", 400, 65),
-    errors.NotFound: Face("NOT_FOUND", 404, 66),
-    errors.Conflict: Face("CONFLICT", 409, 73),
-    errors.Unauthenticated: Face("UNAUTHENTICATED", 401, 77),
-    errors.Forbidden: Face("FORBIDDEN", 403, 77),
-    errors.PurposeRequired: Face("PURPOSE_REQUIRED", 403, 64),
-    errors.ConsentRequired: Face("CONSENT_REQUIRED", 403, 77),
-    errors.RateLimited: Face("RATE_LIMITED", 429, 75),
-    errors.PayloadTooLarge: Face("PAYLOAD_TOO_LARGE", 413, 65),
-    errors.QueryTooComplex: Face("QUERY_TOO_COMPLEX", 400, 65),
-    errors.StoreUnavailable: Face("STORE_UNAVAILABLE", 503, 69),
-    errors.StoreInUse: Face("STORE_UNAVAILABLE", 503, 75),
-    errors.StoreTimeout: Face("TIMEOUT", 503, 75),
-    errors.MigrationRefused: Face("MIGRATION_REFUSED", 503, 78),
-    errors.SettingsInvalid: Face("SETTINGS_INVALID", 500, 78),
+MAPPINGS: Final[Mapping[type[ConsentricError], ErrorMapping]] = {
+    errors.BadInput: ErrorMapping(400, 65),
+    errors.NotFound: ErrorMapping(404, 66),
+    errors.Conflict: ErrorMapping(409, 73),
+    errors.Unauthenticated: ErrorMapping(401, 77),
+    errors.Forbidden: ErrorMapping(403, 77),
+    errors.PurposeRequired: ErrorMapping(403, 64),
+    errors.RateLimited: ErrorMapping(429, 75),
+    errors.PayloadTooLarge: ErrorMapping(413, 65),
+    errors.QueryTooComplex: ErrorMapping(400, 65),
+    errors.StoreUnavailable: ErrorMapping(503, 69),
+    errors.StoreInUse: ErrorMapping(503, 75),
+    errors.StoreTimeout: ErrorMapping(503, 75),
+    errors.MigrationRefused: ErrorMapping(503, 78),
+    errors.SettingsInvalid: ErrorMapping(500, 78),
     errors.WriteInRead: INTERNAL,
     errors.ConsentricError: INTERNAL,
 }
 
+INTERNAL_MESSAGE: Final = "Something went wrong on our side. Try again; if it stays, tell us when it happened."
+
+METHOD_NOT_ALLOWED: Final = "METHOD_NOT_ALLOWED"
+"""Code of a path that exists and does not take the request's method; HTTP only."""
+
+USAGE: Final = "USAGE"
 USAGE_EXIT: Final = 64
-"""Exit code of a command line that can't be understood; no error class stands behind it."""
+"""Code and exit code of a command line that can't be parsed."""
 
+INTERRUPTED: Final = "INTERRUPTED"
 INTERRUPT_EXIT: Final = 130
-"""Exit code after Ctrl-C, as shells have it."""
+"""Code and exit code after Ctrl-C or SIGTERM; 130 is what shells use."""
+
+CODES_BY_STATUS: Final[Mapping[int, str]] = {
+    401: errors.Unauthenticated.code,
+    403: errors.Forbidden.code,
+    404: errors.NotFound.code,
+    405: METHOD_NOT_ALLOWED,
+    413: errors.PayloadTooLarge.code,
+    429: errors.RateLimited.code,
+}
+"""Codes of the errors that the web framework raises by status; any other status is BAD_USER_INPUT."""
+
+ERROR_PAGES: Final = Path(__file__).parent.parent / "docs" / "errors"
+"""One page per code, `CODE.md`, and `rejections.md` for the reasons of rejected messages."""
+
+ERROR_PAGES_PATH: Final = "/errors"
+"""Where the API serves these pages."""
 
 
-def face_of(error: BaseException) -> Face:
-    """The face of the nearest class in the error's ancestry that the table holds."""
-    for kind in type(error).__mro__:
-        if kind in FACES:
-            return FACES[kind]
-    return INTERNAL
+def classify(error: BaseException) -> type[ConsentricError]:
+    """Returns the nearest class in the error's ancestry that MAPPINGS holds; ConsentricError for all foreign errors."""
+    return next((kind for kind in type(error).__mro__ if kind in MAPPINGS), ConsentricError)
+
+
+def is_internal(error_class: type[ConsentricError]) -> bool:
+    """Returns whether errors of this class are masked: the code, the status and a fixed message are all that leaves."""
+    return error_class.code == ConsentricError.code
 
 
 def message_of(error: BaseException) -> str:
-    """The text that may leave: the error's own where the table gives it a face, else the fixed one."""
-    return INTERNAL_MESSAGE if face_of(error) is INTERNAL else str(error)
+    """Returns the text that may leave: the error's own, or the fixed one if the error is internal."""
+    return INTERNAL_MESSAGE if is_internal(classify(error)) else str(error)
+
+
+def code_of_status(status: int) -> str:
+    """Returns the code of an error that the web framework raised with this HTTP status."""
+    return CODES_BY_STATUS.get(status, errors.BadInput.code)
+
+
+def documentation_of(page: str) -> str:
+    """Returns the link to a code's page (or `rejections#REASON`), relative to the address of the API."""
+    return f"{ERROR_PAGES_PATH}/{page}"

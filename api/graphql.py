@@ -20,16 +20,16 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.answers import (
-    BAD_INPUT,
     JSON,
-    face_of_graphql,
+    classify_graphql,
+    extensions_of,
     log_masked,
     make_response,
     show_error,
     show_failure,
     status_of,
 )
-from api.errors import INTERNAL, face_of
+from api.errors import MAPPINGS, classify, is_internal
 from api.graphiql import serve_page
 from api.introspection import close_schema
 from api.limits import Limits
@@ -92,17 +92,17 @@ class GraphQLEndpoint:
             parameters = await read_parameters(request)
             return await self._serve(request, parameters, media_type)
         except RequestRefused as error:
-            code = "PAYLOAD_TOO_LARGE" if error.status == 413 else BAD_INPUT.code
-            body = {"errors": [{"message": str(error), "extensions": {"code": code}}]}
+            body = {"errors": [{"message": str(error), "extensions": extensions_of(error.error_class)}]}
             response = make_response(body, error.status, media_type)
             response.headers.update(error.headers)
             return response
         except ClientGone:
             raise
         except Exception as error:
-            if face_of(error) is INTERNAL:
+            error_class = classify(error)
+            if is_internal(error_class):
                 log_masked(error)
-            return make_response({"errors": [show_failure(error)]}, face_of(error).status, media_type)
+            return make_response({"errors": [show_failure(error)]}, MAPPINGS[error_class].status, media_type)
 
     async def _serve(self, request: Request, parameters: Parameters, media_type: str) -> Response:
         context = await self._admit(request)
@@ -157,8 +157,8 @@ class GraphQLEndpoint:
             body["data"] = result.data
         if extensions:
             body["extensions"] = extensions
-        faces = [face_of_graphql(error)[0] for error in errors]
-        return make_response(body, status_of(body, faces, media_type), media_type)
+        classes = [classify_graphql(error)[0] for error in errors]
+        return make_response(body, status_of(body, classes, media_type), media_type)
 
 
 def is_coroutine(value: object) -> TypeGuard[Awaitable[Any]]:

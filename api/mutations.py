@@ -16,7 +16,7 @@ import strawberry
 from strawberry.types import Info
 
 from api.collect.mapping import Origin, read_message
-from api.collect.reasons import Rejected
+from api.collect.reasons import Reason, Rejected
 from api.types.context import Asking
 from api.types.relay import given
 from api.types.writes import (
@@ -46,7 +46,6 @@ from resolvers.context import RequestContext
 from resolvers.profiles import Wanted, find_own
 
 MOST_ENTRIES: Final = 500
-UNKNOWN_SOURCE: Final = "unknown_source"
 SAYABLE: Final = frozenset(
     {ConsentState.GIVEN, ConsentState.RENEWED, ConsentState.REFUSED, ConsentState.OBJECTED, ConsentState.UNKNOWN}
 )
@@ -156,7 +155,7 @@ class Mutation:
             try:
                 source = await delivery.source(event.source)
             except BadInput as error:
-                unknown = Rejection(index=index, code=UNKNOWN_SOURCE, message=str(error), field="source")
+                unknown = Rejection(index=index, code=Reason.UNKNOWN_SOURCE, message=str(error), field="source")
                 delivery.rejected.append(unknown)
             else:
                 delivery.add(index, event.line(), source)

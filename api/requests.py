@@ -15,6 +15,7 @@ import orjson
 from starlette.requests import Request
 
 from api.answers import GRAPHQL_JSON, JSON
+from graph.errors import BadInput, ConsentricError, PayloadTooLarge
 
 MAX_BODY: Final = 1_048_576
 PREFLIGHT_HEADERS: Final = ("graphql-preflight", "apollo-require-preflight", "x-requested-with", "authorization")
@@ -26,6 +27,7 @@ class RequestRefused(Exception):
     def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.error_class: type[ConsentricError] = PayloadTooLarge if status == 413 else BadInput
         self.headers = dict(headers or {})
 
 

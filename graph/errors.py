@@ -1,7 +1,7 @@
-"""Every error Consentric raises on purpose, under one root with a stable code.
+"""Every error Consentric raises on purpose, under one root, each class with one stable code.
 
-What lives here: the error classes, in all layers' reach. What does not: how a door shows them (`api/errors.py` maps
-each class to a GraphQL code, an HTTP status and an exit code). Messages say what to do and never quote personal data.
+The code is the same in GraphQL, over HTTP, on the command line and in logs. `api/errors.py` maps each class to an HTTP
+status and an exit code; `docs/errors/` has one page per code. Messages say what to do and never quote personal data.
 """
 
 from __future__ import annotations
@@ -10,15 +10,18 @@ from typing import ClassVar
 
 
 class ConsentricError(Exception):
-    """Root of all deliberate errors. `code` is stable and may be branched on; the message may change."""
+    """Root of all deliberate errors. Programs may branch on `code`; the message may change.
 
-    code: ClassVar[str] = "INTERNAL"
+    A class without a code of its own is internal: its message never leaves the process.
+    """
+
+    code: ClassVar[str] = "INTERNAL_SERVER_ERROR"
 
 
 class BadInput(ConsentricError):
     """What the caller sent can't be used; the message names the field and what is expected."""
 
-    code = "BAD_INPUT"
+    code = "BAD_USER_INPUT"
 
 
 class NotFound(ConsentricError):
@@ -49,12 +52,6 @@ class PurposeRequired(ConsentricError):
     """The client has several purposes, or none, and the request does not pick one of them."""
 
     code = "PURPOSE_REQUIRED"
-
-
-class ConsentRequired(ConsentricError):
-    """A write needs a permission that the person has not given."""
-
-    code = "CONSENT_REQUIRED"
 
 
 class RateLimited(ConsentricError):
@@ -88,15 +85,13 @@ class StoreInUse(ConsentricError):
 
 
 class StoreTimeout(ConsentricError):
-    """A statement ran over its time limit and was stopped."""
+    """A statement or a request ran over its time limit and was stopped."""
 
-    code = "STORE_TIMEOUT"
+    code = "TIMEOUT"
 
 
 class WriteInRead(ConsentricError):
-    """A read was asked to run a statement that writes."""
-
-    code = "WRITE_IN_READ"
+    """A read was asked to run a statement that writes: a mistake in our code, so it is internal."""
 
 
 class MigrationRefused(ConsentricError):

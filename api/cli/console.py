@@ -69,12 +69,13 @@ def say(text: str) -> None:
 
 
 def print_failure(code: str, message: str, *, as_json: bool, where: str | None = None) -> None:
-    """Why a command failed, and where it is our fault: one line on standard error."""
+    """Prints why a command failed, and where if the fault is ours, as one line on standard error."""
     import orjson
 
     line = " ".join(message.split())
     if as_json:
         error = {"code": code, "message": line} | ({"where": where} if where else {})
+        error["documentation"] = f"docs/errors/{code}.md"
         say(orjson.dumps({"error": error}).decode())
     else:
         say(f"Error: {line}" + (f" ({where})" if where else ""))

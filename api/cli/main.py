@@ -16,7 +16,16 @@ from typer.exceptions import Abort, TyperException
 
 from api.cli import clients, demo, derive, doctor, letters, load, serve, sources, stores, tokens
 from api.cli.console import print_failure
-from api.errors import INTERNAL, INTERRUPT_EXIT, USAGE_EXIT, face_of, message_of
+from api.errors import (
+    INTERRUPT_EXIT,
+    INTERRUPTED,
+    MAPPINGS,
+    USAGE,
+    USAGE_EXIT,
+    classify,
+    is_internal,
+    message_of,
+)
 
 EPILOG: Final = "\n\n".join(
     (
@@ -71,19 +80,19 @@ def run(arguments: list[str]) -> int:
         return result if isinstance(result, int) else 0
     except TyperException as error:
         if error.format_message():  # without: help was shown, since nothing was asked for
-            print_failure("USAGE", f"{error.format_message()} (see --help)", as_json=as_json)
+            print_failure(USAGE, f"{error.format_message()} (see --help)", as_json=as_json)
         return USAGE_EXIT
     except (KeyboardInterrupt, Abort):
-        print_failure("INTERRUPTED", "Interrupted; what was acknowledged is kept.", as_json=as_json)
+        print_failure(INTERRUPTED, "Interrupted; what was acknowledged is kept.", as_json=as_json)
         return INTERRUPT_EXIT
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        face = face_of(error)
-        where = locate(error) if face is INTERNAL else None
-        print_failure(face.code, message_of(error), as_json=as_json, where=where)
-        return face.exit_code
+        error_class = classify(error)
+        where = locate(error) if is_internal(error_class) else None
+        print_failure(error_class.code, message_of(error), as_json=as_json, where=where)
+        return MAPPINGS[error_class].exit_code
 
 
 def locate(error: Exception) -> str:

@@ -24,7 +24,7 @@ from api.collect.intake import Complaint, Receipt, judge, take_in, write_letter
 from api.collect.mapping import Origin
 from api.collect.reasons import Reason, Rejected
 from api.collect.times import read_time
-from api.errors import FACES
+from api.errors import MAPPINGS, documentation_of
 from api.runtime import Runtime
 from graph.errors import BadInput, PayloadTooLarge, Unauthenticated
 from graph.model.access import Source
@@ -149,8 +149,9 @@ def _answer(receipt: Receipt) -> Response:
 
 
 def _answer_rejection(complaint: Complaint) -> Response:
-    face = FACES[BadInput]
-    return _json(face.status, {"success": False, "error": {"code": face.code, **_show(complaint, placed=False)}})
+    error = {"code": BadInput.code, **_show(complaint, placed=False)}
+    error["documentation"] = documentation_of(f"rejections#{complaint.reason}")
+    return _json(MAPPINGS[BadInput].status, {"success": False, "error": error})
 
 
 def _show(complaint: Complaint, *, placed: bool = True) -> dict[str, Any]:

@@ -8,13 +8,13 @@ what is expected there, never a value.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
 
 from graph.errors import BadInput
+from resolvers.ingest import STORE_REFUSED
 
 
 class Reason(StrEnum):
-    """Codes of rejection. Stable: programs branch on them. `resolvers.ingest` adds `store_refused`."""
+    """Codes of rejection. Stable: programs branch on them. `docs/errors/rejections.md` explains each."""
 
     MALFORMED_JSON = "malformed_json"
     BAD_UNICODE = "bad_unicode"
@@ -29,12 +29,12 @@ class Reason(StrEnum):
     WRONG_TYPE = "wrong_type"
     BAD_TIMESTAMP = "bad_timestamp"
     BAD_VALUE = "bad_value"
+    UNKNOWN_SOURCE = "unknown_source"
+    STORE_REFUSED = STORE_REFUSED
 
 
 class Rejected(BadInput):
     """One message can't be taken, and never can: sending it again changes nothing."""
-
-    code: ClassVar[str] = "BAD_INPUT"
 
     def __init__(self, reason: Reason, message: str, field: str | None = None) -> None:
         super().__init__(message)

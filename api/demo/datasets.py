@@ -30,8 +30,6 @@ from graph.model.time import Millis
 class DatasetUnavailable(ConsentricError):
     """A public data set can't be fetched, or is not what was pinned."""
 
-    code = "DATASET_UNAVAILABLE"
-
 
 @dataclass(frozen=True, slots=True)
 class Wheel:

@@ -52,8 +52,6 @@ WITHDRAWAL: Final = """mutation Withdraw($purpose: String!) {
 class DemonstrationFailed(ConsentricError):
     """The served API did not answer as the demonstration needs it to."""
 
-    code = "DEMONSTRATION_FAILED"
-
 
 class Asker:
     """A client of the API with one credential, over a connection pool that others share."""

@@ -99,14 +99,22 @@ async def test_a_request_id_is_kept_where_it_is_harmless(http: httpx.AsyncClient
 async def test_our_own_errors_say_what_they_say(http: httpx.AsyncClient, how: str, status: int, code: str) -> None:
     answer = await http.get("/fail", params={"how": how})
     assert answer.status_code == status
-    assert answer.json() == {"error": {"code": code, "message": "a message that may be read"}}
+    assert answer.json() == {
+        "error": {"code": code, "message": "a message that may be read", "documentation": f"/errors/{code}"}
+    }
     assert ("retry-after" in answer.headers) is (status in {429, 503})
 
 
 async def test_a_fault_says_nothing(http: httpx.AsyncClient, lines: io.StringIO) -> None:
     answer = await http.get("/fail", params={"how": "fault"})
     assert answer.status_code == 500
-    assert answer.json() == {"error": {"code": "INTERNAL_SERVER_ERROR", "message": INTERNAL_MESSAGE}}
+    assert answer.json() == {
+        "error": {
+            "code": "INTERNAL_SERVER_ERROR",
+            "message": INTERNAL_MESSAGE,
+            "documentation": "/errors/INTERNAL_SERVER_ERROR",
+        }
+    }
     written = lines.getvalue()
     assert "KeyError < " in written
     assert CANARY not in written + answer.text
@@ -126,7 +134,7 @@ async def test_unknown_paths_and_methods_answer_json(
 ) -> None:
     answer = await http.request(method, path)
     assert answer.status_code == status
-    assert set(answer.json()["error"]) == {"code", "message"}
+    assert set(answer.json()["error"]) == {"code", "message", "documentation"}
 
 
 async def test_a_body_over_the_limit_is_refused(http: httpx.AsyncClient) -> None:

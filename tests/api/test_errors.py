@@ -1,6 +1,19 @@
+"""The table of errors: one row per class, one code per class, nothing of an internal error."""
+
 from __future__ import annotations
 
-from api.errors import FACES, INTERNAL, INTERNAL_MESSAGE, face_of, message_of
+from api.errors import (
+    INTERNAL,
+    INTERNAL_MESSAGE,
+    INTERRUPTED,
+    MAPPINGS,
+    METHOD_NOT_ALLOWED,
+    USAGE,
+    classify,
+    code_of_status,
+    is_internal,
+    message_of,
+)
 from graph import errors
 
 
@@ -11,26 +24,43 @@ def _all_errors() -> list[type[errors.ConsentricError]]:
 
 
 def test_every_error_class_has_its_own_row():
-    assert set(_all_errors()) == set(FACES)
+    assert set(_all_errors()) == set(MAPPINGS)
+
+
+def test_two_classes_share_a_code_only_by_inheritance():
+    own = [kind for kind in _all_errors() if "code" in vars(kind)]
+    codes = [kind.code for kind in own] + [METHOD_NOT_ALLOWED, USAGE, INTERRUPTED]
+    assert len(set(codes)) == len(codes)
 
 
 def test_a_subclass_shows_as_its_parent():
     class BadCursor(errors.BadInput):
         pass
 
-    assert face_of(BadCursor("cursor: not one of ours")).code == "BAD_USER_INPUT"
+    assert classify(BadCursor("cursor: not one of ours")).code == "BAD_USER_INPUT"
     assert message_of(BadCursor("cursor: not one of ours")) == "cursor: not one of ours"
 
 
 def test_what_is_not_ours_shows_nothing():
     leak = KeyError("ada@example.com")
-    assert face_of(leak) is INTERNAL
+    assert MAPPINGS[classify(leak)] is INTERNAL
     assert message_of(leak) == INTERNAL_MESSAGE
     assert message_of(errors.WriteInRead("MATCH (u:User {id: 'x'})")) == INTERNAL_MESSAGE
 
 
+def test_the_internal_code_is_that_of_internal_rows_only():
+    for kind, mapping in MAPPINGS.items():
+        assert is_internal(kind) is (mapping is INTERNAL)
+
+
 def test_statuses_and_exit_codes_are_in_range():
-    for face in FACES.values():
-        assert 400 <= face.status < 600
-        assert 0 < face.exit_code < 126
-        assert face.code == face.code.upper()
+    for kind, mapping in MAPPINGS.items():
+        assert 400 <= mapping.status < 600
+        assert 0 < mapping.exit_code < 126
+        assert kind.code == kind.code.upper()
+
+
+def test_the_framework_s_own_errors_have_codes_of_ours():
+    assert [code_of_status(status) for status in (400, 401, 404, 405, 418)] == [
+        "BAD_USER_INPUT", "UNAUTHENTICATED", "NOT_FOUND", "METHOD_NOT_ALLOWED", "BAD_USER_INPUT",
+    ]  # fmt: skip

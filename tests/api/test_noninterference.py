@@ -195,7 +195,7 @@ async def test_what_fails_inside_says_nothing(door: Door, caplog: pytest.LogCapt
     query = f"{{ profile({BY.format('ada')}) {{ id recommendations(first: 1) {{ score }} }} }}"
     answer = await door.http.post(URL, json={"query": query}, headers={"authorization": f"Bearer {door.keys['web']}"})
     (error,) = answer.json()["errors"]
-    assert error["extensions"] == {"code": "INTERNAL_SERVER_ERROR"}
+    assert error["extensions"] == {"code": "INTERNAL_SERVER_ERROR", "documentation": "/errors/INTERNAL_SERVER_ERROR"}
     assert error["path"] == ["profile", "recommendations"]
     assert answer.json()["data"]["profile"]["id"]
     assert CANARY not in answer.text

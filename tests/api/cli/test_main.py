@@ -269,7 +269,13 @@ def test_revoking_works_while_the_server_runs(served: Served, run_here: RunHere)
 def test_a_failure_is_one_line_with_a_code(
     run_here: RunHere, arguments: tuple[str, ...], exit_code: int, code: str
 ) -> None:
-    assert failure(run_here(*arguments, "--json"), exit_code)["code"] == code
+    error = failure(run_here(*arguments, "--json"), exit_code)
+    assert (error["code"], error["documentation"]) == (code, f"docs/errors/{code}.md")
+
+
+def test_a_store_that_others_use_is_not_stopped(served: Served, run_here: RunHere) -> None:
+    assert failure(run_here("store", "stop", "--json"), 75)["code"] == "STORE_IN_USE"
+    assert document(run_here("store", "status", "--json"))["running"] is True
 
 
 def test_a_second_registration_is_a_conflict(served: Served, run_here: RunHere, write_key: str) -> None:

@@ -149,6 +149,7 @@ async def test_what_can_never_be_taken_is_a_400_with_its_reason(
     answer = await sender.post(path, body)
     assert (answer.status_code, answer.json()["success"]) == (400, False)
     assert (answer.json()["error"]["code"], answer.json()["error"]["reason"]) == ("BAD_USER_INPUT", reason)
+    assert answer.json()["error"]["documentation"] == f"/errors/rejections#{reason}"
     assert await sender.count("MATCH (n:Message) RETURN count(n) AS n") == 0
 
 
