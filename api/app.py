@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from api.auth import PURPOSE_HEADER, admit_request
 from api.collect.http import collection_routes
 from api.envelope import Envelope, handle_error, handle_http_error
+from api.error_pages import error_page_routes
 from api.graphiql import MOUNT, page_files
 from api.graphql import GraphQLEndpoint
 from api.health import Readiness, answer_alive
@@ -37,6 +38,7 @@ PAGE: Final = """<!doctype html>
 <li><a href="/graphql">/graphql</a>: the API (in development, with a page to try queries on)</li>
 <li>/v1/batch and /v1/track, identify, page, screen, group, alias: collection, in Segment's format</li>
 <li><a href="/healthz">/healthz</a>, <a href="/readyz">/readyz</a>, <a href="/metrics">/metrics</a></li>
+<li><a href="/errors">/errors</a>: what each error means and what to do</li>
 </ul></body></html>
 """
 
@@ -78,6 +80,7 @@ def list_routes(runtime: Runtime, settings: Settings, metrics: Metrics) -> list[
         Route("/healthz", answer_alive),
         Route("/readyz", Readiness(runtime.services.client).answer_ready),
         Route("/metrics", metrics.serve),
+        *error_page_routes(),
     ]
     if not settings.production:
         routes.append(Mount(MOUNT, page_files()))

@@ -138,3 +138,23 @@ async def test_browsers_may_call_from_listed_origins_only(store: GraphClient) ->
     async with open_app(store) as (http, _):
         none = await http.options("/graphql", headers=preflight | {"Origin": "https://shop.example"})
         assert "access-control-allow-origin" not in none.headers
+
+
+@pytest.mark.parametrize("env", ["development", "production"])
+async def test_an_error_leads_to_its_page_without_a_credential(store: GraphClient, env: str) -> None:
+    async with open_app(store, env=env) as (http, services):
+        source = await register_source(services, "shop")
+        asked = await http.post("/graphql", json={"query": "{ purposes { key } }"})
+        sent = await http.post("/v1/track", json={"event": "x"}, auth=(source.write_key, ""))
+        links = [
+            asked.json()["errors"][0]["extensions"]["documentation"],
+            (await http.get("/nowhere")).json()["error"]["documentation"],
+            (await http.get("/v1/batch")).json()["error"]["documentation"],
+            (await http.post("/v1/batch", json={"batch": []})).json()["error"]["documentation"],
+            sent.json()["error"]["documentation"],
+        ]
+        pages = [(await http.get(link)).text for link in links]
+        assert [page.partition("\n")[0] for page in pages] == [
+            "# UNAUTHENTICATED", "# NOT_FOUND", "# METHOD_NOT_ALLOWED", "# UNAUTHENTICATED", "# Rejections",
+        ]  # fmt: skip
+        assert f"\n## {links[-1].partition('#')[2]}\n" in pages[-1]
