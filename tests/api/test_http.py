@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import orjson
@@ -22,8 +22,11 @@ from api.limits import Limits
 from api.requests import MAX_BODY
 from graph.errors import BadInput, Forbidden, RateLimited
 from resolvers.context import RequestContext
+from resolvers.ingest import Ingestor
 
 URL = "/graphql"
+NO_INGESTOR = cast(Ingestor, None)
+"""These tests send no mutation."""
 
 
 async def admit_nobody(_: Request) -> RequestContext | None:
@@ -37,7 +40,7 @@ def serve(endpoint: GraphQLEndpoint) -> httpx.AsyncClient:
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with serve(GraphQLEndpoint(admit_nobody)) as client:
+    async with serve(GraphQLEndpoint(admit_nobody, NO_INGESTOR)) as client:
         yield client
 
 
@@ -182,7 +185,7 @@ async def test_the_schema_is_open_and_nothing_else(http: httpx.AsyncClient) -> N
 
 
 async def test_production_has_no_page_and_no_introspection() -> None:
-    async with serve(GraphQLEndpoint(admit_nobody, production=True)) as http:
+    async with serve(GraphQLEndpoint(admit_nobody, NO_INGESTOR, production=True)) as http:
         assert (await http.get(URL, headers={"accept": "text/html"})).status_code == 406
         answer = await post(http, {"query": "{ __schema { queryType { name } } }"}, accept=GRAPHQL_JSON)
         assert answer.status_code == 400
@@ -238,7 +241,7 @@ async def test_errors_are_shown_by_the_table_or_not_at_all() -> None:
         bad=fail(BadInput("first: too many")), forbidden=fail(Forbidden("not you")), busy=fail(RateLimited("later")),
         broken=fail(KeyError("canary@example.com")),
     )  # fmt: skip
-    async with serve(GraphQLEndpoint(admit_somebody, schema=schema)) as http:
+    async with serve(GraphQLEndpoint(admit_somebody, NO_INGESTOR, schema=schema)) as http:
         answer = (await post(http, {"query": "{ bad forbidden busy broken }"})).json()
         shown = {error["path"][0]: (error["extensions"]["code"], error["message"]) for error in answer["errors"]}
         assert shown["bad"] == ("BAD_USER_INPUT", "first: too many")
@@ -251,7 +254,7 @@ async def test_errors_are_shown_by_the_table_or_not_at_all() -> None:
 async def test_values_that_do_not_fit_their_type_are_not_quoted() -> None:
     number = GraphQLField(GraphQLNonNull(GraphQLInt), resolve=lambda *_: "canary")
     schema = GraphQLSchema(GraphQLObjectType("Query", {"number": number}))
-    async with serve(GraphQLEndpoint(admit_somebody, schema=schema)) as http:
+    async with serve(GraphQLEndpoint(admit_somebody, NO_INGESTOR, schema=schema)) as http:
         answer = await post(http, {"query": "{ number }"}, accept=GRAPHQL_JSON)
         assert answer.status_code == 500
         assert answer.json()["data"] is None
@@ -261,7 +264,7 @@ async def test_values_that_do_not_fit_their_type_are_not_quoted() -> None:
 
 async def test_the_number_of_errors_is_capped() -> None:
     schema = schema_of(**{f"f{n}": fail(BadInput("no")) for n in range(18)})
-    async with serve(GraphQLEndpoint(admit_somebody, schema=schema, limits=Limits(errors=5))) as http:
+    async with serve(GraphQLEndpoint(admit_somebody, NO_INGESTOR, schema=schema, limits=Limits(errors=5))) as http:
         query = "{ " + " ".join(f"f{n}" for n in range(18)) + " }"
         assert len((await post(http, {"query": query})).json()["errors"]) == 5
         unknown = "{ " + " ".join(f"g{n}" for n in range(18)) + " }"
@@ -278,7 +281,7 @@ async def test_a_request_that_takes_too_long_is_stopped() -> None:
             stopped.set()
         return ""
 
-    async with serve(GraphQLEndpoint(admit_somebody, schema=schema_of(wait=wait), seconds=0.05)) as http:
+    async with serve(GraphQLEndpoint(admit_somebody, NO_INGESTOR, schema=schema_of(wait=wait), seconds=0.05)) as http:
         answer = await post(http, {"query": "{ wait }"})
         assert answer.status_code == 503
         assert answer.headers["retry-after"] == "1"
@@ -297,7 +300,7 @@ async def test_a_client_that_leaves_stops_its_query() -> None:
             stopped.set()
         return ""
 
-    endpoint = GraphQLEndpoint(admit_somebody, schema=schema_of(wait=wait))
+    endpoint = GraphQLEndpoint(admit_somebody, NO_INGESTOR, schema=schema_of(wait=wait))
     messages = [{"type": "http.request", "body": b'{"query": "{ wait }"}', "more_body": False}]
     sent: list[Any] = []
 
@@ -321,6 +324,6 @@ async def test_a_client_that_leaves_stops_its_query() -> None:
 
 async def test_text_that_is_not_plain_unicode_is_still_answered() -> None:
     schema = schema_of(odd=lambda *_: "\ud800 and 😀")
-    async with serve(GraphQLEndpoint(admit_somebody, schema=schema)) as http:
+    async with serve(GraphQLEndpoint(admit_somebody, NO_INGESTOR, schema=schema)) as http:
         answer = await post(http, {"query": "{ odd }"})
         assert json.loads(answer.content)["data"]["odd"] == "\ud800 and 😀"
