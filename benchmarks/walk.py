@@ -22,8 +22,16 @@ from scipy import sparse
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from algorithms.evaluation import RankingQuality, hold_back_random, measure_ranking, rank_scores
-from algorithms.filtering import CosineConfig, Scale, WalkConfig, count_people, fit_cosine, fit_walk, score_histories
+from algorithms.recommendation.evaluation import RankingQuality, hold_back_random, measure_ranking, rank_scores
+from algorithms.recommendation.filtering import (
+    CosineConfig,
+    Scale,
+    WalkConfig,
+    count_people,
+    fit_cosine,
+    fit_walk,
+    score_histories,
+)
 from api.demo.datasets import read_movielens
 from benchmarks.report import DATASETS, publish, time_runs
 

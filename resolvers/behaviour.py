@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from algorithms.ranking import DAY, StrengthConfig, build_histories, rate_strength
+from algorithms.recommendation.ranking import DAY, StrengthConfig, build_histories, rate_strength
 from graph.activity.scoped import SessionHistory, read_histories, read_people
 from graph.model.catalogue import ItemKey
 from graph.model.identity import UserId

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Self
 
-from algorithms.blocking import ANONYMOUS_ID
-from algorithms.normalise import normalise_identifier
+from algorithms.identity.blocking import ANONYMOUS_ID
+from algorithms.identity.normalise import normalise_identifier
 from graph.identity.records import (
     RecordCall,
     TouchedRecord,

@@ -1,8 +1,9 @@
 """Linkage in the graph: attach what arrives, decide about the neighbourhood it touches, move people accordingly.
 
 What lives here: the use cases, each inside the caller's write transaction: attach identifiers, link records, resolve
-everything. What does not: the decision (`algorithms/linkage.py`), which id survives (`algorithms/succession.py`), what
-is read and locked (`neighbourhoods.py`), Cypher (`graph/identity/links.py`, `graph/identity/users.py`).
+everything. What does not: the decision (`algorithms/identity/linkage.py`), which id survives
+(`algorithms/identity/succession.py`), what is read and locked (`neighbourhoods.py`), Cypher (`graph/identity/links.py`,
+`graph/identity/users.py`).
 
 The same decision runs on arrival and in the batch, each time over whole neighbourhoods, and its answer depends on the
 evidence alone; so the batch finds nothing to change where arrivals were linked, unless rules changed or a
@@ -20,9 +21,9 @@ from typing import Final
 
 from ulid import ULID
 
-from algorithms.clustering import RefusalReason
-from algorithms.linkage import DEFAULT_LINKAGE, Linkage, LinkageConfig, link
-from algorithms.succession import Succession, assign_users
+from algorithms.identity.clustering import RefusalReason
+from algorithms.identity.linkage import DEFAULT_LINKAGE, Linkage, LinkageConfig, link
+from algorithms.identity.succession import Succession, assign_users
 from graph.identity.identifiers import (
     count_refused_identifiers,
     read_holdings,

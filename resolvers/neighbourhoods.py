@@ -1,8 +1,8 @@
 """The part of the graph that decides about some records: everything connected with them by evidence or by links.
 
 What lives here: the expansion from records over identifiers that may link, asserted links and open edges, under locks
-and within bounds. What does not: the Cypher (`graph/identity/links.py`), the decision (`algorithms/linkage.py`), its
-effects (`linkage.py`).
+and within bounds. What does not: the Cypher (`graph/identity/links.py`), the decision
+(`algorithms/identity/linkage.py`), its effects (`linkage.py`).
 
 Every record is locked before its evidence is read, and whoever adds evidence to a record locks it first; so what was
 read here can't change before the transaction ends. A neighbourhood that outgrows `LinkageConfig.neighbourhood_cap` is
@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from algorithms.clustering import DisjointSets
-from algorithms.linkage import EvidenceRecord, Holding, LinkageConfig, Neighbourhood, refuse_identifier
-from algorithms.succession import Membership
+from algorithms.identity.clustering import DisjointSets
+from algorithms.identity.linkage import EvidenceRecord, Holding, LinkageConfig, Neighbourhood, refuse_identifier
+from algorithms.identity.succession import Membership
 from graph.identity.identifiers import read_holders
 from graph.identity.links import LinkEdge, LinkStatus, TouchedEvidence, read_linked_by, touch_evidence
 from graph.model.identity import RecordId

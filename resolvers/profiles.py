@@ -16,8 +16,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from algorithms.normalise import normalise_identifier
-from algorithms.survivorship import derive_facts
+from algorithms.identity.normalise import normalise_identifier
+from algorithms.identity.survivorship import derive_facts
 from graph.catalogue.reading import ItemWish
 from graph.errors import BadInput, Forbidden
 from graph.identity.users import find_live_user

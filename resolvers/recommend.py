@@ -1,9 +1,9 @@
 """The model that is served: kept in memory, met by a person's latest interactions at request time.
 
 What lives here: loading the current run and the catalogue, ranking for one person, the words of reasons. What does not:
-the walk's arithmetic (`algorithms/ranking.py`), whether the viewer may see recommendations (the gate), fitting
-(`resolvers/refresh.py`). The catalogue and the model are not personal data; what is personal comes with the call and is
-not kept.
+the walk's arithmetic (`algorithms/recommendation/ranking.py`), whether the viewer may see recommendations (the gate),
+fitting (`resolvers/refresh.py`). The catalogue and the model are not personal data; what is personal comes with the
+call and is not kept.
 """
 
 from __future__ import annotations
@@ -17,7 +17,16 @@ from typing import Final
 import numpy as np
 from scipy import sparse
 
-from algorithms.ranking import Flags, Lists, Ranked, RankingConfig, Seed, rank_items, rank_popular, weigh_seeds
+from algorithms.recommendation.ranking import (
+    Flags,
+    Lists,
+    Ranked,
+    RankingConfig,
+    Seed,
+    rank_items,
+    rank_popular,
+    weigh_seeds,
+)
 from graph.catalogue.reading import ItemWish, read_items
 from graph.model.activity import RecentInteraction
 from graph.model.catalogue import ItemFacts, ItemKey

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
-from algorithms.communities import CommunityConfig
-from algorithms.rfm import RfmConfig
+from algorithms.segments.communities import CommunityConfig
+from algorithms.segments.rfm import RfmConfig
 from graph.model.time import Millis
 from resolvers.consents import refresh_stale
 from resolvers.context import Services

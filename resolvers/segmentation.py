@@ -1,8 +1,8 @@
 """Segments computed from people who permit analytics: RFM, the high-value buyer, communities.
 
-What lives here: the two use cases. What does not: scores and partitions (`algorithms/rfm.py`, `communities.py`), the
-statements (`graph/segments/memberships.py`). Each run keeps a manifest; memberships change in transactions that ask
-again who permits them.
+What lives here: the two use cases. What does not: scores and partitions (`algorithms/segments/rfm.py`,
+`communities.py`), the statements (`graph/segments/memberships.py`). Each run keeps a manifest; memberships change in
+transactions that ask again who permits them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 from scipy import sparse
 from ulid import ULID
 
-from algorithms.communities import (
+from algorithms.recommendation.ranking import DAY, StrengthConfig
+from algorithms.segments.communities import (
     NOBODY,
     CommunityConfig,
     Partition,
@@ -25,8 +26,7 @@ from algorithms.communities import (
     find_communities,
     name_community,
 )
-from algorithms.ranking import DAY, StrengthConfig
-from algorithms.rfm import RfmConfig, RfmScores, count_grid, find_high_value, score_rfm
+from algorithms.segments.rfm import RfmConfig, RfmScores, count_grid, find_high_value, score_rfm
 from graph.activity.scoped import PurchaseSums, PurchaseWindow, read_people, read_purchase_sums
 from graph.model.catalogue import ItemFacts, ItemKey
 from graph.model.identity import UserId

@@ -1,7 +1,7 @@
 """What people did, on its way into the graph: items that events mention, sessions, interactions.
 
 What lives here: choosing what to write and in which order, inside the transaction of `arrivals.py`. What does not:
-which session an event belongs to (`algorithms/sessions.py`), Cypher (`graph/activity/sessions.py`,
+which session an event belongs to (`algorithms/activity/sessions.py`), Cypher (`graph/activity/sessions.py`,
 `graph/catalogue/items.py`).
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from algorithms.sessions import GAP, Span, place_events
+from algorithms.activity.sessions import GAP, Span, place_events
 from graph.activity.sessions import SessionStart, read_sessions_around, write_interactions, write_sessions
 from graph.identity.records import TouchedRecord
 from graph.model.activity import SessionId

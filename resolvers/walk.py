@@ -1,7 +1,7 @@
 """Fitting the graph walk from interactions of people who permit personalisation, and publishing it.
 
 What lives here: the use case and its quality, measured on interactions held back. What does not: the walk
-(`algorithms/filtering.py`), serving (`resolvers/recommend.py`).
+(`algorithms/recommendation/filtering.py`), serving (`resolvers/recommend.py`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 from ulid import ULID
 
-from algorithms.evaluation import hold_back_random, measure_ranking, rank_scores
-from algorithms.filtering import Csr, Floats, WalkConfig, count_people, fit_walk, score_histories
-from algorithms.ranking import StrengthConfig
+from algorithms.recommendation.evaluation import hold_back_random, measure_ranking, rank_scores
+from algorithms.recommendation.filtering import Csr, Floats, WalkConfig, count_people, fit_walk, score_histories
+from algorithms.recommendation.ranking import StrengthConfig
 from graph.model.catalogue import ItemKey
 from graph.model.recommendation import RunId
 from graph.recommendation.runs import ModelRow, ModelRun, remove_earlier_runs, write_current_run, write_model_rows

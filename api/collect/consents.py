@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, Final
 
-from algorithms.normalise import normalise_id
+from algorithms.identity.normalise import normalise_id
 from api.collect.reasons import Reason, Rejected
 from api.collect.times import bound_stated, read_time
 from graph.errors import BadInput

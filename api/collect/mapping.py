@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from ulid import ULID
 
-from algorithms.blocking import ANONYMOUS_ID, EMAIL, PHONE, USER_ID, BlockReason
-from algorithms.normalise import examine_identifier, normalise_id, normalise_identifier
+from algorithms.identity.blocking import ANONYMOUS_ID, EMAIL, PHONE, USER_ID, BlockReason
+from algorithms.identity.normalise import examine_identifier, normalise_id, normalise_identifier
 from api.collect.commerce import LONGEST_KEY, bound_key, merge_mentions, read_event, read_view
 from api.collect.consents import (
     digest_preferences,

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from orjson import JSONEncodeError, dumps
 
-from algorithms.blocking import EMAIL, PHONE
-from algorithms.normalise import normalise_birth_date, normalise_email, normalise_identifier, normalise_phone
+from algorithms.identity.blocking import EMAIL, PHONE
+from algorithms.identity.normalise import normalise_birth_date, normalise_email, normalise_identifier, normalise_phone
 from api.collect.reasons import Reason, Rejected
 from graph.model.identity import IdentifierRef
 

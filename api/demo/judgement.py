@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 from scipy import sparse
 
-from algorithms.evaluation import measure_ranking
-from algorithms.linkage_evaluation import PairwiseScore, score_partition
+from algorithms.identity.evaluation import PairwiseScore, score_partition
+from algorithms.recommendation.evaluation import measure_ranking
 from api.demo.cast import Cast
 from api.demo.questions import TASTE, Asker, keys_of
 from graph.identity.users import find_users_of_records

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import httpx
 
-from algorithms.rfm import RfmConfig
+from algorithms.segments.rfm import RfmConfig
 from api.app import create_app
 from api.background import background
 from api.collect.load import load_files

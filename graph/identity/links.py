@@ -1,7 +1,7 @@
 """Identifiers on records, and links between records: evidence, decisions and judgements.
 
 What lives here: the Cypher that attaches identifiers, reads what linkage needs to know of a neighbourhood, and opens
-and ends LINKED edges. What does not: the decision (`algorithms/linkage.py`), the order of these steps
+and ends LINKED edges. What does not: the decision (`algorithms/identity/linkage.py`), the order of these steps
 (`resolvers/linkage.py`), people (`users.py`).
 
 A LINKED edge has `status`: `asserted` (a source or a person said so), `cannot_link` (the opposite), or what linkage

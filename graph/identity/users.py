@@ -1,7 +1,7 @@
 """People, derived: which user a record resolves to, merges, splits, and retired ids that stay resolvable.
 
 What lives here: the Cypher that moves RESOLVES_TO edges, retires users and finds the live one. What does not: which id
-survives (`algorithms/succession.py`), links (`links.py`), a person's facts (`profiles.py`).
+survives (`algorithms/identity/succession.py`), links (`links.py`), a person's facts (`profiles.py`).
 
 A record has exactly one RESOLVES_TO edge without `to`. Moving ends that edge and opens another; nothing is deleted.
 """

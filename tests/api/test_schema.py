@@ -21,7 +21,7 @@ from graphql import (
     print_type,
 )
 
-from algorithms.blocking import ANONYMOUS_ID, EMAIL, PHONE, USER_ID
+from algorithms.identity.blocking import ANONYMOUS_ID, EMAIL, PHONE, USER_ID
 from api.schema import GRAPHQL_SCHEMA, SCHEMA, print_sdl
 from api.sdl import SDL
 from api.types.personal import OPEN_FIELDS, mark_personal

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from algorithms.blocking import BlockingRules
-from algorithms.linkage import DEFAULT_LINKAGE, LinkageConfig
+from algorithms.identity.blocking import BlockingRules
+from algorithms.identity.linkage import DEFAULT_LINKAGE, LinkageConfig
 from graph.identity.links import LinkEdge, LinkStatus, write_links
 from graph.identity.records import RecordCall, touch_records, write_people
 from graph.identity.users import find_live_user, find_user_of_identifier, find_users_of_records

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from algorithms.filtering import count_people, fit_walk
+from algorithms.recommendation.filtering import count_people, fit_walk
 from graph.catalogue.items import write_items
 from graph.model.activity import RecentInteraction
 from graph.model.catalogue import ItemFacts, ItemKey

@@ -7,8 +7,8 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
-from algorithms.communities import CommunityConfig
-from algorithms.rfm import RfmConfig
+from algorithms.segments.communities import CommunityConfig
+from algorithms.segments.rfm import RfmConfig
 from graph.model.activity import RecentInteraction
 from graph.model.catalogue import ItemFacts, ItemKey
 from graph.model.identity import UserId

@@ -8,8 +8,16 @@ from hypothesis.extra import numpy as hnp
 from pydantic import ValidationError
 from scipy import sparse
 
-from algorithms import filtering
-from algorithms.filtering import CosineConfig, Scale, WalkConfig, count_people, fit_cosine, fit_walk, score_histories
+from algorithms.recommendation import filtering
+from algorithms.recommendation.filtering import (
+    CosineConfig,
+    Scale,
+    WalkConfig,
+    count_people,
+    fit_cosine,
+    fit_walk,
+    score_histories,
+)
 
 STRENGTHS = st.sampled_from([0.0, 0.0, 0.0, 0.2, 0.5, 1.0, 2.0])
 HISTORIES = hnp.arrays(np.float64, hnp.array_shapes(min_dims=2, max_dims=2, max_side=8), elements=STRENGTHS)

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithms.survivorship import derive_age, derive_facts
+from algorithms.identity.survivorship import derive_age, derive_facts
 from graph.model.identity import RecordId
 from graph.model.profile import ProfileFacts
 from graph.model.time import Millis

@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from algorithms.rfm import HighValueRule, RfmConfig, RfmScores, count_grid, find_high_value, score_quantiles, score_rfm
+from algorithms.segments.rfm import (
+    HighValueRule,
+    RfmConfig,
+    RfmScores,
+    count_grid,
+    find_high_value,
+    score_quantiles,
+    score_rfm,
+)
 
 VALUES = st.lists(st.integers(-20, 20), max_size=60)
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
-from algorithms.filtering import WalkConfig, count_people, fit_walk
-from algorithms.ranking import (
+from algorithms.recommendation.filtering import WalkConfig, count_people, fit_walk
+from algorithms.recommendation.ranking import (
     DAY,
     Lists,
     RankingConfig,

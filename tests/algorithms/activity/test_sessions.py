@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithms.sessions import GAP, Span, name_session, place_events
+from algorithms.activity.sessions import GAP, Span, name_session, place_events
 from graph.model.activity import SessionId
 from graph.model.identity import RecordId
 from graph.model.time import Millis

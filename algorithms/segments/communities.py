@@ -20,7 +20,7 @@ from scipy import sparse
 from scipy.optimize import linear_sum_assignment
 from sknetwork.clustering import Louvain, get_modularity
 
-from algorithms.filtering import CosineConfig, fit_cosine
+from algorithms.recommendation.filtering import CosineConfig, fit_cosine
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithms.linkage_evaluation import score_partition
+from algorithms.identity.evaluation import score_partition
 
 
 def test_an_example_by_hand() -> None:

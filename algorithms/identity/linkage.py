@@ -24,8 +24,8 @@ from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from algorithms.blocking import ANONYMOUS_ID, DEFAULT_BLOCKING, EMAIL, PHONE, USER_ID, BlockingRules
-from algorithms.clustering import Components, RefusalReason, Slot
+from algorithms.identity.blocking import ANONYMOUS_ID, DEFAULT_BLOCKING, EMAIL, PHONE, USER_ID, BlockingRules
+from algorithms.identity.clustering import Components, RefusalReason, Slot
 from graph.model.identity import RecordId
 from graph.model.time import Millis
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from algorithms.blocking import BlockingRules
-from algorithms.clustering import RefusalReason, partition_of
-from algorithms.linkage import (
+from algorithms.identity.blocking import BlockingRules
+from algorithms.identity.clustering import RefusalReason, partition_of
+from algorithms.identity.linkage import (
     ALIAS,
     EvidenceRecord,
     Holding,

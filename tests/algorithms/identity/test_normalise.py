@@ -10,8 +10,8 @@ from email_validator import EmailNotValidError, validate_email
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithms.blocking import DEFAULT_BLOCKING, BlockingRules, BlockReason
-from algorithms.normalise import (
+from algorithms.identity.blocking import DEFAULT_BLOCKING, BlockingRules, BlockReason
+from algorithms.identity.normalise import (
     Unusable,
     examine_identifier,
     normalise_birth_date,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from algorithms.evaluation import hold_back_latest, hold_back_random, measure_ranking, rank_scores
+from algorithms.recommendation.evaluation import hold_back_latest, hold_back_random, measure_ranking, rank_scores
 
 ITEMS = 7
 CASES = st.lists(

@@ -7,7 +7,7 @@ from itertools import count
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithms.succession import Membership, Succession, assign_users
+from algorithms.identity.succession import Membership, Succession, assign_users
 from graph.model.identity import RecordId, UserId
 from graph.model.time import Millis
 

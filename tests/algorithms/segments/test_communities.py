@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
-from algorithms.communities import (
+from algorithms.segments.communities import (
     NOBODY,
     CommunityConfig,
     Partition,

@@ -20,7 +20,7 @@ from typing import Final
 import phonenumbers
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
-from algorithms.blocking import DEFAULT_BLOCKING, EMAIL, PHONE, BlockReason
+from algorithms.identity.blocking import DEFAULT_BLOCKING, EMAIL, PHONE, BlockReason
 
 ID_LIMIT: Final = 512
 NAME_LIMIT: Final = 200
