@@ -17,16 +17,8 @@ from typing import Final
 import numpy as np
 from scipy import sparse
 
-from algorithms.recommendation.ranking import (
-    Flags,
-    Lists,
-    Ranked,
-    RankingConfig,
-    Seed,
-    rank_items,
-    rank_popular,
-    weigh_seeds,
-)
+from algorithms.arrays import Flags
+from algorithms.recommendation.ranking import Lists, Ranked, RankingConfig, Seed, rank_items, rank_popular, weigh_seeds
 from graph.catalogue.reading import ItemWish, read_items
 from graph.model.activity import RecentInteraction
 from graph.model.catalogue import ItemFacts, ItemKey

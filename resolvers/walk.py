@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 from ulid import ULID
 
+from algorithms.arrays import Csr, Floats
 from algorithms.recommendation.evaluation import hold_back_random, measure_ranking, rank_scores
-from algorithms.recommendation.filtering import Csr, Floats, WalkConfig, count_people, fit_walk, score_histories
+from algorithms.recommendation.filtering import WalkConfig, count_people, fit_walk, score_histories
 from algorithms.recommendation.ranking import StrengthConfig
 from graph.model.catalogue import ItemKey
 from graph.model.recommendation import RunId

@@ -16,9 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
+from algorithms.arrays import Flags, Ints
 
 
 @dataclass(frozen=True, slots=True)

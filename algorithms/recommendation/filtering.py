@@ -21,8 +21,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 
-Csr = sparse.csr_array[np.float64, tuple[int, int]]
-Floats = npt.NDArray[np.float64]
+from algorithms.arrays import Csr, Floats
 
 BLOCK_CELLS: Final = 4_000_000
 """Cells of a dense block worked on at once: bounds memory at 32 MB a block, whatever the catalogue's size."""

@@ -18,13 +18,10 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 
+from algorithms.arrays import Flags, Floats, Ints
 from graph.model.activity import RecentInteraction
 from graph.model.catalogue import ItemKey
 from graph.model.time import Millis
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 
 DAY: Final = 86_400_000
 FULL_WEIGHT: Final = 5.0

@@ -14,16 +14,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 from scipy.optimize import linear_sum_assignment
 from sknetwork.clustering import Louvain, get_modularity
 
+from algorithms.arrays import Csr, Floats, Ints
 from algorithms.recommendation.filtering import CosineConfig, fit_cosine
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 NOBODY: Final = -1
 
@@ -68,7 +65,7 @@ class Trait:
     lift: float
 
 
-def project_people(histories: Any, config: CommunityConfig) -> sparse.csr_array[np.float64, tuple[int, int]]:
+def project_people(histories: Any, config: CommunityConfig) -> Csr:
     """The graph of people: cosine of their histories with items weighed by rarity, each tied to the most alike.
 
     Weight of an item: ln(people / people who touched it), so what everyone does ties nobody (Salton & Buckley 1988). An
@@ -99,7 +96,7 @@ def find_communities(histories: Any, config: CommunityConfig | None = None) -> P
     )
 
 
-def _measure_belonging(graph: sparse.csr_array[np.float64, tuple[int, int]], labels: Ints) -> Floats:
+def _measure_belonging(graph: Csr, labels: Ints) -> Floats:
     """The share of each person's ties, by weight, that stay within their community."""
     owner = np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))
     within = labels[owner] == labels[graph.indices]

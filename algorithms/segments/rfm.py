@@ -16,9 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
+from algorithms.arrays import Flags, Ints
 
 BANDS = 5
 """Scores run from 1 to 5."""
