@@ -1,7 +1,7 @@
 """Credentials in HTTP headers: who sends a request, as a source or as a viewer.
 
 What lives here: the headers `Authorization` and `Consentric-Purpose`. What does not: whether a credential is good
-(`resolvers/credentials.py`), what it may do (`privacy/gate.py`).
+(`resolvers/access/credentials.py`), what it may do (`privacy/gate.py`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from starlette.requests import HTTPConnection
 from api.runtime import Runtime
 from graph.errors import BadInput, Unauthenticated
 from graph.model.access import Source
+from resolvers.access.credentials import Authority
 from resolvers.context import RequestContext
-from resolvers.credentials import Authority
 
 PURPOSE_HEADER: Final = "consentric-purpose"
 MAX_CREDENTIAL_CHARACTERS: Final = 10_240

@@ -1,8 +1,8 @@
 """What a server does beside answering: it takes up newer models, and refolds consents that changed by the clock.
 
-What lives here: the two loops and their pace. What does not: the work (`resolvers/recommend.py`,
-`resolvers/consents.py`). A round that fails is logged and tried again at the next; readers do not depend on it, since
-stale permits are refolded when they are read.
+What lives here: the two loops and their pace. What does not: the work (`resolvers/recommendation/serve.py`,
+`resolvers/consent/permits.py`). A round that fails is logged and tried again at the next; readers do not depend on it,
+since stale permits are refolded when they are read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from graph.errors import ConsentricError
-from resolvers.consents import refresh_stale
+from resolvers.consent.permits import refresh_stale
 from resolvers.context import Services
 
 MODEL_SECONDS: Final = 5.0

@@ -38,8 +38,8 @@ from api.requests import Parameters, RequestRefused, choose_media_type, read_par
 from api.schema import GRAPHQL_SCHEMA
 from api.types.context import Asking
 from graph.errors import StoreTimeout, Unauthenticated
+from resolvers.collection.ingestor import Ingestor
 from resolvers.context import RequestContext
-from resolvers.ingest import Ingestor
 
 SECONDS: Final = 20.0
 NO_CREDENTIAL: Final = "Send a credential: an API key or a subject token, as Authorization: Bearer …"

@@ -1,6 +1,6 @@
 """The allow-list of token issuers, read from settings and the files it names.
 
-What lives here: `CONSENTRIC_TRUSTED_ISSUERS` as values. What does not: verifying tokens (`resolvers/tokens.py`).
+What lives here: `CONSENTRIC_TRUSTED_ISSUERS` as values. What does not: verifying tokens (`resolvers/access/tokens.py`).
 An entry reads `{"issuer": NAME, "public_key_file": PEM or "jwks_file": JSON, "clients": [NAME…], "sources": [NAME…]}`;
 the last two, when given, are all that the issuer may name. Key sets are read from files only, never fetched.
 """
@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from api.settings import read_value
 from graph.errors import SettingsInvalid
-from resolvers.tokens import PublicKey, TrustedIssuer, list_algorithms
+from resolvers.access.tokens import PublicKey, TrustedIssuer, list_algorithms
 
 VARIABLE: Final = "CONSENTRIC_TRUSTED_ISSUERS"
 

@@ -1,9 +1,9 @@
 """Secrets of this installation: given by settings, or made once into the data folder.
 
 What lives here: the two secrets every process needs (`InstallationKeys`), and the race-safe creation of a file that
-only its owner may read. What does not: what the secrets are used for (`resolvers/keys.py`, `resolvers/tokens.py`). Two
-processes that start at the same time agree on one file: whoever links it into place first wins, the other reads it. A
-crash leaves the whole file or none.
+only its owner may read. What does not: what the secrets are used for (`resolvers/access/keys.py`,
+`resolvers/access/tokens.py`). Two processes that start at the same time agree on one file: whoever links it into place
+first wins, the other reads it. A crash leaves the whole file or none.
 """
 
 from __future__ import annotations

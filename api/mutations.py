@@ -1,7 +1,7 @@
 """Mutations: they enter through the same door as collected messages, so they are as idempotent and share its commits.
 
 What lives here: who may do what, and the way from an input to the ingestor. What does not: the shapes
-(`api/types/writes.py`), reading lines (`api/collect/mapping.py`), writing (`resolvers/ingest.py`).
+(`api/types/writes.py`), reading lines (`api/collect/mapping.py`), writing (`resolvers/collection/ingestor.py`).
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ from graph.model.identity import RecordKind, RecordRef
 from graph.model.message import Message
 from privacy.gate import Role
 from privacy.purposes import Assurance
-from resolvers.arrivals import Outcome
+from resolvers.collection.transaction import Outcome
 from resolvers.context import RequestContext
-from resolvers.profiles import Wanted, find_own
+from resolvers.profile.find import Wanted, find_own
 
 MOST_ENTRIES: Final = 500
 SAYABLE: Final = frozenset(

@@ -26,12 +26,12 @@ from graph.errors import BadInput, SettingsInvalid
 from graph.store.client import Engine, GraphClient, StoreTarget
 from migrations.runner import migrate
 from privacy.policy import Policy
-from resolvers.consents import apply_policy
+from resolvers.access.credentials import Authority
+from resolvers.access.tokens import TokenIssuer, TokenVerifier
+from resolvers.collection.ingestor import Ingestor
+from resolvers.consent.permits import apply_policy
 from resolvers.context import Services, system_clock
-from resolvers.credentials import Authority
-from resolvers.ingest import Ingestor
-from resolvers.recommend import ModelShelf
-from resolvers.tokens import TokenIssuer, TokenVerifier
+from resolvers.recommendation.serve import ModelShelf
 
 NEO4J_LANES: Final = 4
 """Groups of arrivals that are written to a Neo4j server at once; the embedded engine's writers take turns anyway."""

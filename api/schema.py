@@ -31,8 +31,9 @@ from api.types.selection import wanted_of
 from api.types.system import VERSION, System
 from graph.errors import BadInput
 from graph.model.identity import UserId
-from resolvers.catalogue import find_item, find_segment, page_items, page_segments
-from resolvers.profiles import ById, ByIdentifier, ByRecord, PersonView, ProfileKey, find_own, find_profile
+from resolvers.catalogue import find_item, page_items
+from resolvers.profile.find import ById, ByIdentifier, ByRecord, PersonView, ProfileKey, find_own, find_profile
+from resolvers.segments.reading import find_segment, page_segments
 from resolvers.system import check_may_see_system
 
 Asked = Info[Asking, None]

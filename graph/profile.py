@@ -1,7 +1,7 @@
 """A person's profile as one read: whatever a query selects of it comes back in one round trip.
 
 What lives here: finding the people that a key may mean, and the one statement that reads of them what is wanted. What
-does not: choosing among them, what the viewer may see (`resolvers/profiles.py`), later pages (`activity.py`).
+does not: choosing among them, what the viewer may see (`resolvers/profile/find.py`), later pages (`activity.py`).
 
 The statement is a constant with switches: a part that is not wanted sits behind a CASE that neither engine evaluates
 then (measured: a point read costs the same with all parts off as without them). Answers are lists, not maps: a map

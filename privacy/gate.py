@@ -154,7 +154,7 @@ class Decision:
 
 def decide(viewer: Viewer, subject: SubjectPermits, policy: Policy, now: Millis) -> Decision:
     """Decide once what `viewer` may see of `subject`. Stale permits decide nothing: refold them first
-    (`resolvers.consents.fresh_permits`)."""
+    (`resolvers.consent.permits.fresh_permits`)."""
     stale = subject.stale(now)
     held = frozenset() if stale else frozenset(key for key in policy.purposes if key in subject.permits)
     purpose = _judge_purpose(viewer, subject, policy, stale)

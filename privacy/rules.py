@@ -1,7 +1,7 @@
 """The fold: what a person's history of consent statements adds up to at an instant.
 
 What lives here: pure functions from consent events to permits. What does not: reading the log and keeping the answer
-(`resolvers/consents.py`), deciding about fields (`privacy/gate.py`).
+(`resolvers/consent/permits.py`), deciding about fields (`privacy/gate.py`).
 
 A person is several records. Every record speaks for itself; then
 - a denial (withdrawn, refused, objected, revoked, invalidated) bars the whole person, over any link, until it is

@@ -11,23 +11,18 @@ from typing import Final
 from graph.catalogue.reading import ItemWish, read_item, read_items
 from graph.errors import BadInput
 from graph.model.catalogue import ItemFacts, ItemKey
-from graph.model.segments import SegmentFacts, SegmentKey
-from graph.segments.definitions import read_segment, read_segments
-from graph.segments.memberships import count_members
-from privacy.gate import Role
-from privacy.purposes import ANALYTICS
+from graph.store.client import GraphClient
 from resolvers.context import RequestContext
 from resolvers.pages import CursorSigner, Page
 
+CATALOGUE_PAGE: Final = 2000
 MAX_KEYS: Final = 100
 MAX_KEY: Final = 512
-COUNTING_ROLES: Final = frozenset({Role.OPERATOR, Role.AUDITOR})
-"""Roles that learn how many people are in a segment: for others the number would tell of people they may not see."""
 
 
 async def find_item(request: RequestContext, key: str) -> ItemFacts | None:
     """One item."""
-    return await read_item(request.services.client, ItemKey(_check(key)))
+    return await read_item(request.services.client, ItemKey(check_key(key)))
 
 
 async def page_items(request: RequestContext, wish: ItemWish | None, first: int, after: str | None) -> Page[ItemFacts]:
@@ -35,7 +30,7 @@ async def page_items(request: RequestContext, wish: ItemWish | None, first: int,
     signer = CursorSigner(request.services.secret, request.viewer)
     wanted = signer.request("Query.items", first, after)
     wish = check_wish(wish) or ItemWish()
-    found = await read_items(request.services.client, wish, first + 1, _after(wanted.after))
+    found = await read_items(request.services.client, wish, first + 1, read_position(wanted.after))
     return signer.page("Query.items", wanted, found, lambda item: (item.key,))
 
 
@@ -46,31 +41,21 @@ def check_wish(wish: ItemWish | None) -> ItemWish | None:
     return wish
 
 
-async def find_segment(request: RequestContext, key: str) -> SegmentFacts | None:
-    """One segment."""
-    return await read_segment(request.services.client, SegmentKey(_check(key)), default_purpose=ANALYTICS)
-
-
-async def page_segments(request: RequestContext, first: int, after: str | None) -> Page[SegmentFacts]:
-    """A page of segments."""
-    signer = CursorSigner(request.services.secret, request.viewer)
-    wanted = signer.request("Query.segments", first, after)
-    found = await read_segments(request.services.client, first + 1, _after(wanted.after), default_purpose=ANALYTICS)
-    return signer.page("Query.segments", wanted, found, lambda segment: (segment.key,))
-
-
-async def count_segment(request: RequestContext, key: SegmentKey) -> int | None:
-    """How many people are in a segment; None for roles that may not know."""
-    if request.viewer.role not in COUNTING_ROLES:
-        return None
-    return await count_members(request.services.client, key, request.now, default_purpose=ANALYTICS)
-
-
-def _check(key: str) -> str:
+def check_key(key: str) -> str:
     if not 0 < len(key) <= MAX_KEY:
         raise BadInput(f"key: 1 to {MAX_KEY} characters are expected.")
     return key
 
 
-def _after(position: tuple[int | str, ...] | None) -> str:
+def read_position(position: tuple[int | str, ...] | None) -> str:
     return "" if position is None else str(position[0])
+
+
+async def read_catalogue(client: GraphClient) -> list[ItemFacts]:
+    """All items, in pages."""
+    found: list[ItemFacts] = []
+    while True:
+        page = await read_items(client, ItemWish(), CATALOGUE_PAGE, found[-1].key if found else "")
+        found.extend(page)
+        if len(page) < CATALOGUE_PAGE:
+            return found

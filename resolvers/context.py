@@ -1,6 +1,6 @@
 """What a use case is given: the services of this process, and the viewer and instant of one request.
 
-How the services are built: `api/runtime.py`. Who a viewer is: `resolvers/credentials.py`.
+How the services are built: `api/runtime.py`. Who a viewer is: `resolvers/access/credentials.py`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def system_clock() -> Millis:
 
 
 class Shelf(Protocol):
-    """Holds the model that is served; `resolvers.recommend.ModelShelf` is the one in use."""
+    """Holds the model that is served; `resolvers.recommendation.serve.ModelShelf` is the one in use."""
 
     @property
     def run(self) -> RunId | None:
@@ -50,7 +50,7 @@ class Shelf(Protocol):
 @dataclass(frozen=True, slots=True)
 class Services:
     """What lives as long as the process. `secret` keys every HMAC: derive a key from it with a label
-    (`resolvers.keys.derive_key`), never use it directly."""
+    (`resolvers.access.keys.derive_key`), never use it directly."""
 
     client: GraphClient
     policy: Policy

@@ -21,7 +21,7 @@ import orjson
 
 from graph.errors import BadInput
 from privacy.gate import Viewer
-from resolvers.keys import derive_key
+from resolvers.access.keys import derive_key
 
 T = TypeVar("T")
 

@@ -14,10 +14,11 @@ from pydantic import BaseModel, ConfigDict
 from algorithms.segments.communities import CommunityConfig
 from algorithms.segments.rfm import RfmConfig
 from graph.model.time import Millis
-from resolvers.consents import refresh_stale
+from resolvers.consent.permits import refresh_stale
 from resolvers.context import Services
-from resolvers.segmentation import CommunitiesReport, RfmReport, refresh_communities, refresh_rfm
-from resolvers.walk import WalkFitConfig, WalkReport, refresh_walk
+from resolvers.recommendation.fit import WalkFitConfig, WalkReport, refresh_walk
+from resolvers.segments.communities import CommunitiesReport, refresh_communities
+from resolvers.segments.rfm import RfmReport, refresh_rfm
 
 
 class RefreshConfig(BaseModel):

@@ -1,7 +1,8 @@
 """Deterministic linkage: from shared identifiers and asserted links to a partition of records, every step explained.
 
 What lives here: the pure decision over a neighbourhood of records, its configuration, and the evidence path between two
-records. What does not: reading neighbourhoods and writing links (`resolvers/linkage.py`), vetoes (`clustering`).
+records. What does not: reading neighbourhoods and writing links (`resolvers/identity/linkage.py`), vetoes
+(`clustering`).
 
 How it decides. Evidence is taken strongest kind first (`LinkageConfig.order`), within a kind by the earliest time the
 identifier was seen on any record, then by its id. An identifier's records come by the time each had it, then by record

@@ -2,7 +2,7 @@
 
 What lives here: how strongly an interaction speaks for its item, what remains of it with time, the seeds it makes, and
 the ranking of items from seeds with the share that each seed had. What does not: how the lists are fitted
-(`filtering.py`), titles, availability and words (`resolvers/recommend.py`).
+(`filtering.py`), titles, availability and words (`resolvers/recommendation/serve.py`).
 
 Strengths are pure numbers: 1 is a purchase or the best rating; below zero an interaction takes back another one.
 """

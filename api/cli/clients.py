@@ -48,7 +48,7 @@ def create(
 
       consentric client create audit --role auditor
     """
-    from resolvers.registration import register_client
+    from resolvers.access.registration import register_client
 
     made = run_with_services(
         lambda services: register_client(services, name, role, purpose or (), recipient=recipient, scopes=scope or ())
@@ -67,7 +67,7 @@ def list_(as_json: AsJson = False) -> None:
 
     Example: consentric client list --json
     """
-    from resolvers.registration import list_clients
+    from resolvers.access.registration import list_clients
 
     clients = run_with_services(list_clients)
     if as_json:
@@ -107,7 +107,7 @@ def revoke(name: Name, as_json: AsJson = False) -> None:
 
     Example: consentric client revoke acme
     """
-    from resolvers.registration import revoke_client_named
+    from resolvers.access.registration import revoke_client_named
 
     revoked = run_with_services(lambda services: revoke_client_named(services, name))
     if as_json:

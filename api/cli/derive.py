@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from graph.model.time import Millis
     from resolvers.context import Services
-    from resolvers.linkage import LinkageReport
+    from resolvers.identity.linkage import LinkageReport
     from resolvers.refresh import RefreshReport
 
 
@@ -74,7 +74,7 @@ def refresh(
 
 async def resolve_with(services: Services, advance: Callable[[int], None]) -> LinkageReport:
     """The batch, telling how far it is."""
-    from resolvers.linkage import resolve_all
+    from resolvers.identity.linkage import resolve_all
 
     return await resolve_all(services.client, services.policy, services.clock, progress=advance)
 

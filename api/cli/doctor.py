@@ -238,7 +238,7 @@ async def examine_store(client: GraphClient) -> AsyncIterator[Finding]:
 async def check_model(client: GraphClient) -> Finding:
     """The model that recommends."""
     from graph.recommendation.runs import read_current_run
-    from resolvers.recommend import WALK
+    from resolvers.recommendation.serve import WALK
 
     run = await read_current_run(client, WALK)
     if run is None:

@@ -12,8 +12,8 @@ from api.cli.running import run_with_runtime, run_with_services
 if TYPE_CHECKING:
     from api.runtime import Runtime
     from graph.collection.dead_letters import DeadLetter
+    from resolvers.collection.dead_letters import ReplayReport
     from resolvers.context import Services
-    from resolvers.dead_letters import ReplayReport
 
 app = typer.Typer(help="Messages that were rejected: list, try again.", no_args_is_help=True)
 OfSource = Annotated[str | None, typer.Option("--source", metavar="NAME", help="Only those of this source.")]
@@ -72,7 +72,7 @@ def replay(*, source: OfSource = None, reason: OfReason = None, as_json: AsJson 
 
 async def read(services: Services, source: str | None, reason: str | None, limit: int) -> list[DeadLetter]:
     """The letters."""
-    from resolvers.dead_letters import list_letters
+    from resolvers.collection.dead_letters import list_letters
 
     return await list_letters(services.client, limit, source=source, reason=reason)
 

@@ -38,7 +38,7 @@ def create(
 
       consentric source create crm --user-namespace crm --json
     """
-    from resolvers.registration import register_source
+    from resolvers.access.registration import register_source
 
     made = run_with_services(lambda services: register_source(services, name, user_namespace))
     if as_json:
@@ -54,7 +54,7 @@ def list_(as_json: AsJson = False) -> None:
 
     Example: consentric source list --json
     """
-    from resolvers.registration import list_sources
+    from resolvers.access.registration import list_sources
 
     sources = run_with_services(list_sources)
     if as_json:
@@ -88,7 +88,7 @@ def revoke(name: Name, as_json: AsJson = False) -> None:
 
     Example: consentric source revoke shop
     """
-    from resolvers.registration import revoke_source
+    from resolvers.access.registration import revoke_source
 
     revoked = run_with_services(lambda services: revoke_source(services, name))
     if as_json:

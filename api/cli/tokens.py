@@ -38,7 +38,7 @@ def token(
     from api.settings import load_settings
     from graph.errors import BadInput
     from graph.model.identity import RecordKind, RecordRef
-    from resolvers.registration import issue_token
+    from resolvers.access.registration import issue_token
 
     if user_id is not None and anonymous_id is None:
         subject = RecordRef(source, RecordKind.USER, user_id)

@@ -19,8 +19,8 @@ from api.collect.mapping import Origin, read_message
 from api.collect.reasons import Reason, Rejected
 from graph.collection.dead_letters import LONGEST_PAYLOAD, DeadLetter
 from graph.model.message import Message
-from resolvers.arrivals import Outcome
-from resolvers.ingest import STORE_REFUSED, Ingestor
+from resolvers.collection.ingestor import STORE_REFUSED, Ingestor
+from resolvers.collection.transaction import Outcome
 
 BREATH: Final = 16
 """Messages read before other requests get their turn."""

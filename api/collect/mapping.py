@@ -2,7 +2,7 @@
 
 What lives here: names of people, the message's id and time, and one reader a message type. What does not: the shape of
 messages (`segment.py`, `lines.py`), products (`commerce.py`), traits (`traits.py`), consent (`consents.py`), writing
-(`resolvers/arrivals.py`).
+(`resolvers/collection/transaction.py`).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from graph.errors import BadInput
-from resolvers.ingest import STORE_REFUSED
+from resolvers.collection.ingestor import STORE_REFUSED
 
 
 class Reason(StrEnum):

@@ -1,7 +1,7 @@
 """Trying dead letters again, by the rules of today.
 
 What lives here: reading a letter's payload as what it was, a message or a line, received when it was. What does not:
-the use case (`resolvers/dead_letters.py`), the command line.
+the use case (`resolvers/collection/dead_letters.py`), the command line.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from graph.access.sources import read_sources
 from graph.collection.dead_letters import DeadLetter
 from graph.model.access import Source
 from graph.model.message import Message
-from resolvers.dead_letters import ReplayReport, replay_letters
-from resolvers.ingest import STORE_REFUSED
+from resolvers.collection.dead_letters import ReplayReport, replay_letters
+from resolvers.collection.ingestor import STORE_REFUSED
 
 
 async def replay(runtime: Runtime, *, source: str | None = None, reason: str | None = None) -> ReplayReport:

@@ -36,10 +36,10 @@ from graph.errors import Conflict
 from graph.model.consent import ConsentState
 from graph.model.time import Millis
 from graph.store.system import read_counts
+from resolvers.access.registration import issue_token, register_client, register_source
 from resolvers.context import Services
-from resolvers.linkage import resolve_all
+from resolvers.identity.linkage import resolve_all
 from resolvers.refresh import RefreshConfig, RefreshReport, refresh
-from resolvers.registration import issue_token, register_client, register_source
 
 FOLDER: Final = "demo"
 MARK: Final = "made-by-consentric-demo"

@@ -1,7 +1,7 @@
 """Sessions and interactions as they are shown.
 
-What lives here: the types and the filter of interactions. What does not: reading them (`resolvers/activity.py`). Their
-sources are the graph's own values, so their fields are plain attributes.
+What lives here: the types and the filter of interactions. What does not: reading them (`resolvers/profile/history.py`).
+Their sources are the graph's own values, so their fields are plain attributes.
 """
 
 from __future__ import annotations

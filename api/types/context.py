@@ -11,8 +11,8 @@ from typing import Any
 from strawberry.types import Info
 
 from graph.errors import Unauthenticated
+from resolvers.collection.ingestor import Ingestor
 from resolvers.context import RequestContext
-from resolvers.ingest import Ingestor
 
 NO_VIEWER = "Send a credential: an API key or a subject token, as Authorization: Bearer …"
 

@@ -2,7 +2,7 @@
 
 What lives here: `Profile`. It holds what the gate let through, privately; each personal field is one line that names no
 rule (its category and purposes are in `privacy/fields.py` and show as `@personal`). What does not: reading and deciding
-(`resolvers/profiles.py`).
+(`resolvers/profile/find.py`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from api.types.recommendation import Recommendation, Strategy
 from api.types.relay import After, Connection, First, Node, given, global_id, show_page
 from api.types.scalars import Date, DateTime, Json
 from api.types.segment import SegmentMembership
-from resolvers.activity import page_consents, page_interactions, page_sessions
-from resolvers.profiles import PersonView, recommend
+from resolvers.profile.find import PersonView, recommend
+from resolvers.profile.history import page_consents, page_interactions, page_sessions
 
 IDENTIFIER_KINDS: Final = """Kind of the identifier, which decides how its value is normalised:
 - `email`: lower case, Unicode NFC; dots and `+tag` are kept.

@@ -1,7 +1,7 @@
 """Recommendations as they are shown, with their reasons.
 
-What lives here: the types and the strategies' names. What does not: ranking (`resolvers/recommend.py`). Their sources
-are the graph's own values.
+What lives here: the types and the strategies' names. What does not: ranking (`resolvers/recommendation/serve.py`).
+Their sources are the graph's own values.
 """
 
 from __future__ import annotations

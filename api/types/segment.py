@@ -13,7 +13,7 @@ from api.types.context import Asking, request_of
 from api.types.relay import Node, global_id
 from api.types.scalars import DateTime
 from graph.model.segments import MembershipFacts, SegmentFacts
-from resolvers.catalogue import count_segment
+from resolvers.segments.reading import count_segment
 
 
 @strawberry.type(

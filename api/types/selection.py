@@ -1,8 +1,8 @@
 """What a query selects below a field, before anything is fetched.
 
 What lives here: reading the selection off the document, through aliases, fragments, @skip and @include. What does not:
-what is fetched for it (`resolvers/profiles.py`). It may name a field that is not executed in the end (a condition on
-another type), never leave one out that is.
+what is fetched for it (`resolvers/profile/find.py`). It may name a field that is not executed in the end (a condition
+on another type), never leave one out that is.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from graphql import (
     VariableNode,
 )
 
-from resolvers.profiles import Wanted
+from resolvers.profile.find import Wanted
 
 
 def wanted_of(info: GraphQLResolveInfo[Any]) -> Wanted:

@@ -1,7 +1,7 @@
 """Clients and their API keys: statements on `(ApiKey)-[:OPENS]->(Client)`.
 
 What lives here: registering, finding, listing and revoking. What does not: which purposes and roles there are
-(`privacy/`), the form and the hash of keys (`resolvers/keys.py`), who may do so.
+(`privacy/`), the form and the hash of keys (`resolvers/access/keys.py`), who may do so.
 """
 
 from __future__ import annotations

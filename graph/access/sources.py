@@ -1,8 +1,8 @@
 """Sources and their write keys: statements on `(ApiKey)-[:OPENS]->(Source)`.
 
 What lives here: registering, finding, listing and revoking. What does not: the form and the hash of keys
-(`resolvers/keys.py`), who may do so. A source may exist before it has a key, because arrivals create it; then it is
-only given one.
+(`resolvers/access/keys.py`), who may do so. A source may exist before it has a key, because arrivals create it; then it
+is only given one.
 """
 
 from __future__ import annotations

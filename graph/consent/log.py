@@ -2,8 +2,9 @@
 leaves on the person.
 
 What lives here: locking, appending, reading the log of records and people, keeping permits, closing what they no longer
-allow. What does not: the order of these steps (`resolvers/consents.py`) and what a log adds up to (`privacy/rules.py`).
-The log is append-only; the one thing ever set later is `repeated_at`, when a denial was carried along again.
+allow. What does not: the order of these steps (`resolvers/consent/permits.py`) and what a log adds up to
+(`privacy/rules.py`). The log is append-only; the one thing ever set later is `repeated_at`, when a denial was carried
+along again.
 """
 
 from __future__ import annotations

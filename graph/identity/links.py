@@ -2,7 +2,7 @@
 
 What lives here: the Cypher that attaches identifiers, reads what linkage needs to know of a neighbourhood, and opens
 and ends LINKED edges. What does not: the decision (`algorithms/identity/linkage.py`), the order of these steps
-(`resolvers/linkage.py`), people (`users.py`).
+(`resolvers/identity/linkage.py`), people (`users.py`).
 
 A LINKED edge has `status`: `asserted` (a source or a person said so), `cannot_link` (the opposite), or what linkage
 made of the evidence: `active`, `refused`. `rule` is the identifier kind or `alias`, `evidence` the identifier's id,

@@ -1,7 +1,8 @@
 """Source records: what systems told us, under their own names.
 
 What lives here: statements that make, lock and change records, and give a new one its person. What does not:
-identifiers and links (`links.py`), the form of traits (`traits.py`), the order of steps (`resolvers/arrivals.py`).
+identifiers and links (`links.py`), the form of traits (`traits.py`), the order of steps
+(`resolvers/collection/transaction.py`).
 
 Rows are lists and answers are one list, not maps and rows of their own: a row that travels alone costs 12 µs, within a
 list 2.

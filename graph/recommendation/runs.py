@@ -2,7 +2,7 @@
 
 What lives here: statements on ModelRun {id, name, version, started_at, finished_at, purpose, consent_at, people, epoch,
 people_sha256, metrics, config, rows, current} and ModelRow {id, run, item, neighbours, weights, popularity}. What does
-not: fitting (`algorithms/`) and serving (`resolvers/recommend.py`).
+not: fitting (`algorithms/`) and serving (`resolvers/recommendation/serve.py`).
 
 A run's rows are written first, then the run becomes current in one transaction, then older rows are removed. A reader
 who sees fewer rows than the run says was overtaken and reads again.

@@ -22,12 +22,12 @@ from graph.model.identity import RecordKind, RecordRef
 from graph.model.time import Millis
 from graph.store.client import GraphClient
 from privacy.policy import Policy
-from resolvers import registration
+from resolvers.access import registration
+from resolvers.access.credentials import Authority
+from resolvers.access.tokens import TokenIssuer, TokenVerifier
+from resolvers.collection.ingestor import Ingestor
 from resolvers.context import RequestContext, Services
-from resolvers.credentials import Authority
-from resolvers.ingest import Ingestor
-from resolvers.recommend import ModelShelf
-from resolvers.tokens import TokenIssuer, TokenVerifier
+from resolvers.recommendation.serve import ModelShelf
 
 START = Millis(1_790_000_000_000)
 SECRET = b"k" * 32

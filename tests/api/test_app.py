@@ -17,12 +17,12 @@ from api.settings import load_settings
 from graph.errors import StoreUnavailable
 from graph.store.client import GraphClient, Writer
 from privacy.policy import Policy
+from resolvers.access.credentials import Authority
+from resolvers.access.registration import register_client, register_source
+from resolvers.access.tokens import TokenIssuer, TokenVerifier
+from resolvers.collection.ingestor import Ingestor
 from resolvers.context import Services, system_clock
-from resolvers.credentials import Authority
-from resolvers.ingest import Ingestor
-from resolvers.recommend import ModelShelf
-from resolvers.registration import register_client, register_source
-from resolvers.tokens import TokenIssuer, TokenVerifier
+from resolvers.recommendation.serve import ModelShelf
 
 SECRET = b"s" * 32
 ISSUER = TokenIssuer("consentric", "consentric", Ed25519PrivateKey.generate())

@@ -21,8 +21,8 @@ from api.graphql import GraphQLEndpoint
 from api.limits import Limits
 from api.requests import MAX_BODY
 from graph.errors import BadInput, Forbidden, RateLimited
+from resolvers.collection.ingestor import Ingestor
 from resolvers.context import RequestContext
-from resolvers.ingest import Ingestor
 
 URL = "/graphql"
 NO_INGESTOR = cast(Ingestor, None)

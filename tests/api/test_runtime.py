@@ -13,7 +13,7 @@ from graph.errors import SettingsInvalid
 from graph.model.identity import RecordKind, RecordRef
 from graph.model.message import Message
 from graph.model.time import Millis
-from resolvers.registration import list_sources, register_source
+from resolvers.access.registration import list_sources, register_source
 
 
 def test_no_file_is_the_default_policy() -> None:

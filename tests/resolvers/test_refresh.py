@@ -19,12 +19,12 @@ from graph.segments.definitions import read_keys_of_kind, read_segment
 from graph.segments.memberships import read_members
 from graph.store.client import GraphClient
 from privacy.policy import Policy
-from resolvers import behaviour as behaviours
-from resolvers.behaviour import Behaviour, compute_settled, read_behaviour
+from resolvers.activity import behaviour as behaviours
+from resolvers.activity.behaviour import Behaviour, compute_settled, read_behaviour
 from resolvers.context import Services
-from resolvers.recommend import ModelShelf
+from resolvers.recommendation.fit import WalkFitConfig
+from resolvers.recommendation.serve import ModelShelf
 from resolvers.refresh import RefreshConfig, refresh
-from resolvers.walk import WalkFitConfig
 from tests.crowd import NOW, Event, Person, set_permits, write_crowd
 
 pytestmark = pytest.mark.store

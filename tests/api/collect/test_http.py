@@ -21,12 +21,12 @@ from api.runtime import Runtime
 from graph.errors import ConsentricError, RateLimited, StoreUnavailable
 from graph.store.client import GraphClient
 from privacy.policy import Policy
+from resolvers.access.credentials import Authority
+from resolvers.access.registration import register_source
+from resolvers.access.tokens import TokenIssuer, TokenVerifier
+from resolvers.collection.ingestor import Ingestor
 from resolvers.context import Services, system_clock
-from resolvers.credentials import Authority
-from resolvers.ingest import Ingestor
-from resolvers.recommend import ModelShelf
-from resolvers.registration import register_source
-from resolvers.tokens import TokenIssuer, TokenVerifier
+from resolvers.recommendation.serve import ModelShelf
 
 pytestmark = pytest.mark.store
 

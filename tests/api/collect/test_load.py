@@ -24,10 +24,10 @@ from graph.model.message import Message
 from graph.model.time import Millis
 from graph.store.client import GraphClient
 from privacy.policy import Policy
-from resolvers.arrivals import Outcome
+from resolvers.collection.ingestor import Ingestor
+from resolvers.collection.transaction import Outcome
 from resolvers.context import Services
-from resolvers.ingest import Ingestor
-from resolvers.recommend import ModelShelf
+from resolvers.recommendation.serve import ModelShelf
 
 pytestmark = pytest.mark.store
 

@@ -1,0 +1,200 @@
+"""Sources and clients are registered, listed and revoked; each gets its key once.
+
+What lives here: the rules of registration and the transactions. What does not: Cypher (`graph/access/sources.py`,
+`graph/access/clients.py`), the form of keys (`resolvers/access/keys.py`), the command line (`api/cli/`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from graph.access.clients import claim_client_name, read_client, read_clients, revoke_client, write_client
+from graph.access.sources import (
+    read_source,
+    read_source_keys,
+    read_sources,
+    revoke_source_keys,
+    write_source,
+    write_source_key,
+)
+from graph.errors import BadInput, Conflict, NotFound
+from graph.model.access import Client, Source
+from graph.model.identity import RecordRef
+from graph.store.client import Writer
+from privacy.gate import VALUES_SCOPE, Role
+from privacy.policy import Policy
+from privacy.purposes import spell_recipient
+from resolvers.access.credentials import TOKEN_ROLES
+from resolvers.access.keys import Key, KeyHasher, KeyKind, make_key
+from resolvers.access.tokens import TokenIssuer
+from resolvers.context import Services
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+SCOPES: Final = frozenset({VALUES_SCOPE})
+MAX_TOKEN_SECONDS: Final = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredSource:
+    """A source with its new write key, which is never to be had again."""
+
+    source: Source
+    write_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredClient:
+    """A client with its new API key, which is never to be had again."""
+
+    client: Client
+    key: str = field(repr=False)
+
+
+async def register_source(services: Services, name: str, user_namespace: str = "") -> RegisteredSource:
+    """Registers a source, or gives one without a good key (known from arrivals, or revoked) a new one.
+
+    Raises Conflict where a good key exists, or where the source's user ids have another namespace.
+    """
+    check_name("source", name)
+    if user_namespace:
+        check_name("user namespace", user_namespace)
+    key, now = make_key(KeyKind.WRITE), services.clock()
+    key_hash = KeyHasher(services.secret).hash(key)
+
+    async def work(tx: Writer) -> None:
+        if await write_source(tx, name, user_namespace, now) != user_namespace:
+            raise Conflict(f"The user ids of source {name} have another namespace already, and keep it.")
+        if await read_source_keys(tx, name):
+            raise Conflict(f"Source {name} has a write key: revoke it first (`consentric source revoke {name}`).")
+        await write_source_key(tx, name, key.id, key_hash, now)
+
+    await services.client.write(work)
+    return RegisteredSource(Source(name, user_namespace, now, (key.id,)), key.text)
+
+
+async def list_sources(services: Services) -> list[Source]:
+    """All sources, those without a good key too."""
+    return await read_sources(services.client)
+
+
+async def revoke_source(services: Services, name: str) -> list[str]:
+    """Revokes the write keys of a source and answers their ids; what it sent stays. Raises NotFound."""
+    now = services.clock()
+    revoked = await services.client.write(lambda tx: revoke_source_keys(tx, name, now))
+    if not revoked and await read_source(services.client, name) is None:
+        raise NotFound(f"There is no source {quote_name(name)}: `consentric source list` shows those there are.")
+    return revoked
+
+
+async def register_client(
+    services: Services,
+    name: str,
+    role: str,
+    purposes: Sequence[str] = (),
+    *,
+    recipient: str | None = None,
+    scopes: Sequence[str] = (),
+) -> RegisteredClient:
+    """Registers a client for a role and its purposes. Raises BadInput, Conflict."""
+    check_name("client", name)
+    now = services.clock()
+    recipient = None if recipient is None else spell_recipient(recipient)
+    client = Client(
+        name=name,
+        role=check_role(role),
+        purposes=check_purposes(services.policy, Role(role), purposes, recipient),
+        recipient=recipient,
+        scopes=check_scopes(scopes),
+        created_at=now,
+    )
+    key: Key = make_key(KeyKind.API)
+    key_hash = KeyHasher(services.secret).hash(key)
+
+    async def work(tx: Writer) -> None:
+        if not await claim_client_name(tx, name):
+            raise Conflict(f"A client {name} was registered before, and names are not used twice: choose another one.")
+        await write_client(tx, client, key.id, key_hash)
+
+    await services.client.write(work)
+    return RegisteredClient(client, key.text)
+
+
+async def list_clients(services: Services) -> list[Client]:
+    """All clients, revoked ones too."""
+    return await read_clients(services.client)
+
+
+async def revoke_client_named(services: Services, name: str) -> bool:
+    """Revokes a client, its keys and every token that names it; False if that was done before. Raises NotFound."""
+    now = services.clock()
+    if await services.client.write(lambda tx: revoke_client(tx, name, now)):
+        return True
+    if await read_client(services.client, name) is None:
+        raise NotFound(f"There is no client {quote_name(name)}: `consentric client list` shows those there are.")
+    return False
+
+
+async def issue_token(
+    services: Services, issuer: TokenIssuer, client_name: str, subject: RecordRef, seconds: int
+) -> str:
+    """A subject's token through a client of role subject or frontend. Raises NotFound, BadInput."""
+    if not 1 <= seconds <= MAX_TOKEN_SECONDS:
+        raise BadInput(f"A token lives from 1 to {MAX_TOKEN_SECONDS} seconds.")
+    if not subject.key:
+        raise BadInput("Give the person's user id or anonymous id: it is empty.")
+    client = await read_client(services.client, client_name)
+    if client is None or client.revoked_at is not None:
+        raise NotFound(f"There is no client {quote_name(client_name)} in use: see `consentric client list`.")
+    if client.role not in TOKEN_ROLES:
+        raise BadInput(f"Client {client_name} is of role {client.role}; tokens are for roles subject and frontend.")
+    if await read_source(services.client, subject.source) is None:
+        raise NotFound(f"There is no source {quote_name(subject.source)}: see `consentric source list`.")
+    return issuer.sign(client_name, subject, services.clock(), seconds)
+
+
+def check_name(what: str, name: str) -> None:
+    """A name is short and plain, since it stands in ids, headers and on command lines."""
+    if not NAME.fullmatch(name):
+        raise BadInput(f"The {what}'s name must be 1 to 64 letters, digits, '.', '_' or '-', a letter or digit first.")
+
+
+def quote_name(name: str) -> str:
+    """A name as it may stand in a message: what can't be a name is not repeated."""
+    return name if NAME.fullmatch(name) else "of that name"
+
+
+def check_role(role: str) -> str:
+    """One of the known roles."""
+    if role not in set(Role):
+        raise BadInput(f"The role must be one of {', '.join(Role)}.")
+    return role
+
+
+def check_purposes(policy: Policy, role: Role, purposes: Sequence[str], recipient: str | None) -> tuple[str, ...]:
+    """What a client of the role may be registered for: known purposes, each once; for partners those with a recipient,
+    for all others those without; a front-end has at least one."""
+    known = {key: purpose.per_recipient for key, purpose in policy.purposes.items()}
+    partner = role is Role.PARTNER
+    if partner and recipient is None:
+        raise BadInput("A partner needs a recipient: the name that people give their consent for (--recipient NAME).")
+    if not partner and recipient is not None:
+        raise BadInput("Only a partner has a recipient.")
+    fitting = [key for key, per_recipient in known.items() if per_recipient is partner]
+    chosen = tuple(dict.fromkeys(purposes)) or (tuple(fitting) if partner and len(fitting) == 1 else ())
+    if any(purpose not in fitting for purpose in chosen):
+        raise BadInput(f"A purpose of a client of role {role} must be one of {', '.join(fitting)}.")
+    if not chosen and role in (Role.FRONTEND, Role.PARTNER):
+        raise BadInput(f"A client of role {role} needs a purpose (--purpose): one of {', '.join(fitting)}.")
+    for purpose in chosen:
+        policy.permit(purpose, recipient)
+    return chosen
+
+
+def check_scopes(scopes: Sequence[str]) -> tuple[str, ...]:
+    """Known scopes, each once."""
+    if any(scope not in SCOPES for scope in scopes):
+        raise BadInput(f"A scope must be one of {', '.join(sorted(SCOPES))}.")
+    return tuple(dict.fromkeys(scopes))

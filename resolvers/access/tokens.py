@@ -1,0 +1,190 @@
+"""Subject tokens: JWTs that say who a person is at a source, and through which client they come.
+
+What lives here: signing our own, verifying anybody's by the allow-list of issuers. What does not: reading keys and
+lists from files (`api/keystore.py`, `api/issuers.py`), whether the named client may be used
+(`resolvers/access/credentials.py`).
+
+A token is good when its issuer is on the list, one of that issuer's public keys verifies it by an algorithm that this
+kind of key is for, and `iss`, `aud`, `exp` and our claims are there and right. Keys come from the list alone: the
+headers `jwk`, `jku`, `x5u` and `x5c` are never looked at. The claims are `client`, `source` and exactly one of `userId`
+and `anonymousId` (also spelled `user_id`, `anonymous_id`). Whatever is wrong, the answer is one `Unauthenticated`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Final
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.utils import base64url_decode, base64url_encode
+
+from graph.errors import Unauthenticated
+from graph.model.identity import RecordKind, RecordRef
+from graph.model.time import Millis
+
+PublicKey = Ed25519PublicKey | EllipticCurvePublicKey | RSAPublicKey
+
+MAX_TOKEN_CHARACTERS: Final = 8192
+SKEW_SECONDS: Final = 30
+MIN_RSA_BITS: Final = 2048
+COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
+SUBJECT_CLAIMS: Final = {
+    "userId": RecordKind.USER,
+    "user_id": RecordKind.USER,
+    "anonymousId": RecordKind.ANONYMOUS,
+    "anonymous_id": RecordKind.ANONYMOUS,
+}
+REFUSED: Final = "The token does not verify: get a new one from an issuer that this server trusts."
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedIssuer:
+    """Who may sign tokens, with which public keys by key id, and (None: any) for which clients and sources."""
+
+    name: str
+    keys: Mapping[str, PublicKey]
+    clients: frozenset[str] | None = None
+    sources: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectClaims:
+    """What a verified token says."""
+
+    client: str
+    subject: RecordRef = field(repr=False)
+    expires_at: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class TokenIssuer:
+    """Our own issuer: its name, its private key, the audience its tokens are for."""
+
+    name: str
+    audience: str
+    key: Ed25519PrivateKey = field(repr=False)
+
+    def sign(self, client: str, subject: RecordRef, now: Millis, seconds: int) -> str:
+        """A token for the subject through the client, good for so many seconds from now."""
+        claim = "userId" if subject.kind is RecordKind.USER else "anonymousId"
+        claims = {
+            "iss": self.name,
+            "aud": self.audience,
+            "iat": now // 1000,
+            "exp": now // 1000 + seconds,
+            "client": client,
+            "source": subject.source,
+            claim: subject.key,
+        }
+        return jwt.encode(claims, self.key, algorithm="EdDSA", headers={"kid": name_key(self.key.public_key())})
+
+    def trusted(self) -> TrustedIssuer:
+        """This issuer as the verifier sees it."""
+        public = self.key.public_key()
+        return TrustedIssuer(self.name, {name_key(public): public})
+
+
+def name_key(key: Ed25519PublicKey) -> str:
+    """A key id that follows from the public key."""
+    return sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:16]
+
+
+def list_algorithms(key: PublicKey) -> Sequence[str]:
+    """The signature algorithms a key may be used with: by the kind of key, never by what a token says. Empty for a key
+    that is too weak or of a curve that is not used."""
+    if isinstance(key, Ed25519PublicKey):
+        return ("EdDSA",)
+    if isinstance(key, RSAPublicKey):
+        return ("RS256", "PS256") if key.key_size >= MIN_RSA_BITS else ()
+    curves = {SECP256R1: "ES256", SECP384R1: "ES384"}
+    name = curves.get(type(key.curve))
+    return (name,) if name else ()
+
+
+class TokenVerifier:
+    """Verifies tokens against the allow-list."""
+
+    def __init__(self, issuers: Sequence[TrustedIssuer], audience: str) -> None:
+        self._issuers = {issuer.name: issuer for issuer in issuers}
+        self._audience = audience
+
+    def verify(self, token: str, now: Millis) -> SubjectClaims:
+        """The claims of a good token. Raises Unauthenticated, with one text, for every other."""
+        try:
+            return self._verify(token, now)
+        except (jwt.PyJWTError, ValueError, TypeError, KeyError, RecursionError, OverflowError):
+            raise Unauthenticated(REFUSED) from None
+
+    def _verify(self, token: str, now: Millis) -> SubjectClaims:
+        if len(token) > MAX_TOKEN_CHARACTERS or not COMPACT.fullmatch(token):
+            raise ValueError("not a compact token")
+        if any(base64url_encode(base64url_decode(part)).decode() != part for part in token.split(".")):
+            raise ValueError("not in canonical form")
+        header = jwt.get_unverified_header(token)
+        unverified = jwt.decode(token, options={"verify_signature": False})
+        issuer = self._issuers[expect_text(unverified, "iss")]
+        key = pick_key(issuer, header)
+        claims = jwt.decode(
+            token,
+            key,
+            algorithms=list(list_algorithms(key)),
+            audience=self._audience,
+            issuer=issuer.name,
+            options={
+                "require": ["iss", "aud", "exp"],
+                "verify_exp": False,  # times are checked below, by our own clock
+                "verify_nbf": False,
+                "verify_iat": False,
+            },
+        )
+        check_times(claims, now)
+        return read_claims(claims, issuer)
+
+
+def pick_key(issuer: TrustedIssuer, header: Mapping[str, Any]) -> PublicKey:
+    """The issuer's key that the header's `kid` names; without one, the issuer's only key."""
+    if "crit" in header:
+        raise ValueError("extensions are not understood")
+    if "kid" in header:
+        return issuer.keys[expect_text(header, "kid")]
+    if len(issuer.keys) != 1:
+        raise ValueError("no key id, several keys")
+    return next(iter(issuer.keys.values()))
+
+
+def check_times(claims: Mapping[str, Any], now: Millis) -> None:
+    """The token has not ended, and it has begun (our clock may be half a minute behind the issuer's)."""
+    seconds = now / 1000
+    times = {name: claims[name] for name in ("exp", "nbf", "iat") if name in claims}
+    if not all(type(value) in (int, float) for value in times.values()):
+        raise ValueError("a time is not a number")
+    begun = all(times[name] <= seconds + SKEW_SECONDS for name in ("nbf", "iat") if name in times)
+    if not begun or not seconds < times["exp"]:
+        raise ValueError("not now")
+
+
+def read_claims(claims: Mapping[str, Any], issuer: TrustedIssuer) -> SubjectClaims:
+    """Our own claims, as far as the issuer may make them."""
+    client, source = expect_text(claims, "client"), expect_text(claims, "source")
+    if issuer.clients is not None and client not in issuer.clients:
+        raise ValueError("a client of somebody else's")
+    if issuer.sources is not None and source not in issuer.sources:
+        raise ValueError("a source of somebody else's")
+    (name,) = SUBJECT_CLAIMS.keys() & claims.keys()
+    subject = RecordRef(source, SUBJECT_CLAIMS[name], expect_text(claims, name))
+    return SubjectClaims(client, subject, Millis(int(claims["exp"] * 1000)))
+
+
+def expect_text(claims: Mapping[str, Any], name: str) -> str:
+    """A claim that must be a text with something in it."""
+    value = claims[name]
+    if not isinstance(value, str) or not value:
+        raise ValueError("not a text")
+    return value

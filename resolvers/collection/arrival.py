@@ -1,0 +1,66 @@
+"""A message on its way into the graph, with the ids that its names stand for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Self
+
+from algorithms.identity.blocking import ANONYMOUS_ID
+from algorithms.identity.normalise import normalise_identifier
+from graph.model.identity import IdentifierRef, RecordId, RecordKind, RecordRef
+from graph.model.message import Message
+
+
+@dataclass(slots=True)
+class Arrival:
+    """A message with the ids that its names stand for, computed while other messages are written. `anonymous` is the
+    identifier of its second record, `identifiers` are those of the first with their ids. `order` is its place in the
+    group, `settled`: its record carries all its identifiers; both are of the attempt that runs."""
+
+    message: Message
+    record: RecordId | None
+    also: RecordId | None
+    anonymous: IdentifierRef | None
+    identifiers: list[tuple[IdentifierRef, str]]
+    order: int = 0
+    settled: bool = False
+
+    @classmethod
+    def of(cls, message: Message) -> Self:
+        """A message that arrived."""
+        ref, also = message.record, message.also
+        anonymous = None if also is None else find_anonymous(also.key)
+        identifiers = message.identifiers
+        if anonymous is not None and anonymous not in identifiers:
+            identifiers = (*identifiers, anonymous)
+        return cls(
+            message,
+            None if ref is None else find_record_id(ref.source, ref.kind, ref.key),
+            None if also is None else find_record_id(also.source, also.kind, also.key),
+            anonymous,
+            [(one, find_identifier_id(one.kind, one.value, one.namespace)) for one in identifiers],
+        )
+
+
+@lru_cache(maxsize=65_536)
+def find_record_id(source: str, kind: RecordKind, key: str) -> RecordId:
+    """`RecordRef.id`, remembered."""
+    return RecordRef(source, kind, key).id
+
+
+@lru_cache(maxsize=65_536)
+def find_identifier_id(kind: str, value: str, namespace: str) -> str:
+    """`IdentifierRef.id`, remembered."""
+    return IdentifierRef(kind, value, namespace).id
+
+
+@lru_cache(maxsize=65_536)
+def find_anonymous(key: str) -> IdentifierRef | None:
+    """The identifier that an anonymous record carries by its own name."""
+    value = normalise_identifier(ANONYMOUS_ID, key)
+    return IdentifierRef(ANONYMOUS_ID, value) if value is not None else None
+
+
+def identify(identifier: IdentifierRef) -> str:
+    return find_identifier_id(identifier.kind, identifier.value, identifier.namespace)

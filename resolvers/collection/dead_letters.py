@@ -1,0 +1,78 @@
+"""Dead letters: looking at what was rejected, and trying it again once its cause is mended.
+
+What lives here: the two use cases, for operators. What does not: statements (`graph/collection/dead_letters.py`),
+reading a payload, which the caller brings along, since formats are the doors' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from graph.collection.dead_letters import DeadLetter, read_letters, remove_letters
+from graph.errors import BadInput
+from graph.model.message import Message
+from graph.store.client import GraphClient
+from resolvers.collection.ingestor import Ingestor
+from resolvers.collection.transaction import Outcome
+
+PAGE: Final = 200
+
+ReadLetter = Callable[[DeadLetter], Message]
+"""Reads a letter's payload as a message; raises BadInput where it still can't be one."""
+
+
+@dataclass(slots=True)
+class ReplayReport:
+    """What became of the letters that were tried again."""
+
+    accepted: int = 0
+    duplicate: int = 0
+    kept: list[str] = field(default_factory=list)
+
+
+async def list_letters(
+    client: GraphClient, limit: int, after: str = "", source: str | None = None, reason: str | None = None
+) -> list[DeadLetter]:
+    """A page of letters in the order of their ids. Payloads are personal data: show them to operators only."""
+    return await read_letters(client, limit, after, source, reason)
+
+
+async def replay_letters(
+    client: GraphClient,
+    ingestor: Ingestor,
+    read: ReadLetter,
+    *,
+    source: str | None = None,
+    reason: str | None = None,
+) -> ReplayReport:
+    """Tries letters again. Those that are now accepted, or were before, go; the others stay."""
+    report = ReplayReport()
+    after = ""
+    while page := await read_letters(client, PAGE, after, source, reason):
+        after = page[-1].id
+        await _replay(client, ingestor, read, page, report)
+    return report
+
+
+async def _replay(
+    client: GraphClient, ingestor: Ingestor, read: ReadLetter, page: Sequence[DeadLetter], report: ReplayReport
+) -> None:
+    letters: list[DeadLetter] = []
+    messages: list[Message] = []
+    for letter in page:
+        try:
+            if letter.truncated:
+                raise BadInput("The payload was too long to keep whole.")
+            messages.append(read(letter))
+            letters.append(letter)
+        except BadInput:
+            report.kept.append(letter.id)
+    outcomes = await ingestor.submit(messages, payload=lambda place: letters[place].payload)
+    report.accepted += outcomes.count(Outcome.ACCEPTED)
+    report.duplicate += outcomes.count(Outcome.DUPLICATE)
+    done = [letter.id for letter, outcome in zip(letters, outcomes, strict=True) if outcome is not Outcome.REFUSED]
+    report.kept += [letter.id for letter, outcome in zip(letters, outcomes, strict=True) if outcome is Outcome.REFUSED]
+    if done:
+        await client.write(lambda tx: remove_letters(tx, done))

@@ -1,0 +1,167 @@
+"""Who people are and what they permit, on its way into the graph: second names, identifiers, consents, linkage.
+
+What lives here: choosing what to write and in which order, inside the transaction of `arrivals.py`. What does not: the
+decision to link (`linkage.py`), the log of consents (`consents.py`), Cypher.
+
+Most messages repeat what is known. So a record remembers the identifiers it carries, each with the earliest event that
+said so, and the consents that its messages last repeated, with the consent epoch of its person then: only what differs
+is looked at again. Repeated consents are looked at again when the epoch moved, because another record of the person may
+have said otherwise since, and then a repeated denial counts as the later word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from graph.identity.records import (
+    RecordCall,
+    TouchedRecord,
+    mark_person,
+    read_existing,
+    read_people,
+    touch_records,
+    write_carried,
+    write_known,
+)
+from graph.model.consent import ConsentStatement
+from graph.model.identity import IdentifierRef, RecordId, RecordKind, RecordRef, UserId
+from graph.model.time import Millis
+from graph.store.client import Writer
+from privacy.policy import Policy
+from resolvers.collection.arrival import Arrival, find_anonymous, identify
+from resolvers.consent.permits import refresh_permits, write_consents
+from resolvers.identity.linkage import attach_identifiers, link_records
+
+Touched = dict[RecordId, TouchedRecord]
+Statement = tuple[RecordId, str, ConsentStatement]
+
+
+async def touch_partners(tx: Writer, new: Sequence[Arrival], touched: Touched, now: Millis) -> dict[str, RecordRef]:
+    """Touches the second records of messages that say something new about who is the same person, and adds them to
+    `touched`. Answers who the aliases name, by message. Notes which messages say nothing new about names."""
+    calls: dict[RecordId, RecordCall] = {}
+    aliases = await _find_aliases(tx, new)
+    for one in new:
+        if one.record is None:
+            continue
+        record, at = touched[one.record], one.message.at
+        one.settled = not any(_says_more(record, id_, at) for _, id_ in one.identifiers)
+        if one.settled or one.message.also is None or one.also is None or one.also in touched:
+            continue
+        if one.anonymous is not None and _says_more(record, identify(one.anonymous), at):
+            calls[one.also] = RecordCall(one.message.also, one.also)
+    for ref in aliases.values():
+        if ref.id not in touched:
+            calls[ref.id] = RecordCall(ref, ref.id)
+    if calls:
+        touched |= await touch_records(tx, calls.values(), now)
+    return aliases
+
+
+async def _find_aliases(tx: Writer, new: Sequence[Arrival]) -> dict[str, RecordRef]:
+    """Whom each alias message names as the same: the user of that id if there is one, else the anonymous person."""
+    named = {one.message.id: one.message.alias_of for one in new if one.message.alias_of is not None}
+    if not named:
+        return {}
+    users = {id_: replace(ref, kind=RecordKind.USER) for id_, ref in named.items()}
+    there = await read_existing(tx, {user.id for user in users.values()})
+    return {id_: users[id_] if users[id_].id in there else ref for id_, ref in named.items()}
+
+
+def _says_more(record: TouchedRecord, id_: str, at: Millis) -> bool:
+    """Whether the record doesn't carry the identifier yet, or only since a later event."""
+    since = record.known.since(id_)
+    return since is None or at < since
+
+
+async def write_evidence(
+    tx: Writer, new: Sequence[Arrival], touched: Touched, aliases: dict[str, RecordRef], *, policy: Policy, now: Millis
+) -> None:
+    """Identifiers, aliases and consents; then linkage of the records concerned; then the permits of their people."""
+    concerned = await _attach(tx, new, touched, aliases, now)
+    repeated: dict[RecordId, Repeat] = {}
+    statements = _find_statements(new, touched, repeated)
+    if statements:
+        concerned |= await write_consents(tx, statements, now)
+    affected: set[UserId] = set()
+    if concerned:
+        affected |= (await link_records(tx, concerned, now)).affected_users
+    if statements:
+        spoke = await read_people(tx, {record for record, _, _ in statements})
+        affected |= {user for user, _ in spoke.values()}
+    if affected:
+        await refresh_permits(tx, affected, policy, now)
+    if repeated:
+        people = await read_people(tx, repeated.keys())
+        marks = [(record, f"{one.digest}@{mark_person(*people[record])}", one.at) for record, one in repeated.items()]
+        await write_carried(tx, sorted(marks))
+
+
+async def _attach(
+    tx: Writer, new: Sequence[Arrival], touched: Touched, aliases: dict[str, RecordRef], now: Millis
+) -> set[RecordId]:
+    """Attaches what records don't carry yet; answers the records that linkage must look at."""
+    pairs: dict[tuple[RecordId, str], tuple[RecordId, IdentifierRef, Millis]] = {}
+
+    def add(record: RecordId, identifier: IdentifierRef, id_: str, at: Millis) -> None:
+        if _says_more(touched[record], id_, at):
+            touched[record].known.add(id_, at)
+            pairs[record, id_] = (record, identifier, at)
+
+    same: list[tuple[RecordId, RecordId]] = []
+    for one in new:
+        message = one.message
+        if one.record is None or (one.settled and not aliases):
+            continue
+        for identifier, id_ in one.identifiers:
+            add(one.record, identifier, id_, message.at)
+        if one.anonymous is not None and one.also in touched:
+            add(one.also, one.anonymous, identify(one.anonymous), message.at)
+        if aliases and (other := aliases.get(message.id)) is not None:
+            same.append((one.record, other.id))
+            if other.kind is RecordKind.ANONYMOUS and (named := find_anonymous(other.key)) is not None:
+                add(other.id, named, identify(named), message.at)
+    if not pairs and not same:
+        return set()
+    carriers = sorted({record for record, _ in pairs})
+    await write_known(tx, [(record, touched[record].known) for record in carriers])
+    return await attach_identifiers(tx, list(pairs.values()), same, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """What a record last repeated of its consents: their digest, and as of when."""
+
+    digest: str
+    at: Millis
+
+
+def _find_statements(new: Sequence[Arrival], touched: Touched, repeated: dict[RecordId, Repeat]) -> list[Statement]:
+    """The consent statements to write, each with the id of its event, in the order of time within a record. Fills
+    `repeated` with what records have to remember."""
+    found: list[Statement] = []
+    speaking = [one for one in new if one.message.consents]
+    for one in sorted(speaking, key=lambda each: (each.record or "", each.message.at, each.order)):
+        record, message = one.record, one.message
+        if record is None:
+            continue
+        if message.carried is not None:
+            if not _is_fresh(message.carried, message.at, touched[record], repeated.get(record)):
+                continue
+            if message.at >= (touched[record].carried_at or 0):
+                repeated[record] = Repeat(message.carried, message.at)
+        many = len(message.consents) > 1
+        for number, statement in enumerate(message.consents, 1):
+            found.append((record, f"{message.id}#{number}" if many else message.id, statement))
+    return found
+
+
+def _is_fresh(digest: str, at: Millis, record: TouchedRecord, repeat: Repeat | None) -> bool:
+    """Whether consents that a message repeats differ from what its record repeated last, or the person's consent epoch
+    moved since. An older message is only compared by what it says."""
+    if repeat is not None:
+        return repeat.digest != digest
+    if at < (record.carried_at or 0):
+        return not (record.carried or "").startswith(f"{digest}@")
+    return record.carried != f"{digest}@{record.person}"

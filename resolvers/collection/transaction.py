@@ -1,0 +1,132 @@
+"""The one transaction through which messages enter the graph.
+
+What lives here: the order of its steps. Messages are claimed, so that duplicates fall out; their records are touched,
+which locks them; then traits, items, sessions and interactions (`visits.py`); then identifiers, consents, linkage,
+and last the permits of everybody affected (`evidence.py`). So an acknowledged message is already visible in its
+profile, and no reader ever meets a half of one. What does not: Cypher (`graph/`), validation (`api/collect/`), grouping
+and retries (`ingest.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from ulid import ULID
+
+from graph.catalogue.items import write_items
+from graph.collection.messages import claim_messages
+from graph.identity.records import RecordCall, TouchedRecord, touch_records, write_people, write_traits
+from graph.identity.traits import Kept, merge_traits, parse_traits, write_text
+from graph.model.catalogue import ItemFacts
+from graph.model.identity import RecordId, UserId
+from graph.model.time import Millis
+from graph.store.client import Writer
+from privacy.policy import Policy
+from privacy.rules import initial_permits
+from resolvers.collection.arrival import Arrival
+from resolvers.collection.evidence import touch_partners, write_evidence
+from resolvers.collection.sessions import ItemMemory, choose_items, write_visits
+
+
+class Outcome(StrEnum):
+    """What became of a message that could be read."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    REFUSED = "refused"
+
+
+@dataclass(slots=True)
+class Written:
+    """What a transaction did: the outcome of each message, and the items to remember once it is committed."""
+
+    outcomes: list[Outcome]
+    items: list[ItemFacts] = field(default_factory=list)
+
+
+async def write_arrivals(
+    tx: Writer, arrivals: Sequence[Arrival], policy: Policy, now: Millis, memory: ItemMemory | None = None
+) -> Written:
+    """Writes messages, each once. It may run several times in a row (`GraphClient.write`), as one.
+
+    `now` is the time of writing; `memory` spares what events lately said of items.
+    """
+    outcomes = [Outcome.DUPLICATE] * len(arrivals)
+    new = await _claim(tx, arrivals)
+    if not new:
+        return Written(outcomes)
+    for one in new:
+        outcomes[one.order] = Outcome.ACCEPTED
+    touched = await touch_records(tx, _find_calls(new), now)
+    aliases = await touch_partners(tx, new, touched, now)
+    await _give_people(tx, new, touched, policy, now)
+    await _write_traits(tx, new, touched, now)
+    items = choose_items((item for one in new for item in one.message.items), memory)
+    if items:
+        await write_items(tx, items, now)
+    await write_visits(tx, new, touched)
+    await write_evidence(tx, new, touched, aliases, policy=policy, now=now)
+    return Written(outcomes, items)
+
+
+async def _claim(tx: Writer, arrivals: Sequence[Arrival]) -> list[Arrival]:
+    """The messages that were not there before, the first of each id, in their order."""
+    first: dict[str, Arrival] = {}
+    for order, one in enumerate(arrivals):
+        if first.setdefault(one.message.id, one) is one:
+            one.order = order
+    known = await claim_messages(tx, [(id_, one.message.at) for id_, one in first.items()])
+    return [one for id_, one in first.items() if id_ not in known] if known else list(first.values())
+
+
+def _find_calls(new: Sequence[Arrival]) -> list[RecordCall]:
+    """The records to touch, each once, with what has to be known of it."""
+    calls: dict[RecordId, RecordCall] = {}
+    for one in new:
+        if one.record is None or one.message.record is None:
+            continue
+        traits = one.message.traits is not None
+        person = one.message.carried is not None
+        known = calls.get(one.record)
+        if known is None:
+            calls[one.record] = RecordCall(one.message.record, one.record, traits, person)
+        elif (traits and not known.traits) or (person and not known.person):
+            calls[one.record] = replace(known, traits=traits or known.traits, person=person or known.person)
+    return list(calls.values())
+
+
+async def _give_people(
+    tx: Writer, new: Sequence[Arrival], touched: dict[RecordId, TouchedRecord], policy: Policy, now: Millis
+) -> None:
+    """Gives each new record a person, so that no record is ever without one: of its own, or, where one message brings
+    both of its records for the first time, one for the two. Linkage, later in this transaction, is what decides; this
+    only spares it making a person of two that never were apart."""
+    fresh = sorted(record.id for record in touched.values() if record.new)
+    if not fresh:
+        return
+    people = {record: UserId(str(ULID())) for record in fresh}
+    shared: set[RecordId] = set()
+    for one in new:
+        if one.record in people and one.also in people and not {one.record, one.also} & shared:
+            people[one.also] = people[one.record]
+            shared |= {one.record, one.also}
+    rows = [(record, person, touched[record].source) for record, person in people.items()]
+    await write_people(tx, rows, initial_permits(policy), now)
+
+
+async def _write_traits(
+    tx: Writer, new: Sequence[Arrival], touched: dict[RecordId, TouchedRecord], now: Millis
+) -> None:
+    kept: dict[RecordId, Kept] = {}
+    changed: set[RecordId] = set()
+    for one in new:
+        if one.record is None or one.message.traits is None:
+            continue
+        if one.record not in kept:
+            kept[one.record] = parse_traits(touched[one.record].traits)
+        if merge_traits(kept[one.record], one.message.traits, one.message.at):
+            changed.add(one.record)
+    if changed:
+        await write_traits(tx, [(record, write_text(kept[record])) for record in sorted(changed)], now)

@@ -1,0 +1,272 @@
+"""Linkage in the graph: attach what arrives, decide about the neighbourhood it touches, move people accordingly.
+
+What lives here: the use cases, each inside the caller's write transaction: attach identifiers, link records, resolve
+everything. What does not: the decision (`algorithms/identity/linkage.py`), which id survives
+(`algorithms/identity/succession.py`), what is read and locked (`neighbourhoods.py`), Cypher (`graph/identity/links.py`,
+`graph/identity/users.py`).
+
+The same decision runs on arrival and in the batch, each time over whole neighbourhoods, and its answer depends on the
+evidence alone; so the batch finds nothing to change where arrivals were linked, unless rules changed or a neighbourhood
+was too large for an arrival. A membership change is followed by `resolvers.consent.permits.refresh_permits` for
+`affected_users` in the same transaction, by the caller.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from ulid import ULID
+
+from algorithms.identity.clustering import RefusalReason
+from algorithms.identity.linkage import DEFAULT_LINKAGE, Linkage, LinkageConfig, link
+from algorithms.identity.succession import Succession, assign_users
+from graph.identity.identifiers import (
+    count_refused_identifiers,
+    read_holdings,
+    write_earlier,
+    write_holdings,
+    write_refused_identifiers,
+)
+from graph.identity.links import (
+    LinkEdge,
+    LinkStatus,
+    count_links,
+    read_asserted,
+    read_sharing,
+    write_link_ends,
+    write_links,
+)
+from graph.identity.users import count_people, read_record_page, write_moves, write_retirements, write_users
+from graph.model.identity import IdentifierRef, RecordId, UserId
+from graph.model.time import Millis
+from graph.segments.memberships import end_unpermitted
+from graph.store.client import GraphClient, Writer
+from privacy.policy import Policy
+from privacy.purposes import ANALYTICS
+from resolvers.consent.permits import refresh_permits
+from resolvers.identity.neighbourhood import Surroundings, survey
+
+ACTOR: Final = "linkage/deterministic/1"
+"""Who decides, with the version of the rules; stored on every edge that linkage opens."""
+
+BATCH_PAGE: Final = 250
+BATCH_NEIGHBOURHOOD: Final = 20_000
+"""Records of one page of the batch, and how large a neighbourhood it still decides about."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkageOutcome:
+    """What linking changed. `affected_users` are live users whose records are not what they were; `merged` maps a
+    retired user to its survivor, `split` a user to those that took records of it; `deferred` are records whose
+    neighbourhood is too large for an arrival."""
+
+    affected_users: frozenset[UserId] = frozenset()
+    merged: Mapping[UserId, UserId] = field(default_factory=dict)
+    split: Mapping[UserId, tuple[UserId, ...]] = field(default_factory=dict)
+    opened: int = 0
+    ended: int = 0
+    visited: frozenset[RecordId] = frozenset()
+    deferred: frozenset[RecordId] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class LinkageReport:
+    """Where linkage stands after the batch. `links` hold now; `refused` counts refused pairs, identifiers and records
+    by reason; `opened` … `split` are what this run changed, nothing where arrivals were linked under the same rules;
+    `deferred` are records whose neighbourhood is too large even for the batch."""
+
+    records: int
+    users: int
+    links: int
+    refused: Mapping[str, int]
+    opened: int
+    ended: int
+    merged: int
+    split: int
+    deferred: int
+
+
+async def attach_identifiers(
+    tx: Writer,
+    pairs: Sequence[tuple[RecordId, IdentifierRef, Millis]],
+    aliases: Sequence[tuple[RecordId, RecordId]],
+    now: Millis,
+) -> set[RecordId]:
+    """Write new evidence and return the records it is new to: these, and no others, need `link_records`.
+
+    Each pair carries the time of its event: who had an identifier first does not depend on arrival, and an earlier time
+    that comes to light is new evidence. One statement where all is known. The caller has locked the records.
+    """
+    changed = await _attach_pairs(tx, pairs) if pairs else set()
+    wanted = {(min(pair), max(pair)) for pair in aliases if pair[0] != pair[1]}
+    if wanted:
+        fresh = wanted - await read_asserted(tx, wanted)
+        edges = [LinkEdge(left, right, LinkStatus.ASSERTED, "alias") for left, right in fresh]
+        await write_links(tx, edges, "source", now)
+        changed |= {record for pair in fresh for record in pair}
+    return changed
+
+
+async def _attach_pairs(tx: Writer, pairs: Sequence[tuple[RecordId, IdentifierRef, Millis]]) -> set[RecordId]:
+    first: dict[tuple[RecordId, str], tuple[IdentifierRef, Millis]] = {}
+    for record, identifier, since in pairs:
+        key = (record, identifier.id)
+        if key not in first or since < first[key][1]:
+            first[key] = (identifier, since)
+    known = await read_holdings(tx, {record for record, _ in first})
+    fresh = [(key[0], *held) for key, held in first.items() if key not in known]
+    earlier = [(*key, since) for key, (_, since) in first.items() if key in known and since < known[key]]
+    if fresh:
+        await write_holdings(tx, fresh)
+    if earlier:
+        await write_earlier(tx, earlier)
+    return {record for record, *_ in fresh} | {record for record, *_ in earlier}
+
+
+async def link_records(
+    tx: Writer, records: Collection[RecordId], now: Millis, config: LinkageConfig = DEFAULT_LINKAGE
+) -> LinkageOutcome:
+    """Decide anew about these records and all that evidence connects with them; write only what differs.
+
+    To be called for records with new evidence, new judgements, or a changed answer to identity linking. A record that
+    shares nothing and has no link costs no write. Idempotent.
+    """
+    return await _link(tx, await read_sharing(tx, records), now, config) if records else LinkageOutcome()
+
+
+async def relink_records(
+    tx: Writer, records: Collection[RecordId], now: Millis, config: LinkageConfig
+) -> LinkageOutcome:
+    """As `link_records`, also looking again at identifiers that earlier rules refused."""
+    return await _link(tx, await read_sharing(tx, records, everything=True), now, config)
+
+
+async def _link(tx: Writer, records: Collection[RecordId], now: Millis, config: LinkageConfig) -> LinkageOutcome:
+    if not records:
+        return LinkageOutcome()
+    found = await survey(tx, records, config)
+    answer = link(found.neighbourhood(), config)
+    opened, ended = await _write_edges(tx, found, answer, now)
+    places = {record: known.place for record, known in found.known.items()}
+    moved = assign_users(answer.components, places, lambda: UserId(str(ULID())))
+    await _write_people(tx, moved, now)
+    return LinkageOutcome(
+        frozenset(moved.affected),
+        moved.retired,
+        {user: tuple(successors) for user, successors in moved.split.items()},
+        opened,
+        ended,
+        frozenset(found.known),
+        frozenset(found.deferred),
+    )
+
+
+async def _write_edges(tx: Writer, found: Surroundings, answer: Linkage, now: Millis) -> tuple[int, int]:
+    """Bring edges and marks in line with the answer; returns how many edges were opened and ended."""
+    wanted = _wanted_edges(answer)
+    refused = {each.evidence: each.reason for each in answer.refusals if each.left is None}
+    decided = (LinkStatus.ACTIVE, LinkStatus.REFUSED)
+    present = {edge for edge in found.edges() if edge.status in decided}
+    marks = [
+        (identifier, refused.get(identifier))
+        for identifier, mark in found.marks().items()
+        if mark != refused.get(identifier)
+    ]
+    reasons = {(frozenset((edge.left, edge.right)), edge.evidence): edge.reason for edge in wanted}
+    ended = [(edge, _explain_end(edge, found, refused, reasons)) for edge in present - wanted]
+    opened = wanted - present
+    if marks:
+        await write_refused_identifiers(tx, marks, now)
+    if ended:
+        await write_link_ends(tx, ended, now)
+    if opened:
+        await write_links(tx, opened, ACTOR, now)
+    return len(opened), len(ended)
+
+
+def _wanted_edges(answer: Linkage) -> set[LinkEdge]:
+    edges = {LinkEdge(each.left, each.right, LinkStatus.ACTIVE, each.rule, each.evidence) for each in answer.links}
+    for each in answer.refusals:
+        if each.left is not None and each.right is not None:
+            what = (LinkStatus.REFUSED, each.rule, each.evidence, each.reason, each.detail)
+            edges.add(LinkEdge(each.left, each.right, *what))
+    return edges
+
+
+def _explain_end(
+    edge: LinkEdge,
+    found: Surroundings,
+    refused: Mapping[str, RefusalReason],
+    reasons: Mapping[tuple[frozenset[RecordId], str], str],
+) -> str:
+    """The word for why an edge no longer holds: the reason of its refusal, or that other evidence took its place."""
+    if not all(found.known[record].evidence.permitted for record in (edge.left, edge.right)):
+        return RefusalReason.NO_CONSENT
+    here = reasons.get((frozenset((edge.left, edge.right)), edge.evidence))
+    return refused.get(edge.evidence) or here or "superseded"
+
+
+async def _write_people(tx: Writer, moved: Succession, now: Millis) -> None:
+    if moved.created:
+        await write_users(tx, moved.created, now)
+    if moved.moves:
+        await write_moves(tx, moved.moves, now)
+    if moved.retired:
+        await write_retirements(tx, moved.retired, now)
+        await end_unpermitted(tx, moved.retired.keys(), ANALYTICS, now)
+
+
+async def resolve_all(
+    client: GraphClient,
+    policy: Policy,
+    clock: Callable[[], Millis],
+    config: LinkageConfig = DEFAULT_LINKAGE,
+    progress: Callable[[int], None] | None = None,
+) -> LinkageReport:
+    """Decide anew about every record, page by page in the order of ids, and refresh what the people moved permit.
+
+    May run beside arrivals: each page is a transaction of its own over whole neighbourhoods. `progress` is told after
+    each page how many records have been looked at. Memory: the ids of records visited ahead of their page.
+    """
+    roomy = config.model_copy(update={"neighbourhood_cap": max(config.neighbourhood_cap, BATCH_NEIGHBOURHOOD)})
+    totals: Counter[str] = Counter()
+    ahead: set[RecordId] = set()
+    last = ""
+    while page := await read_record_page(client, last, BATCH_PAGE):
+        last = page[-1]
+        outcome = await client.write(
+            partial(_resolve_page, records=set(page) - ahead, policy=policy, now=clock(), config=roomy)
+        )
+        ahead = {record for record in ahead | (outcome.visited - outcome.deferred) if record > last}
+        totals.update(opened=outcome.opened, ended=outcome.ended, merged=len(outcome.merged))
+        totals.update(split=len(outcome.split), deferred=len(outcome.deferred), seen=len(page))
+        if progress is not None:
+            progress(totals["seen"])
+    return await _report(client, totals)
+
+
+async def _resolve_page(
+    tx: Writer, records: Collection[RecordId], policy: Policy, now: Millis, config: LinkageConfig
+) -> LinkageOutcome:
+    outcome = await relink_records(tx, records, now, config)
+    if outcome.affected_users:
+        await refresh_permits(tx, outcome.affected_users, policy, now)
+    return outcome
+
+
+async def _report(client: GraphClient, totals: Mapping[str, int]) -> LinkageReport:
+    records, users, objected = await count_people(client)
+    counts = await count_links(client)
+    refused = Counter(await count_refused_identifiers(client))
+    for (status, reason), number in counts.items():
+        if status == LinkStatus.REFUSED:
+            refused[reason] += number
+    if objected:
+        refused[RefusalReason.NO_CONSENT] = objected
+    links = counts.get((LinkStatus.ACTIVE, ""), 0)
+    changed = (totals[name] for name in ("opened", "ended", "merged", "split", "deferred"))
+    return LinkageReport(records, users, links, dict(sorted(refused.items())), *changed)

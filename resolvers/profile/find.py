@@ -1,0 +1,267 @@
+"""Use case: show one person to one viewer. One read of the store, one decision of the gate, then only what it lets out.
+
+What lives here: which parts of a profile a query needs, choosing among the people a key may mean, deciding, masking.
+What does not: the statement (`graph/profile.py`), the rules (`privacy/`), later pages (`activity.py`), GraphQL.
+
+Absent and invisible are one answer, None, reached on the same way: candidates whom the viewer may not know of are gone
+before they are counted, ordered or told apart.
+
+Linkage believes what records claim; a person's own credential does not. It opens what its own name leads to, so that
+nobody reads another's data by claiming their e-mail address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from algorithms.identity.normalise import normalise_identifier
+from algorithms.identity.survivorship import derive_facts
+from graph.catalogue.reading import ItemWish
+from graph.errors import BadInput, Forbidden
+from graph.identity.users import find_live_user
+from graph.model.identity import IdentifierRef, RecordId, RecordKind, RecordRef, UserId
+from graph.model.profile import ProfileFacts
+from graph.model.recommendation import RankedItem, Strategy
+from graph.profile import (
+    ProfileParts,
+    Sharing,
+    StoredProfile,
+    read_profile_of_own,
+    read_profile_of_user,
+    read_profiles_of_identifier,
+    read_profiles_of_records,
+)
+from privacy.gate import Decision, Role, SubjectPermits, Withheld, decide, reveal
+from privacy.purposes import ANALYTICS
+from privacy.rules import describe_states, fold, instant_of
+from resolvers.catalogue import check_wish
+from resolvers.consent.permits import fresh_permits
+from resolvers.context import RequestContext
+from resolvers.pages import MAX_PAGE
+
+TRAITS: Final = frozenset(
+    ("email", "phone", "givenName", "familyName", "birthDate", "address", "age", "gender", "language", "country",
+     "attributes", "preferences")
+)  # fmt: skip
+"""Fields that come from the traits of records."""
+
+AUTO: Final = "auto"
+STRATEGIES: Final = (AUTO, *(strategy.value for strategy in Strategy))
+"""What a query may ask for: AUTO, or one that is built."""
+
+LONGEST_KEY: Final = 512
+
+RECENT: Final = 200
+"""Latest interactions that recommendations start from."""
+
+
+@dataclass(frozen=True, slots=True)
+class ById:
+    """A person by the id that was given out for them."""
+
+    user: UserId
+
+
+@dataclass(frozen=True, slots=True)
+class ByIdentifier:
+    """A person by a value that names them; it is normalised as it was when it arrived."""
+
+    kind: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class ByRecord:
+    """A person by a source's own name for them: a user id, or else an anonymous id."""
+
+    source: str
+    key: str
+
+
+ProfileKey = ById | ByIdentifier | ByRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a query selects of a profile: names of fields in the API, and how many entries of the first, unfiltered page
+    of a list come along with the one read."""
+
+    fields: frozenset[str]
+    interactions: int = 0
+    sessions: int = 0
+
+    def parts(self) -> ProfileParts:
+        """The parts of the read that these fields need."""
+        fields = self.fields
+        return ProfileParts(
+            default_purpose=ANALYTICS,
+            traits=bool(TRAITS & fields),
+            identifiers="identifiers" in fields,
+            consents=bool({"consents", "consentHistory"} & fields),
+            segments="segments" in fields,
+            rfm="rfm" in fields,
+            recent=RECENT if "recommendations" in fields else 0,
+            interactions=self.interactions + 1 if self.interactions else 0,
+            sessions=self.sessions + 1 if self.sessions else 0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PersonView:
+    """One person as one viewer may see them: the decision, the facts it let through, and the records they are from."""
+
+    request: RequestContext
+    decision: Decision
+    facts: ProfileFacts
+    wanted: Wanted
+    records: frozenset[RecordId]
+    withheld: tuple[Withheld, ...] | None = field(default=None)
+
+    def permits(self, name: str) -> bool:
+        """Whether a field of the API may be shown."""
+        return self.decision.permits(name)
+
+
+async def find_profile(request: RequestContext, key: ProfileKey, wanted: Wanted) -> PersonView | None:
+    """The person that a key means, as far as the viewer may see them; None where there is none, where the viewer may
+    not know of them, and where the key means several."""
+    if request.viewer.subject is not None:
+        return await _find_bound(request, request.viewer.subject, key, wanted)
+    stored = await _read_candidates(request, key, wanted.parts())
+    seen: list[tuple[StoredProfile, Decision]] = []
+    for one in stored:
+        decision = await _decide(request, one)
+        if decision.visible:
+            seen.append((one, decision))
+    if isinstance(key, ByIdentifier):
+        linking = [entry for entry in seen if not entry[0].linking_objected]
+        seen = linking or seen
+        if len(seen) > 1:
+            return None
+    return _view(request, *seen[0], wanted) if seen else None
+
+
+async def find_own(request: RequestContext, wanted: Wanted) -> PersonView | None:
+    """The person behind the viewer's own credential. Raises Forbidden where no person is."""
+    subject = request.viewer.subject
+    if subject is None:
+        raise Forbidden("me: this credential is not a person's; use profile(by: …).")
+    return await _find_bound(request, subject, None, wanted)
+
+
+async def _find_bound(
+    request: RequestContext, subject: RecordRef, key: ProfileKey | None, wanted: Wanted
+) -> PersonView | None:
+    """The person of a record as far as its own name leads, if the key (None: any) means them by what is read there."""
+    parts = wanted.parts()
+    if isinstance(key, ByIdentifier):
+        parts = replace(parts, identifiers=True)
+    for one in await read_profile_of_own(request.services.client, subject.id, parts):
+        decision = await _decide(request, one)
+        if decision.visible and (key is None or await _means(request, key, one)):
+            return _view(request, one, decision, wanted)
+    return None
+
+
+async def _means(request: RequestContext, key: ProfileKey, stored: StoredProfile) -> bool:
+    """Whether a key means this person by what was read of them."""
+    match key:
+        case ById(user):
+            return await find_live_user(request.services.client, user) == stored.id
+        case ByRecord():
+            return any(ref.id in stored.read for ref in _refs(key))
+        case ByIdentifier(kind, value):
+            normal = normalise_identifier(kind, value)
+            return normal is not None and IdentifierRef(kind, normal) in stored.identifiers
+
+
+def _refs(key: ByRecord) -> list[RecordRef]:
+    """The records that a source's own name may mean. Raises BadInput."""
+    if max(len(key.source), len(key.key)) > LONGEST_KEY:
+        raise BadInput(f"by: a source and a key have at most {LONGEST_KEY} characters.")
+    return [RecordRef(key.source, kind, key.key) for kind in (RecordKind.USER, RecordKind.ANONYMOUS)]
+
+
+async def _read_candidates(request: RequestContext, key: ProfileKey, parts: ProfileParts) -> Sequence[StoredProfile]:
+    client = request.services.client
+    match key:
+        case ById(user):
+            return await read_profile_of_user(client, user, parts)
+        case ByRecord():
+            return await read_profiles_of_records(client, [ref.id for ref in _refs(key)], parts)
+        case ByIdentifier(kind, value):
+            normal = normalise_identifier(kind, value)
+            if normal is None:
+                return ()
+            identifier = IdentifierRef(kind, normal)
+            return await read_profiles_of_identifier(client, identifier, _sharing(request), request.now, parts)
+
+
+def _sharing(request: RequestContext) -> Sharing:
+    """What a person must permit before they may even be a candidate."""
+    viewer = request.viewer
+    if viewer.role is not Role.PARTNER:
+        return Sharing()
+    permit = request.services.policy.permit(viewer.purpose or "", viewer.recipient)
+    return Sharing(str(permit), str(replace(permit, recipient="*")), permit.barred)
+
+
+async def _decide(request: RequestContext, stored: StoredProfile) -> Decision:
+    """The gate's decision, on permits that hold now."""
+    services = request.services
+    subject = SubjectPermits(
+        permits=stored.permits,
+        permits_until=stored.permits_until,
+        consent_epoch=stored.consent_epoch,
+        records=frozenset(record.id for record in stored.records),
+    )
+    subject = await fresh_permits(services.client, stored.id, subject, services.policy, request.now)
+    return decide(request.viewer, subject, services.policy, request.now)
+
+
+def _view(request: RequestContext, stored: StoredProfile, decision: Decision, wanted: Wanted) -> PersonView:
+    facts = reveal(decision, _gather(request, stored, wanted.fields))
+    assert facts is not None  # noqa: S101 - narrows the type: only visible people come here
+    withheld = decision.withheld()
+    if withheld is not None:
+        withheld = tuple(one for one in withheld if one.field != "recent")
+    return PersonView(request, decision, facts, wanted, stored.read, withheld)
+
+
+def _gather(request: RequestContext, stored: StoredProfile, fields: Collection[str]) -> ProfileFacts:
+    """All that was read, as the facts of a profile: before the gate."""
+    consents = None
+    if "consents" in fields:
+        consents = describe_states(fold(stored.events, instant_of(stored.events, request.now), request.services.policy))
+    return ProfileFacts(
+        id=stored.id,
+        created_at=stored.created_at,
+        updated_at=stored.updated_at,
+        identifiers=stored.identifiers,
+        consents=consents,
+        consent_history=stored.events,
+        sessions=stored.sessions,
+        interactions=stored.interactions,
+        segments=stored.segments if stored.whole else None,  # computed from all records, so not told of some
+        rfm=stored.rfm if stored.whole else None,
+        recent=stored.recent,
+        **derive_facts(stored.traits, request.now),
+    )
+
+
+def recommend(view: PersonView, first: int, strategy: str, wish: ItemWish | None) -> Sequence[RankedItem] | None:
+    """Recommendations from the person's latest interactions, or None where they may not be computed or shown. Arguments
+    are checked first, so that an error says nothing about the permission. Raises BadInput."""
+    if not 1 <= first <= MAX_PAGE:
+        raise BadInput(f"first: a number from 1 to {MAX_PAGE} is expected.")
+    if strategy not in STRATEGIES:
+        raise BadInput(f"strategy: {strategy.upper()} is not built in; use {', '.join(s.upper() for s in STRATEGIES)}.")
+    check_wish(wish)
+    if not view.permits("recommendations"):
+        return None
+    services, now = view.request.services, view.request.now
+    admits = wish.admits if wish else None
+    chosen = None if strategy == AUTO else Strategy(strategy)
+    return services.shelf.recommend(view.facts.recent or (), first, now=now, item_filter=admits, strategy=chosen)

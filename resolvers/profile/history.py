@@ -1,0 +1,74 @@
+"""Use cases: a person's sessions, interactions and history of consents, a page at a time.
+
+What lives here: checking a page request, then the permission, then reading. What does not: the statements
+(`graph/activity/history.py`), cursors (`pages.py`). Arguments are checked before the permission, so that an error says
+nothing about it; the first page without a filter came with the profile and costs no further read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from graph.activity.history import NEWEST, InteractionWish, read_interactions, read_sessions
+from graph.errors import BadInput
+from graph.model.activity import InteractionFacts, SessionFacts
+from graph.model.consent import ConsentEvent
+from graph.model.time import Millis
+from resolvers.pages import CursorSigner, Page, PageRequest, Position
+from resolvers.profile.find import PersonView
+
+MAX_TYPES: Final = 20
+
+
+async def page_interactions(
+    view: PersonView, first: int, after: str | None, wish: InteractionWish | None
+) -> Page[InteractionFacts] | None:
+    """A page of interactions, the newest first; None where they are withheld."""
+    place, signer, request = _open(view, "interactions", first, after)
+    if wish and wish.types is not None and len(wish.types) > MAX_TYPES:
+        raise BadInput(f"where.types: at most {MAX_TYPES} types.")
+    if not view.permits("interactions"):
+        return None
+    found: Sequence[InteractionFacts] = view.facts.interactions or ()
+    if wish is not None or after is not None or first > view.wanted.interactions:
+        client, user = view.request.services.client, view.facts.id
+        wish = wish or InteractionWish()
+        found = await read_interactions(client, user, wish, first + 1, _before(request), records=view.records)
+    return signer.page(place, request, found, lambda one: (one.at, one.id))
+
+
+async def page_sessions(view: PersonView, first: int, after: str | None) -> Page[SessionFacts] | None:
+    """A page of sessions, the newest first; None where they are withheld."""
+    place, signer, request = _open(view, "sessions", first, after)
+    if not view.permits("sessions"):
+        return None
+    found: Sequence[SessionFacts] = view.facts.sessions or ()
+    if after is not None or first > view.wanted.sessions:
+        client, user = view.request.services.client, view.facts.id
+        found = await read_sessions(client, user, first + 1, _before(request), records=view.records)
+    return signer.page(place, request, found, lambda one: (one.started_at, one.id))
+
+
+def page_consents(view: PersonView, first: int, after: str | None) -> Page[ConsentEvent] | None:
+    """A page of the log of consents, the latest received first; None where it is withheld. The whole log came with the
+    profile: the fold needs it."""
+    place, signer, request = _open(view, "consentHistory", first, after)
+    if not view.permits("consentHistory"):
+        return None
+    before = _before(request)
+    found = [event for event in view.facts.consent_history or () if (event.received_at, event.id) < before]
+    if request.after is None:
+        found = list(view.facts.consent_history or ())
+    return signer.page(place, request, found, lambda event: (event.received_at, event.id))
+
+
+def _open(view: PersonView, field: str, first: int, after: str | None) -> tuple[str, CursorSigner, PageRequest]:
+    place = f"Profile.{field}:{view.facts.id}"
+    signer = CursorSigner(view.request.services.secret, view.request.viewer)
+    return place, signer, signer.request(place, first, after)
+
+
+def _before(request: PageRequest) -> tuple[Millis, str]:
+    position: Position | None = request.after
+    return NEWEST if position is None else (Millis(int(position[0])), str(position[1]))

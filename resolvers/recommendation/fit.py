@@ -1,0 +1,142 @@
+"""Fitting the graph walk from interactions of people who permit personalisation, and publishing it.
+
+What lives here: the use case and its quality, measured on interactions held back. What does not: the walk
+(`algorithms/recommendation/filtering.py`), serving (`resolvers/recommendation/serve.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+from scipy import sparse
+from ulid import ULID
+
+from algorithms.arrays import Csr, Floats
+from algorithms.recommendation.evaluation import hold_back_random, measure_ranking, rank_scores
+from algorithms.recommendation.filtering import WalkConfig, count_people, fit_walk, score_histories
+from algorithms.recommendation.ranking import StrengthConfig
+from graph.model.catalogue import ItemKey
+from graph.model.recommendation import RunId
+from graph.recommendation.runs import ModelRow, ModelRun, remove_earlier_runs, write_current_run, write_model_rows
+from privacy.purposes import PERSONALISATION
+from resolvers.activity.behaviour import Behaviour, compute_settled, make_manifest, read_behaviour
+from resolvers.context import Services
+from resolvers.recommendation.serve import WALK
+
+MODEL_VERSION: Final = 1
+LIKED: Final = 0.5
+"""The strength from which a held-back interaction counts as liked: a rating of 4 of 5, a purchase, a cart."""
+
+PLACES: Final = 10
+
+
+class WalkFitConfig(BaseModel):
+    """How the model is fitted, and how it is measured. `measured_people` bounds what measuring costs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    walk: WalkConfig = WalkConfig()
+    strengths: StrengthConfig = StrengthConfig()
+    held_back: float = Field(0.2, ge=0, lt=1, description="share held back to measure quality; 0: not measured")
+    measured_people: int = Field(2000, ge=1, le=100_000)
+    seed: int = Field(42, ge=0)
+
+
+@dataclass(frozen=True, slots=True)
+class WalkReport:
+    """What a fit came to. `metrics` is empty where nothing was measured."""
+
+    run: RunId
+    people: int
+    items: int
+    interactions: int
+    metrics: Mapping[str, float]
+
+
+async def refresh_walk(services: Services, config: WalkFitConfig) -> WalkReport:
+    """Fits the walk anew and makes it the current model."""
+    started = services.clock()
+    run = RunId(str(ULID()))
+    behaviour = await read_behaviour(services, PERSONALISATION, config.strengths)
+    fitted, behaviour = await compute_settled(
+        services, PERSONALISATION, behaviour, lambda behaviour: _fit(behaviour, config)
+    )
+    checked = services.clock()
+    await write_model_rows(services.client, run, fitted.rows)
+    manifest = make_manifest(behaviour.people, behaviour.epochs)
+    finished = ModelRun(
+        id=run,
+        name=WALK,
+        version=MODEL_VERSION,
+        purpose=PERSONALISATION,
+        started_at=started,
+        finished_at=services.clock(),
+        consent_at=checked,
+        people=manifest.people,
+        epoch=manifest.epoch,
+        people_sha256=manifest.people_sha256,
+        rows=len(fitted.rows),
+        metrics=fitted.metrics,
+        config=config.model_dump(mode="json"),
+    )
+    await write_current_run(services.client, finished)
+    await remove_earlier_runs(services.client, finished)
+    await services.shelf.load(services.client)
+    return WalkReport(run, manifest.people, len(fitted.rows), len(behaviour.at), fitted.metrics)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    rows: list[ModelRow]
+    metrics: dict[str, float]
+
+
+def _fit(behaviour: Behaviour, config: WalkFitConfig) -> _Fitted:
+    histories = behaviour.histories(config.strengths)
+    rows = make_rows(behaviour.items, fit_walk(histories, config.walk), count_people(histories))
+    return _Fitted(rows, measure_walk(histories, config) if config.held_back else {})
+
+
+def make_rows(items: tuple[ItemKey, ...], lists: Csr, popularity: Floats) -> list[ModelRow]:
+    """A fitted walk as rows, one a target that anybody touched, with the seeds that lead to it, strongest first."""
+    by_target = sparse.csr_array(lists.T)
+    rows: list[ModelRow] = []
+    for target in np.flatnonzero(popularity > 0).tolist():
+        span = slice(by_target.indptr[target], by_target.indptr[target + 1])
+        seeds, weights = by_target.indices[span], by_target.data[span]
+        order = np.lexsort((seeds, -weights))
+        neighbours = tuple(items[seed] for seed in seeds[order].tolist())
+        rows.append(ModelRow(items[target], neighbours, tuple(weights[order].tolist()), float(popularity[target])))
+    return rows
+
+
+def measure_walk(histories: Csr, config: WalkFitConfig) -> dict[str, float]:
+    """nDCG, recall, hit rate and coverage at 10 on a random part held back, beside popularity. Of very many people a
+    seeded sample is measured; all of them train."""
+    rng = np.random.default_rng(config.seed)
+    cells = sparse.coo_array(histories)
+    held = hold_back_random(cells.nnz, config.held_back, rng)
+    train = _select(cells, ~held)
+    liked = _select(cells, held & (cells.data >= LIKED))
+    sample = np.sort(rng.permutation(train.shape[0])[: config.measured_people])
+    seen, wanted = sparse.csr_array(train[sample]), sparse.csr_array(liked[sample])
+    walk = measure_ranking(rank_scores(score_histories(seen, fit_walk(train, config.walk)), seen, PLACES), wanted)
+    popular = measure_ranking(rank_scores(count_people(train), seen, PLACES), wanted)
+    return {
+        "ndcg10": walk.ndcg,
+        "recall10": walk.recall,
+        "hit_rate10": walk.hit_rate,
+        "coverage10": walk.coverage,
+        "popular_ndcg10": popular.ndcg,
+        "measured_people": float(walk.people),
+    }
+
+
+def _select(cells: Any, chosen: Any) -> Csr:
+    rows, columns = cells.coords
+    picked = (cells.data[chosen], (rows[chosen], columns[chosen]))
+    return sparse.csr_array(sparse.coo_array(picked, shape=cells.shape))

@@ -1,0 +1,95 @@
+"""Segments computed from people who permit analytics: RFM, the high-value buyer, communities.
+
+What lives here: the two use cases. What does not: scores and partitions (`algorithms/segments/rfm.py`,
+`communities.py`), the statements (`graph/segments/memberships.py`). Each run keeps a manifest; memberships change in
+transactions that ask again who permits them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ulid import ULID
+
+from algorithms.recommendation.ranking import DAY
+from algorithms.segments.rfm import RfmConfig, RfmScores, count_grid, find_high_value, score_rfm
+from graph.activity.scoped import PurchaseSums, PurchaseWindow, read_people, read_purchase_sums
+from graph.model.identity import UserId
+from graph.model.recommendation import RunId
+from graph.model.segments import RfmFacts, SegmentKey
+from graph.model.time import Millis
+from graph.segments.definitions import SegmentDefinition
+from graph.segments.rfm import write_rfm
+from privacy.purposes import ANALYTICS
+from resolvers.activity.behaviour import make_manifest, open_scope
+from resolvers.context import Services
+from resolvers.segments.runs import Run, record_run, replace_members
+
+HIGH_VALUE: Final = SegmentKey("high_value_buyer")
+
+
+@dataclass(frozen=True, slots=True)
+class RfmReport:
+    """What RFM came to. `grid` counts people by recency (row, 1 first) × frequency. `left_out` withdrew meanwhile."""
+
+    run: RunId
+    people: int
+    high_value: int
+    grid: list[list[int]]
+    left_out: int
+
+
+async def refresh_rfm(services: Services, config: RfmConfig, as_of: Millis | None = None) -> RfmReport:
+    """Scores everybody in scope who bought within the window that ends at `as_of` (None: now), and settles who is a
+    high-value buyer."""
+    run, started = RunId(str(ULID())), services.clock()
+    until = started if as_of is None else as_of
+    since = Millis(0) if config.window_days is None else Millis(int(until - config.window_days * DAY))
+    scope = open_scope(services, ANALYTICS)
+    epochs = await read_people(services.client, scope)
+    window = PurchaseWindow(config.types, config.refunds, since, until)
+    sums = await read_purchase_sums(services.client, list(epochs), window, scope)
+    recency = [(until - entry.latest) / DAY for entry in sums]
+    scores = score_rfm(recency, [entry.purchases for entry in sums], [entry.value for entry in sums])
+    facts = _collect_facts(sums, recency, scores, started)
+    left_out = await write_rfm(services.client, facts, run, open_scope(services, ANALYTICS))
+    best = find_high_value(scores, config.high_value)
+    buyers = {entry.user: _mean_score(facts[entry.user]) for entry, high in zip(sums, best, strict=True) if high}
+    segment = SegmentDefinition(
+        HIGH_VALUE,
+        "rfm",
+        "High-value buyers",
+        "People who buy often, for much, and not too long ago, relative to everybody else; kept up to date.",
+        ANALYTICS,
+        config.model_dump(mode="json"),
+    )
+    await replace_members(services, [segment], {HIGH_VALUE: buyers}, run)
+    manifest = make_manifest(list(facts), epochs)
+    metrics = {"high_value": len(buyers), "grid": count_grid(scores), "left_out": left_out}
+    await record_run(services, Run("rfm", run, started, scope.now), manifest, metrics, config.model_dump(mode="json"))
+    return RfmReport(run, manifest.people, len(buyers), count_grid(scores), left_out)
+
+
+def _collect_facts(
+    sums: Sequence[PurchaseSums], recency: Sequence[float], scores: RfmScores, now: Millis
+) -> dict[UserId, RfmFacts]:
+    cells = scores.cells()
+    return {
+        entry.user: RfmFacts(
+            recency=recency[place],
+            frequency=float(entry.purchases),
+            monetary=float(entry.value),
+            recency_score=int(scores.recency[place]),
+            frequency_score=int(scores.frequency[place]),
+            monetary_score=int(scores.monetary[place]),
+            cell=cells[place],
+            computed_at=now,
+        )
+        for place, entry in enumerate(sums)
+    }
+
+
+def _mean_score(facts: RfmFacts) -> float:
+    return round((facts.recency_score + facts.frequency_score + facts.monetary_score) / 3, 3)

@@ -1,0 +1,350 @@
+"""Admission: who gets in, how long a revocation takes, and what asks the store."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from graph.errors import BadInput, Conflict, Forbidden, NotFound, PurposeRequired, StoreUnavailable, Unauthenticated
+from graph.model.access import Client
+from graph.model.identity import RecordKind, RecordRef
+from graph.model.time import Millis
+from graph.store.client import GraphClient
+from privacy.gate import Role, Viewer
+from privacy.policy import Policy
+from resolvers.access import credentials, registration
+from resolvers.access.credentials import (
+    BAD_CREDENTIAL,
+    BAD_WRITE_KEY,
+    MEMORY_SECONDS,
+    Authority,
+    ShortMemory,
+    choose_purpose,
+)
+from resolvers.access.keys import KeyKind, checksum, make_key
+from resolvers.access.tokens import SubjectClaims, TokenIssuer, TokenVerifier
+from resolvers.context import Services
+from resolvers.recommendation.serve import ModelShelf
+
+NOW = Millis(1_790_000_000_000)
+SECRET = b"s" * 32
+ISSUER = TokenIssuer("consentric", "consentric", Ed25519PrivateKey.generate())
+ADA = RecordRef("shop", RecordKind.USER, "ada")
+store_test = pytest.mark.store
+
+
+class Clock:
+    """Time that only the test moves."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def millis(self) -> Millis:
+        return Millis(NOW + int(self.seconds * 1000))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def services(store: GraphClient, clock: Clock) -> Services:
+    return Services(client=store, policy=Policy.default(), shelf=ModelShelf(), secret=SECRET, clock=clock.millis)
+
+
+@pytest.fixture
+def authority(store: GraphClient, clock: Clock) -> Authority:
+    verifier = TokenVerifier([ISSUER.trusted()], "consentric")
+    return Authority(store, SECRET, verifier, clock.millis, clock.monotonic)
+
+
+@store_test
+async def test_a_write_key_opens_its_source_and_nothing_else(services: Services, authority: Authority) -> None:
+    made = await registration.register_source(services, "shop", user_namespace="eu")
+    found = await authority.admit_source(made.write_key)
+    assert (found.name, found.user_namespace) == ("shop", "eu")
+    with pytest.raises(Unauthenticated):
+        await authority.admit_viewer(made.write_key)
+
+
+@store_test
+async def test_the_store_keeps_no_key(services: Services) -> None:
+    source = await registration.register_source(services, "shop")
+    client = await registration.register_client(services, "web", "frontend", ["personalisation"])
+    rows = await services.client.read("MATCH (n) WHERE n:ApiKey OR n:Source OR n:Client RETURN properties(n) AS all")
+    assert len(rows) == 4
+    for key in (source.write_key, client.key):
+        assert key not in str(rows)
+        assert key.split("_")[2] not in str(rows)
+        assert key not in repr((source, client))
+
+
+@store_test
+async def test_another_key_of_the_same_id_is_refused(services: Services, authority: Authority) -> None:
+    made = await registration.register_source(services, "shop")
+    key_id = made.source.keys[0]
+    forged = make_key(KeyKind.WRITE)
+    body = f"cwk_{key_id}_{forged.text.split('_')[2][:43]}"
+    text = body + checksum(body)
+    with pytest.raises(Unauthenticated, match=BAD_WRITE_KEY[:20]):
+        await authority.admit_source(text)
+    assert (await authority.admit_source(made.write_key)).name == "shop"
+
+
+@store_test
+async def test_a_source_has_one_good_key_at_a_time(services: Services, authority: Authority) -> None:
+    first = await registration.register_source(services, "shop")
+    with pytest.raises(Conflict):
+        await registration.register_source(services, "shop")
+    assert await registration.revoke_source(services, "shop") == list(first.source.keys)
+    assert await registration.revoke_source(services, "shop") == []
+    second = await registration.register_source(services, "shop")
+    assert (await registration.list_sources(services))[0].keys == second.source.keys
+    with pytest.raises(Unauthenticated):
+        await authority.admit_source(first.write_key)
+    assert (await authority.admit_source(second.write_key)).name == "shop"
+
+
+@store_test
+async def test_a_namespace_stays(services: Services) -> None:
+    await registration.register_source(services, "shop", "eu")
+    await registration.revoke_source(services, "shop")
+    with pytest.raises(Conflict):
+        await registration.register_source(services, "shop", "us")
+    assert (await registration.list_sources(services))[0].keys == ()
+
+
+@store_test
+async def test_registering_at_once_gives_one_key(services: Services) -> None:
+    tries = [registration.register_source(services, "shop") for _ in range(8)]
+    done = await asyncio.gather(*tries, return_exceptions=True)
+    assert sorted(type(result).__name__ for result in done) == ["Conflict"] * 7 + ["RegisteredSource"]
+    assert len((await registration.list_sources(services))[0].keys) == 1
+
+
+@store_test
+async def test_a_revocation_holds_within_the_memory(services: Services, authority: Authority, clock: Clock) -> None:
+    assert MEMORY_SECONDS <= 2
+    source = await registration.register_source(services, "shop")
+    client = await registration.register_client(services, "web", "frontend", ["personalisation"])
+    token = ISSUER.sign("web", ADA, NOW, 600)
+    await authority.admit_source(source.write_key)
+    await authority.admit_viewer(client.key)
+    await authority.admit_viewer(token)
+    await registration.revoke_source(services, "shop")
+    assert await registration.revoke_client_named(services, "web") is True
+    assert await registration.revoke_client_named(services, "web") is False
+    clock.seconds += MEMORY_SECONDS
+    with pytest.raises(Unauthenticated, match=BAD_WRITE_KEY[:20]):
+        await authority.admit_source(source.write_key)
+    with pytest.raises(Unauthenticated, match=BAD_CREDENTIAL[:20]):
+        await authority.admit_viewer(client.key)
+    with pytest.raises(Unauthenticated, match=BAD_CREDENTIAL[:20]):
+        await authority.admit_viewer(token)
+
+
+@store_test
+async def test_a_revoked_name_is_never_given_again(services: Services) -> None:
+    await registration.register_client(services, "web", "frontend", ["personalisation"])
+    await registration.revoke_client_named(services, "web")
+    with pytest.raises(Conflict):
+        await registration.register_client(services, "web", "operator")
+    (client,) = await registration.list_clients(services)
+    assert (client.role, client.revoked_at) == ("frontend", NOW)
+
+
+@store_test
+async def test_a_token_makes_a_subject_of_its_client(services: Services, authority: Authority) -> None:
+    await registration.register_source(services, "shop")
+    await registration.register_client(services, "web", "frontend", ["personalisation", "service"])
+    await registration.register_client(services, "app", "subject")
+    for name in ("web", "app"):
+        token = await registration.issue_token(services, ISSUER, name, ADA, 600)
+        admission = await authority.admit_viewer(token)
+        assert (admission.viewer.role, admission.viewer.subject) == (Role.SUBJECT, ADA)
+        assert admission.viewer.client == name
+        assert admission.viewer.scopes == frozenset()
+        assert admission.expires_at == NOW + 600_000
+
+
+@store_test
+@pytest.mark.parametrize("role", ["partner", "auditor", "operator"])
+async def test_a_token_through_any_other_role_is_refused(services: Services, authority: Authority, role: str) -> None:
+    await registration.register_source(services, "shop")
+    recipient = "acme" if role == "partner" else None
+    await registration.register_client(services, "x", role, recipient=recipient)
+    with pytest.raises(BadInput):
+        await registration.issue_token(services, ISSUER, "x", ADA, 600)
+    with pytest.raises(Unauthenticated):
+        await authority.admit_viewer(ISSUER.sign("x", ADA, NOW, 600))
+
+
+@store_test
+async def test_a_token_needs_a_client_and_a_source(services: Services, authority: Authority) -> None:
+    with pytest.raises(NotFound, match="client"):
+        await registration.issue_token(services, ISSUER, "web", ADA, 600)
+    await registration.register_client(services, "web", "frontend", ["personalisation"])
+    with pytest.raises(NotFound, match="source"):
+        await registration.issue_token(services, ISSUER, "web", ADA, 600)
+    with pytest.raises(BadInput):
+        await registration.issue_token(services, ISSUER, "web", ADA, 0)
+    with pytest.raises(Unauthenticated):
+        await authority.admit_viewer(ISSUER.sign("nobody", ADA, NOW, 600))
+
+
+@store_test
+async def test_a_partner_is_registered_for_a_recipient(services: Services, authority: Authority) -> None:
+    made = await registration.register_client(services, "acme", "partner", recipient="Acme Ltd")
+    assert made.client.purposes == ("partner_sharing",)
+    viewer = (await authority.admit_viewer(made.key)).viewer
+    assert (viewer.role, viewer.purpose, viewer.recipient) == (Role.PARTNER, "partner_sharing", "acme ltd")
+
+
+@store_test
+@pytest.mark.parametrize(
+    ("role", "purposes", "recipient", "scopes"),
+    [
+        ("king", [], None, []),
+        ("frontend", [], None, []),
+        ("frontend", ["partner_sharing"], None, []),
+        ("frontend", ["personalisation", "espionage"], None, []),
+        ("frontend", ["personalisation"], "acme", []),
+        ("partner", ["partner_sharing"], None, []),
+        ("partner", ["marketing"], "acme", []),
+        ("partner", [], "a@b", []),
+        ("partner", [], "*", []),
+        ("auditor", [], None, ["everything"]),
+    ],
+)
+async def test_a_registration_that_makes_no_sense_writes_nothing(
+    services: Services, role: str, purposes: list[str], recipient: str | None, scopes: list[str]
+) -> None:
+    with pytest.raises(BadInput):
+        await registration.register_client(services, "x", role, purposes, recipient=recipient, scopes=scopes)
+    assert await registration.list_clients(services) == []
+
+
+@store_test
+@pytest.mark.parametrize("name", ["x y", "x|y", "ö", ".x", "x" * 65, "x\n", "x\0"])
+async def test_a_strange_name_is_refused_and_not_repeated(services: Services, name: str) -> None:
+    with pytest.raises(BadInput):
+        await registration.register_source(services, name)
+    with pytest.raises(NotFound) as caught:
+        await registration.revoke_client_named(services, name)
+    assert name not in str(caught.value)
+    assert await registration.list_sources(services) == []
+
+
+@store_test
+async def test_the_purpose_is_picked_once_a_request(services: Services, authority: Authority) -> None:
+    made = await registration.register_client(services, "web", "frontend", ["personalisation", "service"])
+    for purpose in ("personalisation", "service"):
+        assert (await authority.admit_viewer(made.key, purpose)).viewer.purpose == purpose
+    with pytest.raises(PurposeRequired):
+        await authority.admit_viewer(made.key)
+    with pytest.raises(Forbidden):
+        await authority.admit_viewer(made.key, "marketing")
+
+
+def test_the_only_purpose_needs_no_picking() -> None:
+    assert choose_purpose(Role.FRONTEND, ("service",), None) == "service"
+    assert choose_purpose(Role.AUDITOR, (), None) is None
+    assert choose_purpose(Role.SUBJECT, ("service", "marketing"), None) is None
+    with pytest.raises(PurposeRequired):
+        choose_purpose(Role.FRONTEND, (), None)
+    with pytest.raises(Forbidden):
+        choose_purpose(Role.AUDITOR, (), "service")
+
+
+@store_test
+async def test_a_bad_credential_never_asks_the_store(services: Services) -> None:
+    """Wrong checksums, prefixes and signatures are refused by themselves: here the store is gone."""
+
+    class Gone:
+        async def read(self, *_: object, **__: object) -> None:
+            raise AssertionError("the store was asked")
+
+    blind = Authority(Gone(), SECRET, TokenVerifier([ISSUER.trusted()], "consentric"), services.clock)  # type: ignore[arg-type]
+    good = make_key(KeyKind.API).text
+    wrong = good[:-1] + ("0" if good[-1] != "0" else "1")
+    for text in (wrong, good[4:], "cak_", "", "a.b.c", "x" * 100_000):
+        with pytest.raises(Unauthenticated):
+            await blind.admit_viewer(text)
+        with pytest.raises(Unauthenticated):
+            await blind.admit_source(text)
+
+
+async def test_one_question_for_many_requests(clock: Clock) -> None:
+    asked: list[str] = []
+
+    async def ask(key: str) -> str:
+        asked.append(key)
+        await asyncio.sleep(0)
+        return key.upper()
+
+    memory = ShortMemory(ask, clock.monotonic)
+    assert await asyncio.gather(*(memory.recall("a") for _ in range(50))) == ["A"] * 50
+    assert asked == ["a"]
+    clock.seconds += MEMORY_SECONDS
+    await memory.recall("a")
+    assert asked == ["a", "a"]
+
+
+async def test_refusals_and_faults_are_not_remembered(clock: Clock) -> None:
+    answers: list[str | None] = ["found", None]
+
+    async def ask(_: str) -> str | None:
+        if not answers:
+            raise StoreUnavailable("gone")
+        return answers.pop()
+
+    memory = ShortMemory(ask, clock.monotonic)
+    assert await memory.recall("a") is None
+    assert await memory.recall("a") == "found"
+    clock.seconds += MEMORY_SECONDS
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            await memory.recall("a")
+
+
+async def test_the_memory_is_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credentials, "MEMORY_ENTRIES", 3)
+    asked: list[str] = []
+
+    async def ask(key: str) -> str:
+        asked.append(key)
+        return key
+
+    memory = ShortMemory(ask, clock.monotonic)
+    for key in "abcd":
+        await memory.recall(key)
+    await memory.recall("d")
+    await memory.recall("a")
+    assert asked == ["a", "b", "c", "d", "a"]
+
+
+async def test_a_caller_that_leaves_takes_nobody_along(clock: Clock) -> None:
+    go = asyncio.Event()
+
+    async def ask(key: str) -> str:
+        await go.wait()
+        return key
+
+    memory = ShortMemory(ask, clock.monotonic)
+    first, second = asyncio.ensure_future(memory.recall("a")), asyncio.ensure_future(memory.recall("a"))
+    await asyncio.sleep(0)
+    first.cancel()
+    go.set()
+    assert await second == "a"
+
+
+def test_a_person_gets_nothing_of_the_client_but_its_purposes() -> None:
+    client = Client("web", "frontend", ("service",), recipient="acme", scopes=("values",))
+    viewer = credentials.view_subject(client, SubjectClaims("web", ADA, NOW), None)
+    assert viewer == Viewer("web", Role.SUBJECT, "service", None, ADA, frozenset())

@@ -1,0 +1,169 @@
+"""Shared commits, what follows when the store refuses, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from api.collect.mapping import Origin, read_message
+from graph.collection.dead_letters import DeadLetter, count_letters, read_letters
+from graph.errors import RateLimited, StoreUnavailable
+from graph.model.access import Source
+from graph.model.activity import Interaction
+from graph.model.catalogue import ItemKey
+from graph.model.identity import RecordKind, RecordRef
+from graph.model.message import Message
+from graph.model.time import Millis
+from graph.store.client import GraphClient, Writer
+from privacy.policy import Policy
+from resolvers.collection.ingestor import GROUP, STORE_REFUSED, Ingestor
+from resolvers.collection.transaction import Outcome
+
+pytestmark = pytest.mark.store
+
+NOW = Millis(1_790_000_000_000)
+POLICY = Policy.default()
+EVENTS = "MATCH (:Session)-[e]->() RETURN count(e) AS n"
+
+
+def track(id_: str, user: str = "ada") -> Message:
+    raw = {"type": "track", "messageId": id_, "userId": user, "event": "Product Viewed", "properties": {"sku": "p"}}
+    return read_message(raw, Origin(Source("shop"), NOW, POLICY))
+
+
+def poison(id_: str) -> Message:
+    """A message that no store can hold: half a surrogate pair in an item's key."""
+    interaction = Interaction("VIEWED", ItemKey("half \ud83d"))
+    record = RecordRef("shop", RecordKind.USER, "ada")
+    return Message(f"shop|{id_}", record, NOW, NOW, interactions=(interaction,))
+
+
+def open_ingestor(store: GraphClient, **options: Any) -> Ingestor:
+    return Ingestor(store, POLICY, lambda: NOW, **options)
+
+
+async def count(store: GraphClient, statement: str) -> int:
+    return int((await store.read(statement))[0]["n"])
+
+
+class Counted:
+    """A client whose write transactions are counted, and fail as told."""
+
+    def __init__(self, store: GraphClient, *errors: Exception) -> None:
+        self.store = store
+        self.errors = list(errors)
+        self.writes = 0
+
+    async def write(self, work: Callable[[Writer], Awaitable[Any]]) -> Any:
+        self.writes += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return await self.store.write(work)
+
+
+async def test_requests_that_arrive_together_share_a_commit(store: GraphClient) -> None:
+    counted = Counted(store)
+    async with open_ingestor(counted) as ingestor:  # type: ignore[arg-type]
+        answers = await asyncio.gather(*(ingestor.submit([track(f"m{n}")]) for n in range(50)))
+    assert answers == [[Outcome.ACCEPTED]] * 50
+    assert counted.writes == 1
+
+
+async def test_a_group_is_bounded(store: GraphClient) -> None:
+    counted = Counted(store)
+    async with open_ingestor(counted) as ingestor:  # type: ignore[arg-type]
+        answer = await ingestor.submit([track(f"m{n}", f"u{n % 9}") for n in range(2 * GROUP + 1)])
+    assert (answer.count(Outcome.ACCEPTED), counted.writes) == (2 * GROUP + 1, 3)
+    assert await count(store, EVENTS) == 2 * GROUP + 1
+
+
+async def test_leaving_writes_what_waits_and_then_takes_nothing(store: GraphClient) -> None:
+    ingestor = open_ingestor(store)
+    waiting = [asyncio.ensure_future(ingestor.submit([track(f"m{n}")])) for n in range(5)]
+    await asyncio.sleep(0)
+    await ingestor.close()
+    assert [await one for one in waiting] == [[Outcome.ACCEPTED]] * 5
+    with pytest.raises(StoreUnavailable):
+        await ingestor.submit([track("late")])
+    assert await count(store, EVENTS) == 5
+
+
+async def test_a_sender_that_left_is_still_written(store: GraphClient) -> None:
+    async with open_ingestor(store) as ingestor:
+        leaving = asyncio.ensure_future(ingestor.submit([track("m")]))
+        await asyncio.sleep(0)
+        leaving.cancel()
+    assert await count(store, EVENTS) == 1
+
+
+async def test_too_much_that_waits_is_refused(store: GraphClient) -> None:
+    async with open_ingestor(store, most_waiting=10) as ingestor:
+        first = asyncio.ensure_future(ingestor.submit([track(f"m{n}") for n in range(8)]))
+        await asyncio.sleep(0)
+        assert ingestor.waiting == 8
+        with pytest.raises(RateLimited):
+            await ingestor.submit([track(f"n{n}") for n in range(8)])
+        assert await first == [Outcome.ACCEPTED] * 8
+    assert await count(store, EVENTS) == 8
+
+
+async def test_only_the_message_that_the_store_refuses_is_a_dead_letter(store: GraphClient) -> None:
+    async with open_ingestor(store) as ingestor:
+        answers = await asyncio.gather(
+            ingestor.submit([track("a"), track("b")]),
+            ingestor.submit([track("c"), poison("x"), track("d")], payload=lambda place: f"payload {place}"),
+            ingestor.submit([poison("y")]),
+            ingestor.submit([], [DeadLetter("shop", "bad_value", "no", "{}", NOW)]),
+        )
+    good, bad = Outcome.ACCEPTED, Outcome.REFUSED
+    assert answers == [[good, good], [good, bad, good], [bad], []]
+    assert await count(store, EVENTS) == 4
+    letters = {letter.payload: letter.reason for letter in await read_letters(store, 10)}
+    assert letters == {"payload 1": STORE_REFUSED, "": STORE_REFUSED, "{}": "bad_value"}
+
+
+async def test_a_passing_fault_fails_its_group_and_no_later_one(store: GraphClient) -> None:
+    counted = Counted(store, StoreUnavailable("away"))
+    async with open_ingestor(counted) as ingestor:  # type: ignore[arg-type]
+        with pytest.raises(StoreUnavailable):
+            await ingestor.submit([track("a")], [DeadLetter("shop", "bad_value", "no", "{}", NOW)])
+        assert await ingestor.submit([track("a")]) == [Outcome.ACCEPTED]
+    assert await count(store, EVENTS) == 1
+    assert await count_letters(store) == []
+
+
+async def test_an_error_of_ours_fails_its_group_and_no_later_one(store: GraphClient) -> None:
+    counted = Counted(store, KeyError("bug"))
+    async with open_ingestor(counted) as ingestor:  # type: ignore[arg-type]
+        with pytest.raises(KeyError):
+            await ingestor.submit([track("a")])
+        assert await ingestor.submit([track("a")]) == [Outcome.ACCEPTED]
+
+
+async def test_the_same_garbage_is_one_letter_however_often_it_comes(store: GraphClient) -> None:
+    letter = DeadLetter("shop", "bad_value", "no", "{}", NOW, "price")
+    async with open_ingestor(store) as ingestor:
+        for _ in range(3):
+            await ingestor.submit([], [letter, letter])
+    assert await count_letters(store) == [("shop", "bad_value", 6, 1)]
+
+
+async def test_what_became_of_messages_is_reported(store: GraphClient) -> None:
+    seen: list[tuple[str, int]] = []
+    async with open_ingestor(store) as ingestor:
+        ingestor.observe = lambda outcome, number: seen.append((outcome, number))
+        await ingestor.submit([track("a"), track("a"), track("b")], [DeadLetter("shop", "bad_value", "no", "{}", NOW)])
+    assert sorted(seen) == [("accepted", 2), ("duplicate", 1), ("rejected", 1)]
+
+
+async def test_several_lanes_write_each_message_once(store: GraphClient) -> None:
+    async with open_ingestor(store, lanes=4, linger=0) as ingestor:
+        answers = await asyncio.gather(
+            *(ingestor.submit([track(f"m{n % 60}", f"u{n % 5}"), track(f"k{n}", f"u{n % 3}")]) for n in range(120))
+        )
+    outcomes = [outcome for answer in answers for outcome in answer]
+    assert outcomes.count(Outcome.ACCEPTED) == 180
+    assert await count(store, EVENTS) == 180

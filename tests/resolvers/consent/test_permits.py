@@ -1,0 +1,390 @@
+"""Consents on a real store: the log, and permits that follow it in the same transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from graph.consent.log import read_consent_history
+from graph.model.consent import ConsentState, ConsentStatement
+from graph.model.identity import RecordId, UserId
+from graph.model.time import Millis
+from graph.store.client import GraphClient, Writer
+from privacy.gate import SubjectPermits
+from privacy.policy import Policy
+from privacy.rules import initial_permits
+from resolvers.consent.permits import (
+    apply_policy,
+    check_permits,
+    fresh_permits,
+    read_states,
+    refresh_everybody,
+    refresh_permits,
+    refresh_stale,
+    write_consents,
+)
+
+pytestmark = pytest.mark.store
+
+POLICY = Policy.default()
+BASE = initial_permits(POLICY)
+NOW = Millis(1_800_000_000_000)
+ANNE = UserId("anne")
+WEB, APP = RecordId("web-1"), RecordId("app-1")
+
+WRITE_PERSON = """
+MERGE (u:User {id: $user})
+ON CREATE SET u.permits = $permits, u.consent_epoch = 0
+WITH u
+UNWIND $records AS id
+MERGE (r:Record {id: id})
+MERGE (r)-[x:RESOLVES_TO]->(u)
+"""
+
+
+async def person(store: GraphClient, user: str, *records: str) -> None:
+    async def work(tx: Writer) -> None:
+        await tx.run(WRITE_PERSON, user=user, records=list(records), permits=list(BASE))
+
+    await store.write(work)
+
+
+def said(
+    purpose: str, state: str = "given", at: int = NOW, *, recipient: str | None = None, **more: object
+) -> ConsentStatement:
+    statement = ConsentStatement(purpose, ConsentState(state), Millis(at), recipient=recipient, assurance=1)
+    return replace(statement, **more)  # type: ignore[arg-type]
+
+
+async def say(
+    store: GraphClient,
+    record: str,
+    *statements: ConsentStatement,
+    ids: Sequence[str] = (),
+    users: Sequence[str] = (ANNE,),
+    now: int = NOW,
+) -> set[RecordId]:
+    names = ids or [f"{record}/{s.purpose}/{s.recipient}/{s.state}/{s.effective_at}" for s in statements]
+
+    async def work(tx: Writer) -> set[RecordId]:
+        rows = [(RecordId(record), name, s) for name, s in zip(names, statements, strict=True)]
+        changed = await write_consents(tx, rows, Millis(now))
+        await refresh_permits(tx, [UserId(u) for u in users], POLICY, Millis(now))
+        return changed
+
+    return await store.write(work)
+
+
+async def kept(store: GraphClient, user: str = ANNE) -> SubjectPermits:
+    rows = await store.read(
+        "MATCH (u:User {id: $id}) RETURN u.permits AS p, u.permits_until AS t, u.consent_epoch AS e", id=user
+    )
+    return SubjectPermits(tuple(rows[0]["p"]), rows[0]["t"], rows[0]["e"])
+
+
+async def count_events(store: GraphClient) -> int:
+    return int((await store.read("MATCH (e:ConsentEvent) RETURN count(e) AS n"))[0]["n"])
+
+
+async def test_a_grant_permits_and_a_withdrawal_ends_it(store: GraphClient) -> None:
+    await person(store, ANNE, WEB)
+    await say(store, WEB, said("analytics"), said("partner_sharing", recipient="acme"))
+    after_grant = await kept(store)
+    assert set(after_grant.permits) == {*BASE, "analytics", "partner_sharing@acme"}
+    await say(store, WEB, said("analytics", "withdrawn", NOW + 1), now=NOW + 1)
+    after_withdrawal = await kept(store)
+    assert set(after_withdrawal.permits) == {*BASE, "partner_sharing@acme"}
+    assert after_withdrawal.consent_epoch == after_grant.consent_epoch + 1
+    assert await check_permits(store, POLICY, Millis(NOW + 1)) == []
+
+
+async def test_a_withdrawal_holds_on_a_server_whose_clock_is_behind(store: GraphClient) -> None:
+    await person(store, ANNE, WEB)
+    await say(store, WEB, said("analytics", at=NOW - 9000), said("marketing", at=NOW - 9000))
+    await say(store, WEB, said("analytics", "withdrawn"))
+    await say(store, WEB, said("personalisation", at=NOW - 5000), now=NOW - 5000)
+    assert set((await kept(store)).permits) == {*BASE, "marketing", "personalisation"}
+
+
+async def test_the_log_hangs_together(store: GraphClient) -> None:
+    await person(store, ANNE, WEB)
+    await say(store, WEB, said("marketing", notice="terms", notice_version="2", categories=("email", "sms")))
+    await say(
+        store, WEB, said("marketing", "withdrawn", NOW + 5), said("partner_sharing", recipient="acme"), now=NOW + 5
+    )
+    rows = await store.read(
+        """
+        MATCH (r:Record)-[:DECIDED]->(e:ConsentEvent)-[:FOR]->(p:Purpose)
+        OPTIONAL MATCH (e)-[:TO]->(t:Recipient)
+        OPTIONAL MATCH (e)-[:UNDER]->(n:Notice)
+        OPTIONAL MATCH (e)-[:SUPERSEDES]->(before:ConsentEvent)
+        RETURN e.seq AS seq, p.key AS purpose, e.state AS state, t.key AS recipient, n.version AS version,
+               before.seq AS before, e.categories AS categories
+        ORDER BY seq
+        """
+    )
+    assert [tuple(row.values()) for row in rows] == [
+        (1, "marketing", "given", None, "2", None, ["email", "sms"]),
+        (2, "marketing", "withdrawn", None, None, 1, None),
+        (3, "partner_sharing", "given", "acme", None, None, None),
+    ]
+
+
+async def test_an_event_counts_once(store: GraphClient) -> None:
+    await person(store, ANNE, WEB)
+    for state in ("given", "refused"):
+        await say(store, WEB, said("analytics", state), ids=["same"])
+    await say(store, WEB, said("analytics"), said("analytics", "refused"), ids=["other", "other"])
+    assert await count_events(store) == 2
+    assert "analytics" in (await kept(store)).permits
+
+
+async def test_nothing_is_rewritten_where_nothing_changes(store: GraphClient) -> None:
+    await person(store, ANNE, WEB)
+    await say(store, WEB, said("analytics"))
+    epoch = (await kept(store)).consent_epoch
+    await say(store, WEB, said("analytics", "renewed", NOW + 1), now=NOW + 1)
+    assert (await kept(store)).consent_epoch == epoch
+
+
+async def test_an_expiry_makes_permits_stale_and_a_refold_ends_them(store: GraphClient) -> None:
+    await person(store, ANNE, WEB)
+    await say(store, WEB, said("analytics", expires_at=NOW + 1000))
+    before = await kept(store)
+    assert before.permits_until == NOW + 1000
+    assert not before.stale(Millis(NOW + 999))
+    assert before.stale(Millis(NOW + 1000))
+    assert await refresh_stale(store, POLICY, Millis(NOW + 999)) == 0
+    assert await refresh_stale(store, POLICY, Millis(NOW + 1000)) == 1
+    after = await kept(store)
+    assert after.permits == BASE
+    assert after.permits_until is None
+
+
+async def test_a_reader_refolds_stale_permits(store: GraphClient) -> None:
+    await person(store, ANNE, WEB)
+    await say(store, WEB, said("analytics", at=NOW + 1000))
+    before = await kept(store)
+    assert before.permits == BASE
+    fresh = await fresh_permits(store, ANNE, before, POLICY, Millis(NOW + 1000))
+    assert "analytics" in fresh.permits
+    assert fresh == await kept(store)
+    assert await fresh_permits(store, ANNE, fresh, POLICY, Millis(NOW + 1001)) is fresh
+
+
+async def test_records_of_one_person_add_up(store: GraphClient) -> None:
+    await person(store, ANNE, WEB, APP)
+    await say(store, WEB, said("analytics"), said("marketing"))
+    await say(store, APP, said("marketing", "withdrawn", NOW - 1))
+    assert set((await kept(store)).permits) == {*BASE, "analytics", "marketing"}
+    await say(store, APP, said("marketing", "withdrawn", NOW))
+    assert set((await kept(store)).permits) == {*BASE, "analytics"}
+
+
+async def test_a_person_who_was_retired_meanwhile_is_followed(store: GraphClient) -> None:
+    await person(store, ANNE, WEB)
+    await say(store, WEB, said("analytics"))
+    await person(store, "ben", APP)
+
+    async def merge(tx: Writer) -> None:
+        await tx.run(
+            """
+            MATCH (r:Record {id: $record})-[x:RESOLVES_TO]->(old:User {id: 'anne'})
+            MATCH (next:User {id: 'ben'})
+            SET x.to = 5
+            CREATE (r)-[:RESOLVES_TO]->(next)
+            CREATE (old)-[:RETIRED_INTO {at: 5}]->(next)
+            """,
+            record=WEB,
+        )
+
+    await store.write(merge)
+    await say(store, WEB, said("marketing"))
+    assert (await kept(store)).permits == ()
+    assert set((await kept(store, "ben")).permits) == {*BASE, "analytics", "marketing"}
+    assert await check_permits(store, POLICY, NOW) == []
+
+
+async def test_objection_to_linking_is_told_and_kept(store: GraphClient) -> None:
+    await person(store, ANNE, WEB, APP)
+    assert await say(store, WEB, said("identity_linking", "objected")) == {WEB}
+    assert await say(store, WEB, said("identity_linking", "objected", NOW + 1), now=NOW + 1) == set()
+    assert await say(store, APP, said("identity_linking", "given")) == set()
+    rows = await store.read("MATCH (r:Record {id: $id}) RETURN r.linking_objected AS objected", id=WEB)
+    assert rows == [{"objected": True}]
+    assert await say(store, WEB, said("identity_linking", "given", NOW + 2), now=NOW + 2) == {WEB}
+    rows = await store.read("MATCH (r:Record {id: $id}) RETURN r.linking_objected AS objected", id=WEB)
+    assert rows == [{"objected": False}]
+
+
+async def test_memberships_and_rfm_end_with_the_permission(store: GraphClient) -> None:
+    await person(store, ANNE, WEB)
+    await say(store, WEB, said("analytics"), said("marketing"))
+
+    async def join(tx: Writer) -> None:
+        await tx.run(
+            """
+            MATCH (u:User {id: 'anne'})
+            SET u.rfm_run = 'r', u.rfm_cell = '555', u.rfm_recency = 1.0
+            WITH u
+            UNWIND [['high', 'analytics'], ['offers', 'marketing']] AS pair
+            MERGE (s:Segment {key: pair[0]})
+            SET s.purpose = pair[1]
+            CREATE (u)-[:IN_SEGMENT {since: 1}]->(s)
+            """
+        )
+
+    await store.write(join)
+    await say(store, WEB, said("analytics", "withdrawn", NOW + 9), now=NOW + 9)
+    rows = await store.read(
+        "MATCH (:User {id: 'anne'})-[m:IN_SEGMENT]->(s:Segment) RETURN s.key AS key, m.until AS until ORDER BY key"
+    )
+    assert rows == [{"key": "high", "until": NOW + 9}, {"key": "offers", "until": None}]
+    rows = await store.read("MATCH (u:User {id: 'anne'}) RETURN [k IN keys(u) WHERE k STARTS WITH 'rfm_'] AS left")
+    assert rows == [{"left": []}]
+
+
+async def test_rfm_stays_while_analytics_is_permitted(store: GraphClient) -> None:
+    await person(store, ANNE, WEB)
+    await say(store, WEB, said("analytics"), said("marketing"))
+
+    async def score(tx: Writer) -> None:
+        await tx.run("MATCH (u:User {id: 'anne'}) SET u.rfm_run = 'r', u.rfm_cell = '555'")
+
+    await store.write(score)
+    await say(store, WEB, said("marketing", "withdrawn", NOW + 9), now=NOW + 9)
+    assert await store.read("MATCH (u:User {id: 'anne'}) RETURN u.rfm_cell AS cell") == [{"cell": "555"}]
+
+
+async def test_what_is_only_carried_along_is_appended_once(store: GraphClient) -> None:
+    await person(store, ANNE, WEB, APP)
+    for step in range(5):
+        await say(store, WEB, said("analytics", at=NOW + step, assurance=0), now=NOW + step)
+        await say(store, WEB, said("marketing", "refused", at=NOW + step, assurance=0), now=NOW + step)
+    assert await count_events(store) == 2
+    assert set((await kept(store)).permits) == {*BASE, "analytics"}
+
+
+async def test_a_carried_refusal_outlasts_a_grant_in_between(store: GraphClient) -> None:
+    await person(store, ANNE, WEB, APP)
+    await say(store, WEB, said("marketing", "refused", NOW, assurance=0))
+    await say(store, APP, said("marketing", "given", NOW + 1), now=NOW + 1)
+    assert "marketing" in (await kept(store)).permits
+    await say(store, WEB, said("marketing", "refused", NOW + 2, assurance=0), ids=["again"], now=NOW + 2)
+    assert "marketing" not in (await kept(store)).permits
+    assert await count_events(store) == 2
+    assert await check_permits(store, POLICY, Millis(NOW + 2)) == []
+
+
+async def test_states_and_history(store: GraphClient) -> None:
+    await person(store, ANNE, WEB, APP)
+    await say(store, WEB, said("analytics", expires_at=NOW + 50), ids=["a"])
+    await say(store, APP, said("marketing", "refused", NOW + 1), ids=["b"], now=NOW + 1)
+    await say(store, WEB, said("partner_sharing", recipient="acme"), ids=["c"], now=NOW + 1)
+    states = {(s.purpose, s.recipient): s for s in await read_states(store, ANNE, POLICY, Millis(NOW + 2))}
+    analytics = states["analytics", None]
+    assert (analytics.permitted, analytics.state, analytics.event) == (True, ConsentState.GIVEN, "a")
+    assert analytics.expires_at == NOW + 50
+    assert states["marketing", None].state is ConsentState.REFUSED
+    assert states["partner_sharing", "acme"].permitted
+    assert not states["partner_sharing", None].permitted
+    assert states["personalisation", None].state is None
+    first = await read_consent_history(store, ANNE, 2)
+    assert [event.id for event in first] == ["c", "b"]
+    rest = await read_consent_history(store, ANNE, 2, (first[-1].received_at, first[-1].id))
+    assert [event.id for event in rest] == ["a"]
+    assert rest[0].statement == said("analytics", expires_at=NOW + 50)
+
+
+async def test_a_new_policy_takes_hold_of_everybody(store: GraphClient) -> None:
+    for name in ("ben", "cyd", "dot"):
+        await person(store, name, f"record of {name}")
+    entry = {"title": "A", "description": "A", "lawful_basis": "legitimate_interests", "regime": "opt_out"}
+    loose = Policy.parse({"purposes": {"analytics": entry}})
+    assert len(await check_permits(store, loose, NOW)) == 3
+    assert await refresh_everybody(store, loose, NOW) == 3
+    assert await check_permits(store, loose, NOW) == []
+    assert "analytics" in (await kept(store, "cyd")).permits
+
+
+async def test_starting_under_another_policy_refolds_once(store: GraphClient) -> None:
+    await person(store, ANNE, WEB)
+    assert await apply_policy(store, POLICY, NOW) == 1
+    assert await apply_policy(store, POLICY, NOW) == 0
+    entry = {"title": "A", "description": "A", "lawful_basis": "legitimate_interests", "regime": "opt_out"}
+    loose = Policy.parse({"purposes": {"analytics": entry}})
+    assert await apply_policy(store, loose, NOW) == 1
+    assert "analytics" in (await kept(store, ANNE)).permits
+    assert await apply_policy(store, POLICY, NOW) == 1
+    assert "analytics" not in (await kept(store, ANNE)).permits
+
+
+async def test_the_check_finds_permits_that_were_tampered_with(store: GraphClient) -> None:
+    await person(store, ANNE, WEB)
+    await say(store, WEB, said("analytics", "refused"))
+
+    async def tamper(tx: Writer) -> None:
+        await tx.run("MATCH (u:User {id: 'anne'}) SET u.permits = u.permits + ['marketing']")
+
+    await store.write(tamper)
+    found = await check_permits(store, POLICY, NOW)
+    assert [(one.user, one.computed) for one in found] == [(ANNE, BASE)]
+
+
+async def test_a_withdrawal_and_a_grant_race_without_write_skew(store: GraphClient) -> None:
+    for turn in range(20):
+        user, web, app = f"user-{turn}", f"web-{turn}", f"app-{turn}"
+        await person(store, user, web, app)
+        await asyncio.gather(
+            say(store, web, said("analytics", "given", NOW), users=[user]),
+            say(store, app, said("analytics", "withdrawn", NOW), users=[user]),
+            say(store, app, said("marketing", "given", NOW), users=[user]),
+            say(store, web, said("marketing", "given", NOW), users=[user]),
+        )
+        assert set((await kept(store, user)).permits) == {*BASE, "marketing"}
+    assert await check_permits(store, POLICY, NOW) == []
+
+
+async def test_sequence_numbers_of_a_record_are_dense_under_races(store: GraphClient) -> None:
+    await person(store, ANNE, WEB)
+    await asyncio.gather(*(say(store, WEB, said("analytics", "renewed", NOW + n), ids=[f"e{n}"]) for n in range(16)))
+    rows = await store.read("MATCH (e:ConsentEvent) RETURN e.seq AS seq ORDER BY seq")
+    assert [row["seq"] for row in rows] == list(range(1, 17))
+
+
+async def test_kept_permits_equal_the_log_after_any_history(store: GraphClient) -> None:
+    rng = random.Random(7)
+    users = [f"user-{n}" for n in range(6)]
+    records = {user: [f"{user}-{n}" for n in range(3)] for user in users}
+    for user in users:
+        await person(store, user, *records[user])
+    now = int(NOW)
+    for step in range(40):
+        now += rng.randrange(1000)
+        user = rng.choice(users)
+        statements = []
+        for _ in range(rng.randint(1, 4)):
+            purpose = rng.choice([*POLICY.purposes])
+            statements.append(
+                said(
+                    purpose,
+                    rng.choice([*ConsentState]),
+                    now + rng.randrange(-3000, 3000),
+                    recipient=rng.choice([None, "acme", "bolt"]) if purpose == "partner_sharing" else None,
+                    assurance=rng.randrange(3),
+                    expires_at=rng.choice([None, now + rng.randrange(5000)]),
+                    jurisdiction=rng.choice([None, "US-CA", "DE"]),
+                )
+            )
+        ids = [f"{step}/{n}" for n in range(len(statements))]
+        await say(store, rng.choice(records[user]), *statements, ids=ids, users=[user], now=now)
+        if step % 5 == 0:
+            await refresh_stale(store, POLICY, Millis(now))
+            assert await check_permits(store, POLICY, Millis(now)) == []
+    await refresh_stale(store, POLICY, Millis(now + 10_000))
+    assert await check_permits(store, POLICY, Millis(now + 10_000)) == []
+    assert len({(await kept(store, user)).permits for user in users}) > 1
