@@ -46,10 +46,10 @@ test-neo4j: $(STAMP)
 	@$(BIN)/python dev/neo4j/server.py run -- $(BIN)/python -m pytest -m store $(TESTS)
 
 schemas: $(STAMP)
-	$(BIN)/python -m api.collect.schemas
+	$(BIN)/python -m api.collection.schemas
 
 sdl: $(STAMP)
-	$(BIN)/python -m api.sdl
+	$(BIN)/python -m api.graphql.sdl
 
 clean:
 	rm -rf .venv .consentric .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -1,7 +1,8 @@
 """The ASGI application: every route in one place.
 
-What lives here: assembly. What does not: what routes do (`api/collect/`, `api/graphql.py`, `api/health.py`,
-`api/metrics.py`), what surrounds them (`api/envelope.py`), the process (`api/runtime.py`).
+What lives here: assembly. What does not: what routes do (`api/collect/`, `api/graphql/endpoint.py`,
+`api/http/health.py`, `api/http/metrics.py`), what surrounds them (`api/http/envelope.py`), the process
+(`api/process/runtime.py`).
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from api.auth import PURPOSE_HEADER, admit_request
-from api.collect.http import collection_routes
-from api.envelope import Envelope, handle_error, handle_http_error
-from api.error_pages import error_page_routes
-from api.graphiql import MOUNT, page_files
-from api.graphql import GraphQLEndpoint
-from api.health import Readiness, answer_alive
-from api.metrics import Metrics
-from api.runtime import Runtime
-from api.settings import Settings
+from api.collection.http import collection_routes
+from api.graphql.endpoint import GraphQLEndpoint
+from api.graphql.graphiql import MOUNT, page_files
+from api.http.envelope import Envelope, handle_error, handle_http_error
+from api.http.error_pages import error_page_routes
+from api.http.health import Readiness, answer_alive
+from api.http.metrics import Metrics
+from api.process.runtime import Runtime
+from api.process.settings import Settings
 from graph.errors import ConsentricError
 from resolvers.context import RequestContext
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from starlette.requests import HTTPConnection
 
-from api.runtime import Runtime
+from api.process.runtime import Runtime
 from graph.errors import BadInput, Unauthenticated
 from graph.model.access import Source
 from resolvers.access.credentials import Authority

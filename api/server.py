@@ -19,9 +19,9 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from api.app import create_app
-from api.background import background
-from api.runtime import open_runtime
-from api.settings import Settings
+from api.process.background import background
+from api.process.runtime import open_runtime
+from api.process.settings import Settings
 from graph.embedded.store import describe_running
 from graph.errors import SettingsInvalid, StoreUnavailable
 

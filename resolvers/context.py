@@ -1,6 +1,6 @@
 """What a use case is given: the services of this process, and the viewer and instant of one request.
 
-How the services are built: `api/runtime.py`. Who a viewer is: `resolvers/access/credentials.py`.
+How the services are built: `api/process/runtime.py`. Who a viewer is: `resolvers/access/credentials.py`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Pages of long lists: their size, and cursors that only the viewer who got them can use, only where they came from.
 
 What lives here: `Page`, page requests and their checks, signing and reading cursors. What does not: the statements that
-take a position (`graph/*`) and the shapes of a connection (`api/types/relay.py`).
+take a position (`graph/*`) and the shapes of a connection (`api/graphql/types/relay.py`).
 
 A cursor is the position of an entry, in the order of its list, with an HMAC over the position and everything it is
 bound to: client, role, purpose, recipient, the person behind the credential, the field and whose field it is. Each

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from api.collect.reasons import Reason
+from api.collection.reasons import Reason
 from api.errors import (
     ERROR_PAGES,
     INTERRUPT_EXIT,

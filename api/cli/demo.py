@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from api.demo.show import Show
-    from api.settings import Settings
+    from api.process.settings import Settings
 
 DATASETS: Final = Path(".cache/datasets")
 
@@ -43,8 +43,8 @@ def demo(
     import orjson
 
     from api.demo.show import Show
-    from api.logs import configure_logs
-    from api.settings import load_settings
+    from api.process.logs import configure_logs
+    from api.process.settings import load_settings
 
     def publish(summary: dict[str, Any]) -> None:
         if json_file is not None:

@@ -18,7 +18,7 @@ from api.cli.console import AsJson, print_json, print_table, show_time
 from api.cli.running import run_until_done
 
 if TYPE_CHECKING:
-    from api.settings import Settings
+    from api.process.settings import Settings
     from graph.store.client import GraphClient
 
 MIN_FREE_BYTES: Final = 1 << 30
@@ -67,7 +67,7 @@ def doctor(as_json: AsJson = False) -> None:
 def list_settings() -> list[tuple[str, str, str]]:
     """Every setting: its variable, its value (of a secret only whether it is given), what it means. Empty where the
     settings can't be read."""
-    from api.settings import FILE_FIELDS, Settings, load_settings, variable_of
+    from api.process.settings import FILE_FIELDS, Settings, load_settings, variable_of
     from graph.errors import SettingsInvalid
 
     try:
@@ -85,7 +85,7 @@ def list_settings() -> list[tuple[str, str, str]]:
 
 def examine() -> Iterator[Finding]:
     """All checks; those behind a failed one are left out."""
-    from api.settings import load_settings, unknown_variables
+    from api.process.settings import load_settings, unknown_variables
     from graph.errors import SettingsInvalid
 
     yield check_python()
@@ -133,7 +133,7 @@ def check_folder(data_dir: Path) -> Finding:
 
 def check_keys(settings: Settings) -> Finding:
     """The secrets: there, and closed to others."""
-    from api.keystore import keys_folder, open_keys
+    from api.process.keystore import keys_folder, open_keys
     from graph.errors import SettingsInvalid
 
     try:
@@ -150,8 +150,8 @@ def check_keys(settings: Settings) -> Finding:
 
 def check_policy(settings: Settings) -> Finding:
     """The consent policy and the list of issuers."""
-    from api.issuers import parse_issuers
-    from api.runtime import read_policy
+    from api.process.issuers import parse_issuers
+    from api.process.runtime import read_policy
     from graph.errors import SettingsInvalid
 
     try:
@@ -193,7 +193,7 @@ def check_java() -> Finding:
 
 async def collect(settings: Settings) -> list[Finding]:
     """The checks that need the store."""
-    from api.runtime import open_client
+    from api.process.runtime import open_client
     from graph.errors import ConsentricError
 
     try:

@@ -10,7 +10,7 @@ from api.cli.console import AsJson, print_json, print_table, show_time
 from api.cli.running import run_with_runtime, run_with_services
 
 if TYPE_CHECKING:
-    from api.runtime import Runtime
+    from api.process.runtime import Runtime
     from graph.collection.dead_letters import DeadLetter
     from resolvers.collection.dead_letters import ReplayReport
     from resolvers.context import Services
@@ -79,7 +79,7 @@ async def read(services: Services, source: str | None, reason: str | None, limit
 
 async def replay_with(runtime: Runtime, source: str | None, reason: str | None) -> ReplayReport:
     """The replay."""
-    from api.collect.replay import replay as run
+    from api.collection.replay import replay as run
 
     return await run(runtime, source=source, reason=reason)
 

@@ -14,8 +14,8 @@ from api.cli.console import AsJson, print_json, print_table
 from api.cli.running import run_with_runtime
 
 if TYPE_CHECKING:
-    from api.collect.load import LoadReport, Progress
-    from api.runtime import Runtime
+    from api.collection.files.load import LoadReport, Progress
+    from api.process.runtime import Runtime
 
 
 def load(
@@ -37,7 +37,7 @@ def load(
 
       zcat events.gz | consentric load - --source shop
     """
-    from api.settings import load_settings
+    from api.process.settings import load_settings
 
     checkpoints = load_settings().data_dir / "checkpoints"
     with show_load(hidden=as_json) as on_progress:
@@ -54,7 +54,7 @@ async def load_with(
     runtime: Runtime, files: list[str], source: str, checkpoints: Path, on_progress: Callable[[Progress], None]
 ) -> LoadReport:
     """The load, telling how far it is."""
-    from api.collect.load import load_files
+    from api.collection.files.load import load_files
 
     return await load_files(runtime, files, source, on_progress=on_progress, checkpoints=checkpoints)
 

@@ -97,7 +97,7 @@ def run(arguments: list[str]) -> int:
 
 def locate(error: Exception) -> str:
     """Class and places of an error that is our fault, for who reports it; never its text, which may be personal."""
-    from api.logs import describe_exception
+    from api.process.logs import describe_exception
 
     return describe_exception(error, places=4)
 

@@ -1,7 +1,7 @@
 """Running a use case from a command: settings, services, an event loop, and down again.
 
-What lives here: that bracket. What does not: use cases (`resolvers/`), how services are built (`api/runtime.py`).
-SIGTERM and Ctrl-C cancel the work, so that everything closes in order.
+What lives here: that bracket. What does not: use cases (`resolvers/`), how services are built
+(`api/process/runtime.py`). SIGTERM and Ctrl-C cancel the work, so that everything closes in order.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from api.runtime import Runtime
-    from api.settings import Settings
+    from api.process.runtime import Runtime
+    from api.process.settings import Settings
     from resolvers.context import Services
 
 T = TypeVar("T")
@@ -26,12 +26,12 @@ def run_with_services(work: Callable[[Services], Awaitable[T]]) -> T:
 
 def run_with_runtime(work: Callable[[Runtime], Awaitable[T]]) -> T:
     """Does the work on an open runtime with the environment's settings."""
-    from api.settings import load_settings
+    from api.process.settings import load_settings
 
     settings = load_settings()
 
     async def run() -> T:
-        from api.runtime import open_runtime
+        from api.process.runtime import open_runtime
 
         async with open_runtime(settings) as runtime:
             return await work(runtime)
@@ -41,7 +41,7 @@ def run_with_runtime(work: Callable[[Runtime], Awaitable[T]]) -> T:
 
 def run_until_done(work: Coroutine[Any, Any, T], settings: Settings) -> T:
     """Runs a coroutine to its end. A signal to end cancels it: then KeyboardInterrupt."""
-    from api.logs import configure_logs
+    from api.process.logs import configure_logs
 
     configure_logs("warning" if settings.log_level == "info" else settings.log_level)
 

@@ -36,8 +36,8 @@ def serve(
 
       CONSENTRIC_ENV=production consentric serve --host 0.0.0.0
     """
-    from api.logs import configure_logs
-    from api.settings import load_settings
+    from api.process.logs import configure_logs
+    from api.process.settings import load_settings
 
     settings = load_settings(host=host, port=port)
     configure_logs(settings.log_level)

@@ -12,7 +12,7 @@ from api.cli.running import run_until_done
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from api.settings import Settings
+    from api.process.settings import Settings
     from migrations.step import MigrationStatus
 
 app = typer.Typer(help="The embedded store: keep it running for several processes.", no_args_is_help=True)
@@ -80,7 +80,7 @@ def status(as_json: AsJson = False) -> None:
 
 def embedded_folder() -> Path:
     """The embedded store's folder. Raises BadInput where the settings name a server instead."""
-    from api.settings import load_settings
+    from api.process.settings import load_settings
     from graph.errors import BadInput
 
     settings = load_settings()
@@ -112,7 +112,7 @@ def migrate(
 
       consentric migrate --json
     """
-    from api.settings import load_settings
+    from api.process.settings import load_settings
 
     settings = load_settings()
     steps = run_until_done(run_migrations(settings, dry_run=dry_run), settings)
@@ -136,7 +136,7 @@ def migrate(
 
 async def run_migrations(settings: Settings, *, dry_run: bool) -> list[MigrationStatus]:
     """The migrations on the store of the settings."""
-    from api.runtime import open_client
+    from api.process.runtime import open_client
     from migrations.runner import migrate as run
 
     async with open_client(settings) as client:

@@ -33,9 +33,9 @@ def token(
 
       consentric token --client web --source shop --anonymous-id 5b9c --ttl 600 --json
     """
-    from api.keystore import open_keys
-    from api.runtime import own_issuer
-    from api.settings import load_settings
+    from api.process.keystore import open_keys
+    from api.process.runtime import own_issuer
+    from api.process.settings import load_settings
     from graph.errors import BadInput
     from graph.model.identity import RecordKind, RecordRef
     from resolvers.access.registration import issue_token

@@ -20,18 +20,18 @@ import httpx
 
 from algorithms.segments.rfm import RfmConfig
 from api.app import create_app
-from api.background import background
-from api.collect.load import load_files
+from api.collection.files.load import load_files
 from api.demo.cast import OTHER_PARTNER, PARTNER, SPOKEN_AT, SYSTEMS, Cast, Member, assemble_cast
 from api.demo.datasets import group_duplicates, read_febrl, read_movielens
 from api.demo.judgement import judge_linkage, judge_recommendations
 from api.demo.lines import write_files
 from api.demo.questions import ADVICE, PERSON, WITHDRAWAL, Asker, titles_of
 from api.demo.show import Show
-from api.keystore import open_keys
-from api.runtime import Runtime, open_runtime, own_issuer
+from api.process.background import background
+from api.process.keystore import open_keys
+from api.process.runtime import Runtime, open_runtime, own_issuer
+from api.process.settings import Settings
 from api.server import Server, address_of, bind
-from api.settings import Settings
 from graph.errors import Conflict
 from graph.model.consent import ConsentState
 from graph.model.time import Millis

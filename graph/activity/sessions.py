@@ -1,7 +1,8 @@
 """Sessions of records and the interactions in them.
 
 What lives here: statements that begin sessions, and add interactions, which move their bounds. What does not: which
-session an event belongs to (`algorithms/activity/sessions.py`), what an event means (`api/collect/commerce.py`).
+session an event belongs to (`algorithms/activity/sessions.py`), what an event means
+(`api/collection/segment/commerce.py`).
 
 An interaction without an item is kept as a relationship from the session to itself: it stays in the person's history
 and no item is made up. Statements that name `(:Item)` as the other end do not meet it.

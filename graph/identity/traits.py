@@ -1,9 +1,9 @@
 """What a record knows of its person, over time: the latest saying of each fact wins.
 
 What lives here: the form in which traits are kept on a record (JSON text {name: [value, at]}) and adding to it. What
-does not: which traits stand for which fact (`api/collect/traits.py`), one profile out of those of several records
-(`algorithms/identity/survivorship.py`), Cypher (`records.py`). Attributes are kept one by one, as `attributes.NAME`, so
-that each has its own time.
+does not: which traits stand for which fact (`api/collection/segment/traits.py`), one profile out of those of several
+records (`algorithms/identity/survivorship.py`), Cypher (`records.py`). Attributes are kept one by one, as
+`attributes.NAME`, so that each has its own time.
 
 A removed fact stays as [null, at], so that an older saying that arrives late can't revive it. Of two sayings with the
 same time the one that arrives later wins.

@@ -1,7 +1,7 @@
 """Subject tokens: JWTs that say who a person is at a source, and through which client they come.
 
 What lives here: signing our own, verifying anybody's by the allow-list of issuers. What does not: reading keys and
-lists from files (`api/keystore.py`, `api/issuers.py`), whether the named client may be used
+lists from files (`api/process/keystore.py`, `api/process/issuers.py`), whether the named client may be used
 (`resolvers/access/credentials.py`).
 
 A token is good when its issuer is on the list, one of that issuer's public keys verifies it by an algorithm that this

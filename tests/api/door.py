@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from api.auth import admit_request
-from api.collect.mapping import Origin, read_message
-from api.graphql import GraphQLEndpoint
-from api.runtime import Runtime
+from api.collection.segment.mapping import Origin, read_message
+from api.graphql.endpoint import GraphQLEndpoint
+from api.process.runtime import Runtime
 from graph.model.access import Source
 from graph.model.identity import RecordKind, RecordRef
 from graph.model.time import Millis

@@ -11,9 +11,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from api.app import create_app
-from api.health import Readiness
-from api.runtime import Runtime
-from api.settings import load_settings
+from api.http.health import Readiness
+from api.process.runtime import Runtime
+from api.process.settings import load_settings
 from graph.errors import StoreUnavailable
 from graph.store.client import GraphClient, Writer
 from privacy.policy import Policy

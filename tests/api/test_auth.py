@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from starlette.requests import HTTPConnection
 
 from api.auth import admit_request, admit_sender, read_authorization, read_basic_user, read_purpose
-from api.runtime import Runtime
+from api.process.runtime import Runtime
 from graph.errors import BadInput, Unauthenticated
 from resolvers.access.credentials import Authority
 from resolvers.access.keys import KeyKind, make_key

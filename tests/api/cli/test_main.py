@@ -69,7 +69,7 @@ def run_here(served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     """As `run` on the served folder, in this process: saves the start of another one."""
     for name, value in environment(served.folder).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("api.logs.configure_logs", lambda _: None)
+    monkeypatch.setattr("api.process.logs.configure_logs", lambda _: None)
 
     def run_one(*arguments: str) -> subprocess.CompletedProcess[str]:
         code = run_command(list(arguments))

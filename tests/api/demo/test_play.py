@@ -13,8 +13,8 @@ import pytest
 
 from api.demo.play import play
 from api.demo.show import Show
+from api.process.settings import Settings
 from api.server import bind
-from api.settings import Settings
 from graph.errors import SettingsInvalid
 
 pytestmark = pytest.mark.demo

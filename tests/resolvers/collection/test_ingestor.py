@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from api.collect.mapping import Origin, read_message
+from api.collection.segment.mapping import Origin, read_message
 from graph.collection.dead_letters import DeadLetter, count_letters, read_letters
 from graph.errors import RateLimited, StoreUnavailable
 from graph.model.access import Source

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from api.collect.mapping import Origin, read_message
+from api.collection.segment.mapping import Origin, read_message
 from graph.identity.traits import parse_traits
 from graph.model.access import Source
 from graph.model.identity import RecordKind, RecordRef

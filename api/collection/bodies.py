@@ -1,0 +1,224 @@
+"""From bytes to JSON values: compression, size limits, and what can be saved of a batch that is not JSON as a whole.
+
+What lives here: pure functions on bodies. What does not: reading from the network (`http.py`), what a message may be
+(`validation.py`).
+
+The fast way is one call of orjson. Where that fails, a batch is cut into its messages by their brackets and each is
+read alone, so that one bad message costs no other. Text with half a surrogate pair (a truncated emoji, as JavaScript
+writes it) is repaired with U+FFFD in values; in an id it is refused, since two different ids could become one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from api.collection.reasons import Reason, Rejected
+from graph.errors import PayloadTooLarge
+
+MAX_EVENT: Final = 32 * 1024
+MAX_BATCH: Final = 500 * 1024
+GZIP_MAGIC: Final = b"\x1f\x8b"
+DEEPEST: Final = 250
+"""Levels of nesting that a message may have; JSON text with more can't be written again."""
+
+ID_FIELDS: Final = ("messageId", "userId", "anonymousId", "previousId", "groupId", "itemId")
+
+
+def decompress(body: bytes, limit: int) -> bytes:
+    """The body as it was before gzip, whatever its labels said. Raises PayloadTooLarge past `limit` bytes, having
+    unpacked no more than that, and Rejected for a damaged one."""
+    if not body.startswith(GZIP_MAGIC):
+        return body
+    unpacked = bytearray()
+    while body:
+        stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        try:
+            unpacked += stream.decompress(body, limit + 1 - len(unpacked))
+        except zlib.error:
+            raise Rejected(Reason.MALFORMED_JSON, "The body begins like gzip and is damaged.") from None
+        if len(unpacked) > limit:
+            raise PayloadTooLarge(f"The body unpacks to more than {limit} bytes: send less at once.")
+        if not stream.eof:
+            raise Rejected(Reason.MALFORMED_JSON, "The body begins like gzip and ends too early.")
+        body = stream.unused_data
+    return bytes(unpacked)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One message of a batch, read or not: its value, else why there is none and the text it has."""
+
+    value: Any = None
+    error: Rejected | None = None
+    text: str = ""
+
+
+@dataclass(slots=True)
+class Body:
+    """A batch in pieces, with what it says for all of them."""
+
+    pieces: list[Piece]
+    head: dict[str, Any] = field(default_factory=dict)
+
+
+def read_single(body: bytes) -> Any:
+    """The one value of a body. Raises Rejected."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return read_text(body.decode("utf-8", "surrogateescape"))
+
+
+def read_batch(body: bytes) -> Body:
+    """The messages of a batch: an object with `batch`, or the array itself. Raises Rejected where neither is found."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return _salvage(body.decode("utf-8", "surrogateescape"))
+    if isinstance(value, list):
+        return Body([Piece(each) for each in value])
+    if isinstance(value, dict):
+        messages = value.pop("batch", None)
+        if isinstance(messages, list):
+            return Body([Piece(each) for each in messages], value)
+        raise Rejected(Reason.MISSING_FIELD, "batch must be an array of messages.", "batch")
+    raise Rejected(Reason.NOT_AN_OBJECT, "The body must be a JSON object.")
+
+
+def read_text(text: str) -> Any:
+    """A value that orjson refused: repaired, or the reason why it can't be read. Raises Rejected."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Rejected(Reason.BAD_UNICODE, "The text is not valid UTF-8.") from None
+    try:
+        value = json.loads(text, parse_int=_read_integer, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise Rejected(Reason.TOO_DEEP, f"A message has at most {DEEPEST} levels.") from None
+    except ValueError:
+        raise Rejected(Reason.MALFORMED_JSON, "The text is not JSON.") from None
+    if measure_depth(text) > DEEPEST:
+        raise Rejected(Reason.TOO_DEEP, f"A message has at most {DEEPEST} levels.")
+    if isinstance(value, dict):
+        for name in ID_FIELDS:
+            if isinstance(value.get(name), str) and not _is_whole(value[name]):
+                raise Rejected(Reason.BAD_UNICODE, f"{name} has half a surrogate pair.", name)
+    return _repair(value)
+
+
+def _refuse_constant(_: str) -> Any:
+    raise ValueError
+
+
+def _read_integer(digits: str) -> int | float:
+    """As orjson does: a float beyond 64 bits, since a larger integer could not be written again."""
+    number = int(digits)
+    return number if -(1 << 63) <= number < 1 << 64 else float(digits)
+
+
+def _is_whole(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _repair(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if _is_whole(value) else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_repair(each) for each in value]
+    if isinstance(value, dict):
+        return {_repair(name): _repair(each) for name, each in value.items()}
+    return value
+
+
+_TOKENS: Final = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{},:]', re.DOTALL)
+"""Strings, also one that never ends (else each quote in it would be tried anew), and punctuation."""
+
+
+def measure_depth(text: str) -> int:
+    """How many brackets are open at once, at most. O(length)."""
+    depth = deepest = 0
+    for token in _TOKENS.finditer(text):
+        mark = token[0]
+        if mark in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif mark in "]}":
+            depth -= 1
+    return deepest
+
+
+def _salvage(text: str) -> Body:
+    """A batch cut by its brackets. Raises Rejected where no array of messages can be made out."""
+    body = Body([])
+    found = False
+    for name, start, end in _split(text, _opening(text, "{")) if text.lstrip().startswith("{") else ():
+        if name == "batch" and text[start:end].lstrip().startswith("["):
+            found = True
+            body.pieces = [_piece(text[a:b]) for _, a, b in _split(text, _opening(text, "[", start))]
+        elif name in ("sentAt", "context", "writeKey"):
+            piece = _piece(text[start:end])
+            if piece.error is None:
+                body.head[name] = piece.value
+    if not found:
+        raise Rejected(Reason.MALFORMED_JSON, "The body is not JSON.")
+    return body
+
+
+def _piece(text: str) -> Piece:
+    text = text.strip()
+    try:
+        try:
+            return Piece(orjson.loads(text))
+        except (orjson.JSONDecodeError, UnicodeEncodeError):
+            return Piece(read_text(text))
+    except Rejected as error:
+        return Piece(error=error, text=text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+
+
+def _opening(text: str, bracket: str, start: int = 0) -> int:
+    return text.index(bracket, start) + 1
+
+
+def _split(text: str, start: int) -> Iterator[tuple[str, int, int]]:
+    """The entries of the object or array whose content starts at `start`: (name, start, end); arrays have no names.
+
+    Stops at the closing bracket, or at the end of a text that is cut off; then the last entry is what there is of it.
+    """
+    depth, begin, name, last = 0, start, "", ""
+    for token in _TOKENS.finditer(text, start):
+        mark = token[0]
+        if mark[0] == '"':
+            last = mark
+        elif mark in "[{":
+            depth += 1
+        elif depth == 0 and mark == ":" and not name:
+            name, begin = last[1:-1], token.end()
+        elif (depth == 0 and mark == ",") or (depth == 0 and mark in "]}"):
+            if text[begin : token.start()].strip():
+                yield name, begin, token.start()
+            begin, name = token.end(), ""
+            if mark != ",":
+                return
+        elif mark in "]}":
+            depth -= 1
+    if text[begin:].strip():
+        yield name, begin, len(text)
+
+
+def write_payload(value: Any) -> str:
+    """A value as text for a dead letter; empty where it can't be written."""
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        pass
+    try:
+        return json.dumps(value)
+    except (RecursionError, ValueError, TypeError):
+        return ""

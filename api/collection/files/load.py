@@ -1,0 +1,296 @@
+"""Loading files: the engine behind `consentric load`.
+
+What lives here: reading ahead while the store commits, progress, resuming, the report. What does not: the command line
+(`api/cli/`), files and lines (`ndjson.py`), what a message means (`mapping.py`).
+
+A load can be killed at any time and run again: every message counts once. A checkpoint beside says how far the last run
+had come, so that the next one need not ask the store about each line; it is trusted only if the store knows the message
+it names, and it goes away when the file is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from api.collection.bodies import MAX_EVENT, Piece, read_text
+from api.collection.files.ndjson import STDIN, Line, MessageFile
+from api.collection.intake import Judged, Receipt, take_in, write_letter
+from api.collection.reasons import Reason, Rejected
+from api.collection.segment.mapping import Origin, read_message
+from api.process.runtime import Runtime
+from graph.access.sources import read_source
+from graph.collection.messages import is_claimed
+from graph.errors import NotFound, RateLimited, StoreTimeout, StoreUnavailable
+from graph.model.access import Source
+
+CHUNK: Final = 250
+AHEAD: Final = 4
+"""Chunks that are read and judged while others are written."""
+
+TRIES: Final = 8
+"""How often a chunk is sent that meets a passing fault, with pauses of 0.25 to 16 seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """What became of the lines. `duplicate` counts also those that an earlier run had written."""
+
+    accepted: int = 0
+    duplicate: int = 0
+    rejected: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a load has come: of the file at hand, bytes written of how many (None: not known), and lines in all."""
+
+    path: str
+    position: int
+    size: int | None
+    lines: int
+
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(slots=True)
+class Tally:
+    """The counts of a load, growing."""
+
+    accepted: int = 0
+    duplicate: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+
+    def add(self, receipt: Receipt) -> None:
+        """Counts one chunk."""
+        self.accepted += receipt.accepted
+        self.duplicate += receipt.duplicate
+        self.rejected.update(receipt.rejected)
+
+    @property
+    def lines(self) -> int:
+        """All lines so far."""
+        return self.accepted + self.duplicate + self.rejected.total()
+
+
+async def load_files(
+    runtime: Runtime,
+    paths: Sequence[str | Path],
+    source: str,
+    *,
+    on_progress: OnProgress | None = None,
+    checkpoints: Path | None = None,
+) -> LoadReport:
+    """Loads files of one source, in their order; `-` is standard input. `checkpoints` is a folder for how far each
+    came.
+
+    Raises NotFound for an unknown source or file, BadInput for a damaged file, StoreUnavailable where the store stays
+    away; what was written until then stays, and the same call goes on from there.
+    """
+    known = await read_source(runtime.services.client, source)
+    if known is None:
+        raise NotFound(f"There is no source {source!r}: make it with `consentric source create`.")
+    tally = Tally()
+    for path in paths:
+        checkpoint = Checkpoint.of(checkpoints, str(path), source)
+        await _Load(runtime, known, tally, on_progress, checkpoint).run(str(path))
+    return LoadReport(tally.accepted, tally.duplicate, dict(tally.rejected))
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a file was written: up to which line, with which message, and what had been counted."""
+
+    line: int
+    message: str
+    written: int
+    rejected: dict[str, int]
+    head: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The file that remembers a mark; without a folder, or for standard input, nothing is remembered."""
+
+    path: Path | None
+
+    @classmethod
+    def of(cls, folder: Path | None, path: str, source: str) -> Checkpoint:
+        """The checkpoint of a file of a source."""
+        if folder is None or path == STDIN:
+            return cls(None)
+        name = blake2b(f"{source}\0{Path(path).resolve()}".encode("utf-8", "surrogateescape"), digest_size=12)
+        return cls(folder / f"{name.hexdigest()}.json")
+
+    def read(self) -> Mark | None:
+        """The mark, if there is a whole one."""
+        if self.path is None or not self.path.exists():
+            return None
+        try:
+            return Mark(**orjson.loads(self.path.read_bytes()))
+        except (orjson.JSONDecodeError, TypeError):
+            return None
+
+    def write(self, mark: Mark) -> None:
+        """Remembers a mark, whole or not at all."""
+        if self.path is None:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_suffix(".part")
+        partial.write_bytes(orjson.dumps(mark))
+        partial.replace(self.path)
+
+    def clear(self) -> None:
+        """Forgets it."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """Lines under way."""
+
+    lines: list[Line]
+    last_message: str | None
+    receipt: asyncio.Task[Receipt]
+
+
+@dataclass(slots=True)
+class _Load:
+    """The load of one file."""
+
+    runtime: Runtime
+    source: Source
+    tally: Tally
+    on_progress: OnProgress | None
+    checkpoint: Checkpoint
+    own: Tally = field(default_factory=Tally)
+    under_way: deque[_Chunk] = field(default_factory=deque)
+    broken: bool = False
+    """A chunk may not be written. Those behind it still are, but the mark stays before it."""
+
+    async def run(self, path: str) -> None:
+        """Reads to the end and writes all."""
+        file = MessageFile(path)
+        try:
+            try:
+                await self._read(file)
+            finally:
+                await self._drain(file)
+        finally:
+            file.close()
+        self.checkpoint.clear()
+
+    async def _read(self, file: MessageFile) -> None:
+        """Reads a chunk while those before it are written."""
+        lines = await self._resume(file, await asyncio.to_thread(file.read_lines, CHUNK))
+        while lines:
+            self._send(file, lines)
+            reading = asyncio.ensure_future(asyncio.to_thread(file.read_lines, CHUNK))
+            try:
+                if len(self.under_way) >= AHEAD:
+                    await self._finish_first(file)
+            finally:
+                lines = await reading
+
+    async def _drain(self, file: MessageFile) -> None:
+        try:
+            while self.under_way:
+                await self._finish_first(file)
+        finally:
+            for chunk in self.under_way:
+                chunk.receipt.cancel()
+
+    async def _resume(self, file: MessageFile, lines: list[Line]) -> list[Line]:
+        """The lines to begin with: those after the mark, if the store knows the message that it names."""
+        mark = self.checkpoint.read()
+        if (
+            mark is None
+            or mark.head != _digest(file.head)
+            or not await is_claimed(self.runtime.services.client, mark.message)
+        ):
+            return lines
+        while lines and lines[-1].number <= mark.line:
+            lines = await asyncio.to_thread(file.read_lines, CHUNK)
+        for tally in (self.tally, self.own):
+            tally.duplicate += mark.written
+            tally.rejected.update(mark.rejected)
+        return [line for line in lines if line.number > mark.line]
+
+    def _send(self, file: MessageFile, lines: list[Line]) -> None:
+        origin = Origin(self.source, self.runtime.services.clock(), self.runtime.services.policy, from_file=True)
+        judged, pieces = judge_lines(file, lines, origin)
+        last = judged.messages[-1].id if judged.messages else None
+        self.under_way.append(_Chunk(lines, last, asyncio.create_task(self._write(judged, pieces))))
+
+    async def _write(self, judged: Judged, pieces: Sequence[Piece]) -> Receipt:
+        """Writes a chunk, again after passing faults: nothing is written twice."""
+        pause = 0.25
+        for left in reversed(range(TRIES)):
+            try:
+                return await take_in(self.runtime.ingestor, judged, pieces)
+            except (StoreUnavailable, StoreTimeout, RateLimited):
+                if not left:
+                    raise
+                await asyncio.sleep(pause)
+                pause *= 2
+        raise AssertionError("the last try returns or raises")
+
+    async def _finish_first(self, file: MessageFile) -> None:
+        chunk = self.under_way.popleft()
+        try:
+            receipt = await chunk.receipt
+        except BaseException:
+            self.broken = True
+            raise
+        self.tally.add(receipt)
+        self.own.add(receipt)
+        last = chunk.lines[-1]
+        if chunk.last_message is not None and not self.broken:
+            written = self.own.accepted + self.own.duplicate
+            head = _digest(file.head)
+            self.checkpoint.write(Mark(last.number, chunk.last_message, written, dict(self.own.rejected), head))
+        if self.on_progress is not None:
+            self.on_progress(Progress(file.path, last.position, file.size, self.tally.lines))
+
+
+def judge_lines(file: MessageFile, lines: Sequence[Line], origin: Origin) -> tuple[Judged, list[Piece]]:
+    """Reads each line by itself."""
+    judged, pieces = Judged(), []
+    for index, line in enumerate(lines):
+        piece = Piece()
+        try:
+            piece = Piece(_parse(line))
+            judged.messages.append(read_message(piece.value, origin, _own_id(file, line, piece.value)))
+            judged.places.append(index)
+        except Rejected as error:
+            judged.complain(index, write_letter(line.content.decode("utf-8", "replace"), error, origin), error)
+        pieces.append(piece)
+    return judged, pieces
+
+
+def _parse(line: Line) -> Any:
+    if not line.whole:
+        raise Rejected(Reason.TOO_LARGE, f"A message has at most {MAX_EVENT} bytes.")
+    try:
+        return orjson.loads(line.content)
+    except orjson.JSONDecodeError:
+        return read_text(line.content.decode("utf-8", "surrogateescape"))
+
+
+def _own_id(file: MessageFile, line: Line, value: Any) -> str | None:
+    """The id for a message that brings none."""
+    given = value.get("messageId") if isinstance(value, dict) else None
+    return file.name_line(line) if given is None or given == "" else None
+
+
+def _digest(head: bytes) -> str:
+    return blake2b(head, digest_size=12).hexdigest()

@@ -1,0 +1,164 @@
+"""Segment's HTTP tracking API: `POST /v1/batch` and one endpoint a message type.
+
+What lives here: routes, who sends, reading bodies within limits, statuses and answers. What does not: judging messages
+(`intake.py`), bytes to JSON (`bodies.py`).
+
+Statuses: 200 once everything acceptable is on disk, also when some messages of a batch were rejected (the answer counts
+them); 400 for a body or a single message that can never be taken; 401, 413; 429 and 503, with Retry-After, for what
+passes by itself: then nothing may be lost by sending the same again, since every message counts once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from api.auth import admit_sender
+from api.collection.bodies import MAX_BATCH, MAX_EVENT, Piece, decompress, read_batch, read_single
+from api.collection.intake import Complaint, Receipt, judge, take_in, write_letter
+from api.collection.reasons import Reason, Rejected
+from api.collection.segment.mapping import Origin
+from api.collection.segment.times import read_time
+from api.errors import MAPPINGS, documentation_of
+from api.process.runtime import Runtime
+from graph.errors import BadInput, PayloadTooLarge, Unauthenticated
+from graph.model.access import Source
+
+SINGLES: Final = ("identify", "track", "page", "screen", "group", "alias")
+MOST_LISTED: Final = 100
+"""Complaints that an answer spells out; all are counted."""
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def collection_routes(runtime: Runtime) -> list[Route]:
+    """The routes of collection, on an open runtime."""
+    single = [Route(f"/v1/{kind}", _handle_single(runtime, kind), methods=["POST"]) for kind in SINGLES]
+    return [Route("/v1/batch", _handle_batch(runtime), methods=["POST"]), *single]
+
+
+def _handle_batch(runtime: Runtime) -> Handler:
+    async def handle(request: Request) -> Response:
+        source = await _admit_by_header(request, runtime)
+        body = await _read_body(request, MAX_BATCH)
+        try:
+            batch = read_batch(decompress(body, MAX_BATCH))
+        except Rejected as error:
+            return await _refuse(runtime, await _admit(source, None, runtime), body, error)
+        source = await _admit(source, batch.head.get("writeKey"), runtime)
+        sent_at = batch.head.get("sentAt")
+        context = batch.head.get("context")
+        try:
+            origin = _origin(source, runtime, sent_at)
+        except Rejected as error:
+            return await _refuse(runtime, source, body, error)
+        judged = await judge(
+            batch.pieces,
+            origin,
+            sized=len(body) <= MAX_EVENT and not body.startswith(b"\x1f\x8b"),
+            context=context if isinstance(context, dict) else None,
+        )
+        receipt = await take_in(runtime.ingestor, judged, batch.pieces)
+        return _answer(receipt)
+
+    return handle
+
+
+def _handle_single(runtime: Runtime, kind: str) -> Handler:
+    async def handle(request: Request) -> Response:
+        source = await _admit_by_header(request, runtime)
+        body = await _read_body(request, MAX_EVENT)
+        try:
+            value = read_single(decompress(body, MAX_EVENT))
+        except Rejected as error:
+            return await _refuse(runtime, await _admit(source, None, runtime), body, error)
+        source = await _admit(source, value.get("writeKey") if isinstance(value, dict) else None, runtime)
+        pieces = [Piece(_put_type(value, kind))]
+        receipt = await take_in(runtime.ingestor, await judge(pieces, _origin(source, runtime), sized=True), pieces)
+        return _answer_rejection(receipt.complaints[0]) if receipt.complaints else _answer(receipt)
+
+    return handle
+
+
+def _put_type(value: Any, kind: str) -> Any:
+    """The message with the type that its endpoint stands for."""
+    return {**value, "type": kind} if isinstance(value, dict) else value
+
+
+async def _admit_by_header(request: Request, runtime: Runtime) -> Source | None:
+    """The sender by its header, if there is one. Raises Unauthenticated, before any of the body is read."""
+    return await admit_sender(request, runtime.authority) if "authorization" in request.headers else None
+
+
+async def _admit(source: Source | None, write_key: Any, runtime: Runtime) -> Source:
+    """The sender by its header, else by the key in the body. Raises Unauthenticated."""
+    if source is not None:
+        return source
+    if not isinstance(write_key, str):
+        raise Unauthenticated("Send the source's write key: Authorization: Basic, the key as user name, no password.")
+    return await runtime.authority.admit_source(write_key)
+
+
+async def _read_body(request: Request, limit: int) -> bytes:
+    """The body, read no further than the limit. Raises PayloadTooLarge, at once where the length is declared."""
+    message = f"The body is over {limit} bytes: send less at once."
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        raise PayloadTooLarge(message)
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise PayloadTooLarge(message)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _origin(source: Source, runtime: Runtime, sent_at: Any = None) -> Origin:
+    """Where a request's messages come from. Raises Rejected for a sending time that is none."""
+    if isinstance(sent_at, bool) or not isinstance(sent_at, str | int | float | None):
+        raise Rejected(Reason.BAD_TIMESTAMP, "sentAt is not an ISO 8601 date and time.", "sentAt")
+    return Origin(source, runtime.services.clock(), runtime.services.policy, read_time(sent_at, "sentAt"))
+
+
+async def _refuse(runtime: Runtime, source: Source, body: bytes, error: Rejected) -> Response:
+    """The answer to a body that can't be read at all, which is kept as one dead letter."""
+    text = body.decode("utf-8", "replace").replace("\0", "\ufffd")
+    letter = write_letter(text, error, Origin(source, runtime.services.clock(), runtime.services.policy))
+    await runtime.ingestor.submit([], [letter])
+    return _answer_rejection(Complaint(0, error.reason, error.message, error.field))
+
+
+def _answer(receipt: Receipt) -> Response:
+    listed = [_show(complaint) for complaint in receipt.complaints[:MOST_LISTED]]
+    return _json(
+        200,
+        {
+            "success": True,
+            "accepted": receipt.accepted,
+            "duplicate": receipt.duplicate,
+            "rejected": receipt.rejected,
+            "errors": listed,
+        },
+    )
+
+
+def _answer_rejection(complaint: Complaint) -> Response:
+    error = {"code": BadInput.code, **_show(complaint, placed=False)}
+    error["documentation"] = documentation_of(f"rejections#{complaint.reason}")
+    return _json(MAPPINGS[BadInput].status, {"success": False, "error": error})
+
+
+def _show(complaint: Complaint, *, placed: bool = True) -> dict[str, Any]:
+    shown: dict[str, Any] = {"index": complaint.index} if placed else {}
+    shown |= {"reason": str(complaint.reason), "message": complaint.message}
+    return shown | {"field": complaint.field} if complaint.field else shown
+
+
+def _json(status: int, body: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(body), status, media_type="application/json")

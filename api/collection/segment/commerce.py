@@ -1,0 +1,286 @@
+"""Events in the words of the graph: Segment's e-commerce events become typed interactions with items.
+
+What lives here: one table from event names to interaction types and weights, how products are read, how money is shared
+out. What does not: the shape of messages (`segment.py`), how interactions are kept (`graph/activity/sessions.py`).
+
+An event that names no item (a search, a page, `Signed Up`) is an interaction without an item: the graph keeps it on the
+session alone. It is not lost, and no item is invented that every reader of the catalogue would see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from api.collection.reasons import Reason, Rejected
+from graph.model.activity import Interaction
+from graph.model.catalogue import ItemFacts, ItemKey
+from graph.model.time import Millis
+from graph.schema import InteractionType as T
+
+LONGEST_KEY: Final = 512
+LONGEST_NAME: Final = 512
+MOST_PRODUCTS: Final = 250
+SCALE: Final = 5.0
+"""Ratings weigh from 0 to 5; a rating of another scale says so in `scale`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What an event's name stands for. `money`: its value is a price times a quantity. `named`: the name is kept."""
+
+    type: T
+    weight: float
+    money: bool = False
+    named: bool = False
+
+
+DEFAULT_WEIGHTS: Final[Mapping[T, float]] = {
+    T.VIEWED: 1.0,
+    T.SEARCHED: 0.5,
+    T.CLICKED: 1.0,
+    T.WISHLISTED: 2.0,
+    T.CARTED: 3.0,
+    T.UNCARTED: 0.0,
+    T.CHECKED_OUT: 4.0,
+    T.PURCHASED: 5.0,
+    T.REFUNDED: 0.0,
+    T.RATED: 3.0,
+    T.REVIEWED: 3.0,
+    T.SHARED: 3.0,
+    T.INTERACTED: 1.0,
+}
+"""How strongly an event speaks for its item, where the event itself does not say (a rating does)."""
+
+IMPRESSION: Final = 0.1
+"""The weight of items that were merely shown in a list."""
+
+EVENTS: Final[Mapping[str, Meaning]] = {
+    "products searched": Meaning(T.SEARCHED, DEFAULT_WEIGHTS[T.SEARCHED]),
+    "product list viewed": Meaning(T.INTERACTED, IMPRESSION, named=True),
+    "product list filtered": Meaning(T.INTERACTED, IMPRESSION, named=True),
+    "product clicked": Meaning(T.CLICKED, DEFAULT_WEIGHTS[T.CLICKED]),
+    "product viewed": Meaning(T.VIEWED, DEFAULT_WEIGHTS[T.VIEWED]),
+    "product added": Meaning(T.CARTED, DEFAULT_WEIGHTS[T.CARTED], money=True),
+    "product removed": Meaning(T.UNCARTED, DEFAULT_WEIGHTS[T.UNCARTED], money=True),
+    "cart viewed": Meaning(T.INTERACTED, DEFAULT_WEIGHTS[T.INTERACTED], named=True),
+    "checkout started": Meaning(T.CHECKED_OUT, DEFAULT_WEIGHTS[T.CHECKED_OUT], money=True),
+    "order completed": Meaning(T.PURCHASED, DEFAULT_WEIGHTS[T.PURCHASED], money=True),
+    "order refunded": Meaning(T.REFUNDED, DEFAULT_WEIGHTS[T.REFUNDED], money=True),
+    "product added to wishlist": Meaning(T.WISHLISTED, DEFAULT_WEIGHTS[T.WISHLISTED]),
+    "wishlist product added to cart": Meaning(T.CARTED, DEFAULT_WEIGHTS[T.CARTED], money=True),
+    "product reviewed": Meaning(T.REVIEWED, DEFAULT_WEIGHTS[T.REVIEWED]),
+    "product rated": Meaning(T.RATED, DEFAULT_WEIGHTS[T.RATED]),
+    "item rated": Meaning(T.RATED, DEFAULT_WEIGHTS[T.RATED]),
+    "product shared": Meaning(T.SHARED, DEFAULT_WEIGHTS[T.SHARED]),
+    "cart shared": Meaning(T.SHARED, DEFAULT_WEIGHTS[T.SHARED]),
+    # names of the specification's first version, still sent
+    "searched products": Meaning(T.SEARCHED, DEFAULT_WEIGHTS[T.SEARCHED]),
+    "viewed product": Meaning(T.VIEWED, DEFAULT_WEIGHTS[T.VIEWED]),
+    "viewed product category": Meaning(T.INTERACTED, IMPRESSION, named=True),
+    "added product": Meaning(T.CARTED, DEFAULT_WEIGHTS[T.CARTED], money=True),
+    "removed product": Meaning(T.UNCARTED, DEFAULT_WEIGHTS[T.UNCARTED], money=True),
+    "completed order": Meaning(T.PURCHASED, DEFAULT_WEIGHTS[T.PURCHASED], money=True),
+}
+"""Segment's e-commerce events, by name in lower case with blanks."""
+
+OTHER: Final = Meaning(T.INTERACTED, DEFAULT_WEIGHTS[T.INTERACTED], named=True)
+SEEN: Final = Meaning(T.VIEWED, DEFAULT_WEIGHTS[T.VIEWED], named=True)
+
+
+@lru_cache(maxsize=4096)
+def find_meaning(event: str) -> Meaning:
+    """What an event's name stands for; any other name is an INTERACTED that keeps it."""
+    return EVENTS.get(" ".join(event.replace("_", " ").casefold().split()), OTHER)
+
+
+def read_event(event: str, properties: Mapping[str, Any], at: Millis) -> tuple[list[Interaction], list[ItemFacts]]:
+    """The interactions of a track message, one an item (or one without), and what it says of items. Raises Rejected."""
+    meaning = find_meaning(event)
+    products = properties.get("products")
+    if products:
+        return _read_products(meaning, event, _product_list(products), properties, at)
+    key = read_key(properties)
+    name = event if meaning.named else None
+    if key is None:
+        return [_without_item(meaning, event, properties)], []
+    value, weight = _appraise(meaning, properties)
+    return (
+        [Interaction(meaning.type, key, name, weight, value, _quantity(properties, meaning), _order(properties))],
+        [_mention(key, properties, at)],
+    )
+
+
+def read_view(
+    name: str | None, category: str | None, properties: Mapping[str, Any], at: Millis
+) -> tuple[list[Interaction], list[ItemFacts]]:
+    """A page or screen: a view of the item it names, or of no item, under the page's name or path.
+
+    Of an address only the path is kept: the query and the fragment are where tokens and searches travel.
+    """
+    key = read_key(properties)
+    if key is not None:
+        return [Interaction(T.VIEWED, key, None, SEEN.weight)], [_mention(key, properties, at, titled=False)]
+    path = properties.get("path") or properties.get("url") or ""
+    shown = name or (_path(path) if isinstance(path, str) else "") or category or "page"
+    return [Interaction(T.VIEWED, None, shown[:LONGEST_NAME], SEEN.weight)], []
+
+
+def read_key(properties: Mapping[str, Any]) -> ItemKey | None:
+    """The item that properties name: `product_id`, else `sku`, else `itemId`. Raises Rejected for one that can't be."""
+    for field in ("product_id", "productId", "sku", "itemId", "item_id"):
+        value = properties.get(field)
+        if value is not None and value != "":
+            return bound_key(value, f"properties.{field}")
+    return None
+
+
+def bound_key(value: object, field: str) -> ItemKey:
+    """An item's key: text or a whole number, 1 to 512 characters. Raises Rejected."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise Rejected(Reason.WRONG_TYPE, f"{field} must be text or a whole number.", field)
+    if not 0 < len(value) <= LONGEST_KEY:
+        raise Rejected(Reason.BAD_VALUE, f"{field} has 1 to {LONGEST_KEY} characters.", field)
+    return ItemKey(value)
+
+
+def _product_list(products: object) -> list[dict[str, Any]]:
+    if not isinstance(products, list) or not all(isinstance(product, dict) for product in products):
+        raise Rejected(Reason.WRONG_TYPE, "properties.products must be a list of objects.", "properties.products")
+    if len(products) > MOST_PRODUCTS:
+        raise Rejected(
+            Reason.BAD_VALUE, f"properties.products has more than {MOST_PRODUCTS} entries.", "properties.products"
+        )
+    return products
+
+
+def _read_products(
+    meaning: Meaning, event: str, products: list[dict[str, Any]], properties: Mapping[str, Any], at: Millis
+) -> tuple[list[Interaction], list[ItemFacts]]:
+    """One interaction a product that names an item. Where no product has a price, the order's money is shared out by
+    quantity, so that the sum is the order's."""
+    named = [(key, product) for product in products if (key := read_key(product)) is not None]
+    if not named:
+        return [_without_item(meaning, event, properties)], []
+    name = event if meaning.named else None
+    order = _order(properties)
+    values: list[float | None]
+    values = [_money(product) for _, product in named] if meaning.money else [None] * len(named)
+    quantities = [_quantity(product, meaning) for _, product in named]
+    total = _total(properties) if meaning.money else None
+    if total is not None and all(value is None for value in values):
+        shares = [quantity or 1.0 for quantity in quantities]
+        whole = sum(shares)
+        values = [total * share / whole for share in shares] if whole > 0 else values
+    interactions = [
+        Interaction(meaning.type, key, name, meaning.weight, value, quantity, order)
+        for (key, _), value, quantity in zip(named, values, quantities, strict=True)
+    ]
+    return interactions, [_mention(key, product, at) for key, product in named]
+
+
+def _without_item(meaning: Meaning, event: str, properties: Mapping[str, Any]) -> Interaction:
+    """An interaction without an item: a search keeps what was sought, an order its money, all others their name."""
+    name: str | None = event
+    if meaning.type is T.SEARCHED:
+        query = properties.get("query")
+        name = query[:LONGEST_NAME] if isinstance(query, str) and query else event
+    value = _total(properties) if meaning.money else _loose_number(properties.get("value"))
+    return Interaction(meaning.type, None, name, meaning.weight, value, None, _order(properties))
+
+
+def _appraise(meaning: Meaning, properties: Mapping[str, Any]) -> tuple[float | None, float]:
+    """An interaction's value and weight: money, a rating, or what a free event states as its value."""
+    if meaning.money:
+        money = _money(properties)
+        return (money if money is not None else _total(properties)), meaning.weight
+    if meaning.type in (T.RATED, T.REVIEWED):
+        rating = read_number(properties, "rating")
+        if rating is None:
+            return None, meaning.weight
+        scale = read_number(properties, "scale") or SCALE
+        return rating, min(max(rating * SCALE / scale, 0.0), SCALE) if scale > 0 else meaning.weight
+    return (_loose_number(properties.get("value")) if meaning is OTHER else None), meaning.weight
+
+
+def _money(product: Mapping[str, Any]) -> float | None:
+    price = read_number(product, "price")
+    if price is None:
+        return None
+    quantity = read_number(product, "quantity")
+    return price * (1.0 if quantity is None else quantity)
+
+
+def _total(properties: Mapping[str, Any]) -> float | None:
+    for field in ("total", "revenue", "value"):
+        found = read_number(properties, field)
+        if found is not None:
+            return found
+    return None
+
+
+def _quantity(properties: Mapping[str, Any], meaning: Meaning) -> float | None:
+    return read_number(properties, "quantity") if meaning.money else None
+
+
+def _order(properties: Mapping[str, Any]) -> str | None:
+    order = properties.get("order_id") or properties.get("orderId")
+    if isinstance(order, int) and not isinstance(order, bool):
+        return str(order)
+    return order[:LONGEST_NAME] if isinstance(order, str) and order else None
+
+
+def read_number(properties: Mapping[str, Any], field: str) -> float | None:
+    """A finite number, also written as text; None where it is absent. Raises Rejected for anything else."""
+    value = properties.get(field)
+    if value is None or value == "":
+        return None
+    number = _loose_number(value)
+    if number is None:
+        raise Rejected(Reason.BAD_VALUE, f"properties.{field} must be a number.", f"properties.{field}")
+    return number
+
+
+def _loose_number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if -1e15 < number < 1e15 else None
+
+
+def _mention(key: ItemKey, properties: Mapping[str, Any], at: Millis, *, titled: bool = True) -> ItemFacts:
+    """What an event says of an item in passing."""
+    title = properties.get("name") if titled else properties.get("title")
+    category = properties.get("category")
+    return ItemFacts(
+        key=key,
+        title=title if isinstance(title, str) and title else None,
+        category=category if isinstance(category, str) and category else None,
+        price=_loose_number(properties.get("price")),
+        updated_at=at,
+        declared=False,
+    )
+
+
+def _path(address: str) -> str:
+    address = address.split("#", 1)[0].split("?", 1)[0]
+    scheme, found, rest = address.partition("://")
+    if found and scheme.isalnum():
+        slash = rest.find("/")
+        return rest[slash:] if slash >= 0 else "/"
+    return address
+
+
+def merge_mentions(mentions: Iterable[ItemFacts]) -> tuple[ItemFacts, ...]:
+    """One mention an item, the first of each."""
+    found: dict[ItemKey, ItemFacts] = {}
+    for mention in mentions:
+        found.setdefault(mention.key, mention)
+    return tuple(found.values())

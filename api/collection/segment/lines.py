@@ -1,0 +1,84 @@
+"""The lines that only files carry, beside Segment's messages: items and consent statements.
+
+What lives here: their shape, in the same manner as `segment.py`. What does not: reading files (`ndjson.py`), what a
+line means (`mapping.py`, `consents.py`). Here an unknown field is refused, since the format is ours and a misspelt
+field would be silently lost.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, with_config
+from typing_extensions import TypedDict
+
+from api.collection.segment.messages import Id, Instant, Text
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Short = Annotated[Text, Field(max_length=512)]
+
+
+class Topic(TypedDict):
+    """A subject that an item is about, with its weight."""
+
+    key: Annotated[Short, Field(min_length=1)]
+    weight: Annotated[Number, Field(ge=0)]
+
+
+class ItemFields(TypedDict, total=False):
+    """What may be said of an item. Facts that are left out, or null, are kept as they are."""
+
+    messageId: Id
+    timestamp: Instant
+    title: Text | None
+    category: Text | None
+    price: Number | None
+    available: bool | None
+    year: Annotated[int, Field(ge=-9999, le=9999)] | None
+    topics: list[Annotated[Short, Field(min_length=1)] | Topic] | None
+    attributes: dict[str, Any] | None
+
+
+@with_config(ConfigDict(extra="forbid"))
+class Item(ItemFields):
+    """One item of a catalogue."""
+
+    type: Literal["item"]
+    itemId: Id
+
+
+class ConsentFields(TypedDict, total=False):
+    """What may be said of a consent statement beside who, what and when."""
+
+    messageId: Id
+    userId: Id
+    anonymousId: Id
+    timestamp: Instant
+    recipient: Short | None
+    lawfulBasis: Short | None
+    mechanism: Short | None
+    jurisdiction: Short | None
+    expiresAt: Instant
+    controller: Short | None
+    channel: Short | None
+    notice: Short | None
+    noticeVersion: Short | None
+    noticeSha256: Short | None
+    language: Short | None
+    method: Short | None
+    actor: Short | None
+    assurance: Annotated[int, Field(ge=0, le=2, strict=True)] | None
+    evidenceHash: Short | None
+    rawSignal: Annotated[Text, Field(max_length=8192)] | None
+    categories: list[Short] | None
+
+
+@with_config(ConfigDict(extra="forbid"))
+class Consent(ConsentFields):
+    """What a person said about one purpose. `timestamp` is when it takes effect."""
+
+    type: Literal["consent"]
+    purpose: Annotated[Short, Field(min_length=1)]
+    state: Literal[
+        "given", "renewed", "refused", "withdrawn", "revoked", "objected", "expired", "invalidated", "unknown"
+    ]

@@ -1,0 +1,315 @@
+"""From a checked message of a source to the value that is written.
+
+What lives here: names of people, the message's id and time, and one reader a message type. What does not: the shape of
+messages (`segment.py`, `lines.py`), products (`commerce.py`), traits (`traits.py`), consent (`consents.py`), writing
+(`resolvers/collection/transaction.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Final
+
+from ulid import ULID
+
+from algorithms.identity.blocking import ANONYMOUS_ID, EMAIL, PHONE, USER_ID, BlockReason
+from algorithms.identity.normalise import examine_identifier, normalise_id, normalise_identifier
+from api.collection.reasons import Reason, Rejected
+from api.collection.segment.commerce import LONGEST_KEY, bound_key, merge_mentions, read_event, read_view
+from api.collection.segment.consents import (
+    digest_preferences,
+    find_preferences,
+    is_preference_event,
+    read_preferences,
+    read_statement,
+)
+from api.collection.segment.times import place_event, read_time
+from api.collection.segment.traits import check_attributes, find_identifiers, read_traits
+from api.collection.segment.validation import check_message
+from graph.model.access import Source
+from graph.model.catalogue import ItemFacts
+from graph.model.identity import IdentifierRef, RecordKind, RecordRef
+from graph.model.message import Message
+from graph.model.time import Millis
+from privacy.policy import Policy
+from privacy.purposes import Assurance
+
+LONGEST_ID: Final = 256
+_NOTHING: Final[Mapping[str, Any]] = {}
+_NAMES: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where messages come from: their source, when they were received, when the sender says it sent them (None: it does
+    not say), and the policy that consent is read by. `from_file`: lines may be of our own types and may bring the time
+    of an earlier receipt; `default_id` names a message that names itself not."""
+
+    source: Source
+    received_at: Millis
+    policy: Policy
+    sent_at: str | int | float | None = None
+    from_file: bool = False
+
+
+def read_message(raw: object, origin: Origin, default_id: str | None = None) -> Message:
+    """The message to write. Raises Rejected."""
+    checked = check_message(raw, from_file=origin.from_file)
+    message_id = f"{origin.source.name}|{_message_id(checked.get('messageId'), default_id)}"
+    kind = checked["type"]
+    if kind == "item":
+        return _read_item(checked, origin, message_id)
+    return _READERS[kind](checked, _read_head(checked, origin, message_id))
+
+
+@dataclass(slots=True)
+class _Head:
+    """What all messages share, on the way to a `Message`."""
+
+    id: str
+    origin: Origin
+    record: RecordRef
+    also: RecordRef | None
+    identifiers: tuple[IdentifierRef, ...]
+    at: Millis
+
+    def complete(self, *identifiers: IdentifierRef, **rest: Any) -> Message:
+        """The message with what its type adds."""
+        return Message(
+            id=self.id,
+            record=self.record,
+            at=self.at,
+            received_at=self.origin.received_at,
+            also=self.also,
+            identifiers=self.identifiers + identifiers if identifiers else self.identifiers,
+            **rest,
+        )
+
+
+def _read_head(checked: Mapping[str, Any], origin: Origin, message_id: str) -> _Head:
+    source = origin.source
+    user = _name(source.name, source.user_namespace, RecordKind.USER, checked.get("userId"))
+    anonymous = _name(source.name, "", RecordKind.ANONYMOUS, checked.get("anonymousId"))
+    context = checked.get("context")
+    external = context.get("externalIds") if context else None
+    named = user if isinstance(user, Name) else anonymous
+    if not isinstance(named, Name):
+        raise _refuse_names(user, anonymous)
+    identifiers: tuple[IdentifierRef, ...] = (named.identifier,)
+    also = None
+    if named is user and isinstance(anonymous, Name):
+        also = anonymous.record
+        identifiers = (named.identifier, anonymous.identifier)
+    if external:
+        identifiers += _read_external(external, source)
+    return _Head(message_id, origin, named.record, also, identifiers, _read_at(checked, origin))
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A usable name of a person in a source: the record it stands for, and the identifier that record carries."""
+
+    record: RecordRef
+    identifier: IdentifierRef
+
+
+def _name(source: str, namespace: str, kind: RecordKind, key: str | int | None) -> Name | Reason | None:
+    """The name, None where there is none, or why it can't be one."""
+    if key is None or key == "":
+        return None
+    return _find_name(source, namespace, kind, str(key))
+
+
+@lru_cache(maxsize=_NAMES)
+def _find_name(source: str, namespace: str, kind: RecordKind, key: str) -> Name | Reason | None:
+    identifier_kind = USER_ID if kind is RecordKind.USER else ANONYMOUS_ID
+    found = examine_identifier(identifier_kind, key)
+    if found.value is not None:
+        return Name(RecordRef(source, kind, key), IdentifierRef(identifier_kind, found.value, namespace))
+    return Reason.BLOCKED_ID if isinstance(found.reason, BlockReason) else Reason.BAD_ID
+
+
+def _refuse_names(user: Name | Reason | None, anonymous: Name | Reason | None) -> Rejected:
+    reason = next((name for name in (user, anonymous) if isinstance(name, Reason)), Reason.MISSING_ID)
+    if reason is Reason.MISSING_ID:
+        return Rejected(reason, "userId or anonymousId is needed, not null and not empty.", "userId")
+    field = "userId" if user is reason else "anonymousId"
+    if reason is Reason.BLOCKED_ID:
+        return Rejected(reason, f"{field} is a placeholder that names nobody.", field)
+    return Rejected(reason, f"{field} has 1 to 512 characters and no control characters.", field)
+
+
+def _read_external(external: list[dict[str, Any]], source: Source) -> tuple[IdentifierRef, ...]:
+    """Identifiers of `context.externalIds`; unusable and blocked ones name nobody and are left out."""
+    found = []
+    for entry in external:
+        kind = entry.get("type")
+        if not kind or len(kind) > 64 or entry.get("collection", "users") not in ("users", None):
+            continue
+        value = normalise_identifier(kind, entry.get("id"))
+        if value is None:
+            continue
+        own = source.user_namespace if kind == USER_ID else ""
+        namespace = own if kind in (USER_ID, ANONYMOUS_ID, EMAIL, PHONE) else (entry.get("namespace") or "")[:64]
+        found.append(IdentifierRef(kind, value, namespace))
+    return tuple(found)
+
+
+def _message_id(value: str | int | None, default: str | None) -> str:
+    """The message's own id, else the given one, else a new one: then a second arrival would count again."""
+    if value is None or value == "":
+        return default or str(ULID())
+    text = str(value)
+    if len(text) > LONGEST_ID or not text.isprintable():
+        raise Rejected(
+            Reason.BAD_ID, f"messageId has 1 to {LONGEST_ID} characters and no control characters.", "messageId"
+        )
+    return text
+
+
+def _read_at(checked: Mapping[str, Any], origin: Origin) -> Millis:
+    """The message's time. A file's `sentAt` is compared with the receipt that the line itself states, not with ours; a
+    line with `originalTimestamp` was corrected by whoever wrote the file."""
+    timestamp = read_time(checked.get("timestamp"), "timestamp")
+    sent = checked.get("sentAt")
+    if origin.from_file:
+        received = read_time(checked.get("receivedAt"), "receivedAt")
+        if received is None or sent is None or checked.get("originalTimestamp") is not None:
+            return place_event(timestamp if timestamp is not None else received, None, origin.received_at)
+        timestamp = received if timestamp is None else timestamp - (_sent(sent) - received)
+        return place_event(timestamp, None, origin.received_at)
+    sent = origin.sent_at if sent is None else sent
+    return place_event(timestamp, None if sent is None else _sent(sent), origin.received_at)
+
+
+def _sent(value: str | int | float) -> int:
+    found = read_time(value, "sentAt")
+    assert found is not None  # noqa: S101 - narrows the type: the caller has excluded None
+    return found
+
+
+def _carry(checked: Mapping[str, Any], head: _Head) -> dict[str, Any]:
+    """The consent that a message about something else repeats."""
+    preferences = find_preferences(checked)
+    if preferences is None:
+        return {}
+    statements = read_preferences(preferences, head.at, head.origin.policy, Assurance.CARRIED)
+    return {"consents": statements, "carried": digest_preferences(preferences)} if statements else {}
+
+
+def _read_identify(checked: Mapping[str, Any], head: _Head) -> Message:
+    context = checked.get("context") or _NOTHING
+    traits = {**(context.get("traits") or _NOTHING), **(checked.get("traits") or _NOTHING)}
+    facts = read_traits(traits, context.get("locale"))
+    return head.complete(*find_identifiers(facts), traits=facts or None, **_carry(checked, head))
+
+
+def _read_track(checked: Mapping[str, Any], head: _Head) -> Message:
+    event = checked["event"]
+    if is_preference_event(event):
+        preferences = find_preferences(checked)
+        if preferences is None:
+            field = "context.consent.categoryPreferences"
+            raise Rejected(Reason.MISSING_FIELD, f"{field} is needed by this event.", field)
+        statements = read_preferences(preferences, head.at, head.origin.policy, Assurance.STATED)
+        return head.complete(name=event, consents=statements)
+    interactions, mentions = read_event(event, checked.get("properties") or _NOTHING, head.at)
+    if len(interactions) > 1 and interactions[0].order is None:
+        interactions = [replace(one, order=head.id) for one in interactions]  # one message, one order
+    return head.complete(
+        name=event,
+        interactions=tuple(interactions),
+        items=merge_mentions(mentions) if len(mentions) > 1 else tuple(mentions),
+        session=_session(checked),
+        **_carry(checked, head),
+    )
+
+
+def _read_page(checked: Mapping[str, Any], head: _Head) -> Message:
+    interactions, mentions = read_view(
+        checked.get("name"), checked.get("category"), checked.get("properties") or _NOTHING, head.at
+    )
+    return head.complete(
+        name=checked.get("name"),
+        interactions=tuple(interactions),
+        items=tuple(mentions),
+        session=_session(checked),
+        **_carry(checked, head),
+    )
+
+
+def _read_group(checked: Mapping[str, Any], head: _Head) -> Message:
+    """The group is kept among the person's attributes: its id, and what is known of it."""
+    attributes: dict[str, Any] = {}
+    group = checked.get("groupId")
+    if group is None or normalise_id(group).value is None:
+        raise Rejected(Reason.MISSING_ID, "groupId is needed, without control characters.", "groupId")
+    attributes["groupId"] = str(group)
+    if traits := checked.get("traits"):
+        attributes["groupTraits"] = traits
+    return head.complete(traits={"attributes": check_attributes(attributes)}, **_carry(checked, head))
+
+
+def _read_alias(checked: Mapping[str, Any], head: _Head) -> Message:
+    source = head.origin.source.name
+    previous = _name(source, "", RecordKind.ANONYMOUS, checked.get("previousId"))
+    if head.record.kind is not RecordKind.USER:
+        raise Rejected(Reason.MISSING_ID, "alias needs userId and previousId.", "userId")
+    if not isinstance(previous, Name):
+        raise Rejected(previous or Reason.MISSING_ID, "previousId must name somebody.", "previousId")
+    if previous.record.key == head.record.key:
+        raise Rejected(Reason.BAD_VALUE, "previousId and userId are the same.", "previousId")
+    return head.complete(alias_of=previous.record, **_carry(checked, head))
+
+
+def _read_consent(checked: Mapping[str, Any], head: _Head) -> Message:
+    return head.complete(consents=(read_statement(checked, head.origin.received_at, head.origin.policy),))
+
+
+_READERS: Final[Mapping[str, Callable[[Mapping[str, Any], _Head], Message]]] = {
+    "identify": _read_identify,
+    "track": _read_track,
+    "page": _read_page,
+    "screen": _read_page,
+    "group": _read_group,
+    "alias": _read_alias,
+    "consent": _read_consent,
+}
+
+
+def _session(checked: Mapping[str, Any]) -> str | None:
+    context = checked.get("context")
+    session = context.get("sessionId") if context else None
+    if session is None or session == "":
+        return None
+    return str(bound_key(session, "context.sessionId"))
+
+
+def _read_item(checked: Mapping[str, Any], origin: Origin, message_id: str) -> Message:
+    """An item line. It speaks of no person; its `timestamp` says as of when its facts hold."""
+    at = _read_at(checked, origin)
+    return Message(id=message_id, record=None, at=at, received_at=origin.received_at, items=(read_item(checked, at),))
+
+
+def read_item(checked: Mapping[str, Any], at: Millis) -> ItemFacts:
+    """The facts of a checked item line. Raises Rejected."""
+    item = checked["itemId"]
+    if item is None:
+        raise Rejected(Reason.MISSING_ID, f"itemId is needed, 1 to {LONGEST_KEY} characters.", "itemId")
+    topics: dict[str, float] = {}
+    for topic in checked.get("topics") or ():
+        key, weight = (topic, 1.0) if isinstance(topic, str) else (topic["key"], topic["weight"])
+        topics[key] = weight
+    return ItemFacts(
+        key=bound_key(item, "itemId"),
+        title=checked.get("title"),
+        category=checked.get("category"),
+        price=checked.get("price"),
+        available=checked.get("available"),
+        year=checked.get("year"),
+        topics=tuple(topics.items()),
+        attributes=check_attributes(checked.get("attributes") or {}),
+        updated_at=at,
+    )

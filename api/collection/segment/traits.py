@@ -1,0 +1,222 @@
+"""Segment's traits in the words of a profile.
+
+What lives here: one table from trait names to profile facts, how each is read, and which traits name the person. What
+does not: which fact wins over time (`graph/identity/traits.py`). A trait that no profile field stands for, or whose
+value can't be one, goes to `attributes`, so that nothing is lost; a contact or identity fact that has no canonical form
+is kept as it was written, because `attributes` are of another category and seen for other purposes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from orjson import JSONEncodeError, dumps
+
+from algorithms.identity.blocking import EMAIL, PHONE
+from algorithms.identity.normalise import normalise_birth_date, normalise_email, normalise_identifier, normalise_phone
+from api.collection.reasons import Reason, Rejected
+from graph.model.identity import IdentifierRef
+
+NAMES: Final[Mapping[str, str]] = {
+    "email": "email",
+    "emailaddress": "email",
+    "phone": "phone",
+    "phonenumber": "phone",
+    "mobile": "phone",
+    "address": "address",
+    "firstname": "givenName",
+    "givenname": "givenName",
+    "lastname": "familyName",
+    "familyname": "familyName",
+    "surname": "familyName",
+    "birthday": "birthDate",
+    "birthdate": "birthDate",
+    "dateofbirth": "birthDate",
+    "age": "age",
+    "gender": "gender",
+    "language": "language",
+    "locale": "language",
+    "country": "country",
+    "preferences": "preferences",
+}
+"""Trait → profile fact, the trait without regard to case, `_`, `-` and blanks: a contact that a sender spells in its
+own way must not end among attributes. `name` is read apart: it is split unless the parts are given."""
+
+
+@lru_cache(maxsize=4096)
+def find_fact(trait: str) -> str | None:
+    """The profile fact that a trait stands for; None for an attribute."""
+    return NAMES.get(trait.translate(_SEPARATORS).casefold())
+
+
+_SEPARATORS: Final = str.maketrans("", "", "_- ")
+
+_NEVER_ATTRIBUTES: Final = frozenset({"email", "phone", "givenName", "familyName", "birthDate"})
+"""Facts that, like an address and preferences, stay of their category in whatever form they come: attributes are seen
+for other purposes."""
+
+LONGEST_NAME: Final = 256
+MOST_TRAITS: Final = 256
+OLDEST: Final = 150
+
+
+def read_traits(traits: Mapping[str, Any], locale: str | None = None) -> dict[str, Any]:
+    """Profile facts, with unknown traits under `attributes`. None (or an empty text) removes a fact. Raises
+    Rejected."""
+    if len(traits) > MOST_TRAITS:
+        raise Rejected(Reason.BAD_VALUE, f"traits has more than {MOST_TRAITS} entries.", "traits")
+    facts: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
+    for name, value in traits.items():
+        known = find_fact(name)
+        if known is None:
+            if name != "name":
+                attributes[name] = value
+        elif value is None or value == "":
+            facts[known] = None
+        else:
+            read = _READERS[known](value)
+            if read is not None:
+                facts[known] = read
+            elif known in _NEVER_ATTRIBUTES:
+                facts[known] = _write(value, f"traits.{name}")
+            else:
+                attributes[name] = value
+    _split_name(traits.get("name"), facts)
+    _complete(facts, locale)
+    if attributes:
+        facts["attributes"] = check_attributes(attributes)
+    return facts
+
+
+def find_identifiers(facts: Mapping[str, Any]) -> list[IdentifierRef]:
+    """The identifiers among profile facts: address and phone number, where they are usable."""
+    found = []
+    if email := facts.get("email"):
+        value = normalise_identifier(EMAIL, email)
+        if value is not None:
+            found.append(IdentifierRef(EMAIL, value))
+    if phone := facts.get("phone"):
+        country = facts.get("country")
+        value = normalise_identifier(PHONE, phone, region=country if is_region(country) else None)
+        if value is not None:
+            found.append(IdentifierRef(PHONE, value))
+    return found
+
+
+def is_region(value: object) -> bool:
+    """Whether this is a two-letter country code."""
+    return isinstance(value, str) and len(value) == 2 and value.isascii() and value.isalpha()
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    return value.strip() or None if isinstance(value, str) else None
+
+
+def _email(value: Any) -> str | None:
+    text = _text(value)
+    return (normalise_email(text).value or text) if text else None
+
+
+def _phone(value: Any) -> str | None:
+    text = _text(value)
+    return (normalise_phone(text).value or text) if text else None
+
+
+def _birth_date(value: Any) -> str | None:
+    text = _text(value)
+    return (normalise_birth_date(text).value or text) if text else None
+
+
+def _age(value: Any) -> int | None:
+    text = _text(value if not isinstance(value, float) else int(value) if value.is_integer() else None)
+    age = int(text) if text and text.isdecimal() and len(text) <= 3 else None
+    return age if age is not None and age <= OLDEST else None
+
+
+def _address(value: Any) -> dict[str, Any] | None:
+    if isinstance(value, dict):
+        _check_json(value, "traits.address")
+        return value or None
+    return {"formatted": _text(value) or _write(value, "traits.address")}
+
+
+def _preferences(value: Any) -> dict[str, Any] | None:
+    _check_json(value, "traits.preferences")
+    return (value or None) if isinstance(value, dict) else {"value": value}
+
+
+def _language(value: Any) -> str | None:
+    """The language of a tag such as `pt-BR`; a language's name is kept as it is."""
+    text = _text(value)
+    if text is None:
+        return None
+    head = text.replace("_", "-").split("-")[0]
+    return head.lower() if head.isascii() and head.isalpha() and len(head) in (2, 3) else text
+
+
+def _country(value: Any) -> str | None:
+    text = _text(value)
+    return text.upper() if text and is_region(text) else text
+
+
+_READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "email": _email,
+    "phone": _phone,
+    "address": _address,
+    "givenName": _text,
+    "familyName": _text,
+    "birthDate": _birth_date,
+    "age": _age,
+    "gender": _text,
+    "language": _language,
+    "country": _country,
+    "preferences": _preferences,
+}
+
+
+def _split_name(name: Any, facts: dict[str, Any]) -> None:
+    """`name` fills what is not said apart: its last word is the family name, as far as one can tell."""
+    text = _text(name)
+    if text is None:
+        return
+    given, _, family = text.rpartition(" ")
+    if family and given:
+        facts.setdefault("familyName", family)
+    facts.setdefault("givenName", given.strip() or text)
+
+
+def _complete(facts: dict[str, Any], locale: str | None) -> None:
+    """Country from the address and language from the context, where they are not said."""
+    address = facts.get("address")
+    if "country" not in facts and isinstance(address, dict) and (country := _country(address.get("country"))):
+        facts["country"] = country
+    if "language" not in facts and locale and (language := _language(locale)):
+        facts["language"] = language
+
+
+def check_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
+    """The attributes, fit to be kept as JSON. Raises Rejected."""
+    for name in attributes:
+        if not 0 < len(name) <= LONGEST_NAME:
+            raise Rejected(Reason.BAD_VALUE, f"The name of a trait has 1 to {LONGEST_NAME} characters.", "traits")
+    _check_json(attributes, "traits")
+    return attributes
+
+
+def _write(value: Any, field: str) -> str:
+    """A value that is no text, as JSON text."""
+    _check_json(value, field)
+    return dumps(value).decode()
+
+
+def _check_json(value: Any, field: str) -> None:
+    try:
+        dumps(value)
+    except JSONEncodeError as error:
+        reason = Reason.TOO_DEEP if "ecursion" in str(error) else Reason.BAD_VALUE
+        raise Rejected(reason, f"{field} can't be kept: it is nested too deep or not plain JSON.", field) from None

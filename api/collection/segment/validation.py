@@ -1,0 +1,99 @@
+"""The check that every message passes: one cached validator, and its complaints as typed rejections.
+
+What lives here: the union of all message types, told apart by `type`, and the translation of Pydantic's errors. What
+does not: rules over several fields, ids and dates (`mapping.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from api.collection.reasons import Reason, Rejected
+from api.collection.segment import lines, messages
+
+SegmentMessage = Annotated[
+    messages.Identify | messages.Track | messages.Page | messages.Screen | messages.Group | messages.Alias,
+    Field(discriminator="type"),
+]
+Line = Annotated[
+    messages.Identify
+    | messages.Track
+    | messages.Page
+    | messages.Screen
+    | messages.Group
+    | messages.Alias
+    | lines.Item
+    | lines.Consent,
+    Field(discriminator="type"),
+]
+
+MESSAGES: Final[TypeAdapter[Any]] = TypeAdapter(SegmentMessage)
+"""What the HTTP endpoints take."""
+
+LINES: Final[TypeAdapter[Any]] = TypeAdapter(Line)
+"""What files may hold."""
+
+TYPES: Final = frozenset({"identify", "track", "page", "screen", "group", "alias"})
+LINE_TYPES: Final = TYPES | {"item", "consent"}
+
+_REASONS: Final = {
+    "missing": Reason.MISSING_FIELD,
+    "union_tag_invalid": Reason.UNKNOWN_TYPE,
+    "union_tag_not_found": Reason.UNKNOWN_TYPE,
+    "model_attributes_type": Reason.NOT_AN_OBJECT,
+    "dict_attributes_type": Reason.NOT_AN_OBJECT,
+    "string_unicode": Reason.BAD_UNICODE,
+}
+_VALUE_ERRORS: Final = frozenset(
+    {
+        "string_too_short", "string_too_long", "greater_than_equal", "less_than_equal", "finite_number",
+        "literal_error", "extra_forbidden",
+    }
+)  # fmt: skip
+_EXPECTED: Final = {
+    Reason.MISSING_FIELD: "is needed",
+    Reason.WRONG_TYPE: "has the wrong type",
+    Reason.BAD_VALUE: "is not an allowed field or value",
+    Reason.BAD_UNICODE: "is not valid Unicode",
+}
+
+
+def check_message(raw: object, *, from_file: bool = False) -> dict[str, Any]:
+    """The message with what is read of it, checked. Raises Rejected with the first complaint."""
+    if not isinstance(raw, dict):
+        raise Rejected(Reason.NOT_AN_OBJECT, "A message must be a JSON object.")
+    try:
+        checked: dict[str, Any] = (_check_line if from_file else _check_message)(raw)
+        return checked
+    except ValidationError as error:
+        raise explain(error, LINE_TYPES if from_file else TYPES) from None
+
+
+_check_message: Final = MESSAGES.validator.validate_python
+_check_line: Final = LINES.validator.validate_python
+
+
+def explain(error: ValidationError, types: frozenset[str]) -> Rejected:
+    """The first complaint as a rejection. It names declared fields only: free keys may be personal data."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    kind = first["type"]
+    reason = _REASONS.get(kind) or (Reason.BAD_VALUE if kind in _VALUE_ERRORS else Reason.WRONG_TYPE)
+    if reason is Reason.UNKNOWN_TYPE:
+        return Rejected(reason, f"type must be one of {', '.join(sorted(types))}.", "type")
+    if kind == "extra_forbidden":
+        return Rejected(reason, "The line has a field that its type does not have.")
+    field = ".".join(part for part in first["loc"][1:] if isinstance(part, str) and part in _DECLARED) or None
+    return Rejected(reason, f"{field or 'The message'} {_EXPECTED.get(reason, 'is wrong')}.", field)
+
+
+def _declared() -> frozenset[str]:
+    shapes = (
+        messages.Identify, messages.Track, messages.Page, messages.Screen, messages.Group, messages.Alias,
+        messages.Context, messages.ConsentContext, messages.ExternalId, lines.Item, lines.Consent, lines.Topic,
+    )  # fmt: skip
+    return frozenset(name for shape in shapes for name in shape.__annotations__)
+
+
+_DECLARED: Final = _declared()

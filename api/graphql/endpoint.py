@@ -1,0 +1,193 @@
+"""The GraphQL endpoint: admits the viewer, runs one operation within its time, answers.
+
+What lives here: the order of things for one request, the time limit, and stopping when the client has gone. What does
+not: reading the request (`api/graphql/requests.py`), checking the document (`api/graphql/operations.py`), the schema
+(`api/graphql/schema.py`), the answer's form (`api/graphql/answers.py`), the page for browsers
+(`api/graphql/graphiql.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from inspect import isawaitable
+from types import CoroutineType
+from typing import Any, Final, TypeGuard
+
+from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationDefinitionNode, execute
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from api.errors import MAPPINGS, classify, is_internal
+from api.graphql.answers import (
+    JSON,
+    classify_graphql,
+    extensions_of,
+    log_masked,
+    make_response,
+    show_error,
+    show_failure,
+    status_of,
+)
+from api.graphql.graphiql import serve_page
+from api.graphql.introspection import close_schema
+from api.graphql.limits import Limits
+from api.graphql.operations import DocumentRefused, Documents, Prepared, is_open, is_query
+from api.graphql.requests import Parameters, RequestRefused, choose_media_type, read_parameters, wants_page
+from api.graphql.schema import GRAPHQL_SCHEMA
+from api.graphql.types.context import Asking
+from graph.errors import StoreTimeout, Unauthenticated
+from resolvers.collection.ingestor import Ingestor
+from resolvers.context import RequestContext
+
+SECONDS: Final = 20.0
+NO_CREDENTIAL: Final = "Send a credential: an API key or a subject token, as Authorization: Bearer …"
+
+Admit = Callable[[Request], Awaitable[RequestContext | None]]
+"""Who asks: the request's context, or None where no credential is shown. Raises what the table of errors knows."""
+
+
+class ClientGone(Exception):
+    """The client left before its answer was ready. Caught where the answer would be sent."""
+
+
+class GraphQLEndpoint:
+    """An ASGI application for one path. Built once; holds the cache of documents."""
+
+    def __init__(
+        self,
+        admit: Admit,
+        ingestor: Ingestor,
+        *,
+        production: bool = False,
+        limits: Limits | None = None,
+        seconds: float = SECONDS,
+        schema: GraphQLSchema = GRAPHQL_SCHEMA,
+    ) -> None:
+        self._admit = admit
+        self._ingestor = ingestor
+        self._production = production
+        self._limits = limits or Limits()
+        self._seconds = seconds
+        self._schema = close_schema(schema) if production else schema
+        self.documents = Documents(self._schema, self._limits, hide_suggestions=production)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        if wants_page(request) and not self._production:
+            response = serve_page()
+        else:
+            try:
+                response = await self.answer(request)
+            except ClientGone:
+                return
+        await response(scope, receive, send)
+
+    async def answer(self, request: Request) -> Response:
+        """The answer to one request; every error has its place in it."""
+        media_type = JSON
+        try:
+            media_type = choose_media_type(request.headers.get("accept"))
+            parameters = await read_parameters(request)
+            return await self._serve(request, parameters, media_type)
+        except RequestRefused as error:
+            body = {"errors": [{"message": str(error), "extensions": extensions_of(error.error_class)}]}
+            response = make_response(body, error.status, media_type)
+            response.headers.update(error.headers)
+            return response
+        except ClientGone:
+            raise
+        except Exception as error:
+            error_class = classify(error)
+            if is_internal(error_class):
+                log_masked(error)
+            return make_response({"errors": [show_failure(error)]}, MAPPINGS[error_class].status, media_type)
+
+    async def _serve(self, request: Request, parameters: Parameters, media_type: str) -> Response:
+        context = await self._admit(request)
+        try:
+            prepared = self.documents.prepare(parameters.query, parameters.variables)
+            operation = self._choose(prepared, parameters, request.method)
+        except DocumentRefused as refused:
+            return self._respond(ExecutionResult(None, refused.errors), {}, media_type)
+        if context is None and not is_open(operation):
+            raise Unauthenticated(NO_CREDENTIAL)
+        asking = Asking(context, self._ingestor)
+        work = self._run(prepared, parameters, asking)
+        if is_query(operation):
+            async with unless_gone(request.receive):
+                result = await work
+        else:
+            result = await work
+        return self._respond(result, asking.extensions, media_type)
+
+    def _choose(self, prepared: Prepared, parameters: Parameters, method: str) -> OperationDefinitionNode:
+        operation = prepared.operation(parameters.operation_name)
+        if operation is None:
+            names = ", ".join(name for name in prepared.operations if name) or "none"
+            raise DocumentRefused([GraphQLError(f"operationName: name one of the document's operations ({names}).")])
+        if method == "GET" and not is_query(operation):
+            raise RequestRefused(405, "Mutations need POST.", {"Allow": "POST"})
+        return operation
+
+    async def _run(self, prepared: Prepared, parameters: Parameters, asking: Asking) -> ExecutionResult:
+        """One execution. Past its time it is cancelled, and with it the statement that it waits for."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                result = execute(
+                    self._schema,
+                    prepared.document,
+                    context_value=asking,
+                    variable_values=parameters.variables,
+                    operation_name=parameters.operation_name,
+                    max_coercion_errors=self._limits.errors,
+                    hide_suggestions=self._production,
+                    is_awaitable=is_coroutine,
+                )
+                return await result if isawaitable(result) else result
+        except TimeoutError:
+            raise StoreTimeout("The request took too long and was stopped; ask for less at once.") from None
+
+    def _respond(self, result: ExecutionResult, extensions: Mapping[str, Any], media_type: str) -> Response:
+        errors = (result.errors or [])[: self._limits.errors]
+        body: dict[str, Any] = {"errors": [show_error(error) for error in errors]} if errors else {}
+        executed = result.data is not None or any(error.path is not None for error in errors)
+        if executed:
+            body["data"] = result.data
+        if extensions:
+            body["extensions"] = extensions
+        classes = [classify_graphql(error)[0] for error in errors]
+        return make_response(body, status_of(body, classes, media_type), media_type)
+
+
+def is_coroutine(value: object) -> TypeGuard[Awaitable[Any]]:
+    """Whether a resolver's answer is to be awaited: ours are coroutines, or futures. Asked of every value that is put
+    into an answer, so it must cost nothing."""
+    return type(value) is CoroutineType or isinstance(value, asyncio.Future)
+
+
+@asynccontextmanager
+async def unless_gone(receive: Receive) -> AsyncIterator[None]:
+    """Cancels the work inside once the client disconnects. Raises ClientGone then."""
+    worker = asyncio.current_task()
+    gone = False
+
+    async def watch() -> None:
+        nonlocal gone
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone = True
+        if worker is not None:
+            worker.cancel()
+
+    watcher = asyncio.ensure_future(watch())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if gone and worker is not None and worker.uncancel() == 0:
+            raise ClientGone from None
+        raise
+    finally:
+        watcher.cancel()

@@ -1,0 +1,154 @@
+"""Reading a GraphQL request off HTTP: method, media types, body, parameters, protection against forged requests.
+
+What lives here: everything that can be wrong before a document is looked at, as `RequestRefused` with its HTTP status.
+What does not: documents (`api/graphql/operations.py`), credentials (`api/auth.py`), execution
+(`api/graphql/endpoint.py`). The rules are those of GraphQL over HTTP; batches are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from starlette.requests import Request
+
+from api.graphql.answers import GRAPHQL_JSON, JSON
+from graph.errors import BadInput, ConsentricError, PayloadTooLarge
+
+MAX_BODY: Final = 1_048_576
+PREFLIGHT_HEADERS: Final = ("graphql-preflight", "apollo-require-preflight", "x-requested-with", "authorization")
+
+
+class RequestRefused(Exception):
+    """The request is refused with this status before its document is looked at. Caught where the answer is made."""
+
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error_class: type[ConsentricError] = PayloadTooLarge if status == 413 else BadInput
+        self.headers = dict(headers or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What a request asks to run."""
+
+    query: str
+    variables: dict[str, Any]
+    operation_name: str | None
+
+
+def choose_media_type(accept: str | None) -> str:
+    """The answer's media type by the Accept header; application/json where anything will do."""
+    if not accept or accept == "*/*":
+        return JSON
+    wanted = dict(_weigh(part) for part in accept.split(","))
+    general = max(wanted.get("*/*", 0.0), wanted.get("application/*", 0.0))
+    plain, precise = wanted.get(JSON, general), wanted.get(GRAPHQL_JSON, 0.0)
+    if precise > 0 and precise >= plain:
+        return GRAPHQL_JSON
+    if plain > 0:
+        return JSON
+    raise RequestRefused(406, f"Accept: answers are {GRAPHQL_JSON} or {JSON}.")
+
+
+def _weigh(part: str) -> tuple[str, float]:
+    """One entry of an Accept header: media type and weight. A charset other than UTF-8 counts as nothing."""
+    kind, *options = (piece.strip().lower() for piece in part.split(";"))
+    weight = 1.0
+    for option in options:
+        name, _, value = option.partition("=")
+        if name == "q":
+            try:
+                weight = float(value)
+            except ValueError:
+                weight = 0.0
+        elif name == "charset" and value.strip('"') not in ("utf-8", "utf8"):
+            weight = 0.0
+    return kind, weight
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a browser is navigating here rather than a program asking."""
+    return request.method == "GET" and "text/html" in request.headers.get("accept", "")
+
+
+async def read_parameters(request: Request) -> Parameters:
+    """The parameters of a GET or POST. Raises RequestRefused."""
+    if request.method == "POST":
+        return await _read_post(request)
+    if request.method == "GET":
+        _refuse_forged(request)
+        given: dict[str, Any] = dict(request.query_params)
+        for name in ("variables", "extensions"):
+            if name in given:
+                given[name] = _load(given[name] or "null", f"{name}: a JSON object is expected.")
+        return _check(given)
+    raise RequestRefused(405, "Use POST, or GET for queries.", {"Allow": "GET, POST"})
+
+
+def _refuse_forged(request: Request) -> None:
+    """A GET must show that no other site's page made the browser send it: by a header that pages can't send without
+    being allowed to, by the browser's own word, or by an Accept header that no image, script or navigation sends."""
+    headers = request.headers
+    if any(name in headers for name in PREFLIGHT_HEADERS):
+        return
+    if headers.get("sec-fetch-mode") == "cors" or headers.get("sec-fetch-site") == "same-origin":
+        return
+    if "json" in headers.get("accept", ""):
+        return
+    raise RequestRefused(400, "A GET needs an Accept header that names JSON, or the header GraphQL-Preflight: 1.")
+
+
+async def _read_post(request: Request) -> Parameters:
+    headers = request.headers
+    kind, _, options = headers.get("content-type", "").partition(";")
+    if kind.strip().lower() != JSON:
+        raise RequestRefused(415, f"Content-Type: {JSON} is expected.", {"Accept-Post": JSON})
+    charset = options.lower().partition("charset=")[2].strip().strip('"')
+    if charset and charset not in ("utf-8", "utf8"):
+        raise RequestRefused(415, "Content-Type: the charset must be UTF-8.")
+    if headers.get("content-encoding", "identity") != "identity":
+        raise RequestRefused(415, "Content-Encoding: send the body uncompressed.")
+    body = await _read_body(request)
+    return _check(_load(body, "The body must be a JSON object."))
+
+
+async def _read_body(request: Request) -> bytes:
+    """The body, read no further than the limit."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > MAX_BODY:
+        raise RequestRefused(413, f"The body is over {MAX_BODY} bytes; send less at once.")
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > MAX_BODY:
+            raise RequestRefused(413, f"The body is over {MAX_BODY} bytes; send less at once.")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _load(text: str | bytes, message: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise RequestRefused(400, message) from None
+
+
+def _check(given: Any) -> Parameters:
+    """The parameters with their types checked. Raises RequestRefused."""
+    if isinstance(given, list):
+        raise RequestRefused(400, "Batches are not supported: send one operation a request.")
+    if not isinstance(given, dict):
+        raise RequestRefused(400, "The body must be a JSON object.")
+    query, variables, name = given.get("query"), given.get("variables"), given.get("operationName")
+    if not isinstance(query, str) or not query.strip():
+        raise RequestRefused(400, "query: a GraphQL document is expected, as a string.")
+    if name is not None and not isinstance(name, str):
+        raise RequestRefused(400, "operationName: a string is expected.")
+    for field in ("variables", "extensions"):
+        if given.get(field) is not None and not isinstance(given[field], dict):
+            raise RequestRefused(400, f"{field}: a JSON object is expected.")
+    return Parameters(query, variables or {}, name or None)

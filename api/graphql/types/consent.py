@@ -1,0 +1,139 @@
+"""Consents as they are shown: where a purpose stands, and the events that brought it there.
+
+What lives here: the types and how they are made of the graph's values. What does not: the fold (`privacy/rules.py`) and
+who may see it (`privacy/gate.py`).
+"""
+
+from __future__ import annotations
+
+import strawberry
+
+from api.graphql.types.scalars import DateTime, expose_enum
+from graph.model.consent import ConsentEvent as EventFacts
+from graph.model.consent import ConsentState as State
+
+expose_enum(
+    State,
+    "ConsentStateName",
+    "States of a consent, from ISO/IEC TS 27560 and the W3C Data Privacy Vocabulary. GIVEN and RENEWED grant, EXPIRED "
+    "and UNKNOWN neither grant nor deny, all others deny.",
+    {
+        State.GIVEN: "The person gave consent.",
+        State.RENEWED: "The person confirmed an earlier consent.",
+        State.REFUSED: "The person was asked and refused.",
+        State.WITHDRAWN: "The person took back an earlier consent.",
+        State.REVOKED: "Someone other than the person ended the consent.",
+        State.OBJECTED: "The person objected to the use of their data.",
+        State.EXPIRED: "An earlier consent ran out.",
+        State.INVALIDATED: "The consent was found to be invalid.",
+        State.UNKNOWN: "It is not known what the person wants.",
+    },
+)
+
+
+@strawberry.type(description="Where one purpose stands for a person (and partner), and which consent event decides it.")
+class ConsentState:
+    """A line of the fold; its source is `graph.model.ConsentStateFacts`."""
+
+    purpose: str = strawberry.field(description="Key of the purpose, such as `personalisation`.")
+    recipient: str | None = strawberry.field(
+        description="Partner that data would be shared with. Null if the purpose has no recipients, or for all "
+        "partners without an entry of their own."
+    )
+    permitted: bool = strawberry.field(description="Whether data may be used for the purpose now.")
+    reason: str = strawberry.field(
+        description="Why it is permitted (`contract`, `given`, `not_denied`) or not (`denied`, `lapsed`, `not_given`, "
+        "`not_reached`). `not_reached`: consent given through one record does not cover the person's other records."
+    )
+    state: State | None = strawberry.field(
+        description="What the person's statements add up to. Null if no statement decides."
+    )
+    event: strawberry.ID | None = strawberry.field(
+        description="ID of the consent event that decides. Null if none does."
+    )
+    effective_at: DateTime | None = strawberry.field(
+        description="When that event takes effect. Null if no event decides."
+    )
+    expires_at: DateTime | None = strawberry.field(
+        description="When that event expires by itself. Null if it does not expire or no event decides."
+    )
+
+
+@strawberry.type(
+    description="One statement in the consent log. The log is append-only: later statements never change it."
+)
+class ConsentEvent:
+    """An event of the log."""
+
+    id: strawberry.ID = strawberry.field(description="ID of the event; `node` does not accept it.")
+    purpose: str = strawberry.field(description="Key of the purpose, such as `personalisation`.")
+    recipient: str | None = strawberry.field(
+        description="Partner that the statement is about. Null if the purpose has no recipients, or for a statement "
+        "about all partners."
+    )
+    state: State = strawberry.field(description="What was stated.")
+    effective_at: DateTime = strawberry.field(
+        description="When the statement takes effect; when it was received if no time was stated."
+    )
+    received_at: DateTime = strawberry.field(description="When the statement was received.")
+    expires_at: DateTime | None = strawberry.field(
+        description="When the statement expires by itself. Null if it does not expire."
+    )
+    lawful_basis: str | None = strawberry.field(
+        description="Legal basis under GDPR Art. 6(1): `consent`, `contract`, `legal_obligation`, `vital_interests`, "
+        "`public_task` or `legitimate_interests`. Null if not stated."
+    )
+    mechanism: str | None = strawberry.field(
+        description="How the statement came about: `opt_in`, `opt_out` or `notice_only`. Null if not stated."
+    )
+    jurisdiction: str | None = strawberry.field(
+        description="Place whose rules apply, such as `US-CA`. Null if not stated."
+    )
+    controller: str | None = strawberry.field(description="Organisation responsible for the data. Null if not stated.")
+    channel: str | None = strawberry.field(
+        description="Where the statement was made, such as `web` or `app`. Null if not stated."
+    )
+    notice: str | None = strawberry.field(
+        description="Key of the notice that the person was shown. Null if not stated."
+    )
+    notice_version: str | None = strawberry.field(description="Version of that notice. Null if not stated.")
+    language: str | None = strawberry.field(description="Language of that notice. Null if not stated.")
+    method: str | None = strawberry.field(
+        description="How the statement was collected, such as `segment_category_preferences`. Null if not stated."
+    )
+    actor: str | None = strawberry.field(
+        description="Client or person that recorded the statement. Null if not stated."
+    )
+    assurance: int = strawberry.field(
+        description="How certain it is that the person made the statement: 0 repeated by another message, 1 stated on "
+        "the person's behalf, 2 made with the person's own token."
+    )
+    categories: list[str] = strawberry.field(
+        description="Categories of personal data that the statement names. Empty if it names none."
+    )
+
+
+def show_event(event: EventFacts) -> ConsentEvent:
+    """An event of the log for the outside."""
+    said = event.statement
+    return ConsentEvent(
+        id=strawberry.ID(event.id),
+        purpose=said.purpose,
+        recipient=said.recipient,
+        state=said.state,
+        effective_at=DateTime(said.effective_at),
+        received_at=DateTime(event.received_at),
+        expires_at=None if said.expires_at is None else DateTime(said.expires_at),
+        lawful_basis=said.lawful_basis,
+        mechanism=said.mechanism,
+        jurisdiction=said.jurisdiction,
+        controller=said.controller,
+        channel=said.channel,
+        notice=said.notice,
+        notice_version=said.notice_version,
+        language=said.language,
+        method=said.method,
+        actor=said.actor,
+        assurance=said.assurance,
+        categories=list(said.categories),
+    )

@@ -1,0 +1,76 @@
+"""Recommendations as they are shown, with their reasons.
+
+What lives here: the types and the strategies' names. What does not: ranking (`resolvers/recommendation/serve.py`).
+Their sources are the graph's own values.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+import strawberry
+
+from api.graphql.types.item import Item
+from api.graphql.types.scalars import expose_enum
+from graph.schema import InteractionType
+
+
+class Strategy(Enum):
+    """The contract's strategies; the values are those of `graph.model.Strategy` where they are built."""
+
+    AUTO = "auto"
+    GRAPH_WALK = "graph_walk"
+    ITEM_ITEM = "item_item"
+    USER_USER = "user_user"
+    MATRIX_FACTORISATION = "matrix_factorisation"
+    CONTENT = "content"
+    POPULAR = "popular"
+
+
+NOT_BUILT: Final = "Not built yet: refused with BAD_USER_INPUT."
+
+expose_enum(
+    Strategy,
+    "Strategy",
+    "How to recommend items.",
+    {
+        Strategy.AUTO: "GRAPH_WALK first; POPULAR fills up what it leaves.",
+        Strategy.GRAPH_WALK: "Items chosen by people who chose what this person chose. May find few or none.",
+        Strategy.ITEM_ITEM: NOT_BUILT,
+        Strategy.USER_USER: NOT_BUILT,
+        Strategy.MATRIX_FACTORISATION: NOT_BUILT,
+        Strategy.CONTENT: NOT_BUILT,
+        Strategy.POPULAR: "Items that most people chose.",
+    },
+)
+
+
+@strawberry.type(description="Why an item is recommended: what the person did with which item, or that it is popular.")
+class Reason:
+    """One path to an item; its source is `graph.model.Reason`."""
+
+    text: str = strawberry.field(description="The reason as an English sentence.")
+    share: float = strawberry.field(description="Share of the score that this reason contributes, 0 to 1.")
+    item: Item | None = strawberry.field(
+        description="The item that the person interacted with. Null if the item is recommended for its popularity."
+    )
+    type: InteractionType | None = strawberry.field(
+        description="What the person did with that item. Null if the item is recommended for its popularity."
+    )
+
+
+@strawberry.type(description="A recommended item, with its score and the reasons for it.")
+class Recommendation:
+    """A recommendation; its source is `graph.model.RankedItem`."""
+
+    item: Item = strawberry.field(description="The recommended item.")
+    score: float = strawberry.field(
+        description="Strength of the recommendation; higher is better. Comparable only within one response and one "
+        "strategy."
+    )
+    reasons: list[Reason] = strawberry.field(
+        description="Why the item is recommended, strongest reason first; three reasons at most unless configured "
+        "otherwise."
+    )
+    strategy: Strategy = strawberry.field(description="The strategy that found the item; never AUTO.")

@@ -1,0 +1,69 @@
+"""Counters and latencies of this process, for `/metrics`.
+
+What lives here: the instruments and their text. What does not: where things are counted. Labels are names from the code
+(routes, methods, outcomes), never anything that somebody sent. Every app has a registry of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.process.runtime import Runtime
+
+SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Metrics:
+    """The instruments of one app."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.requests = Counter(
+            "consentric_requests", "Requests answered", ("method", "route", "status"), registry=self.registry
+        )
+        self.seconds = Histogram(
+            "consentric_request_seconds", "Time to answer", ("route",), buckets=SECONDS, registry=self.registry
+        )
+        self.in_flight = Gauge("consentric_requests_in_flight", "Requests being answered", registry=self.registry)
+        self.store_seconds = Histogram(
+            "consentric_store_seconds",
+            "Time of one read or one write transaction, retries included",
+            ("kind", "outcome"),
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.waiting_writes = Gauge(
+            "consentric_store_waiting_writes", "Writes that wait for their turn", registry=self.registry
+        )
+        self.messages = Counter(
+            "consentric_messages", "Messages that arrived, by what became of them", ("outcome",), registry=self.registry
+        )
+        self.waiting_rows = Gauge(
+            "consentric_ingest_waiting_rows", "Rows that wait for their transaction", registry=self.registry
+        )
+
+    def observe_store(self, kind: str, outcome: str, seconds: float) -> None:
+        """Counts one read or write, as `GraphClient` reports it."""
+        self.store_seconds.labels(kind, outcome).observe(seconds)
+
+    def observe_messages(self, outcome: str, number: int) -> None:
+        """Counts messages, as `Ingestor` reports them."""
+        self.messages.labels(outcome).inc(number)
+
+    def watch(self, runtime: Runtime) -> None:
+        """Observes the store's client and the ingestor."""
+        client, ingestor = runtime.services.client, runtime.ingestor
+        client.observe = self.observe_store
+        self.waiting_writes.set_function(lambda: client.waiting_writes)
+        ingestor.observe = self.observe_messages
+        self.waiting_rows.set_function(lambda: ingestor.waiting)
+
+    async def serve(self, _: Request) -> Response:
+        """The text of all instruments."""
+        return Response(generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

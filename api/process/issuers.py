@@ -1,0 +1,95 @@
+"""The allow-list of token issuers, read from settings and the files it names.
+
+What lives here: `CONSENTRIC_TRUSTED_ISSUERS` as values. What does not: verifying tokens (`resolvers/access/tokens.py`).
+An entry reads `{"issuer": NAME, "public_key_file": PEM or "jwks_file": JSON, "clients": [NAME…], "sources": [NAME…]}`;
+the last two, when given, are all that the issuer may name. Key sets are read from files only, never fetched.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from api.process.settings import read_value
+from graph.errors import SettingsInvalid
+from resolvers.access.tokens import PublicKey, TrustedIssuer, list_algorithms
+
+VARIABLE: Final = "CONSENTRIC_TRUSTED_ISSUERS"
+
+
+class IssuerEntry(BaseModel):
+    """One issuer of the list."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    issuer: str = Field(min_length=1)
+    public_key_file: Path | None = None
+    jwks_file: Path | None = None
+    clients: frozenset[str] | None = None
+    sources: frozenset[str] | None = None
+
+    @model_validator(mode="after")
+    def check_keys(self) -> IssuerEntry:
+        """Keys come from exactly one file."""
+        if (self.public_key_file is None) == (self.jwks_file is None):
+            raise ValueError("give either public_key_file or jwks_file")
+        return self
+
+
+ENTRIES: Final = TypeAdapter(list[IssuerEntry])
+
+
+def parse_issuers(text: str | None, own_name: str) -> list[TrustedIssuer]:
+    """The issuers of the list. Raises SettingsInvalid, also for two of one name and for our own name."""
+    if text is None:
+        return []
+    try:
+        entries = ENTRIES.validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "list"
+        raise SettingsInvalid(f"{VARIABLE}: {where}: {first['msg'].removeprefix('Value error, ')}.") from None
+    names = [entry.issuer for entry in entries]
+    if len(set(names)) < len(names) or own_name in names:
+        raise SettingsInvalid(f"{VARIABLE}: every issuer has a name of its own, and not ours (CONSENTRIC_ISSUER).")
+    return [TrustedIssuer(entry.issuer, read_keys(entry), entry.clients, entry.sources) for entry in entries]
+
+
+def read_keys(entry: IssuerEntry) -> dict[str, PublicKey]:
+    """An issuer's public keys by key id. A single key has none: it serves tokens without one."""
+    if entry.jwks_file is not None:
+        return parse_key_set(read_value(VARIABLE, entry.jwks_file))
+    assert entry.public_key_file is not None  # noqa: S101 - the entry has been checked
+    try:
+        key = load_pem_public_key(read_value(VARIABLE, entry.public_key_file).encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise SettingsInvalid(f"{VARIABLE}: a public_key_file is no public key in PEM.") from None
+    return {"": accept_key(key)}
+
+
+def parse_key_set(text: str) -> dict[str, PublicKey]:
+    """A JSON Web Key Set as keys by key id."""
+    try:
+        found = [jwt.PyJWK(entry) for entry in json.loads(text)["keys"] if entry.get("use", "sig") == "sig"]
+    except (jwt.PyJWTError, ValueError, KeyError, TypeError, AttributeError):
+        raise SettingsInvalid(f"{VARIABLE}: a jwks_file is no key set of public keys.") from None
+    keys = {str(entry.key_id or ""): accept_key(entry.key) for entry in found}
+    if not keys or len(keys) < len(found):
+        raise SettingsInvalid(f"{VARIABLE}: a jwks_file needs keys, each with a `kid` of its own.")
+    return keys
+
+
+def accept_key(key: Any) -> PublicKey:
+    """A public key that tokens may be verified with: Ed25519, P-256, P-384, or RSA of 2048 bits or more."""
+    if not isinstance(key, Ed25519PublicKey | EllipticCurvePublicKey | RSAPublicKey) or not list_algorithms(key):
+        raise SettingsInvalid(f"{VARIABLE}: a key must be public: Ed25519, P-256, P-384, or RSA from 2048 bits.")
+    return key

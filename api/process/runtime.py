@@ -1,0 +1,114 @@
+"""The process put together: from settings to services, and down again in the right order.
+
+What lives here: opening the store, the policy file, the authority, the model shelf and the ingestor. What does not:
+what they do, HTTP (`api/app.py`), the server's loop (`api/cli/serve.py`).
+
+Services close in the reverse order: what was accepted is drained into the store, then the client closes, then our use
+of the embedded store ends (and the store with it, where nobody else uses it).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tomllib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from api.process.issuers import parse_issuers
+from api.process.keystore import InstallationKeys, open_keys
+from api.process.settings import Settings, read_value
+from graph.embedded.store import open_store
+from graph.errors import BadInput, SettingsInvalid
+from graph.store.client import Engine, GraphClient, StoreTarget
+from migrations.runner import migrate
+from privacy.policy import Policy
+from resolvers.access.credentials import Authority
+from resolvers.access.tokens import TokenIssuer, TokenVerifier
+from resolvers.collection.ingestor import Ingestor
+from resolvers.consent.permits import apply_policy
+from resolvers.context import Services, system_clock
+from resolvers.recommendation.serve import ModelShelf
+
+NEO4J_LANES: Final = 4
+"""Groups of arrivals that are written to a Neo4j server at once; the embedded engine's writers take turns anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """An open process: the services of every use case, the ingestor that collection writes through, and the authority
+    that admits callers."""
+
+    services: Services
+    ingestor: Ingestor
+    authority: Authority
+
+
+@asynccontextmanager
+async def open_client(settings: Settings) -> AsyncIterator[GraphClient]:
+    """A client of the store that the settings name; the embedded one is attached to, or started."""
+    if not settings.embedded:
+        async with await GraphClient.connect(locate_server(settings)) as client:
+            yield client
+        return
+    store = await asyncio.to_thread(open_store, settings.data_dir)
+    try:
+        async with await GraphClient.connect(store.target) as client:
+            yield client
+    finally:
+        await asyncio.to_thread(store.stop)
+
+
+def locate_server(settings: Settings) -> StoreTarget:
+    """The Neo4j server of the settings."""
+    if settings.store_password is None:
+        raise SettingsInvalid("CONSENTRIC_STORE_PASSWORD or CONSENTRIC_STORE_PASSWORD_FILE must be given for Neo4j.")
+    return StoreTarget(
+        url=settings.store,
+        user=settings.store_user,
+        password=settings.store_password.get_secret_value(),
+        database=settings.store_database,
+        engine=Engine.NEO4J,
+    )
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
+    """Everything a process needs, on a migrated store. The shelf is empty until it is loaded. What can be refused
+    without the store is refused before it is opened."""
+    policy = read_policy(settings.policy)
+    keys = open_keys(settings)
+    own = own_issuer(settings, keys)
+    verifier = TokenVerifier([own.trusted(), *parse_issuers(settings.trusted_issuers, own.name)], own.audience)
+    async with open_client(settings) as client:
+        await migrate(client)
+        await apply_policy(client, policy, system_clock())
+        lanes = 1 if settings.embedded else NEO4J_LANES
+        services = Services(client, policy, ModelShelf(), keys.secret, system_clock)
+        async with Ingestor(client, policy, system_clock, lanes=lanes) as ingestor:
+            yield Runtime(services, ingestor, Authority(client, keys.secret, verifier, system_clock))
+
+
+def own_issuer(settings: Settings, keys: InstallationKeys) -> TokenIssuer:
+    """The issuer of the tokens that this installation signs."""
+    return TokenIssuer(settings.issuer, settings.audience, keys.signing_key)
+
+
+def read_policy(path: Path | None) -> Policy:
+    """The company's policy, from a file of JSON or TOML, or the default."""
+    if path is None:
+        return Policy.default()
+    text = read_value("CONSENTRIC_POLICY", path)
+    try:
+        changes: Any = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except ValueError:
+        raise SettingsInvalid("CONSENTRIC_POLICY: the file is not valid JSON (or, named .toml, TOML).") from None
+    if not isinstance(changes, dict):
+        raise SettingsInvalid("CONSENTRIC_POLICY: the file must hold one object.")
+    try:
+        return Policy.parse(changes)
+    except BadInput as error:
+        raise SettingsInvalid(f"CONSENTRIC_POLICY: {error}") from None

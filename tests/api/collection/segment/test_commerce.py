@@ -1,0 +1,123 @@
+"""What events become."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from api.collection.segment.commerce import DEFAULT_WEIGHTS, EVENTS, read_event, read_view
+from graph.model.time import Millis
+from graph.schema import InteractionType as T
+
+AT = Millis(1)
+
+
+@pytest.mark.parametrize(
+    ("event", "type_"),
+    [
+        ("Product Viewed", T.VIEWED), ("product_viewed", T.VIEWED), ("Viewed Product", T.VIEWED),
+        ("PRODUCT  CLICKED", T.CLICKED), ("Product Added", T.CARTED), ("Product Removed", T.UNCARTED),
+        ("Product Added to Wishlist", T.WISHLISTED), ("Checkout Started", T.CHECKED_OUT),
+        ("Order Completed", T.PURCHASED),
+        ("Order Refunded", T.REFUNDED), ("Product Reviewed", T.REVIEWED), ("Item Rated", T.RATED),
+        ("Product Shared", T.SHARED), ("Products Searched", T.SEARCHED), ("Anything Else", T.INTERACTED),
+    ],
+)  # fmt: skip
+def test_an_event_with_an_item_is_of_the_type_its_name_stands_for(event: str, type_: T) -> None:
+    interactions, items = read_event(event, {"product_id": "p"}, AT)
+    assert [(one.type, one.item, one.name) for one in interactions] == [
+        (type_, "p", event if type_ is T.INTERACTED else None)
+    ]
+    assert [item.key for item in items] == ["p"]
+
+
+def test_every_event_of_the_table_has_a_weight() -> None:
+    assert set(DEFAULT_WEIGHTS) == set(T)
+    assert all(meaning.weight >= 0 for meaning in EVENTS.values())
+
+
+@pytest.mark.parametrize(
+    ("properties", "key"),
+    [
+        ({"product_id": "a", "sku": "b", "itemId": "c"}, "a"), ({"sku": "b", "itemId": "c"}, "b"), ({"itemId": 7}, "7"),
+        ({"product_id": "", "sku": "b"}, "b"), ({"product_id": None, "item_id": "d"}, "d"), ({"productId": "e"}, "e"),
+    ],
+)  # fmt: skip
+def test_an_item_is_named_by_the_first_key_there_is(properties: dict[str, Any], key: str) -> None:
+    assert read_event("Product Viewed", properties, AT)[0][0].item == key
+
+
+def values(event: str, properties: dict[str, Any]) -> list[tuple[Any, ...]]:
+    return [(one.item, one.value, one.quantity, one.order) for one in read_event(event, properties, AT)[0]]
+
+
+def test_money_is_price_times_quantity() -> None:
+    assert values("Product Added", {"sku": "a", "price": "2.50", "quantity": 2, "order_id": 9}) == [
+        ("a", 5.0, 2.0, "9")
+    ]
+    assert values("Product Added", {"sku": "a", "price": 2.5}) == [("a", 2.5, None, None)]
+    assert values("Product Viewed", {"sku": "a", "price": 2.5, "quantity": 2}) == [("a", None, None, None)]
+
+
+def test_an_order_without_prices_is_shared_out_so_that_the_sum_is_right() -> None:
+    products = [{"sku": "a", "quantity": 3}, {"sku": "b"}, {"title": "no key"}]
+    assert values("Order Completed", {"order_id": "o", "total": 20, "revenue": 18, "products": products}) == [
+        ("a", 15.0, 3.0, "o"), ("b", 5.0, None, "o"),
+    ]  # fmt: skip
+
+
+def test_an_order_with_prices_keeps_them() -> None:
+    products = [{"sku": "a", "price": 1, "quantity": 3}, {"sku": "b"}]
+    assert values("Order Completed", {"total": 20, "products": products}) == [
+        ("a", 3.0, 3.0, None),
+        ("b", None, None, None),
+    ]
+
+
+def test_an_order_without_products_keeps_its_money() -> None:
+    assert values("Order Completed", {"order_id": "o", "revenue": 18, "products": []}) == [(None, 18.0, None, "o")]
+    assert values("Order Refunded", {"order_id": "o", "total": 18}) == [(None, 18.0, None, "o")]
+
+
+@pytest.mark.parametrize(
+    ("properties", "value", "weight"),
+    [
+        ({"rating": 4}, 4.0, 4.0), ({"rating": "3.5"}, 3.5, 3.5), ({"rating": 0}, 0.0, 0.0), ({}, None, 3.0),
+        ({"rating": 8, "scale": 10}, 8.0, 4.0), ({"rating": 9}, 9.0, 5.0), ({"rating": -1}, -1.0, 0.0),
+    ],
+)  # fmt: skip
+def test_a_rating_is_value_and_weight(properties: dict[str, Any], value: float | None, weight: float) -> None:
+    (one,), _ = read_event("Product Rated", {"sku": "a"} | properties, AT)
+    assert (one.value, one.weight) == (value, weight)
+
+
+def test_an_event_without_an_item_keeps_what_it_is_about() -> None:
+    (search,), items = read_event("Products Searched", {"query": "lamp"}, AT)
+    assert (search.type, search.item, search.name, items) == (T.SEARCHED, None, "lamp", [])
+    (other,), _ = read_event("Signed Up", {"plan": "pro", "value": "2"}, AT)
+    assert (other.type, other.item, other.name, other.value) == (T.INTERACTED, None, "Signed Up", 2.0)
+
+
+def test_what_is_said_of_an_item_in_passing() -> None:
+    _, (item,) = read_event("Product Viewed", {"sku": "a", "name": "Lamp", "category": ["x"], "price": "1e3"}, AT)
+    assert (item.title, item.category, item.price, item.updated_at, item.declared) == ("Lamp", None, 1000.0, 1, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "category", "properties", "shown"),
+    [
+        ("Home", None, {}, "Home"), (None, "Docs", {}, "Docs"), (None, None, {}, "page"),
+        (None, None, {"path": "/a/b"}, "/a/b"), (None, None, {"url": "https://x.example/a?t=secret#s"}, "/a"),
+        (None, None, {"url": "https://x.example"}, "/"), (None, None, {"path": "/a?token=1"}, "/a"),
+        (None, None, {"url": 5}, "page"),
+    ],
+)  # fmt: skip
+def test_a_view_without_an_item(name: str | None, category: str | None, properties: dict[str, Any], shown: str) -> None:
+    (view,), items = read_view(name, category, properties, AT)
+    assert (view.type, view.item, view.name, items) == (T.VIEWED, None, shown, [])
+
+
+def test_a_page_of_an_item_is_a_view_of_it() -> None:
+    (view,), (item,) = read_view("Product", None, {"product_id": "p", "title": "Lamp"}, AT)
+    assert (view.type, view.item, view.name, item.title) == (T.VIEWED, "p", None, "Lamp")

@@ -1,0 +1,151 @@
+"""Bytes to JSON: compression, limits, and what is saved of a broken batch."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from contextlib import suppress
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from api.collection.bodies import DEEPEST, MAX_BATCH, decompress, measure_depth, read_batch, read_single, write_payload
+from api.collection.reasons import Reason, Rejected
+from graph.errors import PayloadTooLarge
+
+
+def test_gzip_is_known_by_its_first_bytes() -> None:
+    assert decompress(gzip.compress(b"{}") + gzip.compress(b" "), 100) == b"{} "
+    assert decompress(b"{}", 100) == b"{}"
+
+
+def test_a_bomb_is_not_unpacked() -> None:
+    with pytest.raises(PayloadTooLarge):
+        decompress(_bomb(1 << 28), MAX_BATCH)
+
+
+def _bomb(size: int) -> bytes:
+    packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+    block = bytes(1 << 20)
+    return b"".join(packer.compress(block) for _ in range(size >> 20)) + packer.flush()
+
+
+@pytest.mark.parametrize(
+    "body", [b"\x1f\x8b", b"\x1f\x8b\x08nonsense", gzip.compress(b"{}")[:-4], gzip.compress(b"{}") + b"x"]
+)
+def test_damaged_gzip_is_malformed(body: bytes) -> None:
+    with pytest.raises(Rejected) as caught:
+        decompress(body, 100)
+    assert caught.value.reason is Reason.MALFORMED_JSON
+
+
+def reasons(body: bytes) -> list[object]:
+    return [piece.error.reason if piece.error else piece.value for piece in read_batch(body).pieces]
+
+
+def test_one_bad_message_costs_no_other() -> None:
+    deep = b"[" * 2000 + b"]" * 2000
+    body = (
+        b'{"sentAt": "2024-01-01", "batch": [{"a": "],}\\""}, {"a": NaN}, {"x": ' + deep + b'}, {"userId": "\\ud83d"}, '
+        b'{"t": "\\ud83d!", "\\ude00": 1}, {"a":\xff}, {"b": tru}, 7, {"last": {}}], "context": {"x": 1}}'
+    )
+    assert reasons(body) == [
+        {"a": '],}"'}, Reason.MALFORMED_JSON, Reason.TOO_DEEP, Reason.BAD_UNICODE,
+        {"t": "\ufffd!", "\ufffd": 1}, Reason.BAD_UNICODE, Reason.MALFORMED_JSON, 7, {"last": {}},
+    ]  # fmt: skip
+    assert read_batch(body).head == {"sentAt": "2024-01-01", "context": {"x": 1}}
+
+
+def test_the_text_of_what_is_rejected_is_kept() -> None:
+    pieces = read_batch(b'{"batch": [ {"a": NaN} , 1]}').pieces
+    assert [piece.text for piece in pieces] == ['{"a": NaN}', ""]
+
+
+def test_a_batch_may_be_a_bare_array() -> None:
+    assert reasons(b'[{"a": 1}, 2]') == [{"a": 1}, 2]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", Reason.MALFORMED_JSON),
+        (b"nonsense", Reason.MALFORMED_JSON),
+        (b"{", Reason.MALFORMED_JSON),
+        (b"\xff\xfe{}", Reason.MALFORMED_JSON),
+        (b'{"batch": NaN}', Reason.MALFORMED_JSON),
+        (b"{}", Reason.MISSING_FIELD),
+        (b'{"batch": {}}', Reason.MISSING_FIELD),
+        (b'{"batch": null}', Reason.MISSING_FIELD),
+        (b"7", Reason.NOT_AN_OBJECT),
+        (b'"text"', Reason.NOT_AN_OBJECT),
+    ],
+)
+def test_what_is_no_batch_is_rejected(body: bytes, reason: Reason) -> None:
+    with pytest.raises(Rejected) as caught:
+        read_batch(body)
+    assert caught.value.reason is reason
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"batch":["' + b'\\"' * 250_000, b'{"batch":[' + b'"' * 500_000, b'{"batch":[' + b"[" * 500_000, b"[" * 500_000],
+    ids=["escapes", "quotes", "brackets", "bare"],
+)
+def test_hostile_bodies_cost_time_in_proportion(body: bytes) -> None:
+    with suppress(Rejected):  # a quadratic reading would run into the time limit of tests
+        assert all(piece.error is not None for piece in read_batch(body).pieces)
+
+
+def test_a_single_message_of_another_reader() -> None:
+    assert read_single(b'{"a": "\\ud83d"}') == {"a": "\ufffd"}
+    numbers = read_single(b'{"a": "\\ud83d", "many": 99999999999999999999, "most": 18446744073709551615}')
+    assert repr(numbers["many"]) == "1e+20"
+    assert repr(numbers["most"]) == "18446744073709551615"
+    with pytest.raises(Rejected):
+        read_single(b'{"a": Infinity}')
+    with pytest.raises(Rejected):
+        read_single(b"[" * 100_000)
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+@example(b'{"batch":[{"a":1},{"b":1,{"c":2}]}')
+@example(b'{"batch":[{"a":1},{"b"')
+@example(b'{"batch"')
+@example(b'{"batch":[1,2]]')
+@example(b'{"a":[NaN],"batch":[1')
+def test_any_bytes_are_read_or_rejected(body: bytes) -> None:
+    for wrapped in (body, b'{"batch":[' + body + b"]}", b'{"batch":[{"a":1},' + body):
+        for read in (read_batch, read_single):
+            with suppress(Rejected):
+                read(wrapped)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=15,
+)
+
+
+@given(st.lists(json_values, max_size=5))
+def test_a_batch_that_must_be_cut_gives_what_a_whole_one_gives(values: list[object]) -> None:
+    whole = read_batch(json.dumps({"batch": values}).encode())
+    cut = read_batch(json.dumps({"batch": [*values, float("nan")]}).encode())
+    assert [piece.value for piece in cut.pieces[:-1]] == [piece.value for piece in whole.pieces]
+    assert cut.pieces[-1].error is not None
+
+
+def test_depth_is_of_brackets_outside_strings() -> None:
+    assert measure_depth('{"a": ["[[[[", {"b": 1}]}') == 3
+    assert measure_depth("[" * 300) == 300 > DEEPEST
+
+
+def test_a_payload_is_text_whatever_it_is() -> None:
+    deep: list[object] = []
+    for _ in range(5000):
+        deep = [deep]
+    assert write_payload({"a": 1}) == '{"a":1}'
+    assert write_payload(deep) == ""
+    assert json.loads(write_payload({"a": 2**70})) == {"a": 2**70}

@@ -1,0 +1,261 @@
+"""The collection API over HTTP, on a real store: what is answered, and what is on disk once it is."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from starlette.applications import Starlette
+
+from api.collection.bodies import MAX_BATCH, MAX_EVENT
+from api.collection.http import collection_routes
+from api.http.envelope import handle_error
+from api.process.runtime import Runtime
+from graph.errors import ConsentricError, RateLimited, StoreUnavailable
+from graph.store.client import GraphClient
+from privacy.policy import Policy
+from resolvers.access.credentials import Authority
+from resolvers.access.registration import register_source
+from resolvers.access.tokens import TokenIssuer, TokenVerifier
+from resolvers.collection.ingestor import Ingestor
+from resolvers.context import Services, system_clock
+from resolvers.recommendation.serve import ModelShelf
+
+pytestmark = pytest.mark.store
+
+SECRET = b"s" * 32
+VERIFIER = TokenVerifier([TokenIssuer("c", "c", Ed25519PrivateKey.generate()).trusted()], "c")
+
+
+class Sender:
+    """A source with its key, and the service it sends to."""
+
+    def __init__(self, runtime: Runtime, key: str) -> None:
+        self.services = runtime.services
+        self.key = key
+        app = Starlette(routes=collection_routes(runtime), exception_handlers={ConsentricError: handle_error})
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        self.http = httpx.AsyncClient(transport=transport, base_url="http://door")
+
+    async def post(self, path: str, body: Any, *, key: str | None = "", **headers: str) -> httpx.Response:
+        head = {name.replace("_", "-"): value for name, value in headers.items()}
+        if key is not None:
+            head["authorization"] = "Basic " + base64.b64encode(f"{key or self.key}:".encode()).decode()
+        content = body if isinstance(body, bytes) else orjson.dumps(body)
+        return await self.http.post(f"/v1/{path}", content=content, headers=head)
+
+    async def count(self, statement: str, **parameters: Any) -> int:
+        return int((await self.services.client.read(statement, **parameters))[0]["n"])
+
+    async def letters(self) -> list[tuple[str, str]]:
+        rows = await self.services.client.read("MATCH (d:DeadLetter) RETURN d.reason AS reason, d.payload AS payload")
+        return sorted((row["reason"], row["payload"]) for row in rows)
+
+
+@pytest.fixture
+async def sender(store: GraphClient) -> AsyncIterator[Sender]:
+    policy = Policy.default()
+    async with Ingestor(store, policy, system_clock) as ingestor:
+        authority = Authority(store, SECRET, VERIFIER, system_clock)
+        runtime = Runtime(Services(store, policy, ModelShelf(), SECRET), ingestor, authority)
+        made = await register_source(runtime.services, "shop")
+        one = Sender(runtime, made.write_key)
+        async with one.http:
+            yield one
+
+
+def track(number: int = 0, **rest: Any) -> dict[str, Any]:
+    event = {"type": "track", "messageId": f"m{number}", "userId": "ada", "event": "Product Viewed"}
+    return event | {"properties": {"product_id": "p"}} | rest
+
+
+VIEWS = "MATCH (:Session)-[e:VIEWED]->(:Item) RETURN count(e) AS n"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("identify", {"userId": "ada", "traits": {"email": "ada@example.org"}}),
+        ("track", {"anonymousId": "x1", "event": "Signed Up"}),
+        ("page", {"anonymousId": "x1", "name": "Home"}),
+        ("screen", {"userId": "ada", "name": "Home"}),
+        ("group", {"userId": "ada", "groupId": "g"}),
+        ("alias", {"userId": "ada", "previousId": "x1"}),
+    ],
+)
+async def test_each_single_endpoint_takes_its_type(sender: Sender, path: str, body: dict[str, Any]) -> None:
+    answer = await sender.post(path, body | {"messageId": "m"})
+    assert (answer.status_code, answer.json()["accepted"]) == (200, 1)
+    assert (await sender.post(path, body | {"messageId": "m"})).json()["duplicate"] == 1
+
+
+async def test_a_batch_with_bad_messages_loses_no_other(sender: Sender) -> None:
+    bad = [None, {}, track(2, userId=None), track(3, timestamp="1815-12-10"), track(4, properties={"product_id": []})]
+    answer = await sender.post("batch", {"batch": [track(0), *bad, track(1), track(0)]})
+    assert answer.status_code == 200
+    body = answer.json()
+    assert (body["success"], body["accepted"], body["duplicate"]) == (True, 2, 1)
+    assert body["rejected"] == {
+        "not_an_object": 1, "unknown_type": 1, "missing_id": 1, "bad_timestamp": 1, "wrong_type": 1,
+    }  # fmt: skip
+    assert [(one["index"], one["reason"], one.get("field")) for one in body["errors"]] == [
+        (1, "not_an_object", None), (2, "unknown_type", "type"), (3, "missing_id", "userId"),
+        (4, "bad_timestamp", "timestamp"), (5, "wrong_type", "properties.product_id"),
+    ]  # fmt: skip
+    assert "1815" not in answer.text
+    assert await sender.count(VIEWS) == 2
+    assert [reason for reason, _ in await sender.letters()] == sorted(body["rejected"])
+
+
+async def test_a_batch_that_is_no_json_as_a_whole_loses_no_message_that_is(sender: Sender) -> None:
+    deep = b"[" * 3000 + b"]" * 3000
+    body = b'{"batch":[%s,{"a":NaN},{"x":%s},%s,{"userId":"\\ud83d"}]}'
+    answer = await sender.post("batch", body % (orjson.dumps(track(0)), deep, orjson.dumps(track(1))))
+    assert answer.json()["accepted"] == 2
+    assert answer.json()["rejected"] == {"malformed_json": 1, "too_deep": 1, "bad_unicode": 1}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "reason"),
+    [
+        ("batch", b"", "malformed_json"),
+        ("batch", b"{", "malformed_json"),
+        ("batch", b"\xff\xfe", "malformed_json"),
+        ("batch", b"\x1f\x8bgarbage", "malformed_json"),
+        ("batch", {}, "missing_field"),
+        ("batch", {"batch": 5}, "missing_field"),
+        ("batch", {"batch": [], "sentAt": "soon"}, "bad_timestamp"),
+        ("batch", {"batch": [], "sentAt": {}}, "bad_timestamp"),
+        ("batch", 5, "not_an_object"),
+        ("track", b"nonsense", "malformed_json"),
+        ("track", b"[" * 5000, "too_deep"),
+        ("track", [], "not_an_object"),
+        ("track", {"userId": "ada"}, "missing_field"),
+        ("track", {"event": "x", "userId": None}, "missing_id"),
+        ("track", b'{"event":"x","userId":"\\ud83d"}', "bad_unicode"),
+        ("identify", {"userId": "undefined"}, "blocked_id"),
+    ],
+)
+async def test_what_can_never_be_taken_is_a_400_with_its_reason(
+    sender: Sender, path: str, body: Any, reason: str
+) -> None:
+    answer = await sender.post(path, body)
+    assert (answer.status_code, answer.json()["success"]) == (400, False)
+    assert (answer.json()["error"]["code"], answer.json()["error"]["reason"]) == ("BAD_USER_INPUT", reason)
+    assert answer.json()["error"]["documentation"] == f"/errors/rejections#{reason}"
+    assert await sender.count("MATCH (n:Message) RETURN count(n) AS n") == 0
+
+
+async def test_an_empty_batch_is_fine(sender: Sender) -> None:
+    assert (await sender.post("batch", {"batch": []})).json()["accepted"] == 0
+
+
+async def test_gzip_also_when_labelled_as_a_form(sender: Sender) -> None:
+    packed = gzip.compress(orjson.dumps({"batch": [track(0)]}))
+    labels = {"content_encoding": "gzip", "content_type": "application/x-www-form-urlencoded"}
+    assert (await sender.post("batch", packed, **labels)).json()["accepted"] == 1
+    assert (await sender.post("batch", packed)).json()["duplicate"] == 1
+    assert (await sender.post("batch", {"batch": [track(1)]}, content_type="text/plain")).json()["accepted"] == 1
+    assert (await sender.post("track", gzip.compress(orjson.dumps(track(2))))).json()["accepted"] == 1
+
+
+async def test_sizes_over_the_limits(sender: Sender) -> None:
+    wide = track(1, properties={"product_id": "p", "x": "y" * MAX_EVENT})
+    answer = await sender.post("batch", {"batch": [track(0), wide]})
+    assert (answer.json()["accepted"], answer.json()["rejected"]) == (1, {"too_large": 1})
+    assert (await sender.post("track", wide)).status_code == 413
+    assert (await sender.post("batch", b" " * (MAX_BATCH + 1))).status_code == 413
+    bomb = gzip.compress(b" " * (MAX_BATCH + 1))
+    assert (await sender.post("batch", bomb)).status_code == 413
+    assert len(bomb) < 10_000
+
+
+async def test_ten_megabytes_are_refused_before_they_are_read(sender: Sender) -> None:
+    sent = 0
+
+    async def stream() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(160):
+            sent += 65_536
+            yield b" " * 65_536
+
+    head = {"authorization": "Basic " + base64.b64encode(f"{sender.key}:".encode()).decode()}
+    answer = await sender.http.post("/v1/batch", content=stream(), headers=head)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "PAYLOAD_TOO_LARGE")
+    assert sent < 2 * MAX_BATCH
+    declared = await sender.http.post("/v1/batch", content=b"", headers=head | {"content-length": "10485760"})
+    assert declared.status_code == 413
+
+
+async def test_who_sends(sender: Sender) -> None:
+    for key in (None, "nobody", "cw_x_y", "\u00fc"):
+        answer = await sender.post("batch", {"batch": [track(0)]}, key=key)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (401, "UNAUTHENTICATED")
+        assert "www-authenticate" in answer.headers
+    assert await sender.count("MATCH (n:Message) RETURN count(n) AS n") == 0
+    answer = await sender.post("batch", {"batch": [track(0)], "writeKey": sender.key}, key=None)
+    assert answer.json()["accepted"] == 1
+    answer = await sender.post("track", track(1, writeKey=sender.key), key=None)
+    assert answer.json()["accepted"] == 1
+    assert (await sender.post("track", track(2, writeKey=5), key=None)).status_code == 401
+    assert (await sender.post("batch", b"{", key=None)).status_code == 401
+
+
+async def test_other_methods_are_not_allowed(sender: Sender) -> None:
+    assert (await sender.http.get("/v1/batch")).status_code == 405
+
+
+class Busy(Ingestor):
+    """An ingestor in front of a store that fails in passing."""
+
+    error: ConsentricError = StoreUnavailable("away")
+
+    async def submit(self, *_: Any, **__: Any) -> Any:
+        raise self.error
+
+
+@pytest.mark.parametrize(("error", "status"), [(StoreUnavailable("away"), 503), (RateLimited("later"), 429)])
+async def test_passing_faults_ask_to_come_again(store: GraphClient, error: ConsentricError, status: int) -> None:
+    policy = Policy.default()
+    authority = Authority(store, SECRET, VERIFIER, system_clock)
+    busy = Busy(store, policy, system_clock)
+    busy.error = error
+    runtime = Runtime(Services(store, policy, ModelShelf(), SECRET), busy, authority)
+    sender = Sender(runtime, (await register_source(runtime.services, "shop")).write_key)
+    for path, body in (("batch", {"batch": [track(0), {}]}), ("track", track(0)), ("track", {}), ("batch", b"{")):
+        answer = await sender.post(path, body)
+        assert (answer.status_code, "retry-after" in answer.headers) == (status, True)
+
+
+async def test_the_context_of_a_batch_is_under_each_message(sender: Sender) -> None:
+    shared = {"consent": {"categoryPreferences": {"Analytics": True}}, "sessionId": "s"}
+    own = track(1, userId="bob", context={"consent": {"categoryPreferences": {"Analytics": False}}})
+    await sender.post("batch", {"batch": [track(0), own], "context": shared})
+    rows = await sender.services.client.read(
+        "MATCH (r:Record)-[:DECIDED]->(e:ConsentEvent) RETURN r.key AS key, e.state AS state"
+    )
+    assert sorted((row["key"], row["state"]) for row in rows) == [("ada", "given"), ("bob", "refused")]
+
+
+async def test_a_batchs_sending_time_corrects_its_clock(sender: Sender) -> None:
+    wrong = {"timestamp": "2001-01-01T00:00:00Z"}
+    await sender.post("batch", {"batch": [track(0, **wrong)], "sentAt": "2001-01-01T01:00:00Z"})
+    at = await sender.count("MATCH (m:Message) RETURN m.at AS n")
+    assert abs(system_clock() - 3_600_000 - at) < 60_000
+
+
+async def test_many_connections_share_commits_and_repeat_nothing(sender: Sender) -> None:
+    answers = await asyncio.gather(
+        *(sender.post("track", track(number % 40, userId=f"u{number % 7}")) for number in range(80)),
+        *(sender.post("batch", {"batch": [track(number) for number in range(100, 150)]}) for _ in range(3)),
+    )
+    assert {answer.status_code for answer in answers} == {200}
+    assert sum(answer.json()["accepted"] for answer in answers) == 90
+    assert await sender.count(VIEWS) == 90

@@ -1,0 +1,69 @@
+"""Letters come back through the door they were refused at: trying again grants a sender nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+import pytest
+
+from api.collection.bodies import Piece, read_batch
+from api.collection.intake import judge, take_in, write_letter
+from api.collection.reasons import Rejected
+from api.collection.replay import replay
+from api.collection.segment.mapping import Origin, read_message
+from graph.model.access import Source
+from graph.store.client import GraphClient
+from tests.api.door import Door, identify, open_door
+
+pytestmark = pytest.mark.store
+
+FORGED = {"type": "consent", "userId": "ada", "purpose": "personalisation", "state": "given", "assurance": 9}
+READ_EVENTS = "MATCH (e:ConsentEvent) RETURN e.purpose AS purpose, e.assurance AS assurance"
+READ_ITEMS = "MATCH (i:Item) RETURN i.key AS key"
+
+
+@pytest.fixture
+async def door(store: GraphClient) -> AsyncIterator[Door]:
+    async with open_door(store) as door:
+        await door.load(identify("ada"))
+        yield door
+
+
+async def send(door: Door, *messages: dict[str, Any]) -> None:
+    """As `POST /v1/batch` does."""
+    origin = Origin(Source("shop"), door.clock(), door.services.policy)
+    pieces = [Piece(message) for message in messages]
+    receipt = await take_in(door.runtime.ingestor, await judge(pieces, origin), pieces)
+    assert len(receipt.complaints) == len(messages)
+
+
+async def test_a_senders_consent_line_does_not_come_in_by_replay(door: Door) -> None:
+    wide = FORGED | {"notice": "ö" * 20_000}  # over the limit in bytes, not in characters: refused before its type
+    await send(door, FORGED, wide, {"type": "item", "itemId": "forged", "title": "Cheap"})
+    report = await replay(door.runtime)
+    assert (report.accepted, len(report.kept)) == (0, 3)
+    assert await door.services.client.read(READ_EVENTS) == []
+    assert await door.services.client.read(READ_ITEMS) == []
+
+
+async def test_bytes_that_were_no_text_do_not_come_in_as_something_else(door: Door) -> None:
+    body = b'{"batch": [{"type": "track", "userId": "ad\xff", "event": "X"}]}'
+    origin = Origin(Source("shop"), door.clock(), door.services.policy)
+    pieces = read_batch(body).pieces
+    receipt = await take_in(door.runtime.ingestor, await judge(pieces, origin), pieces)
+    assert receipt.rejected == {"bad_unicode": 1}
+    report = await replay(door.runtime)
+    assert (report.accepted, len(report.kept)) == (0, 1)
+
+
+async def test_a_line_that_an_operator_loaded_does(door: Door) -> None:
+    origin = Origin(Source("shop"), door.clock(), door.services.policy, from_file=True)
+    line = {"type": "consent", "userId": "ada", "purpose": "research", "state": "given"}
+    with pytest.raises(Rejected) as refused:
+        read_message(line, origin)
+    letter = write_letter(orjson.dumps(line | {"purpose": "analytics"}).decode(), refused.value, origin)
+    await door.runtime.ingestor.submit([], [letter])
+    assert (await replay(door.runtime)).accepted == 1
+    assert [row["purpose"] for row in await door.services.client.read(READ_EVENTS)] == ["analytics"]

@@ -1,0 +1,172 @@
+"""The measurement is linear in the document, and each limit holds."""
+
+from __future__ import annotations
+
+import pytest
+from graphql import parse
+
+from api.graphql.introspection import close_schema
+from api.graphql.limits import Limits, Meter
+from api.graphql.operations import DocumentRefused, Documents
+from api.graphql.schema import GRAPHQL_SCHEMA
+from graph.errors import QueryTooComplex
+
+
+def measure(text: str, **variables: object) -> Meter:
+    meter = Meter(GRAPHQL_SCHEMA, parse(text), Limits(), variables)
+    meter.check()
+    return meter
+
+
+def bomb(levels: int, width: int = 2) -> str:
+    """Each fragment spreads the next several times: width ** levels fields if it were written out."""
+    lines = [f"fragment f{n} on Profile {{ {f'...f{n + 1} ' * width} }}" for n in range(levels)]
+    return " ".join(["{ me { ...f0 } }", *lines, f"fragment f{levels} on Profile {{ email }}"])
+
+
+@pytest.mark.parametrize("levels", [5, 10, 20, 28])
+def test_a_fragment_bomb_costs_no_more_than_its_text(levels: int) -> None:
+    meter = Meter(GRAPHQL_SCHEMA, parse(bomb(levels)), Limits())
+    if 2**levels > Limits().breadth:
+        with pytest.raises(QueryTooComplex):
+            meter.check()
+    else:
+        meter.check()
+    assert meter.visits <= 2 + 2 * levels + 1
+
+
+def test_a_small_bomb_is_refused_by_its_size_alone() -> None:
+    text = bomb(16)
+    assert len(text) < 1200
+    documents = Documents(GRAPHQL_SCHEMA, Limits())
+    with pytest.raises(DocumentRefused) as refused:
+        documents.prepare(text, {})
+    assert isinstance(refused.value.errors[0].original_error, QueryTooComplex)
+    assert len(documents) == 0
+
+
+def test_bombs_through_nested_fields_and_unused_fragments() -> None:
+    levels = 25
+    nested = " ".join(f"fragment s{n} on Segment {{ a: key ...s{n + 1} b: key ...s{n + 1} }}" for n in range(levels))
+    text = f"{{ purposes {{ key }} }} {nested} fragment s{levels} on Segment {{ key }}"
+    meter = Meter(GRAPHQL_SCHEMA, parse(text), Limits())
+    with pytest.raises(QueryTooComplex):
+        meter.check()
+    assert meter.visits <= 2 + 4 * levels + 1
+
+
+def test_cycles_end() -> None:
+    text = "{ me { ...a } } fragment a on Profile { ...b email } fragment b on Profile { ...a phone }"
+    assert measure(text).visits <= 6
+    with pytest.raises(DocumentRefused) as refused:
+        Documents(GRAPHQL_SCHEMA, Limits()).prepare(text, {})
+    assert "itself" in refused.value.errors[0].message
+
+
+def deep(levels: int) -> str:
+    return "{ " + "me { " * 0 + "node(id: 1) { " + "... on Profile { segments { segment { id } } } " * levels + "} }"
+
+
+CHAIN = " ".join(f"fragment c{n} on Profile {{ ...c{n + 1} }}" for n in range(40)) + " fragment c40 on Profile { id }"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("{ " + " ".join(f"a{n}: __typename" for n in range(21)) + " }", "root fields"),
+        ("{ me { " + " ".join(f"a{n}: email" for n in range(51)) + " } }", "aliases"),
+        ("{ me { " + "email " * 201 + "} }", "fields side by side"),
+        ("{ me { email " + "@skip(if: true) " * 6 + "} }", "directives on one place"),
+        ("{ me { " + "email @skip(if: true) " * 51 + "} }", "directives"),
+        ("{ me { ...c0 } } " + CHAIN, "fragments within fragments"),
+        ("{ __schema { types " + "{ ofType " * 20 + "{ name }" + " }" * 20 + " } }", "depth of introspection"),
+        (
+            "{ items(first: 100) { edges { node { " + " ".join(f"topics {{ k{n}: key weight }}" for n in range(30))
+            + " } } } }",
+            "cost",
+        ),
+    ],
+)  # fmt: skip
+def test_each_limit_holds_and_names_itself(text: str, named: str) -> None:
+    with pytest.raises(QueryTooComplex, match=f"^{named}: "):
+        measure(text)
+
+
+def test_depth_counts_levels_of_fields() -> None:
+    limits = Limits(depth=4)
+    shallow = parse("{ me { segments { segment { key } } } }")
+    Meter(GRAPHQL_SCHEMA, shallow, limits).check()
+    with pytest.raises(QueryTooComplex, match=r"^depth: 5"):
+        Meter(GRAPHQL_SCHEMA, parse("{ items(first: 1) { edges { node { topics { key } } } } }"), limits).check()
+
+
+def cost_of(text: str, **variables: object) -> int:
+    for limit in range(1, 20_000):
+        try:
+            Meter(GRAPHQL_SCHEMA, parse(text), Limits(cost=limit), variables).check()
+        except QueryTooComplex:
+            continue
+        return limit
+    raise AssertionError("over 20,000")
+
+
+def test_cost_is_weight_plus_size_times_children() -> None:
+    assert cost_of("{ item(key: 1) { key title } }") == 10 + 2
+    assert cost_of("{ items(first: 5) { nodes { key } } }") == 20 + 5 * 2
+    assert cost_of("query($n: Int!) { items(first: $n) { nodes { key } } }", n=7) == 20 + 7 * 2
+    assert cost_of("query($n: Int!) { items(first: $n) { nodes { key } } }") == 20 + 100 * 2
+    assert cost_of("query($n: Int = 3) { items(first: $n) { nodes { key } } }") == 20 + 3 * 2
+    assert cost_of("{ items(first: 99999999999999999999) { nodes { key } } }") == 20 + 100 * 2
+
+
+def test_a_variable_size_is_measured_in_each_request() -> None:
+    documents = Documents(GRAPHQL_SCHEMA, Limits(cost=300))
+    text = "query($n: Int!) { items(first: $n) { nodes { key title price } } }"
+    documents.prepare(text, {"n": 10})
+    assert len(documents) == 1
+    with pytest.raises(DocumentRefused):
+        documents.prepare(text, {"n": 100})
+    documents.prepare(text, {"n": 10})
+
+
+def test_the_cache_of_documents_is_bounded_and_keeps_what_is_used() -> None:
+    documents = Documents(GRAPHQL_SCHEMA, Limits(), size=3)
+    kept = documents.prepare("{ purposes { key } }", {})
+    for number in range(10):
+        documents.prepare(f"{{ purposes {{ key }} }} # {number}", {})
+        assert documents.prepare("{ purposes { key } }", {}) is kept
+    assert len(documents) == 3
+
+
+def test_too_many_tokens() -> None:
+    with pytest.raises(DocumentRefused) as refused:
+        Documents(GRAPHQL_SCHEMA, Limits(tokens=50)).prepare("{ " + "a " * 60 + "}", {})
+    assert "50 tokens" in refused.value.errors[0].message
+
+
+def test_production_hides_the_schema_and_suggestions() -> None:
+    documents = Documents(close_schema(GRAPHQL_SCHEMA), Limits(), hide_suggestions=True)
+    with pytest.raises(DocumentRefused):
+        documents.prepare("{ __schema { queryType { name } } }", {})
+    with pytest.raises(DocumentRefused) as refused:
+        documents.prepare("{ profil { id } }", {})
+    assert "Did you mean" not in refused.value.errors[0].message
+    with pytest.raises(DocumentRefused) as refused:
+        Documents(GRAPHQL_SCHEMA, Limits()).prepare("{ profil { id } }", {})
+    assert "Did you mean" in refused.value.errors[0].message
+
+
+def test_the_tools_own_introspection_passes() -> None:
+    from graphql import get_introspection_query
+
+    Documents(GRAPHQL_SCHEMA, Limits()).prepare(get_introspection_query(), {})
+    rich = get_introspection_query(
+        specified_by_url=True, directive_is_repeatable=True, schema_description=True, input_value_deprecation=True
+    )
+    Documents(GRAPHQL_SCHEMA, Limits()).prepare(rich, {})
+
+
+def test_nested_introspection_is_refused() -> None:
+    text = "{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }"
+    with pytest.raises(DocumentRefused):
+        Documents(GRAPHQL_SCHEMA, Limits()).prepare(text, {})

@@ -1,0 +1,193 @@
+"""The schema keeps the contract's names, its committed text, and the catalogue of personal fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from graphql import (
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    InputValueDefinitionNode,
+    ObjectTypeDefinitionNode,
+    is_introspection_type,
+    is_specified_directive,
+    is_specified_scalar_type,
+    parse,
+    print_ast,
+    print_type,
+)
+
+from algorithms.identity.blocking import ANONYMOUS_ID, EMAIL, PHONE, USER_ID
+from api.graphql.schema import GRAPHQL_SCHEMA, SCHEMA, print_sdl
+from api.graphql.sdl import SDL
+from api.graphql.types.personal import OPEN_FIELDS, mark_personal
+from privacy.fields import CATALOGUE
+
+CONTRACT = {
+    "Query": """
+        node(id: ID!): Node
+        me: Profile
+        profile(by: ProfileKey!): Profile
+        item(key: String!): Item
+        items(where: ItemFilter, first: Int!, after: String): ItemConnection!
+        segment(key: String!): Segment
+        segments(first: Int!, after: String): SegmentConnection!
+        purposes: [Purpose!]!
+        system: System!
+    """,
+    "Profile": """
+        id: ID!  createdAt: DateTime!  updatedAt: DateTime!
+        email: String  phone: String  givenName: String  familyName: String  birthDate: Date  address: Address
+        age: Int  gender: String  language: String  country: String  attributes: JSON
+        identifiers: [Identifier!]
+        consents: [ConsentState!]
+        consentHistory(first: Int!, after: String): ConsentEventConnection
+        sessions(first: Int!, after: String): SessionConnection
+        interactions(where: InteractionFilter, first: Int!, after: String): InteractionConnection
+        preferences: JSON
+        segments: [SegmentMembership!]
+        rfm: Rfm
+        recommendations(first: Int! = 10, strategy: Strategy = AUTO, where: ItemFilter): [Recommendation!]
+        withheld: [Withheld!]
+    """,
+    "Recommendation": "item: Item!  score: Float!  reasons: [Reason!]!  strategy: Strategy!",
+    "Mutation": """
+        upsertRecord(input: RecordInput!): RecordPayload!
+        upsertItems(input: [ItemInput!]!): ItemsPayload!
+        track(input: [EventInput!]!): TrackPayload!
+        recordConsent(input: ConsentInput!): ConsentPayload!
+        withdrawConsent(input: WithdrawInput!): ConsentPayload!
+    """,
+}
+"""What is built of the contract, in its own words."""
+
+
+def signatures(text: str) -> dict[str, str]:
+    """Field → arguments in order of name, and type."""
+    (definition,) = parse(text, no_location=True).definitions
+    assert isinstance(definition, ObjectTypeDefinitionNode)
+    return {
+        field.name.value: f"({', '.join(sorted(show(one) for one in field.arguments or ()))}): {print_ast(field.type)}"
+        for field in definition.fields or ()
+    }
+
+
+def show(argument: InputValueDefinitionNode) -> str:
+    default = f" = {print_ast(argument.default_value)}" if argument.default_value else ""
+    return f"{argument.name.value}: {print_ast(argument.type)}{default}"
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_the_contract_is_kept(name: str) -> None:
+    expected = signatures(f"type T {{ {CONTRACT[name]} }}")
+    found = signatures(print_type(GRAPHQL_SCHEMA.type_map[name]))
+    assert {field: found.get(field) for field in expected} == expected
+
+
+def test_contract_enums_and_keys() -> None:
+    strategies = GRAPHQL_SCHEMA.type_map["Strategy"].values
+    assert list(strategies) == [
+        "AUTO", "GRAPH_WALK", "ITEM_ITEM", "USER_USER", "MATRIX_FACTORISATION", "CONTENT", "POPULAR",
+    ]  # fmt: skip
+    key = GRAPHQL_SCHEMA.type_map["ProfileKey"]
+    assert isinstance(key, GraphQLInputObjectType)
+    assert {name: str(field.type) for name, field in key.fields.items()} == {
+        "id": "ID", "identifier": "IdentifierKey", "record": "RecordKey",
+    }  # fmt: skip
+    assert "input ProfileKey @oneOf {" in print_sdl()
+
+
+def test_the_committed_sdl_is_the_code() -> None:
+    assert SDL.read_text(encoding="utf-8") == print_sdl(), "run `make sdl` and commit schema.graphql"
+
+
+def directives_of(name: str) -> set[str]:
+    """Fields of a type that carry @personal in the SDL."""
+    for definition in parse(print_sdl()).definitions:
+        if getattr(getattr(definition, "name", None), "value", None) == name and getattr(definition, "fields", None):
+            return {
+                field.name.value
+                for field in definition.fields
+                if any(directive.name.value == "personal" for directive in field.directives or ())
+            }
+    return set()
+
+
+def test_every_catalogued_field_is_marked_and_nullable_and_no_other_is() -> None:
+    profile = GRAPHQL_SCHEMA.type_map["Profile"]
+    assert isinstance(profile, GraphQLObjectType)
+    marked = directives_of("Profile")
+    assert marked == set(profile.fields) & set(CATALOGUE)
+    assert set(profile.fields) - marked == OPEN_FIELDS
+    for name in marked:
+        assert not isinstance(profile.fields[name].type, GraphQLNonNull), name
+    for name, kind in GRAPHQL_SCHEMA.type_map.items():
+        if isinstance(kind, GraphQLObjectType) and name != "Profile":
+            assert not directives_of(name), name
+
+
+def test_a_field_that_is_not_catalogued_is_refused() -> None:
+    import strawberry
+
+    @strawberry.type
+    class Careless:
+        shoe_size: int | None
+
+    with pytest.raises(TypeError, match="shoeSize"):
+        mark_personal(Careless)
+
+
+def test_leaves_of_a_profile_have_no_resolvers() -> None:
+    """Consent is decided before: a plain field is an attribute of what was let through."""
+    definition = SCHEMA.get_type_by_name("Profile")
+    plain = {field.python_name for field in definition.fields if field.is_basic_field}
+    assert {"email", "age", "segments", "consents", "rfm", "withheld"} <= plain
+
+
+def list_descriptions() -> Iterator[tuple[str, str | None]]:
+    """Every type, field, argument, input field, enum value and directive that is ours, with its description."""
+    for directive in GRAPHQL_SCHEMA.directives:
+        if not is_specified_directive(directive):
+            yield f"@{directive.name}", directive.description
+            yield from ((f"@{directive.name}({name})", one.description) for name, one in directive.args.items())
+    for kind in GRAPHQL_SCHEMA.type_map.values():
+        if is_introspection_type(kind) or is_specified_scalar_type(kind):
+            continue
+        yield kind.name, kind.description
+        if isinstance(kind, GraphQLEnumType):
+            yield from ((f"{kind.name}.{name}", value.description) for name, value in kind.values.items())
+        elif isinstance(kind, GraphQLInputObjectType):
+            yield from ((f"{kind.name}.{name}", field.description) for name, field in kind.fields.items())
+        elif isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
+            for name, field in kind.fields.items():
+                yield f"{kind.name}.{name}", field.description
+                yield from ((f"{kind.name}.{name}({arg})", one.description) for arg, one in field.args.items())
+
+
+def test_everything_is_described() -> None:
+    described = dict(list_descriptions())
+    assert {"@personal(category)", "Node.id", "Profile.sessions(first)", "Strategy.AUTO", "DateTime"} <= set(described)
+    assert [place for place, text in described.items() if not (text or "").strip()] == []
+
+
+def test_a_nullable_field_says_when_it_is_null() -> None:
+    silent = [
+        f"{kind.name}.{name}"
+        for kind in GRAPHQL_SCHEMA.type_map.values()
+        if isinstance(kind, GraphQLObjectType) and not is_introspection_type(kind)
+        for name, field in kind.fields.items()
+        if not isinstance(field.type, GraphQLNonNull) and "null" not in (field.description or "").lower()
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize("name", ["Identifier", "IdentifierInput", "IdentifierKey"])
+def test_kinds_of_identifiers_are_listed_where_one_is_asked_for(name: str) -> None:
+    kind = GRAPHQL_SCHEMA.type_map[name]
+    assert isinstance(kind, GraphQLObjectType | GraphQLInputObjectType)
+    text = kind.fields["kind"].description or ""
+    assert [known for known in (EMAIL, PHONE, USER_ID, ANONYMOUS_ID) if f"`{known}`" not in text] == []
