@@ -1,8 +1,7 @@
-"""Step 1: one unique key a label, and one message id an interaction type.
+"""Step 1: a unique key for each label, and a unique message ID for each interaction type.
 
-What lives here: the definitions, word for word; released steps are never edited. What does not: the list that later
-code reads (`graph/schema.py`). The constraint on an interaction's message id is what makes a replayed message harmless
-when two writers race.
+The constraint on an interaction's message ID makes a replayed message harmless when two writers race. A released step
+is never edited.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Step 2: indexes on what is looked up other than by its key.
+"""Step 2: indexes on what is looked up by something other than its key.
 
-What lives here: the definitions, word for word; released steps are never edited. Each index is on one property: on one
-engine a composite index led by a number gives wrong ranges.
+Each index is on one property: one engine returns wrong ranges from a composite index led by a number. A released step
+is never edited.
 """
 
 from __future__ import annotations

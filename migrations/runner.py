@@ -1,9 +1,8 @@
-"""Brings a graph to the code's schema: runs the steps it lacks, once, in order, one starter at a time.
+"""Brings a graph to the schema of the code: applies pending steps in order, one process at a time.
 
-What lives here: comparing what the graph records with what the code knows, the lock, running a step and recording it.
-What does not: the steps (`steps.py`). Each applied step is a Migration node {version, name, checksum, applied_at}. The
-lock is a node with a lease, since neither engine has a lock that both understand; a starter that dies frees it when
-the lease ends. Statements are safe to run twice, so a step interrupted half-way is simply run again.
+Each applied step is recorded as a Migration node {version, name, checksum, applied_at}. The lock is a node with a
+lease, because the engines have no lock in common; if its holder dies, the lock is free when the lease ends. Statements
+are safe to run twice, so an interrupted step is simply run again.
 """
 
 from __future__ import annotations
@@ -24,23 +23,22 @@ from migrations.steps import STEPS
 
 LEASE: Final = Millis(60_000)
 PATIENCE: Final = 120.0
-"""Seconds that a starter waits for another one to finish."""
+"""How many seconds a process waits for another one to finish."""
 
 Clock = Callable[[], Millis]
 
 
 def read_clock() -> Millis:
-    """The time now."""
+    """Returns the time now, in epoch milliseconds UTC."""
     return Millis(time.time_ns() // 1_000_000)
 
 
 async def migrate(
     client: GraphClient, *, dry_run: bool = False, steps: Sequence[Step] = STEPS, clock: Clock = read_clock
 ) -> list[MigrationStatus]:
-    """Applies the steps that the graph lacks and returns where each stands; with `dry_run` only says so.
+    """Applies pending steps and returns the state of each; with `dry_run`, changes nothing.
 
-    Raises MigrationRefused, before anything is changed, where a recorded step differs from the code's or is unknown
-    to it.
+    Raises MigrationRefused, before anything is changed, if a recorded step is unknown to the code or differs from it.
     """
     recorded = await read_recorded(client)
     pending = find_pending(recorded, steps)
@@ -65,12 +63,12 @@ ORDER BY version
 
 
 async def read_recorded(client: GraphClient) -> dict[int, Row]:
-    """The steps that the graph records, by version."""
+    """Reads the recorded steps, by version."""
     return {row["version"]: row for row in await client.read(READ_MIGRATIONS)}
 
 
 def find_pending(recorded: dict[int, Row], steps: Sequence[Step]) -> list[Step]:
-    """The steps still to run. Raises MigrationRefused where graph and code don't agree on the past."""
+    """Returns the steps still to run. Raises MigrationRefused if graph and code disagree about earlier ones."""
     known = {step.version: step for step in steps}
     for version, row in sorted(recorded.items()):
         if version not in known:
@@ -93,7 +91,7 @@ def find_pending(recorded: dict[int, Row], steps: Sequence[Step]) -> list[Step]:
 
 
 def describe(recorded: dict[int, Row], steps: Sequence[Step], applied: frozenset[int]) -> list[MigrationStatus]:
-    """Where each step stands."""
+    """Returns the state of each step."""
     statuses = []
     for step in steps:
         row = recorded.get(step.version)
@@ -112,7 +110,7 @@ DEFINE_BOOKKEEPING: Final = (
 
 
 async def define_bookkeeping(client: GraphClient) -> None:
-    """Defines the keys that the lock and the record rest on; harmless when two starters do so at once."""
+    """Defines the unique keys of locks and migrations. Two processes may do so at the same time."""
     for statement in DEFINE_BOOKKEEPING:
         await client.define(statement)
 
@@ -133,7 +131,7 @@ SET l.until = 0
 
 @asynccontextmanager
 async def hold_lock(client: GraphClient, clock: Clock) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """Holds the migration lock; gives a function that renews its lease. Raises StoreUnavailable after PATIENCE."""
+    """Holds the migration lock and yields a function that renews its lease. Raises StoreUnavailable after PATIENCE."""
     holder = str(ULID())
 
     async def take(tx: Writer) -> bool:
@@ -159,7 +157,7 @@ async def hold_lock(client: GraphClient, clock: Clock) -> AsyncIterator[Callable
 
 
 async def apply_step(client: GraphClient, step: Step, renew: Callable[[], Awaitable[None]]) -> None:
-    """Runs a step's statements, each definition once, each data statement until it changes nothing more."""
+    """Runs a step's statements: each definition once, each data statement until it changes nothing more."""
     for statement in step.statements:
         await renew()
         if step.kind is StepKind.DEFINITION:
@@ -170,7 +168,7 @@ async def apply_step(client: GraphClient, step: Step, renew: Callable[[], Awaita
 
 
 async def change_data(client: GraphClient, statement: str) -> int:
-    """Runs a data statement once, in a transaction of its own; returns how many rows it changed."""
+    """Runs a data statement once, in a transaction of its own. Returns how many rows it changed."""
 
     async def work(tx: Writer) -> int:
         return int((await tx.run(statement))[0]["changed"])

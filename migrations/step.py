@@ -1,8 +1,4 @@
-"""What a migration step is, and its checksum.
-
-What lives here: the value `Step` and `MigrationStatus`. What does not: the steps themselves (one module each, `m0001_…`
-and on), their order (`steps.py`), running them (`runner.py`).
-"""
+"""The form of a migration step and of its status. Each step has a module of its own (`m0001_…`)."""
 
 from __future__ import annotations
 
@@ -14,7 +10,7 @@ from graph.model.time import Millis
 
 
 class StepKind(StrEnum):
-    """What a step changes. Definitions are never rolled back, so a step holds one kind only."""
+    """What a step changes. Definitions are never rolled back, so a step holds statements of one kind only."""
 
     DEFINITION = "definition"
     DATA = "data"
@@ -22,10 +18,10 @@ class StepKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One numbered change of the graph. Once released it is never edited: a further change is a further step.
+    """One numbered change of the graph. A released step is never edited: another change needs another step.
 
-    Every statement must be safe to run twice: a definition says IF NOT EXISTS, a data statement finds nothing left to
-    do. A data statement changes at most 500 rows, returns `changed` and is repeated until that is 0.
+    Every statement must be safe to run twice: a definition uses IF NOT EXISTS, a data statement skips what it has
+    already changed. A data statement changes at most 500 rows, returns `changed` and is repeated until that is 0.
     """
 
     version: int
@@ -35,7 +31,7 @@ class Step:
 
     @property
     def checksum(self) -> str:
-        """Digest of everything that the step does."""
+        """SHA-256 over version, kind and statements, in hex."""
         digest = sha256(f"{self.version}\0{self.kind}".encode())
         for statement in self.statements:
             digest.update(b"\0" + " ".join(statement.split()).encode())
@@ -43,7 +39,7 @@ class Step:
 
 
 class MigrationState(StrEnum):
-    """Where a step stands: in the graph before this run, brought there by it, or still to come."""
+    """Whether a step was in the graph before this run, was applied by it, or is still to come."""
 
     PRESENT = "present"
     APPLIED = "applied"
@@ -52,7 +48,7 @@ class MigrationState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MigrationStatus:
-    """One step as the graph has it. `applied_at` is None while it is pending."""
+    """The state of one step. `applied_at` is None while it is pending."""
 
     version: int
     name: str

@@ -1,7 +1,4 @@
-"""All migration steps in order.
-
-What lives here: the list. What does not: the steps (one module each).
-"""
+"""All migration steps, in order."""
 
 from __future__ import annotations
 

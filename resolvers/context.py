@@ -1,7 +1,4 @@
-"""What a use case is given: the services of this process, and the viewer and instant of one request.
-
-How the services are built: `api/process/runtime.py`. Who a viewer is: `resolvers/access/credentials.py`.
-"""
+"""What use cases work with: the services of the process, and the viewer and instant of a request."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from privacy.policy import Policy
 
 
 def system_clock() -> Millis:
-    """Now, in epoch milliseconds UTC. Everything that needs the time takes a clock, so that tests can set it."""
+    """Returns the time now, in epoch milliseconds UTC. Code takes a clock as an argument, so that tests can set it."""
     return Millis(time.time_ns() // 1_000_000)
 
 
@@ -61,7 +58,7 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """What lives as long as one request. `now` is read once, so that every decision of a request is of one instant."""
+    """What lives as long as a request. `now` is read once, so that all decisions of a request are of one instant."""
 
     services: Services
     viewer: Viewer

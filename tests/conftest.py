@@ -37,7 +37,7 @@ def store_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreTarg
         user = os.environ.get("CONSENTRIC_TEST_NEO4J_USER", "neo4j")
         yield StoreTarget(url, user, os.environ.get("CONSENTRIC_TEST_NEO4J_PASSWORD", ""), "neo4j", Engine.NEO4J)
         return
-    with EmbeddedStore.start(tmp_path_factory.mktemp("store"), EngineOptions(wordy=True)) as embedded:
+    with EmbeddedStore.start(tmp_path_factory.mktemp("store"), EngineOptions(verbose_log=True)) as embedded:
         yield embedded.target
 
 

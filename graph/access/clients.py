@@ -1,8 +1,4 @@
-"""Clients and their API keys: statements on `(ApiKey)-[:OPENS]->(Client)`.
-
-What lives here: registering, finding, listing and revoking. What does not: which purposes and roles there are
-(`privacy/`), the form and the hash of keys (`resolvers/access/keys.py`), who may do so.
-"""
+"""Clients and their API keys: statements on `(ApiKey)-[:OPENS]->(Client)`."""
 
 from __future__ import annotations
 
@@ -20,7 +16,7 @@ RETURN c.role AS role
 
 
 async def claim_client_name(tx: Writer, name: str) -> bool:
-    """Locks the name for this transaction; False when a client, also a revoked one, has it already."""
+    """Locks the name for this transaction. Returns False if a client, even a revoked one, already has it."""
     rows = await tx.run(WRITE_CLIENT_LOCK, name=name)
     return rows[0]["role"] is None
 
@@ -35,7 +31,7 @@ MERGE (k)-[:OPENS]->(c)
 
 
 async def write_client(tx: Writer, client: Client, key_id: str, key_hash: str) -> None:
-    """Registers a client under a claimed name, with its key."""
+    """Writes a client and its key under a claimed name."""
     await tx.run(
         WRITE_CLIENT,
         name=client.name,
@@ -61,7 +57,7 @@ RETURN k.id AS id
 
 
 async def revoke_client(tx: Writer, name: str, now: Millis) -> list[str]:
-    """Revokes the client and its keys; answers which keys were good until now."""
+    """Revokes a client and its keys. Returns the IDs of the keys that were valid until now."""
     return [str(row["id"]) for row in await tx.run(WRITE_CLIENT_REVOCATION, name=name, now=now)]
 
 
@@ -73,7 +69,7 @@ RETURN c.name AS name, c.role AS role, c.purposes AS purposes, c.recipient AS re
 
 
 async def read_client(client: GraphClient, name: str) -> Client | None:
-    """A client by its name, revoked or not."""
+    """Reads a client by its name, revoked or not."""
     rows = await client.read(READ_CLIENT, name=name)
     return client_of(rows[0]) if rows else None
 
@@ -87,7 +83,7 @@ ORDER BY name
 
 
 async def read_clients(client: GraphClient) -> list[Client]:
-    """All clients by name."""
+    """Reads all clients, in the order of their names."""
     return [client_of(row) for row in await client.read(READ_CLIENTS)]
 
 
@@ -100,13 +96,13 @@ RETURN k.hash AS hash, c.name AS name, c.role AS role, c.purposes AS purposes, c
 
 
 async def read_client_by_key(client: GraphClient, key_id: str) -> tuple[str, Client] | None:
-    """The stored hash of a key that is not revoked, and the client it opens."""
+    """Reads the stored hash of a valid key and the client it belongs to."""
     rows = await client.read(READ_CLIENT_BY_KEY, key_id=key_id)
     return (str(rows[0]["hash"]), client_of(rows[0])) if rows else None
 
 
 def client_of(row: Row) -> Client:
-    """A row as a client."""
+    """Returns a row as a client."""
     return Client(
         name=row["name"],
         role=row["role"],

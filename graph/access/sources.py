@@ -1,8 +1,6 @@
 """Sources and their write keys: statements on `(ApiKey)-[:OPENS]->(Source)`.
 
-What lives here: registering, finding, listing and revoking. What does not: the form and the hash of keys
-(`resolvers/access/keys.py`), who may do so. A source may exist before it has a key, because arrivals create it; then it
-is only given one.
+A source may exist before it has a key, because arrivals create it.
 """
 
 from __future__ import annotations
@@ -22,8 +20,10 @@ RETURN s.user_namespace AS user_namespace
 
 
 async def write_source(tx: Writer, name: str, user_namespace: str, now: Millis) -> str:
-    """Makes sure that the source is there, locked for this transaction; answers the namespace it has, which is the
-    given one only if it is new: a namespace is part of every identifier already written."""
+    """Creates the source if needed and locks it for this transaction. Returns its namespace.
+
+    An existing source keeps its namespace, because that is part of every identifier already written.
+    """
     rows = await tx.run(WRITE_SOURCE, name=name, user_namespace=user_namespace, now=now)
     return rows[0]["user_namespace"] or ""
 
@@ -36,7 +36,7 @@ RETURN k.id AS id
 
 
 async def read_source_keys(tx: Writer, name: str) -> list[str]:
-    """The ids of the keys that open the source now."""
+    """Reads the IDs of the source's valid keys."""
     return [str(row["id"]) for row in await tx.run(READ_SOURCE_KEYS, name=name)]
 
 
@@ -49,7 +49,7 @@ MERGE (k)-[:OPENS]->(s)
 
 
 async def write_source_key(tx: Writer, name: str, key_id: str, key_hash: str, now: Millis) -> None:
-    """Gives the source a key."""
+    """Adds a key to the source."""
     await tx.run(WRITE_SOURCE_KEY, name=name, key_id=key_id, hash=key_hash, now=now)
 
 
@@ -62,7 +62,7 @@ RETURN k.id AS id
 
 
 async def revoke_source_keys(tx: Writer, name: str, now: Millis) -> list[str]:
-    """Revokes every key of the source; answers which were good until now."""
+    """Revokes every key of the source. Returns the IDs of those that were valid until now."""
     return [str(row["id"]) for row in await tx.run(WRITE_SOURCE_REVOCATION, name=name, now=now)]
 
 
@@ -73,7 +73,7 @@ RETURN s.name AS name, s.user_namespace AS user_namespace, s.created_at AS creat
 
 
 async def read_source(client: GraphClient, name: str) -> Source | None:
-    """A source by its name, without its keys."""
+    """Reads a source by its name, without its keys."""
     rows = await client.read(READ_SOURCE, name=name)
     return source_of(rows[0]) if rows else None
 
@@ -88,7 +88,7 @@ ORDER BY name
 
 
 async def read_sources(client: GraphClient) -> list[Source]:
-    """All sources by name, with the keys that open them now."""
+    """Reads all sources with their valid keys, in the order of their names."""
     return [source_of(row) for row in await client.read(READ_SOURCES)]
 
 
@@ -100,13 +100,13 @@ RETURN k.hash AS hash, s.name AS name, s.user_namespace AS user_namespace, s.cre
 
 
 async def read_source_by_key(client: GraphClient, key_id: str) -> tuple[str, Source] | None:
-    """The stored hash of a key that is not revoked, and the source it opens."""
+    """Reads the stored hash of a valid key and the source it belongs to."""
     rows = await client.read(READ_SOURCE_BY_KEY, key_id=key_id)
     return (str(rows[0]["hash"]), source_of(rows[0])) if rows else None
 
 
 def source_of(row: Row) -> Source:
-    """A row as a source."""
+    """Returns a row as a source."""
     return Source(
         name=row["name"],
         user_namespace=row["user_namespace"] or "",

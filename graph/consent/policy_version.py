@@ -1,8 +1,4 @@
-"""Which policy the kept permits were folded under.
-
-What lives here: the one node that remembers its version. What does not: policies (`privacy/policy.py`), permits
-(`consents.py`).
-"""
+"""The version of the policy under which the stored permits were folded."""
 
 from __future__ import annotations
 
@@ -15,7 +11,7 @@ READ_POLICY_VERSION: Final = "MATCH (p:Policy {key: 'in_force'}) RETURN p.versio
 
 
 async def read_policy_version(client: GraphClient) -> str | None:
-    """The version of the policy that all permits were last folded under; None where none ever were."""
+    """Reads the version; None if no permits were ever folded."""
     rows = await client.read(READ_POLICY_VERSION)
     return rows[0]["version"] if rows else None
 
@@ -27,5 +23,5 @@ SET p.version = $version, p.since = $now
 
 
 async def write_policy_version(tx: Writer, version: str, now: Millis) -> None:
-    """Remembers that all permits are folded under this version."""
+    """Records that all permits are folded under this version."""
     await tx.run(WRITE_POLICY_VERSION, version=version, now=now)

@@ -1,13 +1,11 @@
-"""Keeps a program running as long as anyone uses it. Run as a script; imports nothing of Consentric.
+"""Keeps a program running for as long as it is in use. Run as a script; imports nothing of Consentric.
 
     python keeper.py LOCK_FILE PROGRAM ARGUMENT…
 
-Every process that uses the program holds a shared lock on LOCK_FILE, which the system takes from it however it ends,
-`kill -9` included. The keeper waits for the exclusive lock; once it has that, nobody is left, and it stops the program
-before it lets go. So the program belongs to all its users, not to the one that happened to start it.
-
-What lives here: that wait, and passing on SIGTERM. What does not: which program is kept (`process.py`), the users'
-side of the lock (`embedded.py`). Should the keeper itself be killed, the kernel ends the program with it (Linux).
+Every process that uses the program holds a shared lock on LOCK_FILE, which the system frees however the process ends,
+including by `kill -9`. The keeper waits for the exclusive lock. When it gets it, no user is left, so it stops the
+program and only then frees the lock. The program thus belongs to all of its users, not to the one that started it. If
+the keeper itself is killed, the kernel ends the program with it (Linux).
 """
 
 from __future__ import annotations
@@ -26,15 +24,15 @@ STOP_SECONDS = 10.0
 
 
 def end_with_parent() -> None:
-    """Runs in the child before it becomes the program. The signal follows the thread that started it: our main one."""
+    """Runs in the child before exec. The signal follows the thread that started the child: our main thread."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def keep(lock_file: str, command: list[str]) -> int:
-    """Runs the program until it ends by itself, by SIGTERM to this process, or because nobody uses it any more."""
+    """Runs the program until it ends by itself, by SIGTERM to this process, or because it is no longer in use."""
     lock = os.open(lock_file, os.O_RDWR | os.O_CREAT, 0o600)
-    # This process has no other thread yet, so preparing the child in Python is safe.
+    # This process has a single thread so far, so running Python in the child before exec is safe.
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=end_with_parent)  # noqa: PLW1509
 
     def pass_on(number: int, _: FrameType | None) -> None:

@@ -1,8 +1,4 @@
-"""The embedded engine as a child process: its command line, its life, its end.
-
-What lives here: finding the engine's own Java, starting it with a keeper or on its own, reading its port from its log,
-stopping it. What does not: the folder's password, locks and description, and who may attach (`embedded.py`).
-"""
+"""The embedded engine as a child process: its command line, start, port and end."""
 
 from __future__ import annotations
 
@@ -27,7 +23,7 @@ LOG_SETTINGS: Final = Path(__file__).with_name("engine-log.properties")
 
 
 def find_engine() -> Path:
-    """The folder of the engine's wheel, found without importing it (an import would start a Java in this process)."""
+    """Returns the folder of the engine's wheel without importing it: an import would start Java in this process."""
     spec = importlib.util.find_spec("arcadedb_embedded")
     if spec is None or not spec.submodule_search_locations:
         raise StoreUnavailable("The embedded engine is not installed; run `make setup`, or set CONSENTRIC_STORE.")
@@ -36,16 +32,16 @@ def find_engine() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """How to run an engine. `wordy` keeps its own log settings, which write the values of failed statements to disk:
-    for developers with invented data only."""
+    """How to run an engine. `verbose_log` keeps the engine's own log settings, which write the values of failed
+    statements to disk: use it with invented data only."""
 
     heap: str = "512m"
     statement_seconds: float = 30.0
-    wordy: bool = False
+    verbose_log: bool = False
 
 
 def engine_command(folder: Path, password_file: Path, options: EngineOptions) -> list[str]:
-    """The command line of the engine on one folder, on free loopback ports. Holds no secret."""
+    """Returns the command line of an engine on a folder, listening on free loopback ports. It holds no secret."""
     engine = find_engine()
     settings = {
         "server.mode": "production",
@@ -72,7 +68,7 @@ def engine_command(folder: Path, password_file: Path, options: EngineOptions) ->
         "jdk.incubator.vector",
         "--add-opens=java.base/java.nio.channels.spi=ALL-UNNAMED",
         *(f"-Darcadedb.{name}={value}" for name, value in settings.items()),
-        *([] if options.wordy else [f"-Djava.util.logging.config.file={LOG_SETTINGS}"]),
+        *([] if options.verbose_log else [f"-Djava.util.logging.config.file={LOG_SETTINGS}"]),
         "-cp",
         str(engine / "jars" / "*"),
         "com.arcadedb.server.ArcadeDBServer",
@@ -80,7 +76,8 @@ def engine_command(folder: Path, password_file: Path, options: EngineOptions) ->
 
 
 class EngineProcess:
-    """One engine started by this process: with a keeper, until nobody holds the lock file; without, until stopped."""
+    """An engine started by this process. With a lock file, it runs under a keeper until the file is no longer locked;
+    without one, until it is stopped."""
 
     def __init__(self, command: list[str], folder: Path, log: Path, lock_file: Path | None) -> None:
         self.log = log
@@ -98,14 +95,14 @@ class EngineProcess:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     umask=0o077,
-                    start_new_session=True,  # Ctrl-C in a terminal reaches us alone; we stop the engine last
+                    start_new_session=True,  # Ctrl-C in a terminal reaches only us; we stop the engine last
                 )
         except OSError as error:
             raise StoreUnavailable(f"The embedded engine can't be started: {error.strerror}.") from None
 
     @property
     def pid(self) -> int:
-        """The process to signal: the engine, or the keeper that passes signals on."""
+        """The process to signal: the engine, or the keeper, which passes signals on."""
         return self._child.pid
 
     @property
@@ -114,11 +111,11 @@ class EngineProcess:
         return self._child.poll() is not None
 
     def release(self) -> None:
-        """Lets the process live on without us: it's no longer ours to wait for."""
+        """Detaches the process: this object no longer waits for it."""
         self._child.returncode = 0
 
     def wait_for_port(self, seconds: float) -> int:
-        """The port of the engine, from its log. Raises StoreInUse where another process holds the folder."""
+        """Reads the engine's port from its log. Raises StoreInUse if another process holds the folder."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             ended = self.ended
@@ -131,13 +128,13 @@ class EngineProcess:
         raise StoreUnavailable(f"The embedded engine did not open its port in {seconds:.0f} s; its log is {self.log}.")
 
     def failure(self) -> StoreInUse | StoreUnavailable:
-        """Why the process ended by itself."""
+        """Returns the error for a process that ended by itself."""
         if LOCKED in self.log.read_bytes():
             return in_use(self._folder)
         return StoreUnavailable(f"The embedded engine ended while starting; its log is {self.log}.")
 
     def stop(self, seconds: float) -> None:
-        """Ends the process: SIGTERM, and after `seconds` SIGKILL. What was acknowledged is kept either way."""
+        """Ends the process: SIGTERM, then SIGKILL after `seconds`. Acknowledged writes survive either."""
         self._child.terminate()
         try:
             self._child.wait(seconds)
@@ -147,7 +144,7 @@ class EngineProcess:
 
 
 def in_use(folder: Path, holder: int | None = None) -> StoreInUse:
-    """The error for a folder that another process holds."""
+    """Returns the error for a folder that another process holds."""
     who = f"process {holder}" if holder else "another process"
     return StoreInUse(
         f"The store in {folder} is in use by {who}. "
@@ -156,7 +153,7 @@ def in_use(folder: Path, holder: int | None = None) -> StoreInUse:
 
 
 def is_engine(pid: int, folder: Path) -> bool:
-    """Whether a process is alive and, where the system can tell, an engine on this folder."""
+    """Returns whether a process is alive and, where the system can tell, is an engine on this folder."""
     try:
         os.kill(pid, 0)
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -168,7 +165,7 @@ def is_engine(pid: int, folder: Path) -> bool:
 
 
 def end_process(pid: int, folder: Path, seconds: float) -> None:
-    """Ends an engine that is not our child: SIGTERM, and after `seconds` SIGKILL."""
+    """Ends an engine that is not our child: SIGTERM, then SIGKILL after `seconds`."""
     deadline = time.monotonic() + seconds
     if is_engine(pid, folder):
         os.kill(pid, signal.SIGTERM)

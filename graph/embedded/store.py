@@ -1,11 +1,9 @@
-"""The embedded store: one engine on one folder, shared by all processes of this user that open it.
+"""The embedded store: one engine on one folder, shared by every process of this user that opens the folder.
 
-What lives here: who starts it, who attaches, the locks, its password file and its description (`store.json`). What
-does not: the engine's process (`process.py`), statements (`client.py`).
-
-The first process to open a folder starts the store and describes it in DATA_DIR/store.json (process and port, no
-password); others attach. Each holds a shared lock on DATA_DIR/store.users while it uses the store. A store ends when
-its last user does, cleanly or not (`keeper.py`); one started by `start_lasting` stays until `stop_running`.
+The first process to open a folder starts the engine and describes it in DATA_DIR/store.json (process ID and port, no
+password); later ones attach. Each holds a shared lock on DATA_DIR/store.users while it uses the store. The engine stops
+when its last user ends, cleanly or not (`keeper.py`), unless it was started by `start_lasting`: then it runs until
+`stop_running`.
 """
 
 from __future__ import annotations
@@ -44,7 +42,7 @@ STOP_SECONDS: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class StoreDescription:
-    """What DATA_DIR/store.json says of a running store. `lasting` means that it stays when its last user ends."""
+    """The contents of DATA_DIR/store.json. `lasting`: the store outlives its last user."""
 
     pid: int
     port: int
@@ -52,28 +50,28 @@ class StoreDescription:
 
 
 class EmbeddedStore:
-    """A running embedded store that this process uses: `target` says how to connect. `stop` when done."""
+    """A running embedded store in use by this process. `target` says how to connect; call `stop` when done."""
 
     def __init__(self, folder: Path, description: StoreDescription, use: int) -> None:
         self.folder = folder
         self.description = description
         self.target = locate(folder, description)
-        self._use: int | None = use  # a bare descriptor: the store must not end because this object was forgotten
+        self._use: int | None = use  # a bare descriptor, so that garbage collection can't end the store
         self._process = os.getpid()
 
     @classmethod
     def start(cls, data_dir: Path, options: EngineOptions | None = None) -> Self:
-        """Starts the store on a folder. Raises StoreInUse where one runs on it."""
+        """Starts a store on a folder. Raises StoreInUse if one is running there."""
         return cls._start(data_dir, options, lasting=False)
 
     @classmethod
     def start_lasting(cls, data_dir: Path, options: EngineOptions | None = None) -> Self:
-        """Starts the store on a folder, to run until `stop_running`. Raises StoreInUse where one runs on it."""
+        """Starts a store that runs until `stop_running`. Raises StoreInUse if one is running there."""
         return cls._start(data_dir, options, lasting=True)
 
     @classmethod
     def attach(cls, data_dir: Path) -> Self | None:
-        """The store that runs on a folder already, or None."""
+        """Attaches to the store that is running on a folder; returns None if there is none."""
         folder = data_dir.resolve()
         if not users_file(folder).exists():
             return None
@@ -98,8 +96,8 @@ class EmbeddedStore:
                 raise
 
     def stop(self) -> None:
-        """Ends this process's use. Where nobody else uses the store and it isn't lasting, it ends, and this waits."""
-        if self._use is None or os.getpid() != self._process:  # the use of a forked copy ends with its process
+        """Ends this process's use. After the last use of a store that isn't lasting, waits until the store stops."""
+        if self._use is None or os.getpid() != self._process:  # a forked copy's use ends with its process
             return
         use, self._use = self._use, None
         if end_use(self.folder, use) and not self.description.lasting:
@@ -115,22 +113,22 @@ class EmbeddedStore:
 
 
 def open_store(data_dir: Path) -> EmbeddedStore:
-    """The store on a folder: attached where one runs, else started."""
+    """Attaches to the store on a folder, or starts one."""
     folder = prepare_folder(data_dir)
     if store := EmbeddedStore.attach(folder):
         return store
     try:
         return EmbeddedStore.start(folder)
     except StoreInUse:
-        if store := EmbeddedStore.attach(folder):  # another starter was faster
+        if store := EmbeddedStore.attach(folder):  # another process was faster
             return store
         raise
 
 
 def stop_running(data_dir: Path) -> bool:
-    """Ends a lasting store, even while others use it; says whether there was one.
+    """Stops a lasting store, even while others use it. Returns whether there was one.
 
-    Raises StoreInUse for a store that ends with its users: they end it.
+    Raises StoreInUse for a store that stops with its last user.
     """
     folder = data_dir.resolve()
     running = describe_running(folder)
@@ -144,7 +142,7 @@ def stop_running(data_dir: Path) -> bool:
 
 
 def launch(folder: Path, options: EngineOptions, *, lasting: bool) -> StoreDescription:
-    """Starts an engine, waits until it answers, and describes it for others."""
+    """Starts an engine, waits until it responds, and writes its description."""
     command = engine_command(folder, password_file(folder), options)
     engine = EngineProcess(command, folder, folder / "store.log", None if lasting else users_file(folder))
     try:
@@ -159,7 +157,7 @@ def launch(folder: Path, options: EngineOptions, *, lasting: bool) -> StoreDescr
 
 
 def locate(folder: Path, description: StoreDescription) -> StoreTarget:
-    """How to connect to a running store."""
+    """Returns how to connect to a running store."""
     return StoreTarget(
         url=f"bolt://127.0.0.1:{description.port}",
         user=USER,
@@ -170,7 +168,7 @@ def locate(folder: Path, description: StoreDescription) -> StoreTarget:
 
 
 def describe_running(folder: Path) -> StoreDescription | None:
-    """What runs on a folder now, by its description, where that process is alive and really ours."""
+    """Returns the description of the store on a folder if its process is alive and is an engine on this folder."""
     description = read_description(folder)
     if description is None or not is_engine(description.pid, folder):
         return None
@@ -178,7 +176,7 @@ def describe_running(folder: Path) -> StoreDescription | None:
 
 
 def read_description(folder: Path) -> StoreDescription | None:
-    """The description as written, or None where there is none that can be read."""
+    """Reads the description; returns None if it is missing or damaged."""
     try:
         facts = json.loads(description_file(folder).read_bytes())
         return StoreDescription(int(facts["pid"]), int(facts["port"]), bool(facts["lasting"]))
@@ -187,12 +185,14 @@ def read_description(folder: Path) -> StoreDescription | None:
 
 
 def prepare_folder(data_dir: Path) -> Path:
-    """The folder, made private to this user, with a password file in it."""
+    """Creates the folder, private to this user, with a password file in it."""
     folder = data_dir.resolve()
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not password_file(folder).exists():
-            (folder / "config" / "server-users.jsonl").unlink(missing_ok=True)  # the engine's record of a lost password
+            (folder / "config" / "server-users.jsonl").unlink(
+                missing_ok=True
+            )  # the engine's record of the lost password
             write_private(password_file(folder), secrets.token_urlsafe(32))
     except OSError as error:
         raise StoreUnavailable(f"The store's folder {folder} can't be used: {error.strerror}.") from None
@@ -201,7 +201,7 @@ def prepare_folder(data_dir: Path) -> Path:
 
 @contextmanager
 def one_starter(folder: Path) -> Iterator[None]:
-    """Lets one process at a time start a store on a folder; the system frees the lock should its holder die."""
+    """Lets one process at a time start a store on a folder. The system frees the lock if its holder dies."""
     lock = FileLock(folder / "store.lock", timeout=START_SECONDS, mode=0o600)
     try:
         lock.acquire()
@@ -214,7 +214,7 @@ def one_starter(folder: Path) -> Iterator[None]:
 
 
 def begin_use(folder: Path) -> int:
-    """Takes the shared lock of the store's users; waits while a keeper that found nobody left ends the store."""
+    """Takes the shared lock of the store's users; waits while a keeper stops an unused store."""
     use = os.open(users_file(folder), os.O_RDWR | os.O_CREAT, 0o600)
     deadline = time.monotonic() + START_SECONDS
     while not try_lock(use, fcntl.LOCK_SH):
@@ -226,7 +226,7 @@ def begin_use(folder: Path) -> int:
 
 
 def end_use(folder: Path, use: int) -> bool:
-    """Frees the shared lock. Returns whether nobody else held it, so that the keeper ends the store now."""
+    """Frees the shared lock. Returns whether it was the last one, so that the keeper now stops the store."""
     alone = try_lock(use, fcntl.LOCK_EX)
     os.close(use)
     if alone:
@@ -238,7 +238,7 @@ def end_use(folder: Path, use: int) -> bool:
 
 
 def try_lock(descriptor: int, kind: int) -> bool:
-    """Takes or converts a lock if that is possible at once."""
+    """Takes or converts a lock without waiting. Returns whether it succeeded."""
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -247,7 +247,7 @@ def try_lock(descriptor: int, kind: int) -> bool:
 
 
 def wait_until_ready(target: StoreTarget, engine: EngineProcess) -> None:
-    """Returns once the store answers a statement."""
+    """Waits until the store responds to a statement."""
     deadline = time.monotonic() + START_SECONDS
     with GraphDatabase.driver(target.url, auth=(target.user, target.password), telemetry_disabled=True) as driver:
         while True:
@@ -264,22 +264,22 @@ def wait_until_ready(target: StoreTarget, engine: EngineProcess) -> None:
 
 
 def password_file(folder: Path) -> Path:
-    """Where the store's password is; readable by this user alone."""
+    """The path of the store's password, which only this user can read."""
     return folder / "password"
 
 
 def users_file(folder: Path) -> Path:
-    """What the store's users hold a shared lock on."""
+    """The path of the file on which users of the store hold a shared lock."""
     return folder / "store.users"
 
 
 def description_file(folder: Path) -> Path:
-    """Where the running store is described."""
+    """The path of the running store's description."""
     return folder / "store.json"
 
 
 def write_private(path: Path, text: str) -> None:
-    """Writes a file that only this user can read, whole or not at all."""
+    """Writes a file atomically, readable by this user only."""
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
         file.write(text)

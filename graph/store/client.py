@@ -1,12 +1,8 @@
-"""The one connection to the graph: reads in one round trip, managed writes, retry, time limits.
+"""The connection to the graph: reads in one round trip, managed writes, retries, time limits.
 
-What lives here: `GraphClient`, what a write may use (`Writer`), where a store is (`StoreTarget`) and its limits. What
-does not: Cypher (one module an aggregate beside this one), starting the embedded engine (`embedded.py`), what an
-exception means (`faults.py`), the guard of reads (`guard.py`).
-
-Rules for callers: values travel as parameters; times are integers; a write holds at most `MAX_ROWS` rows in a
-statement (use `chunk_rows`); a statement returns plain values and maps, never nodes. The work of a write may run more
-than once, so it must change nothing but the graph, through its writer.
+Rules for callers: values are passed as parameters; times are integers; a statement writes at most `MAX_ROWS` rows (use
+`chunk_rows`); a statement returns plain values and maps, never nodes. The work of a write may run more than once, so it
+must change nothing but the graph, and only through its writer.
 """
 
 from __future__ import annotations
@@ -40,16 +36,16 @@ from graph.store.turns import WriteTurns
 T = TypeVar("T")
 Row = dict[str, Any]
 Observer = Callable[[str, str, float], None]
-"""Told of every read and write: its kind (`read`, `write`), its outcome (`done`, `failed`), its seconds."""
+"""Called after every read and write with its kind (`read`, `write`), outcome (`done`, `failed`) and seconds."""
 
 MAX_ROWS: Final = 500
-"""Most rows (maps or lists in a list parameter) that one writing statement may hold."""
+"""The most rows (maps or lists in a list parameter) that one statement may write."""
 
 EARLY: Final = 0.8
-"""A time-out after less than this part of a statement's limit was not the statement's own."""
+"""A time-out before this fraction of a statement's limit has another cause than the statement."""
 
 SCHEMES: Final = tuple(f"{name}{security}://" for name in ("bolt", "neo4j") for security in ("", "+s", "+ssc"))
-"""How an address may begin: one server or a cluster, each plain, encrypted, or encrypted without verifying."""
+"""The URL schemes of a single server and of a cluster: plain, encrypted, or encrypted without verification."""
 
 
 class Engine(StrEnum):
@@ -61,7 +57,7 @@ class Engine(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoreTarget:
-    """Where a store is and how to enter it."""
+    """Address and credentials of a store."""
 
     url: str
     user: str
@@ -72,10 +68,10 @@ class StoreTarget:
 
 @dataclass(frozen=True, slots=True)
 class StoreLimits:
-    """Bounds on what one client asks of the store. Times in seconds.
+    """Limits of one client. Times in seconds.
 
-    The server stops a statement after `statement`; the client gives up `grace` later, should the server not answer.
-    After lost races and transient faults the same work is tried again for `persist`.
+    The server stops a statement after `statement`; if the server does not respond, the client gives up `grace` later.
+    After a lost race or a transient fault, the same work is retried for up to `persist`.
     """
 
     statement: float = 30.0
@@ -105,7 +101,7 @@ class Writer:
 
 
 class GraphClient:
-    """A pool of connections to one database of one store. Safe for any number of tasks of one event loop."""
+    """A pool of connections to one database of one store. Safe for any number of tasks on one event loop."""
 
     def __init__(self, driver: AsyncDriver, target: StoreTarget, limits: StoreLimits, *, explain: bool) -> None:
         self.engine = target.engine
@@ -122,9 +118,9 @@ class GraphClient:
 
     @classmethod
     async def connect(cls, target: StoreTarget, limits: StoreLimits | None = None, *, explain: bool = False) -> Self:
-        """Opens a client and runs one statement through it. Raises StoreUnavailable where the store does not answer.
+        """Opens a client and checks it with one statement. Raises StoreUnavailable if the store does not respond.
 
-        With `explain`, errors carry the server's own message as their cause. It quotes values: for tests only.
+        With `explain`, errors carry the server's message as their cause. It quotes values, so use it in tests only.
         """
         limits = limits or StoreLimits()
         driver = open_driver(target, limits)
@@ -151,13 +147,13 @@ class GraphClient:
 
     @property
     def waiting_writes(self) -> int:
-        """How many writes wait for their turn on the embedded engine."""
+        """How many writes are waiting for their turn; always 0 on Neo4j."""
         return self._turns.waiting if self._turns else 0
 
     async def read(self, statement: str, **parameters: Any) -> list[Row]:
-        """Runs one reading statement in one round trip and returns all its rows, trying again after transient faults.
+        """Runs one reading statement in one round trip, retrying after transient faults, and returns all its rows.
 
-        Raises WriteInRead for a statement that could write, StoreTimeout, StoreUnavailable.
+        Raises WriteInRead if the statement could write, StoreTimeout and StoreUnavailable.
         """
         refuse_writes(statement)
         query = Query(statement, timeout=self.limits.statement)
@@ -165,10 +161,10 @@ class GraphClient:
             return await self._persist(lambda: self._auto_commit(query, parameters, default_access_mode=READ_ACCESS))
 
     async def write(self, work: Callable[[Writer], Awaitable[T]]) -> T:
-        """Runs `work` in one transaction and commits it; runs it again after a lost race or a transient fault.
+        """Runs `work` in one transaction and commits it, retrying after a lost race or a transient fault.
 
-        On the embedded engine writers take turns in order of arrival. Raises Conflict or StoreUnavailable once the
-        time for further tries is used up, StoreTimeout, RateLimited; whatever `work` raises rolls the transaction back.
+        On the embedded engine, writers take turns in order of arrival. Raises Conflict or StoreUnavailable when retries
+        run out of time, StoreTimeout and RateLimited. Anything that `work` raises rolls the transaction back.
         """
         bounded = unit_of_work(timeout=self.limits.statement)
 
@@ -185,7 +181,7 @@ class GraphClient:
                 return await self._persist(attempt)
 
     async def define(self, statement: str) -> None:
-        """Runs one statement that defines a constraint or an index, for migrations. It is never rolled back."""
+        """Runs one statement that defines a constraint or an index. Definitions are never rolled back."""
         await self._persist(lambda: self._auto_commit(Query(statement), {}))
 
     @contextmanager
@@ -206,7 +202,7 @@ class GraphClient:
             return await fetch_rows(await opened.run(query, parameters))
 
     async def _persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Tries until it succeeds, the fault is not worth another try, or the time for it is used up."""
+        """Retries until the attempt succeeds, the fault is permanent, or the time for retries is up."""
         waits = pauses(self.limits.persist)
         while True:
             started = time.monotonic()
@@ -229,10 +225,10 @@ class GraphClient:
 
 
 def open_driver(target: StoreTarget, limits: StoreLimits) -> AsyncDriver:
-    """The driver with our settings; connects lazily. Raises StoreUnavailable for an address it can't use."""
+    """Returns a driver that connects on first use. Raises StoreUnavailable if the address is malformed."""
     if not target.url.startswith(SCHEMES):
         raise StoreUnavailable("The store's address can't be used; expected bolt://HOST:PORT or neo4j://HOST:PORT.")
-    # The driver's log lines quote the server's messages, and those quote values; what matters becomes an error of ours.
+    # The driver logs server messages, which quote values. What matters is raised as an error of ours.
     logging.getLogger("neo4j").setLevel(logging.CRITICAL)
     try:
         return AsyncGraphDatabase.driver(
@@ -251,18 +247,18 @@ def open_driver(target: StoreTarget, limits: StoreLimits) -> AsyncDriver:
 
 
 async def fetch_rows(result: AsyncResult) -> list[Row]:
-    """All rows of a result as maps; values arrive plain, so nothing is converted below the first level."""
+    """Returns all rows of a result as maps. Values arrive as plain Python values."""
     keys = result.keys()
     return [dict(zip(keys, record.values(), strict=True)) async for record in result]
 
 
 def chunk_rows(rows: Sequence[T], size: int = MAX_ROWS) -> Iterator[Sequence[T]]:
-    """The rows in order, in slices that one writing statement may hold."""
+    """Yields the rows in order, in slices small enough for one writing statement."""
     return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
 def refuse_long(parameters: dict[str, Any]) -> None:
-    """Raises PayloadTooLarge where a list of maps or lists is longer than MAX_ROWS; lists of plain values may be."""
+    """Raises PayloadTooLarge if a list of maps or lists has over MAX_ROWS entries. Plain values are not limited."""
     for name, value in parameters.items():
         if isinstance(value, list | tuple) and len(value) > MAX_ROWS and isinstance(value[0], dict | list | tuple):
             raise PayloadTooLarge(

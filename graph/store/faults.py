@@ -1,8 +1,7 @@
-"""What the driver's exceptions mean: worth another try or not, and which error of ours they become.
+"""What the driver's exceptions mean: whether to retry, and which of our errors they become.
 
-What lives here: the one table from driver exception (class and code, never text) to our errors, and the pauses between
-tries. What does not: the loop that tries again (`client.py`). The server's messages quote values, even those about
-syntax, so they are never passed on.
+Decisions rest on an exception's class and code, never on its text. The server's messages quote values, even in syntax
+errors, so they are never passed on.
 """
 
 from __future__ import annotations
@@ -40,16 +39,16 @@ DriverFault = (Neo4jError, DriverError)
 
 
 def is_timeout(error: Exception) -> bool:
-    """Whether the server stopped the statement because it ran over its time limit."""
+    """Returns whether the server stopped the statement because it exceeded its time limit."""
     return isinstance(error, Neo4jError) and error.code in TIMEOUT_CODES
 
 
 def is_worth_retrying(error: Exception, *, early: bool) -> bool:
-    """Whether the same work may succeed when run again from its start, the first run having left nothing behind.
+    """Returns whether the same work may succeed if it is run again from the start.
 
-    Beyond what the driver calls retryable: a lost MERGE race (ConstraintError), an entity deleted underfoot, and a
-    time-out that came `early`, long before the statement's limit: the embedded engine reports a wait for another
-    transaction's commit under the code of a statement that ran too long.
+    The driver's own list of retryable errors is extended by: a lost MERGE race (ConstraintError), an entity deleted by
+    another transaction, and a time-out that came `early`, long before the statement's limit. The embedded engine uses
+    the code of a statement time-out when it waits too long for another transaction's commit.
     """
     if isinstance(error, IncompleteCommit):
         return False
@@ -63,7 +62,7 @@ def is_worth_retrying(error: Exception, *, early: bool) -> bool:
 
 
 def translate(error: Exception) -> ConsentricError:
-    """Our error for one of the driver's; it holds no parameter value."""
+    """Returns our error for one of the driver's. Its message holds no parameter value."""
     if is_timeout(error):
         return StoreTimeout("The statement ran over its time limit and was stopped; ask for less at once.")
     if isinstance(error, ConstraintError) or (isinstance(error, Neo4jError) and error.code == ENTITY_NOT_FOUND):
@@ -87,8 +86,10 @@ def translate(error: Exception) -> ConsentricError:
 
 
 def pauses(seconds: float, first: float = 0.01, longest: float = 0.5) -> Iterator[float]:
-    """How long to wait before each further try: doubling, with full jitter so that rivals don't meet again; ends once
-    `seconds` have passed since the first was asked for."""
+    """Yields the pause before each retry, in seconds, until `seconds` have passed since the first.
+
+    The upper bound doubles each time. Full jitter keeps competing writers from meeting again.
+    """
     ceiling = first
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -1,8 +1,8 @@
-"""Refuses writes in reads: one engine ignores the driver's READ mode, so the statement itself is looked at.
+"""Refuses statements that write where a read is expected. One engine ignores the driver's READ mode, so the guard
+inspects the statement itself.
 
-What lives here: a small tokeniser of Cypher and the list of words that write. What does not: running statements
-(`client.py`). The guard errs on the side of refusal: whatever it can't tokenise counts as writing. Statements are
-constants of this package, so each is looked at once and remembered.
+The guard errs on the side of refusal: a statement it can't tokenise counts as writing. Statements are constants, so
+each is inspected once.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ WRITING_WORDS: Final = frozenset(
     ("CREATE", "MERGE", "SET", "DELETE", "DETACH", "REMOVE", "DROP", "ALTER", "INSERT", "FOREACH", "LOAD", "GRANT",
      "REVOKE", "DENY", "TERMINATE", "START", "STOP", "RENAME")
 )  # fmt: skip
-"""Words that begin a clause which changes data, schema or the server, where they stand as a clause may."""
+"""Keywords of clauses that change data, the schema or the server."""
 
 READING_PROCEDURES: Final = frozenset(("db.labels", "db.relationshiptypes", "db.propertykeys", "dbms.components"))
-"""The only procedures a read may call; any other could write."""
+"""The only procedures a read may call: any other could write."""
 
 TOKEN: Final = re.compile(
     r"""(?P<skip>\s+ | //[^\n\r]* | /\*.*?\*/)
@@ -37,7 +37,7 @@ Token = tuple[str, str]
 
 
 def tokenise(statement: str) -> list[Token] | None:
-    """The statement as (kind, text) without space and comments; None where it is no well-formed sequence of tokens."""
+    """Returns the tokens as (kind, text), without white space and comments; None if the statement is malformed."""
     tokens: list[Token] = []
     position = 0
     while position < len(statement):
@@ -54,8 +54,10 @@ def tokenise(statement: str) -> list[Token] | None:
 
 @lru_cache(maxsize=4096)
 def may_write(statement: str) -> bool:
-    """Whether running the statement could change anything. Unicode escapes count as writing: one engine resolves them
-    before it tokenises, so that they could end a string."""
+    """Returns whether the statement could change anything.
+
+    Unicode escapes count as writing: one engine resolves them before it tokenises, so they could end a string.
+    """
     if "\\u" in statement.lower():
         return True
     tokens = tokenise(statement)
@@ -65,13 +67,13 @@ def may_write(statement: str) -> bool:
 
 
 def refuse_writes(statement: str) -> None:
-    """Raises WriteInRead for a statement that could write."""
+    """Raises WriteInRead if the statement could write."""
     if may_write(statement):
         raise WriteInRead("This statement writes, or calls a procedure that may; run it through write().")
 
 
 def _begins_write(tokens: list[Token], position: int) -> bool:
-    """Whether a writing clause, or the call of a procedure not known to read, begins at this token."""
+    """Whether this token begins a writing clause or calls a procedure that may write."""
     kind, text = tokens[position]
     if kind != "word" or _is_name(tokens, position):
         return False
@@ -80,9 +82,10 @@ def _begins_write(tokens: list[Token], position: int) -> bool:
 
 
 def _is_name(tokens: list[Token], position: int) -> bool:
-    """Whether a word is the name of a property, a label, a type or a key of a map, and not a keyword.
+    """Whether a word names a property, label, type or map key, rather than being a keyword.
 
-    A dot shields only what it can belong to (`n.set`, `f(x).set`), never what follows a number.
+    After a dot, a word is a property only if something that can have properties precedes the dot: `n.set` and
+    `f(x).set`, but not `1.set`.
     """
     before = tokens[position - 1][1] if position else ""
     after = tokens[position + 1][1] if position + 1 < len(tokens) else ""
@@ -95,7 +98,7 @@ def _is_name(tokens: list[Token], position: int) -> bool:
 
 
 def _calls_reader(tokens: list[Token], position: int) -> bool:
-    """Whether CALL opens a subquery (its body is looked at like any other) or a procedure known to read only."""
+    """Whether CALL opens a subquery, whose body is inspected too, or calls a procedure that only reads."""
     following = tokens[position + 1 :]
     if not following or following[0][1] in ("{", "("):
         return True

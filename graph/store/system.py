@@ -1,7 +1,4 @@
-"""What the store says of itself: engine, migrations, how much there is.
-
-What lives here: counts and versions for operators. What does not: anything about one person.
-"""
+"""Versions and counts of the whole store, for operators. Nothing here concerns a single person."""
 
 from __future__ import annotations
 
@@ -24,7 +21,8 @@ RETURN COUNT { MATCH (:Record) } AS records, COUNT { MATCH (u:User) WHERE u.reti
 
 @dataclass(frozen=True, slots=True)
 class StoreCounts:
-    """How many there are of what. `users` are live people; `interactions` include those without an item."""
+    """How many nodes and interactions the store holds. `users` excludes retired ones; `interactions` includes those
+    without an item."""
 
     records: int
     users: int
@@ -38,8 +36,8 @@ class StoreCounts:
 
 @dataclass(frozen=True, slots=True)
 class StoreVersion:
-    """Which engine, the version it states (the embedded one states the Neo4j version that it speaks like), and the
-    number of the last migration."""
+    """The engine, its version (the embedded engine reports the Neo4j version it is compatible with) and the number of
+    the last migration."""
 
     engine: str
     version: str
@@ -47,12 +45,12 @@ class StoreVersion:
 
 
 async def read_version(client: GraphClient) -> StoreVersion:
-    """Which engine this is."""
+    """Reads the engine's version and the last migration."""
     engine = (await client.read(READ_VERSION))[0]
     migration = (await client.read(READ_MIGRATION))[0]["version"]
     return StoreVersion(client.engine, engine["version"], int(migration or 0))
 
 
 async def read_counts(client: GraphClient) -> StoreCounts:
-    """How much there is. O(everything) where the engine keeps no counts."""
+    """Counts everything. O(size of the graph) on an engine that keeps no counts."""
     return StoreCounts(**(await client.read(READ_COUNTS))[0])

@@ -1,7 +1,7 @@
-"""A fair queue for writers: first come, first served, with a limit on how many may wait and for how long.
+"""A first-in, first-out queue of writers, with a limit on its length and on the time spent waiting.
 
-What lives here: waiting for one's turn. What does not: what is written (`client.py`). The embedded engine checks for
-conflicts at commit, where a large transaction loses against a stream of small ones; in a queue nobody starves.
+The embedded engine checks for conflicts at commit, where a large transaction loses against a stream of small ones.
+Taking turns keeps large transactions from starving.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ class WriteTurns:
     """Lets one writer at a time through, in order of arrival."""
 
     def __init__(self, most_waiting: int, longest_wait: float) -> None:
-        self._lock = asyncio.Lock()  # wakes its waiters in order of arrival
+        self._lock = asyncio.Lock()  # wakes waiters in order of arrival
         self._waiting = 0
         self._most_waiting = most_waiting
         self._longest_wait = longest_wait
 
     @property
     def waiting(self) -> int:
-        """How many writers wait for their turn now."""
+        """How many writers are waiting for their turn."""
         return self._waiting
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Holds the turn for the block. Raises RateLimited when too many wait, StoreUnavailable after too long."""
+        """Holds the turn for the block. Raises RateLimited if too many are waiting, StoreUnavailable after too long."""
         if self._waiting >= self._most_waiting:
             raise RateLimited(f"{self._waiting} writes are waiting for the store; try again after a pause.")
         self._waiting += 1

@@ -1,12 +1,8 @@
-"""Who is at the door: a write key becomes a source, an API key or a subject's token becomes a viewer.
+"""Admission: a write key becomes a source; an API key or a subject token becomes a viewer.
 
-What lives here: admission, and the memory that saves asking the store on every request. What does not: the form of keys
-(`resolvers/access/keys.py`) and tokens (`resolvers/access/tokens.py`), reading HTTP headers (`api/auth.py`), what a
-viewer may see (`privacy/gate.py`).
-
-What the store says of a credential is remembered for `MEMORY_SECONDS`, counted from before it was asked. So a
-revocation holds for every request that starts `MEMORY_SECONDS` after its commit, or later: a set clock asserts it in
-`tests/resolvers/access/test_credentials.py`. Refusals are never remembered: a new key works at once.
+What the store holds about a credential is cached for `CACHE_SECONDS`, counted from before the store is queried. A
+revocation therefore holds for every request that starts `CACHE_SECONDS` or more after its commit. Refusals are never
+cached, so a new key works at once.
 """
 
 from __future__ import annotations
@@ -29,64 +25,63 @@ from resolvers.access.tokens import SubjectClaims, TokenVerifier
 
 T = TypeVar("T")
 
-MEMORY_SECONDS: Final = 1.0
-MEMORY_ENTRIES: Final = 4096
+CACHE_SECONDS: Final = 1.0
+CACHE_ENTRIES: Final = 4096
 BAD_WRITE_KEY: Final = "The write key is unknown or revoked: check it, or make one with `consentric source create`."
 BAD_CREDENTIAL: Final = "The credential is unknown, revoked or expired: send an API key or a subject token as Bearer."
 
 PURPOSE_BOUND: Final = frozenset({Role.FRONTEND, Role.PARTNER})
-"""Roles that see a person only under one purpose, so that a request must say which."""
+"""Roles that see a person under one purpose only, so a request must name it."""
 
 TOKEN_ROLES: Final = frozenset({Role.SUBJECT, Role.FRONTEND})
-"""Roles of clients that a subject's token may come through."""
+"""Roles of the clients that a subject token may name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A viewer, and when the credential ends by itself (None: it does not)."""
+    """A viewer, and when the credential expires (None: never)."""
 
     viewer: Viewer
     expires_at: Millis | None = None
 
 
-class ShortMemory(Generic[T]):
-    """What the store answered a moment ago, bounded in time and number. Requests for the same thing at the same time
-    share one question."""
+class CredentialCache(Generic[T]):
+    """A cache of what the store returned, bounded in age and size. Concurrent requests for one key share one query."""
 
-    def __init__(self, ask: Callable[[str], Awaitable[T | None]], monotonic: Callable[[], float]) -> None:
-        self._ask = ask
+    def __init__(self, query: Callable[[str], Awaitable[T | None]], monotonic: Callable[[], float]) -> None:
+        self._query = query
         self._monotonic = monotonic
-        self._asked: dict[str, tuple[float, asyncio.Task[T | None]]] = {}
+        self._entries: dict[str, tuple[float, asyncio.Task[T | None]]] = {}
 
-    async def recall(self, key: str) -> T | None:
-        """The answer, asked for at most `MEMORY_SECONDS` ago."""
+    async def find(self, key: str) -> T | None:
+        """Returns what the store holds under a key, as of at most `CACHE_SECONDS` ago."""
         now = self._monotonic()
-        known = self._asked.get(key)
-        if known is None or now - known[0] >= MEMORY_SECONDS:
-            known = (now, asyncio.ensure_future(self._question(key)))
-            self._asked.pop(key, None)
-            self._asked[key] = known
-            while len(self._asked) > MEMORY_ENTRIES:
-                self._asked.pop(next(iter(self._asked)))
+        entry = self._entries.get(key)
+        if entry is None or now - entry[0] >= CACHE_SECONDS:
+            entry = (now, asyncio.ensure_future(self._run_query(key)))
+            self._entries.pop(key, None)
+            self._entries[key] = entry
+            while len(self._entries) > CACHE_ENTRIES:
+                self._entries.pop(next(iter(self._entries)))
         try:
-            answer = known[1].result() if known[1].done() else await asyncio.shield(known[1])
+            found = entry[1].result() if entry[1].done() else await asyncio.shield(entry[1])
         except Exception:
-            self._forget(key, known)
+            self._drop(key, entry)
             raise
-        if answer is None:
-            self._forget(key, known)
-        return answer
+        if found is None:
+            self._drop(key, entry)
+        return found
 
-    async def _question(self, key: str) -> T | None:
-        return await self._ask(key)
+    async def _run_query(self, key: str) -> T | None:
+        return await self._query(key)
 
-    def _forget(self, key: str, known: tuple[float, asyncio.Task[T | None]]) -> None:
-        if self._asked.get(key) is known:
-            del self._asked[key]
+    def _drop(self, key: str, entry: tuple[float, asyncio.Task[T | None]]) -> None:
+        if self._entries.get(key) is entry:
+            del self._entries[key]
 
 
 class Authority:
-    """Admits sources and viewers. Every refusal of a kind has one text, whatever the reason."""
+    """Admits sources and viewers. The text of a refusal doesn't tell the reason."""
 
     def __init__(
         self,
@@ -99,41 +94,41 @@ class Authority:
         self._hasher = KeyHasher(secret)
         self._verifier = verifier
         self._clock = clock
-        self._sources = ShortMemory(lambda key_id: read_source_by_key(client, key_id), monotonic)
-        self._clients = ShortMemory(lambda key_id: read_client_by_key(client, key_id), monotonic)
-        self._names = ShortMemory(lambda name: read_client(client, name), monotonic)
+        self._sources = CredentialCache(lambda key_id: read_source_by_key(client, key_id), monotonic)
+        self._clients = CredentialCache(lambda key_id: read_client_by_key(client, key_id), monotonic)
+        self._names = CredentialCache(lambda name: read_client(client, name), monotonic)
 
     async def admit_source(self, write_key: str) -> Source:
-        """The source that a write key opens. Raises Unauthenticated."""
+        """Returns the source that a write key belongs to. Raises Unauthenticated."""
         key = parse_key(write_key, KeyKind.WRITE)
-        found = await self._sources.recall(key.id) if key else None
+        found = await self._sources.find(key.id) if key else None
         if key is None or found is None or not self._hasher.matches(key, found[0]):
             raise Unauthenticated(BAD_WRITE_KEY)
         return found[1]
 
     async def admit_viewer(self, credential: str, purpose: str | None = None) -> Admission:
-        """The viewer that an API key or a subject's token stands for. `purpose` is the one the request picks.
+        """Returns the viewer behind an API key or a subject token. `purpose` is the one that the request names, if any.
 
-        Raises Unauthenticated; PurposeRequired or Forbidden for the purpose.
+        Raises Unauthenticated for the credential, PurposeRequired or Forbidden for the purpose.
         """
         if credential.startswith(f"{KeyKind.API}_"):
             return Admission(view_client(await self._admit_client(credential), purpose))
         claims = self._verifier.verify(credential, self._clock())
-        client = await self._names.recall(claims.client)
+        client = await self._names.find(claims.client)
         if client is None or client.revoked_at is not None or client.role not in TOKEN_ROLES:
             raise Unauthenticated(BAD_CREDENTIAL)
         return Admission(view_subject(client, claims, purpose), claims.expires_at)
 
     async def _admit_client(self, api_key: str) -> Client:
         key = parse_key(api_key, KeyKind.API)
-        found = await self._clients.recall(key.id) if key else None
+        found = await self._clients.find(key.id) if key else None
         if key is None or found is None or not self._hasher.matches(key, found[0]):
             raise Unauthenticated(BAD_CREDENTIAL)
         return found[1]
 
 
 def view_client(client: Client, purpose: str | None) -> Viewer:
-    """A client as a viewer of its own, by its API key."""
+    """Returns the viewer for a client that uses its own API key."""
     role = Role(client.role)
     return Viewer(
         client=client.name,
@@ -146,7 +141,7 @@ def view_client(client: Client, purpose: str | None) -> Viewer:
 
 
 def view_subject(client: Client, claims: SubjectClaims, purpose: str | None) -> Viewer:
-    """A person who comes through a client: always with the role of a subject, never with the client's own scopes."""
+    """Returns the viewer for a person who uses a client: a subject, without the client's own scopes."""
     return Viewer(
         client=client.name,
         role=Role.SUBJECT,
@@ -158,8 +153,11 @@ def view_subject(client: Client, claims: SubjectClaims, purpose: str | None) -> 
 
 
 def choose_purpose(role: Role, registered: tuple[str, ...], asked: str | None) -> str | None:
-    """The one purpose of a request: as asked for, if it is registered; else the only one there is. Roles that are not
-    bound to a purpose may go without."""
+    """Returns the purpose of a request: the one it names, if registered, or else the client's only one.
+
+    Returns None for roles that need no purpose. Raises Forbidden for an unregistered one, PurposeRequired if the
+    request must name one.
+    """
     if asked:
         if asked not in registered:
             raise Forbidden("The purpose in Consentric-Purpose is not registered for this client.")

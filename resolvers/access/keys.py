@@ -1,12 +1,8 @@
-"""API keys and write keys as text: how they are made, recognised and hashed.
+"""API keys and write keys: their format, checksum and hash, and keys derived from the installation's secret.
 
-What lives here: the key format, its checksum, the keyed hash that is stored, and keys derived from the installation's
-secret. What does not: storing and finding keys (`graph/access/sources.py`, `graph/access/clients.py`), admitting who
-shows one (`resolvers/access/credentials.py`).
-
-A key reads `cwk_<key id>_<random><checksum>`: the prefix says what it opens (`cwk` a source, `cak` a client; scanners
-for leaked secrets find it by that), the key id is public and is what the store is asked for, the random part has 256
-bits, the checksum lets a mistyped key be refused without asking the store. Only the keyed hash of the whole is stored.
+A key reads `cwk_<key id>_<random><checksum>`. The prefix says what the key is for (`cwk` a source, `cak` a client) and
+lets secret scanners find leaked keys. The key ID is public and is what the store looks up. The random part has 256
+bits. The checksum lets a mistyped key be refused without a query. Only a keyed hash of the whole key is stored.
 """
 
 from __future__ import annotations
@@ -32,7 +28,7 @@ KEY_PATTERN: Final = re.compile(
 
 
 class KeyKind(StrEnum):
-    """What a key opens; the value is its prefix."""
+    """What a key is for. The value is its prefix."""
 
     WRITE = "cwk"
     API = "cak"
@@ -40,7 +36,7 @@ class KeyKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A well-formed key. `text` is the secret itself: shown once to its owner, never stored or logged."""
+    """A well-formed key. `text` is the secret: shown once to its owner, never stored or logged."""
 
     kind: KeyKind
     id: str
@@ -48,19 +44,19 @@ class Key:
 
 
 def derive_key(secret: bytes, label: str) -> bytes:
-    """A 256-bit key for one use, so that what is signed for one use never verifies for another."""
+    """Derives a 256-bit key for one use, so that what is signed for one use never verifies for another."""
     return hmac.digest(secret, f"consentric/{label}".encode(), "sha256")
 
 
 def make_key(kind: KeyKind) -> Key:
-    """A new key."""
+    """Makes a new key."""
     key_id = "".join(secrets.choice(KEY_ID_ALPHABET) for _ in range(KEY_ID_LENGTH))
     body = f"{kind}_{key_id}_" + "".join(secrets.choice(BASE62) for _ in range(RANDOM_LENGTH))
     return Key(kind=kind, id=key_id, text=body + checksum(body))
 
 
 def parse_key(text: str, kind: KeyKind) -> Key | None:
-    """The key that the text is, or None when it can't be one of this kind: wrong form, prefix or checksum."""
+    """Parses a key; returns None if the form, prefix or checksum is wrong."""
     match = KEY_PATTERN.fullmatch(text)
     if match is None or match[1] != kind:
         return None
@@ -69,7 +65,7 @@ def parse_key(text: str, kind: KeyKind) -> Key | None:
 
 
 def checksum(body: str) -> str:
-    """CRC-32 of the text before it, six digits to base 62: against typing errors, no protection by itself."""
+    """Returns the CRC-32 of the text as six base-62 digits. It catches typing errors; it protects nothing."""
     number, digits = crc32(body.encode()), []
     for _ in range(CHECKSUM_LENGTH):
         number, digit = divmod(number, len(BASE62))
@@ -78,7 +74,7 @@ def checksum(body: str) -> str:
 
 
 class KeyHasher:
-    """Hashes keys for storage: HMAC-SHA256 under a key derived from the installation's secret."""
+    """Hashes keys for storage: HMAC-SHA256 with a key derived from the installation's secret."""
 
     __slots__ = ("_key",)
 
@@ -86,9 +82,9 @@ class KeyHasher:
         self._key = derive_key(secret, "api-key")
 
     def hash(self, key: Key) -> str:
-        """What is stored of a key, 64 hex digits. The random part has 256 bits, so one round is enough."""
+        """Returns the hash that is stored, 64 hex digits. With 256 random bits, one round is enough."""
         return hmac.new(self._key, key.text.encode(), sha256).hexdigest()
 
     def matches(self, key: Key, stored: str) -> bool:
-        """Whether the stored hash is this key's, in constant time."""
+        """Returns whether the stored hash is this key's, in constant time."""
         return hmac.compare_digest(self.hash(key).encode(), stored.encode())

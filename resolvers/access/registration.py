@@ -1,8 +1,4 @@
-"""Sources and clients are registered, listed and revoked; each gets its key once.
-
-What lives here: the rules of registration and the transactions. What does not: Cypher (`graph/access/sources.py`,
-`graph/access/clients.py`), the form of keys (`resolvers/access/keys.py`), the command line (`api/cli/`).
-"""
+"""Registering, listing and revoking sources and clients. A key is shown only once, when it is made."""
 
 from __future__ import annotations
 
@@ -39,7 +35,7 @@ MAX_TOKEN_SECONDS: Final = 86_400
 
 @dataclass(frozen=True, slots=True)
 class RegisteredSource:
-    """A source with its new write key, which is never to be had again."""
+    """A source with its new write key, which is shown only once."""
 
     source: Source
     write_key: str = field(repr=False)
@@ -47,16 +43,16 @@ class RegisteredSource:
 
 @dataclass(frozen=True, slots=True)
 class RegisteredClient:
-    """A client with its new API key, which is never to be had again."""
+    """A client with its new API key, which is shown only once."""
 
     client: Client
     key: str = field(repr=False)
 
 
 async def register_source(services: Services, name: str, user_namespace: str = "") -> RegisteredSource:
-    """Registers a source, or gives one without a good key (known from arrivals, or revoked) a new one.
+    """Registers a source, or makes a new key for one that has none (known from arrivals, or revoked).
 
-    Raises Conflict where a good key exists, or where the source's user ids have another namespace.
+    Raises Conflict if the source has a valid key, or if its user IDs have another namespace.
     """
     check_name("source", name)
     if user_namespace:
@@ -76,12 +72,12 @@ async def register_source(services: Services, name: str, user_namespace: str = "
 
 
 async def list_sources(services: Services) -> list[Source]:
-    """All sources, those without a good key too."""
+    """Returns all sources, including those without a valid key."""
     return await read_sources(services.client)
 
 
 async def revoke_source(services: Services, name: str) -> list[str]:
-    """Revokes the write keys of a source and answers their ids; what it sent stays. Raises NotFound."""
+    """Revokes a source's write keys and returns their IDs. What the source sent stays. Raises NotFound."""
     now = services.clock()
     revoked = await services.client.write(lambda tx: revoke_source_keys(tx, name, now))
     if not revoked and await read_source(services.client, name) is None:
@@ -123,12 +119,15 @@ async def register_client(
 
 
 async def list_clients(services: Services) -> list[Client]:
-    """All clients, revoked ones too."""
+    """Returns all clients, including revoked ones."""
     return await read_clients(services.client)
 
 
 async def revoke_client_named(services: Services, name: str) -> bool:
-    """Revokes a client, its keys and every token that names it; False if that was done before. Raises NotFound."""
+    """Revokes a client, its keys and every token that names it. Returns False if it was revoked already.
+
+    Raises NotFound.
+    """
     now = services.clock()
     if await services.client.write(lambda tx: revoke_client(tx, name, now)):
         return True
@@ -140,7 +139,7 @@ async def revoke_client_named(services: Services, name: str) -> bool:
 async def issue_token(
     services: Services, issuer: TokenIssuer, client_name: str, subject: RecordRef, seconds: int
 ) -> str:
-    """A subject's token through a client of role subject or frontend. Raises NotFound, BadInput."""
+    """Signs a subject token for a client of role subject or frontend. Raises NotFound, BadInput."""
     if not 1 <= seconds <= MAX_TOKEN_SECONDS:
         raise BadInput(f"A token lives from 1 to {MAX_TOKEN_SECONDS} seconds.")
     if not subject.key:
@@ -156,26 +155,29 @@ async def issue_token(
 
 
 def check_name(what: str, name: str) -> None:
-    """A name is short and plain, since it stands in ids, headers and on command lines."""
+    """Raises BadInput unless a name is short and plain: it appears in IDs, headers and on command lines."""
     if not NAME.fullmatch(name):
         raise BadInput(f"The {what}'s name must be 1 to 64 letters, digits, '.', '_' or '-', a letter or digit first.")
 
 
 def quote_name(name: str) -> str:
-    """A name as it may stand in a message: what can't be a name is not repeated."""
+    """Returns a name for use in a message; an invalid one isn't repeated."""
     return name if NAME.fullmatch(name) else "of that name"
 
 
 def check_role(role: str) -> str:
-    """One of the known roles."""
+    """Returns the role. Raises BadInput if it is unknown."""
     if role not in set(Role):
         raise BadInput(f"The role must be one of {', '.join(Role)}.")
     return role
 
 
 def check_purposes(policy: Policy, role: Role, purposes: Sequence[str], recipient: str | None) -> tuple[str, ...]:
-    """What a client of the role may be registered for: known purposes, each once; for partners those with a recipient,
-    for all others those without; a front-end has at least one."""
+    """Returns the purposes to register a client for, each once. Raises BadInput if they don't fit its role.
+
+    Partners are registered for purposes with a recipient, all others for purposes without. Front-ends and partners need
+    at least one.
+    """
     known = {key: purpose.per_recipient for key, purpose in policy.purposes.items()}
     partner = role is Role.PARTNER
     if partner and recipient is None:
@@ -194,7 +196,7 @@ def check_purposes(policy: Policy, role: Role, purposes: Sequence[str], recipien
 
 
 def check_scopes(scopes: Sequence[str]) -> tuple[str, ...]:
-    """Known scopes, each once."""
+    """Returns the scopes, each once. Raises BadInput for an unknown one."""
     if any(scope not in SCOPES for scope in scopes):
         raise BadInput(f"A scope must be one of {', '.join(sorted(SCOPES))}.")
     return tuple(dict.fromkeys(scopes))

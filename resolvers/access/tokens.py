@@ -1,13 +1,9 @@
-"""Subject tokens: JWTs that say who a person is at a source, and through which client they come.
+"""Subject tokens: JWTs (RFC 7519) that state who a person is at a source, and which client they use.
 
-What lives here: signing our own, verifying anybody's by the allow-list of issuers. What does not: reading keys and
-lists from files (`api/process/keystore.py`, `api/process/issuers.py`), whether the named client may be used
-(`resolvers/access/credentials.py`).
-
-A token is good when its issuer is on the list, one of that issuer's public keys verifies it by an algorithm that this
-kind of key is for, and `iss`, `aud`, `exp` and our claims are there and right. Keys come from the list alone: the
-headers `jwk`, `jku`, `x5u` and `x5c` are never looked at. The claims are `client`, `source` and exactly one of `userId`
-and `anonymousId` (also spelled `user_id`, `anonymous_id`). Whatever is wrong, the answer is one `Unauthenticated`.
+A token is valid if its issuer is on the allow-list, one of the issuer's public keys verifies it with an algorithm meant
+for that kind of key, and `iss`, `aud`, `exp` and our own claims are present and correct. Keys come from the allow-list
+only: the headers `jwk`, `jku`, `x5u` and `x5c` are ignored. Our claims are `client`, `source` and exactly one of
+`userId` and `anonymousId` (also spelled `user_id`, `anonymous_id`). Every fault leads to the same `Unauthenticated`.
 """
 
 from __future__ import annotations
@@ -46,7 +42,8 @@ REFUSED: Final = "The token does not verify: get a new one from an issuer that t
 
 @dataclass(frozen=True, slots=True)
 class TrustedIssuer:
-    """Who may sign tokens, with which public keys by key id, and (None: any) for which clients and sources."""
+    """An issuer whose tokens are accepted: its public keys by key ID, and which clients and sources it may name (None:
+    any)."""
 
     name: str
     keys: Mapping[str, PublicKey]
@@ -56,7 +53,7 @@ class TrustedIssuer:
 
 @dataclass(frozen=True, slots=True)
 class SubjectClaims:
-    """What a verified token says."""
+    """What a verified token states."""
 
     client: str
     subject: RecordRef = field(repr=False)
@@ -65,14 +62,14 @@ class SubjectClaims:
 
 @dataclass(frozen=True, slots=True)
 class TokenIssuer:
-    """Our own issuer: its name, its private key, the audience its tokens are for."""
+    """Our own issuer: its name, its private key and the audience of its tokens."""
 
     name: str
     audience: str
     key: Ed25519PrivateKey = field(repr=False)
 
     def sign(self, client: str, subject: RecordRef, now: Millis, seconds: int) -> str:
-        """A token for the subject through the client, good for so many seconds from now."""
+        """Signs a token for a subject who uses the client, valid for `seconds` from `now`."""
         claim = "userId" if subject.kind is RecordKind.USER else "anonymousId"
         claims = {
             "iss": self.name,
@@ -86,19 +83,19 @@ class TokenIssuer:
         return jwt.encode(claims, self.key, algorithm="EdDSA", headers={"kid": name_key(self.key.public_key())})
 
     def trusted(self) -> TrustedIssuer:
-        """This issuer as the verifier sees it."""
+        """Returns this issuer as an entry of the allow-list."""
         public = self.key.public_key()
         return TrustedIssuer(self.name, {name_key(public): public})
 
 
 def name_key(key: Ed25519PublicKey) -> str:
-    """A key id that follows from the public key."""
+    """Returns a key ID derived from the public key, 16 hex digits."""
     return sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:16]
 
 
 def list_algorithms(key: PublicKey) -> Sequence[str]:
-    """The signature algorithms a key may be used with: by the kind of key, never by what a token says. Empty for a key
-    that is too weak or of a curve that is not used."""
+    """Returns the signature algorithms a key may be used with. The kind of key decides, never the token. Empty for weak
+    keys and unsupported curves."""
     if isinstance(key, Ed25519PublicKey):
         return ("EdDSA",)
     if isinstance(key, RSAPublicKey):
@@ -116,7 +113,7 @@ class TokenVerifier:
         self._audience = audience
 
     def verify(self, token: str, now: Millis) -> SubjectClaims:
-        """The claims of a good token. Raises Unauthenticated, with one text, for every other."""
+        """Returns the claims of a valid token. Raises Unauthenticated, always with the same text, for any other."""
         try:
             return self._verify(token, now)
         except (jwt.PyJWTError, ValueError, TypeError, KeyError, RecursionError, OverflowError):
@@ -149,7 +146,7 @@ class TokenVerifier:
 
 
 def pick_key(issuer: TrustedIssuer, header: Mapping[str, Any]) -> PublicKey:
-    """The issuer's key that the header's `kid` names; without one, the issuer's only key."""
+    """Returns the issuer's key that the header's `kid` names or, without `kid`, the issuer's only key."""
     if "crit" in header:
         raise ValueError("extensions are not understood")
     if "kid" in header:
@@ -160,7 +157,7 @@ def pick_key(issuer: TrustedIssuer, header: Mapping[str, Any]) -> PublicKey:
 
 
 def check_times(claims: Mapping[str, Any], now: Millis) -> None:
-    """The token has not ended, and it has begun (our clock may be half a minute behind the issuer's)."""
+    """Raises ValueError if the token has expired or isn't valid yet. Our clock may be 30 s behind the issuer's."""
     seconds = now / 1000
     times = {name: claims[name] for name in ("exp", "nbf", "iat") if name in claims}
     if not all(type(value) in (int, float) for value in times.values()):
@@ -171,20 +168,20 @@ def check_times(claims: Mapping[str, Any], now: Millis) -> None:
 
 
 def read_claims(claims: Mapping[str, Any], issuer: TrustedIssuer) -> SubjectClaims:
-    """Our own claims, as far as the issuer may make them."""
+    """Reads our own claims. Raises ValueError for a client or source that the issuer may not name."""
     client, source = expect_text(claims, "client"), expect_text(claims, "source")
     if issuer.clients is not None and client not in issuer.clients:
-        raise ValueError("a client of somebody else's")
+        raise ValueError("not a client of this issuer")
     if issuer.sources is not None and source not in issuer.sources:
-        raise ValueError("a source of somebody else's")
+        raise ValueError("not a source of this issuer")
     (name,) = SUBJECT_CLAIMS.keys() & claims.keys()
     subject = RecordRef(source, SUBJECT_CLAIMS[name], expect_text(claims, name))
     return SubjectClaims(client, subject, Millis(int(claims["exp"] * 1000)))
 
 
 def expect_text(claims: Mapping[str, Any], name: str) -> str:
-    """A claim that must be a text with something in it."""
+    """Returns a claim that must be a non-empty string."""
     value = claims[name]
     if not isinstance(value, str) or not value:
-        raise ValueError("not a text")
+        raise ValueError("not a string")
     return value

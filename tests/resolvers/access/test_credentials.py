@@ -18,9 +18,9 @@ from resolvers.access import credentials, registration
 from resolvers.access.credentials import (
     BAD_CREDENTIAL,
     BAD_WRITE_KEY,
-    MEMORY_SECONDS,
+    CACHE_SECONDS,
     Authority,
-    ShortMemory,
+    CredentialCache,
     choose_purpose,
 )
 from resolvers.access.keys import KeyKind, checksum, make_key
@@ -130,7 +130,7 @@ async def test_registering_at_once_gives_one_key(services: Services) -> None:
 
 @store_test
 async def test_a_revocation_holds_within_the_memory(services: Services, authority: Authority, clock: Clock) -> None:
-    assert MEMORY_SECONDS <= 2
+    assert CACHE_SECONDS <= 2
     source = await registration.register_source(services, "shop")
     client = await registration.register_client(services, "web", "frontend", ["personalisation"])
     token = ISSUER.sign("web", ADA, NOW, 600)
@@ -140,7 +140,7 @@ async def test_a_revocation_holds_within_the_memory(services: Services, authorit
     await registration.revoke_source(services, "shop")
     assert await registration.revoke_client_named(services, "web") is True
     assert await registration.revoke_client_named(services, "web") is False
-    clock.seconds += MEMORY_SECONDS
+    clock.seconds += CACHE_SECONDS
     with pytest.raises(Unauthenticated, match=BAD_WRITE_KEY[:20]):
         await authority.admit_source(source.write_key)
     with pytest.raises(Unauthenticated, match=BAD_CREDENTIAL[:20]):
@@ -288,11 +288,11 @@ async def test_one_question_for_many_requests(clock: Clock) -> None:
         await asyncio.sleep(0)
         return key.upper()
 
-    memory = ShortMemory(ask, clock.monotonic)
-    assert await asyncio.gather(*(memory.recall("a") for _ in range(50))) == ["A"] * 50
+    memory = CredentialCache(ask, clock.monotonic)
+    assert await asyncio.gather(*(memory.find("a") for _ in range(50))) == ["A"] * 50
     assert asked == ["a"]
-    clock.seconds += MEMORY_SECONDS
-    await memory.recall("a")
+    clock.seconds += CACHE_SECONDS
+    await memory.find("a")
     assert asked == ["a", "a"]
 
 
@@ -304,28 +304,28 @@ async def test_refusals_and_faults_are_not_remembered(clock: Clock) -> None:
             raise StoreUnavailable("gone")
         return answers.pop()
 
-    memory = ShortMemory(ask, clock.monotonic)
-    assert await memory.recall("a") is None
-    assert await memory.recall("a") == "found"
-    clock.seconds += MEMORY_SECONDS
+    memory = CredentialCache(ask, clock.monotonic)
+    assert await memory.find("a") is None
+    assert await memory.find("a") == "found"
+    clock.seconds += CACHE_SECONDS
     for _ in range(2):
         with pytest.raises(StoreUnavailable):
-            await memory.recall("a")
+            await memory.find("a")
 
 
 async def test_the_memory_is_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(credentials, "MEMORY_ENTRIES", 3)
+    monkeypatch.setattr(credentials, "CACHE_ENTRIES", 3)
     asked: list[str] = []
 
     async def ask(key: str) -> str:
         asked.append(key)
         return key
 
-    memory = ShortMemory(ask, clock.monotonic)
+    memory = CredentialCache(ask, clock.monotonic)
     for key in "abcd":
-        await memory.recall(key)
-    await memory.recall("d")
-    await memory.recall("a")
+        await memory.find(key)
+    await memory.find("d")
+    await memory.find("a")
     assert asked == ["a", "b", "c", "d", "a"]
 
 
@@ -336,8 +336,8 @@ async def test_a_caller_that_leaves_takes_nobody_along(clock: Clock) -> None:
         await go.wait()
         return key
 
-    memory = ShortMemory(ask, clock.monotonic)
-    first, second = asyncio.ensure_future(memory.recall("a")), asyncio.ensure_future(memory.recall("a"))
+    memory = CredentialCache(ask, clock.monotonic)
+    first, second = asyncio.ensure_future(memory.find("a")), asyncio.ensure_future(memory.find("a"))
     await asyncio.sleep(0)
     first.cancel()
     go.set()
