@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("api", "graph", "resolvers", "algorithms", "privacy", "migrations")
 MAX_FUNCTION_LINES = 60
 MAX_FILE_LINES = 500
+MAX_MODULES = 14
 
 
 def modules() -> list[Path]:
@@ -112,6 +114,12 @@ async def read_one(tx, many, kind):
     await tx.run((READ_TYPES if many else READ_TYPES)[kind])
 """
     assert find_built_statements(source) == []
+
+
+def test_no_folder_is_crowded() -> None:
+    sizes = Counter(path.parent for path in modules() if path.name != "__init__.py")
+    crowded = {str(folder.relative_to(ROOT)): size for folder, size in sizes.items() if size > MAX_MODULES}
+    assert not crowded, "a folder this full wants rooms"
 
 
 def test_no_test_package_files() -> None:
