@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-neo4j check serve bench neo4j neo4j-stop lock schemas sdl clean
+.PHONY: setup demo test test-neo4j check serve bench neo4j neo4j-stop lock schemas sdl graph-doc clean
 
 setup: $(STAMP)
 
@@ -50,6 +50,9 @@ schemas: $(STAMP)
 
 sdl: $(STAMP)
 	$(BIN)/python -m api.graphql.sdl
+
+graph-doc: $(STAMP)
+	$(BIN)/python -m api.reference
 
 clean:
 	rm -rf .venv .consentric .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -131,11 +131,11 @@ VALUE_TYPES: Final[Mapping[ValueType, str]] = {
 
 DATA_CATEGORIES: Final[Mapping[DataCategory, str]] = {
     DataCategory.CONTACT: "How to reach the person, including the names that systems know them by.",
-    DataCategory.IDENTITY: "Given name, family name, date of birth. Stored inside `Record.traits` only.",
-    DataCategory.DEMOGRAPHICS: "Age, gender, language, country. Stored inside `Record.traits` only.",
-    DataCategory.ATTRIBUTES: "Facts of a company's own. Stored inside `Record.traits` only.",
+    DataCategory.IDENTITY: "Given name, family name, date of birth. Stored inside `Record.traits`.",
+    DataCategory.DEMOGRAPHICS: "Age, gender, language, country. Stored inside `Record.traits`.",
+    DataCategory.ATTRIBUTES: "Facts of a company's own. Stored inside `Record.traits`.",
     DataCategory.BEHAVIOUR: "What the person did, when, and on which visit.",
-    DataCategory.PREFERENCES: "What the person says they like. Stored inside `Record.traits` only.",
+    DataCategory.PREFERENCES: "What the person says they like. Stored inside `Record.traits`.",
     DataCategory.SEGMENTS: "Groups and scores computed for the person.",
     DataCategory.PREDICTIONS: "Recommendations. Computed when asked for; nothing of them is stored.",
     DataCategory.CONSENTS: "What the person states about the use of their data, and what follows from it.",
@@ -246,7 +246,8 @@ _NODES: Final = (
                  "When it was revoked; absent while it is valid."),
     )),
     NodeType(Label.RECORD, "id", DELETE,
-             "What one source knows under one of its own names. Never merged. Erasure deletes all of a person's.", (
+             "What one source knows under one of its own names. Never merged. Erasure deletes all records of a "
+             "person.", (
         Property("id", STRING, PSEUDONYM, TOMBSTONE, _RECORDS,
                  "Hash of source, kind and key, unkeyed. What blocks an erased record is a keyed hash of it."),
         Property("source", STRING, LINKAGE, DELETE, _RECORDS, "The source's name."),
@@ -279,7 +280,7 @@ _NODES: Final = (
                  "Such as `email`, `phone`, `user_id`, `anonymous_id`."),
         Property("value", STRING, CONTACT, UNSHARED, _IDENTIFIERS, "The normalised value, in clear text."),
         Property("namespace", STRING, CONTACT, UNSHARED, _IDENTIFIERS,
-                 "Within what the value is unique; empty: everywhere."),
+                 "Where the value is unique; empty: everywhere."),
         Property("degree", INTEGER, LINKAGE, RECOMPUTE, _IDENTIFIERS,
                  "How many records hold it. Erasing one of several holders must lower it."),
         Property("refused", STRING, LINKAGE, RECOMPUTE, _IDENTIFIERS,

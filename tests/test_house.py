@@ -18,6 +18,8 @@ PACKAGES = ("api", "graph", "resolvers", "algorithms", "privacy", "migrations")
 MAX_FUNCTION_LINES = 60
 MAX_FILE_LINES = 500
 MAX_MODULES = 14
+TABLES = {"graph/schema.py"}
+"""Files that may be longer, because they hold declarations only."""
 
 
 def modules() -> list[Path]:
@@ -47,10 +49,38 @@ def test_module_keeps_the_house_rules(path: Path) -> None:
         return
     tree = ast.parse(source)
     assert ast.get_docstring(tree), "a module opens with what lives there and what does not"
-    assert len(source.splitlines()) <= MAX_FILE_LINES, f"split the file: over {MAX_FILE_LINES} lines"
+    if str(path.relative_to(ROOT)) not in TABLES:
+        assert len(source.splitlines()) <= MAX_FILE_LINES, f"split the file: over {MAX_FILE_LINES} lines"
     long = [f.name for f in functions(tree) if (f.end_lineno or 0) - f.lineno + 1 > MAX_FUNCTION_LINES]
     assert not long, f"over {MAX_FUNCTION_LINES} lines: {long}"
     assert path.stem not in {"utils", "helpers", "common", "misc"}, "name the module after its idea"
+
+
+DECLARATIONS = (ast.Import, ast.ImportFrom, ast.ClassDef, ast.Assign, ast.AnnAssign, ast.Expr)
+
+
+def find_code(tree: ast.Module) -> list[int]:
+    """The lines on which a module does more than declare: functions, conditions, loops, statements that run."""
+    bodies = [tree.body, *(node.body for node in ast.walk(tree) if isinstance(node, ast.ClassDef))]
+    lines = [node.lineno for body in bodies for node in body if not isinstance(node, DECLARATIONS)]
+    bare = [node for body in bodies for node in body if isinstance(node, ast.Expr)]
+    lines += [node.lineno for node in bare if not isinstance(node.value, ast.Constant)]
+    return sorted(lines + [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Lambda | ast.IfExp)])
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_a_table_declares_and_does_nothing(name: str) -> None:
+    source = (ROOT / name).read_text(encoding="utf-8")
+    assert find_code(ast.parse(source)) == []
+    assert len(source.splitlines()) > MAX_FILE_LINES, "it needs no exception"
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["def f(): ...", "class A:\n    def f(self): ...", "if x: y = 1", "print(1)", "y = lambda: 1", "y = 1 if x else 2"],
+)
+def test_code_in_a_table_is_found(code: str) -> None:
+    assert find_code(ast.parse(code))
 
 
 STORE_MODULES = sorted(path for package in ("graph", "migrations") for path in (ROOT / package).rglob("*.py"))

@@ -71,8 +71,8 @@ class Statement:
 
 @dataclass(slots=True)
 class Usage:
-    """What one statement uses. `followed` are types that it matches, not only creates. `ends` are (type, label it starts
-    at, label it ends at), where both are stated."""
+    """What one statement uses. `followed` are types that it matches, not only creates. `ends` are triples of a type and
+    the labels it starts and ends at, where both are stated."""
 
     labels: set[str] = field(default_factory=set)
     types: set[str] = field(default_factory=set)
