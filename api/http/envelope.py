@@ -1,7 +1,6 @@
-"""What surrounds every HTTP request: its id, its size limit, its count, its log line, the headers of its answer.
+"""The middleware around every HTTP request: request ID, body limit, metrics, log line and response headers.
 
-What lives here: one ASGI layer around the routes, and the JSON form of an error outside of GraphQL. What does not:
-routes (`api/app.py`), codes of errors (`api/errors.py`), instruments (`api/http/metrics.py`).
+It also holds the JSON form of errors outside GraphQL.
 """
 
 from __future__ import annotations
@@ -27,17 +26,17 @@ from api.http.metrics import Metrics
 from graph.errors import PayloadTooLarge
 
 MAX_BODY: Final = 4 << 20
-"""No body is larger. Collection and GraphQL have stricter limits of their own, in their own words."""
+"""The largest body in bytes. Collection and GraphQL have stricter limits with their own messages."""
 
-MOST_DISCARDED: Final = 32 << 20
+MAX_DISCARDED: Final = 32 << 20
 DISCARD_SECONDS: Final = 5
-"""How much of a refused body is still taken where the connection ends with the answer."""
+"""How many bytes of a refused body are read, and for how long, if the connection closes after the response."""
 
 REQUEST_ID: Final = re.compile(r"[0-9A-Fa-f-]{8,64}|[0-9A-HJKMNP-TV-Z]{26}", re.ASCII)
-"""What a caller may give as `X-Request-Id`: hex or a ULID, so that it carries nothing personal into the log."""
+"""Accepted values of `X-Request-Id`: hexadecimal or a ULID, so that nothing personal gets into the log."""
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH"})
-ANSWER_HEADERS: Final = {
+RESPONSE_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",
@@ -48,14 +47,14 @@ ANSWER_HEADERS: Final = {
 log = logging.getLogger("consentric.requests")
 
 
-def answer_error(error: BaseException) -> Response:
-    """An error as JSON: `{"error": {"code", "message", "documentation"}}`."""
+def report_error(error: BaseException) -> Response:
+    """Returns the response for an error."""
     error_class = classify(error)
-    return shape_error(MAPPINGS[error_class].status, error_class.code, message_of(error))
+    return render_error(MAPPINGS[error_class].status, error_class.code, message_of(error))
 
 
-def shape_error(status: int, code: str, message: str) -> Response:
-    """The answer to a request that failed, with what its status asks of the headers."""
+def render_error(status: int, code: str, message: str) -> Response:
+    """Returns `{"error": {"code", "message", "documentation"}}` with the headers that the status requires."""
     headers = {
         401: {"WWW-Authenticate": 'Bearer, Basic realm="consentric"'},
         429: {"Retry-After": "1"},
@@ -66,21 +65,21 @@ def shape_error(status: int, code: str, message: str) -> Response:
 
 
 async def handle_error(_: Request, error: Exception) -> Response:
-    """Starlette's handler of our own errors."""
-    return answer_error(error)
+    """Handles our own errors for Starlette."""
+    return report_error(error)
 
 
 async def handle_http_error(_: Request, error: Exception) -> Response:
-    """Starlette's handler of its own errors: unknown paths and methods."""
+    """Handles Starlette's own errors, such as unknown paths and methods."""
     if not isinstance(error, HTTPException):
-        return answer_error(error)
-    response = shape_error(error.status_code, code_of_status(error.status_code), error.detail)
+        return report_error(error)
+    response = render_error(error.status_code, code_of_status(error.status_code), error.detail)
     response.headers.update(error.headers or {})
     return response
 
 
 class Envelope:
-    """The layer. `paths` are those of the routes, the only values that the route label takes."""
+    """The middleware. `paths` are the paths of the routes; they and "other" are the values of the label `route`."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, paths: Collection[str]) -> None:
         self._app = app
@@ -91,28 +90,28 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers, incoming = Headers(scope=scope), Incoming(receive)
-        request_id = choose_id(headers.get("x-request-id"))
+        headers, body = Headers(scope=scope), LimitedBody(receive)
+        request_id = choose_request_id(headers.get("x-request-id"))
         scope.setdefault("state", {})["request_id"] = request_id
         started, status = time.perf_counter(), 0
 
-        async def send_dressed(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                if status >= 400 and closes(scope, headers):
-                    await incoming.discard()
-                dress(MutableHeaders(scope=message), request_id)
+                if status >= 400 and closes_connection(scope, headers):
+                    await body.discard()
+                add_headers(MutableHeaders(scope=message), request_id)
             await send(message)
 
         with self._metrics.in_flight.track_inprogress():
             try:
-                await self._app(scope, incoming, send_dressed)
+                await self._app(scope, body, send_with_headers)
             except Exception as error:
                 if status:
                     raise
                 log.error("a request failed", exc_info=error, extra={"fields": {"request_id": request_id}})
-                await answer_error(error)(scope, receive, send_dressed)
+                await report_error(error)(scope, receive, send_with_headers)
             finally:
                 self._count(scope, status, time.perf_counter() - started, request_id)
 
@@ -132,20 +131,20 @@ class Envelope:
         return next((known for known in self._paths if known != "/" and path.startswith(f"{known}/")), "other")
 
 
-def choose_id(given: str | None) -> str:
-    """The caller's id of the request where it is harmless, else a new one."""
+def choose_request_id(given: str | None) -> str:
+    """Returns the caller's request ID if it is acceptable, or else a new one."""
     return given if given and REQUEST_ID.fullmatch(given) else str(ULID())
 
 
-def dress(headers: MutableHeaders, request_id: str) -> None:
-    """Puts on the headers that every answer has, unless the route chose its own."""
-    for name, value in ANSWER_HEADERS.items():
+def add_headers(headers: MutableHeaders, request_id: str) -> None:
+    """Adds the headers of every response, except those that the route has set itself."""
+    for name, value in RESPONSE_HEADERS.items():
         headers.setdefault(name, value)
     headers["X-Request-Id"] = request_id
 
 
-class Incoming:
-    """The body of a request on its way in: no longer than the limit, else PayloadTooLarge."""
+class LimitedBody:
+    """Receives the body of a request. Raises PayloadTooLarge once it exceeds `MAX_BODY`."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -159,11 +158,13 @@ class Incoming:
         return message
 
     async def discard(self) -> None:
-        """Takes what is still under way, within bounds. Closing a connection with bytes that nobody read resets it, and
-        the sender never sees why it was refused."""
+        """Reads and drops the rest of the body, within limits.
+
+        Closing a connection with unread bytes resets it, and then the client never sees why its request was refused.
+        """
         with suppress(TimeoutError):
             async with asyncio.timeout(DISCARD_SECONDS):
-                while self._more and self._received < MOST_DISCARDED:
+                while self._more and self._received < MAX_DISCARDED:
                     await self._next()
 
     async def _next(self) -> Message:
@@ -173,7 +174,7 @@ class Incoming:
         return message
 
 
-def closes(scope: Scope, headers: Headers) -> bool:
-    """Whether the connection ends with the answer, and the sender does not wait to be asked for the body."""
-    ending = scope.get("http_version") == "1.0" or "close" in headers.get("connection", "").lower()
-    return ending and "expect" not in headers
+def closes_connection(scope: Scope, headers: Headers) -> bool:
+    """Returns whether the connection closes after the response while the client sends its body unprompted."""
+    closing = scope.get("http_version") == "1.0" or "close" in headers.get("connection", "").lower()
+    return closing and "expect" not in headers

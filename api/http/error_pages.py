@@ -1,7 +1,6 @@
-"""The pages of `docs/errors/`, served at `/errors/CODE`: where the `documentation` of an error leads.
+"""The pages of `docs/errors/`, served without a credential at `/errors/CODE`, where `documentation` of an error points.
 
-They need no credential and hold nothing but what is in the repository. They are read once, at start, and looked up by
-name, so no request reaches the file system.
+They are read once, at startup, and looked up by name, so no request reaches the file system.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ HEADERS: Final = {"Cache-Control": "public, max-age=3600"}
 
 
 def error_page_routes(folder: Path = ERROR_PAGES) -> list[Route]:
-    """Returns the routes of the index and of each page; a page's file name works as well, so its links do too."""
+    """Returns the routes of the index and the pages. Links between pages use file names, so `CODE.md` works as well."""
     pages = {path.stem: path.read_bytes() for path in folder.glob("*.md")}
 
     async def serve_page(request: Request) -> Response:

@@ -1,6 +1,6 @@
-"""`/healthz` and `/readyz`: is the process alive, can it serve.
+"""`/healthz` and `/readyz`: whether the process is alive, and whether it can serve.
 
-What lives here: the two checks. What does not: `consentric doctor`, which explains what is wrong (`api/cli/doctor.py`).
+`consentric doctor` explains what is wrong in more detail (`api/cli/doctor.py`).
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from graph.store.client import GraphClient
 from migrations.runner import migrate
 from migrations.step import MigrationState
 
-PATIENCE_SECONDS: Final = 2.0
+CHECK_SECONDS: Final = 2.0
 
 
-async def answer_alive(_: Request) -> Response:
-    """The process answers; it says nothing of the store."""
-    return answer(200, {"status": "alive"})
+async def report_alive(_: Request) -> Response:
+    """Responds with 200 whenever the process can respond, whatever the state of the store."""
+    return respond(200, {"status": "alive"})
 
 
 class Readiness:
-    """Whether the store is reachable and the graph has the code's schema."""
+    """Checks whether the store is reachable and its graph has the schema of this version."""
 
     def __init__(self, client: GraphClient) -> None:
         self._client = client
 
-    async def answer_ready(self, _: Request) -> Response:
-        """200 when requests can be served, else 503 with what is in the way."""
+    async def report_ready(self, _: Request) -> Response:
+        """Responds with 200 if requests can be served, or else with 503 and the reason."""
         found = await self.check()
         ready = found == {"store": "reachable", "migrations": "current"}
-        return answer(200 if ready else 503, {"status": "ready" if ready else "unready"} | found)
+        return respond(200 if ready else 503, {"status": "ready" if ready else "unready"} | found)
 
     async def check(self) -> dict[str, str]:
-        """The state of store and migrations, a word each."""
+        """Returns the state of the store and of the migrations, one word each. Takes at most `CHECK_SECONDS`."""
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(CHECK_SECONDS):
                 steps = await migrate(self._client, dry_run=True)
         except MigrationRefused:
             return {"store": "reachable", "migrations": "refused"}
@@ -50,6 +50,6 @@ class Readiness:
         return {"store": "reachable", "migrations": "pending" if pending else "current"}
 
 
-def answer(status: int, body: dict[str, str]) -> Response:
-    """A small JSON answer."""
+def respond(status: int, body: dict[str, str]) -> Response:
+    """Returns a JSON response."""
     return Response(orjson.dumps(body), status, media_type="application/json")

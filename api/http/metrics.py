@@ -1,7 +1,7 @@
-"""Counters and latencies of this process, for `/metrics`.
+"""Counters and latencies of this process, for Prometheus at `/metrics`.
 
-What lives here: the instruments and their text. What does not: where things are counted. Labels are names from the code
-(routes, methods, outcomes), never anything that somebody sent. Every app has a registry of its own.
+Label values are names from the code (routes, methods, outcomes), never anything that a client sent. Each app has its
+own registry.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 
 
 class Metrics:
-    """The instruments of one app."""
+    """The metrics of one app."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.requests = Counter(
-            "consentric_requests", "Requests answered", ("method", "route", "status"), registry=self.registry
+            "consentric_requests", "Requests handled", ("method", "route", "status"), registry=self.registry
         )
         self.seconds = Histogram(
-            "consentric_request_seconds", "Time to answer", ("route",), buckets=SECONDS, registry=self.registry
+            "consentric_request_seconds", "Duration of requests", ("route",), buckets=SECONDS, registry=self.registry
         )
-        self.in_flight = Gauge("consentric_requests_in_flight", "Requests being answered", registry=self.registry)
+        self.in_flight = Gauge("consentric_requests_in_flight", "Requests in progress", registry=self.registry)
         self.store_seconds = Histogram(
             "consentric_store_seconds",
-            "Time of one read or one write transaction, retries included",
+            "Duration of a read or a write transaction, including retries",
             ("kind", "outcome"),
             buckets=SECONDS,
             registry=self.registry,
         )
         self.waiting_writes = Gauge(
-            "consentric_store_waiting_writes", "Writes that wait for their turn", registry=self.registry
+            "consentric_store_waiting_writes", "Writes waiting for their turn", registry=self.registry
         )
         self.messages = Counter(
-            "consentric_messages", "Messages that arrived, by what became of them", ("outcome",), registry=self.registry
+            "consentric_messages", "Messages received, by outcome", ("outcome",), registry=self.registry
         )
         self.waiting_rows = Gauge(
-            "consentric_ingest_waiting_rows", "Rows that wait for their transaction", registry=self.registry
+            "consentric_ingest_waiting_rows", "Rows waiting to be written", registry=self.registry
         )
 
     def observe_store(self, kind: str, outcome: str, seconds: float) -> None:
-        """Counts one read or write, as `GraphClient` reports it."""
+        """Records one read or write, as `GraphClient` reports it."""
         self.store_seconds.labels(kind, outcome).observe(seconds)
 
     def observe_messages(self, outcome: str, number: int) -> None:
@@ -57,7 +57,7 @@ class Metrics:
         self.messages.labels(outcome).inc(number)
 
     def watch(self, runtime: Runtime) -> None:
-        """Observes the store's client and the ingestor."""
+        """Starts collecting from the runtime's client and ingestor."""
         client, ingestor = runtime.services.client, runtime.ingestor
         client.observe = self.observe_store
         self.waiting_writes.set_function(lambda: client.waiting_writes)
@@ -65,5 +65,5 @@ class Metrics:
         self.waiting_rows.set_function(lambda: ingestor.waiting)
 
     async def serve(self, _: Request) -> Response:
-        """The text of all instruments."""
+        """Responds with all metrics in Prometheus' text format."""
         return Response(generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -1,4 +1,4 @@
-"""What surrounds every request: ids, limits, counts, headers, and errors that say nothing they shouldn't."""
+"""The middleware: request IDs, limits, metrics, headers, and errors that reveal nothing internal."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ async def echo(request: Request) -> Response:
 async def fail(request: Request) -> Response:
     kinds = {"busy": RateLimited, "gone": StoreUnavailable, "who": Unauthenticated}
     kind = kinds.get(request.query_params["how"], KeyError)
-    raise kind(CANARY if kind is KeyError else "a message that may be read")
+    raise kind(CANARY if kind is KeyError else "a message that may be shown")
 
 
-async def break_off(_: Request) -> Response:
+async def fail_midway(_: Request) -> Response:
     async def parts() -> AsyncIterator[bytes]:
         yield b"half"
         raise KeyError(CANARY)
@@ -51,7 +51,7 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 async def http(metrics: Metrics) -> AsyncIterator[httpx.AsyncClient]:
-    routes = [Route("/echo", echo, methods=["POST"]), Route("/fail", fail), Route("/break", break_off)]
+    routes = [Route("/echo", echo, methods=["POST"]), Route("/fail", fail), Route("/break", fail_midway)]
     app = Starlette(
         routes=routes,
         middleware=[Middleware(Envelope, metrics=metrics, paths=["/echo", "/fail", "/break", "/"])],
@@ -64,7 +64,7 @@ async def http(metrics: Metrics) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def lines() -> Iterator[io.StringIO]:
-    """What the log says, as it is written."""
+    """The text of the log as it is written."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(LineFormatter())
@@ -77,7 +77,7 @@ def lines() -> Iterator[io.StringIO]:
     logger.setLevel(level)
 
 
-async def test_every_answer_is_dressed(http: httpx.AsyncClient) -> None:
+async def test_every_response_has_the_security_headers(http: httpx.AsyncClient) -> None:
     for path in ("/echo", "/nowhere", "/fail?how=x"):
         headers = (await http.post(path)).headers
         assert headers["x-content-type-options"] == "nosniff"
@@ -87,28 +87,28 @@ async def test_every_answer_is_dressed(http: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize(("given", "kept"), [("0af7651916cd43dd8448eb211c80319c", True), (CANARY, False), ("", False)])
-async def test_a_request_id_is_kept_where_it_is_harmless(http: httpx.AsyncClient, given: str, kept: bool) -> None:
-    answered = (await http.post("/echo", headers={"X-Request-Id": given})).headers["x-request-id"]
-    assert (answered == given) is kept
+async def test_only_an_acceptable_request_id_is_kept(http: httpx.AsyncClient, given: str, kept: bool) -> None:
+    echoed = (await http.post("/echo", headers={"X-Request-Id": given})).headers["x-request-id"]
+    assert (echoed == given) is kept
 
 
 @pytest.mark.parametrize(
     ("how", "status", "code"),
     [("busy", 429, "RATE_LIMITED"), ("gone", 503, "STORE_UNAVAILABLE"), ("who", 401, "UNAUTHENTICATED")],
 )
-async def test_our_own_errors_say_what_they_say(http: httpx.AsyncClient, how: str, status: int, code: str) -> None:
-    answer = await http.get("/fail", params={"how": how})
-    assert answer.status_code == status
-    assert answer.json() == {
-        "error": {"code": code, "message": "a message that may be read", "documentation": f"/errors/{code}"}
+async def test_our_own_errors_show_code_and_message(http: httpx.AsyncClient, how: str, status: int, code: str) -> None:
+    response = await http.get("/fail", params={"how": how})
+    assert response.status_code == status
+    assert response.json() == {
+        "error": {"code": code, "message": "a message that may be shown", "documentation": f"/errors/{code}"}
     }
-    assert ("retry-after" in answer.headers) is (status in {429, 503})
+    assert ("retry-after" in response.headers) is (status in {429, 503})
 
 
-async def test_a_fault_says_nothing(http: httpx.AsyncClient, lines: io.StringIO) -> None:
-    answer = await http.get("/fail", params={"how": "fault"})
-    assert answer.status_code == 500
-    assert answer.json() == {
+async def test_an_internal_error_shows_nothing_but_its_code(http: httpx.AsyncClient, lines: io.StringIO) -> None:
+    response = await http.get("/fail", params={"how": "fault"})
+    assert response.status_code == 500
+    assert response.json() == {
         "error": {
             "code": "INTERNAL_SERVER_ERROR",
             "message": INTERNAL_MESSAGE,
@@ -117,10 +117,10 @@ async def test_a_fault_says_nothing(http: httpx.AsyncClient, lines: io.StringIO)
     }
     written = lines.getvalue()
     assert "KeyError < " in written
-    assert CANARY not in written + answer.text
+    assert CANARY not in written + response.text
 
 
-async def test_an_answer_that_breaks_off_is_logged_without_its_text(
+async def test_a_response_that_fails_midway_is_logged_without_its_text(
     http: httpx.AsyncClient, lines: io.StringIO, metrics: Metrics
 ) -> None:
     await http.get("/break")
@@ -129,27 +129,27 @@ async def test_an_answer_that_breaks_off_is_logged_without_its_text(
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nowhere", 404), ("GET", "/echo", 405)])
-async def test_unknown_paths_and_methods_answer_json(
+async def test_unknown_paths_and_methods_return_json(
     http: httpx.AsyncClient, method: str, path: str, status: int
 ) -> None:
-    answer = await http.request(method, path)
-    assert answer.status_code == status
-    assert set(answer.json()["error"]) == {"code", "message", "documentation"}
+    response = await http.request(method, path)
+    assert response.status_code == status
+    assert set(response.json()["error"]) == {"code", "message", "documentation"}
 
 
 async def test_a_body_over_the_limit_is_refused(http: httpx.AsyncClient) -> None:
     assert (await http.post("/echo", content=b"x" * MAX_BODY)).text == str(MAX_BODY)
-    answer = await http.post("/echo", content=b"x" * (MAX_BODY + 1))
-    assert answer.status_code == 413
-    assert answer.json()["error"]["code"] == "PAYLOAD_TOO_LARGE"
+    response = await http.post("/echo", content=b"x" * (MAX_BODY + 1))
+    assert response.status_code == 413
+    assert response.json()["error"]["code"] == "PAYLOAD_TOO_LARGE"
 
 
 @pytest.mark.parametrize(
-    ("headers", "taken"),
+    ("headers", "read"),
     [({"Connection": "close"}, 20), ({"Connection": "keep-alive"}, 5), ({"Connection": "close", "Expect": "x"}, 5)],
 )
-async def test_a_refused_body_is_taken_where_the_connection_ends(
-    http: httpx.AsyncClient, headers: dict[str, str], taken: int
+async def test_a_refused_body_is_drained_if_the_connection_closes(
+    http: httpx.AsyncClient, headers: dict[str, str], read: int
 ) -> None:
     sent = 0
 
@@ -159,12 +159,12 @@ async def test_a_refused_body_is_taken_where_the_connection_ends(
             sent += 1
             yield b"x" * (MAX_BODY // 4)
 
-    answer = await http.post("/echo", content=body(), headers=headers)
-    assert answer.status_code == 413
-    assert sent == taken
+    response = await http.post("/echo", content=body(), headers=headers)
+    assert response.status_code == 413
+    assert sent == read
 
 
-async def test_what_is_taken_of_a_refused_body_has_bounds(
+async def test_draining_a_refused_body_is_limited_in_time(
     http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.http.envelope.DISCARD_SECONDS", 0.05)
@@ -174,11 +174,11 @@ async def test_what_is_taken_of_a_refused_body_has_bounds(
         yield b"x" * (MAX_BODY + 1)
         await waiting.wait()
 
-    answer = await http.post("/echo", content=body(), headers={"Connection": "close"})
-    assert answer.status_code == 413
+    response = await http.post("/echo", content=body(), headers={"Connection": "close"})
+    assert response.status_code == 413
 
 
-async def test_metrics_and_logs_carry_no_path_of_the_callers(
+async def test_metrics_and_logs_hold_nothing_that_a_client_sent(
     http: httpx.AsyncClient, metrics: Metrics, lines: io.StringIO
 ) -> None:
     await http.get(f"/{CANARY}", params={"email": CANARY})
@@ -200,7 +200,7 @@ async def test_a_log_line_is_json(http: httpx.AsyncClient, lines: io.StringIO) -
     assert (line["route"], line["status"], line["request_id"]) == ("other", 404, "0af7651916cd43dd")
 
 
-def test_people_get_short_lines() -> None:
+def test_a_terminal_gets_short_lines() -> None:
     record = logging.LogRecord("consentric.x", logging.INFO, "f", 1, "started", None, None)
     record.fields = {"ms": 3}
     line = LineFormatter(for_people=True).format(record)

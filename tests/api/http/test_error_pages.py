@@ -1,4 +1,4 @@
-"""The pages of errors, served: a fixed list of files, and nothing beside it."""
+"""The error pages: a fixed list of files is served, and nothing else."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_every_page_is_served_as_it_is(http: httpx.AsyncClient) -> None:
+async def test_every_page_is_served_unchanged(http: httpx.AsyncClient) -> None:
     for path in ERROR_PAGES.iterdir():
         for name in (path.stem, path.name):
-            answer = await http.get(f"/errors/{name}")
-            assert (answer.status_code, answer.content) == (200, path.read_bytes())
-            assert answer.headers["content-type"] == "text/markdown; charset=utf-8"
-            assert answer.headers["cache-control"] == "public, max-age=3600"
+            response = await http.get(f"/errors/{name}")
+            assert (response.status_code, response.content) == (200, path.read_bytes())
+            assert response.headers["content-type"] == "text/markdown; charset=utf-8"
+            assert response.headers["cache-control"] == "public, max-age=3600"
 
 
 async def test_the_index_is_the_readme(http: httpx.AsyncClient) -> None:
@@ -41,12 +41,12 @@ async def test_the_index_is_the_readme(http: httpx.AsyncClient) -> None:
     ],
 )  # fmt: skip
 async def test_nothing_else_is_served(http: httpx.AsyncClient, name: str) -> None:
-    answer = await http.get(f"/errors/{name}", follow_redirects=False)
-    assert answer.status_code in (307, 404)
-    assert "pyproject" not in answer.text
+    response = await http.get(f"/errors/{name}", follow_redirects=False)
+    assert response.status_code in (307, 404)
+    assert "pyproject" not in response.text
 
 
-async def test_pages_only_read(http: httpx.AsyncClient) -> None:
+async def test_pages_allow_only_reading(http: httpx.AsyncClient) -> None:
     assert (await http.post("/errors/USAGE")).status_code == 405
 
 
