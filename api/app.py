@@ -1,9 +1,4 @@
-"""The ASGI application: every route in one place.
-
-What lives here: assembly. What does not: what routes do (`api/collect/`, `api/graphql/endpoint.py`,
-`api/http/health.py`, `api/http/metrics.py`), what surrounds them (`api/http/envelope.py`), the process
-(`api/process/runtime.py`).
-"""
+"""The ASGI application: routes, middleware and error handlers, assembled."""
 
 from __future__ import annotations
 
@@ -23,7 +18,7 @@ from api.graphql.endpoint import GraphQLEndpoint
 from api.graphql.graphiql import MOUNT, page_files
 from api.http.envelope import Envelope, handle_error, handle_http_error
 from api.http.error_pages import error_page_routes
-from api.http.health import Readiness, answer_alive
+from api.http.health import Readiness, report_alive
 from api.http.metrics import Metrics
 from api.process.runtime import Runtime
 from api.process.settings import Settings
@@ -36,16 +31,16 @@ PAGE: Final = """<!doctype html>
 <h1>Consentric</h1>
 <p>The consent-aware customer graph.</p>
 <ul>
-<li><a href="/graphql">/graphql</a>: the API (in development, with a page to try queries on)</li>
+<li><a href="/graphql">/graphql</a>: the API (in development, a browser gets GraphiQL)</li>
 <li>/v1/batch and /v1/track, identify, page, screen, group, alias: collection, in Segment's format</li>
 <li><a href="/healthz">/healthz</a>, <a href="/readyz">/readyz</a>, <a href="/metrics">/metrics</a></li>
-<li><a href="/errors">/errors</a>: what each error means and what to do</li>
+<li><a href="/errors">/errors</a>: what each error means and what to do about it</li>
 </ul></body></html>
 """
 
 
 def create_app(runtime: Runtime, settings: Settings) -> Starlette:
-    """The application on an open runtime; it closes nothing."""
+    """Returns the application for an open runtime, which the caller closes."""
     metrics = Metrics()
     metrics.watch(runtime)
     routes = list_routes(runtime, settings, metrics)
@@ -69,17 +64,17 @@ def create_app(runtime: Runtime, settings: Settings) -> Starlette:
 
 
 def list_routes(runtime: Runtime, settings: Settings, metrics: Metrics) -> list[BaseRoute]:
-    """All routes."""
+    """Returns all routes; GraphiQL's files are served outside production only."""
 
     async def admit(request: Request) -> RequestContext | None:
         return await admit_request(request, runtime) if "authorization" in request.headers else None
 
     routes: list[BaseRoute] = [
-        Route("/", answer_page),
+        Route("/", serve_home),
         Route(GRAPHQL, GraphQLEndpoint(admit, runtime.ingestor, production=settings.production)),
         *collection_routes(runtime),
-        Route("/healthz", answer_alive),
-        Route("/readyz", Readiness(runtime.services.client).answer_ready),
+        Route("/healthz", report_alive),
+        Route("/readyz", Readiness(runtime.services.client).report_ready),
         Route("/metrics", metrics.serve),
         *error_page_routes(),
     ]
@@ -88,6 +83,6 @@ def list_routes(runtime: Runtime, settings: Settings, metrics: Metrics) -> list[
     return routes
 
 
-async def answer_page(_: Request) -> Response:
-    """The page at the root, for people who follow the printed address."""
+async def serve_home(_: Request) -> Response:
+    """Serves a page of links at the root, for people who open the printed address in a browser."""
     return HTMLResponse(PAGE)

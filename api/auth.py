@@ -1,7 +1,6 @@
-"""Credentials in HTTP headers: who sends a request, as a source or as a viewer.
+"""The headers `Authorization` and `Consentric-Purpose`: the source or viewer that a request comes from.
 
-What lives here: the headers `Authorization` and `Consentric-Purpose`. What does not: whether a credential is good
-(`resolvers/access/credentials.py`), what it may do (`privacy/gate.py`).
+Whether a credential is valid is decided in `resolvers/access/credentials.py`.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from resolvers.context import RequestContext
 
 PURPOSE_HEADER: Final = "consentric-purpose"
 MAX_CREDENTIAL_CHARACTERS: Final = 10_240
-NO_CREDENTIAL: Final = "Send a credential: Authorization: Bearer, with an API key or a subject token."
-NO_WRITE_KEY: Final = "Send the source's write key: Authorization: Basic, the key as user name, no password."
+NO_CREDENTIAL: Final = "Send an API key or a subject token in the header Authorization: Bearer …"
+NO_WRITE_KEY: Final = "Send the source's write key as the user name of HTTP Basic authentication, without a password."
 
 
 async def admit_request(connection: HTTPConnection, runtime: Runtime) -> RequestContext:
-    """The context of a viewer's request. Raises Unauthenticated, Forbidden, PurposeRequired."""
+    """Returns the context of a viewer's request. Raises Unauthenticated, Forbidden, PurposeRequired or BadInput."""
     scheme, credential = read_authorization(connection, NO_CREDENTIAL)
     if scheme != "bearer":
         raise Unauthenticated(NO_CREDENTIAL)
@@ -38,8 +37,7 @@ async def admit_request(connection: HTTPConnection, runtime: Runtime) -> Request
 
 
 async def admit_sender(connection: HTTPConnection, authority: Authority) -> Source:
-    """The source that sends a request to the collection API, by its write key: Basic, or Bearer. Raises
-    Unauthenticated."""
+    """Returns the source whose write key a collection request carries, as Basic or Bearer. Raises Unauthenticated."""
     scheme, credential = read_authorization(connection, NO_WRITE_KEY)
     if scheme == "basic":
         credential = read_basic_user(credential)
@@ -49,7 +47,10 @@ async def admit_sender(connection: HTTPConnection, authority: Authority) -> Sour
 
 
 def read_authorization(connection: HTTPConnection, missing: str) -> tuple[str, str]:
-    """Scheme (in small letters) and credential. More than one such header is none."""
+    """Returns the scheme in lower case and the credential.
+
+    Raises Unauthenticated with the message `missing` unless there is exactly one header of a reasonable length.
+    """
     given = connection.headers.getlist("authorization")
     if len(given) != 1 or len(given[0]) > MAX_CREDENTIAL_CHARACTERS:
         raise Unauthenticated(missing)
@@ -58,7 +59,7 @@ def read_authorization(connection: HTTPConnection, missing: str) -> tuple[str, s
 
 
 def read_basic_user(credential: str) -> str:
-    """The user name of Basic credentials."""
+    """Returns the user name of Basic credentials. Raises Unauthenticated if they are malformed."""
     try:
         return b64decode(credential, validate=True).decode("ascii").partition(":")[0]
     except (binascii.Error, ValueError):
@@ -66,8 +67,8 @@ def read_basic_user(credential: str) -> str:
 
 
 def read_purpose(connection: HTTPConnection) -> str | None:
-    """The purpose that the request picks, if it picks one."""
+    """Returns the purpose that the request chooses, or None. Raises BadInput if the header is sent twice."""
     given = connection.headers.getlist(PURPOSE_HEADER)
     if len(given) > 1:
-        raise BadInput("Send the header Consentric-Purpose once.")
+        raise BadInput("Send the header Consentric-Purpose only once.")
     return given[0].strip() or None if given else None

@@ -1,6 +1,6 @@
-"""How errors leave: each class's HTTP status and exit code, the text that may be shown, the page that explains it.
+"""How errors are reported: HTTP status and exit code of each class, the message shown, the page that explains it.
 
-The codes themselves are attributes of the classes in `graph/errors.py`; the three without a class are declared here.
+The codes are attributes of the classes in `graph/errors.py`; the three without a class are declared here.
 Exit codes are those of BSD's sysexits.h where one fits.
 """
 
@@ -15,7 +15,7 @@ from graph.errors import ConsentricError
 
 
 class ErrorMapping(NamedTuple):
-    """What an error class becomes in HTTP and on the command line."""
+    """The HTTP status and the exit code of an error class."""
 
     status: int
     exit_code: int
@@ -42,10 +42,10 @@ MAPPINGS: Final[Mapping[type[ConsentricError], ErrorMapping]] = {
     errors.ConsentricError: INTERNAL,
 }
 
-INTERNAL_MESSAGE: Final = "Something went wrong on our side. Try again; if it stays, tell us when it happened."
+INTERNAL_MESSAGE: Final = "Something went wrong on our side. Try again; if it persists, report when it happened."
 
 METHOD_NOT_ALLOWED: Final = "METHOD_NOT_ALLOWED"
-"""Code of a path that exists and does not take the request's method; HTTP only."""
+"""Code of a request whose path exists but does not allow its method; HTTP only."""
 
 USAGE: Final = "USAGE"
 USAGE_EXIT: Final = 64
@@ -53,7 +53,7 @@ USAGE_EXIT: Final = 64
 
 INTERRUPTED: Final = "INTERRUPTED"
 INTERRUPT_EXIT: Final = 130
-"""Code and exit code after Ctrl-C or SIGTERM; 130 is what shells use."""
+"""Code and exit code after Ctrl-C or SIGTERM; shells use 130, too."""
 
 CODES_BY_STATUS: Final[Mapping[int, str]] = {
     401: errors.Unauthenticated.code,
@@ -63,27 +63,27 @@ CODES_BY_STATUS: Final[Mapping[int, str]] = {
     413: errors.PayloadTooLarge.code,
     429: errors.RateLimited.code,
 }
-"""Codes of the errors that the web framework raises by status; any other status is BAD_USER_INPUT."""
+"""Codes of the errors that the web framework raises, by status; any other status is BAD_USER_INPUT."""
 
 ERROR_PAGES: Final = Path(__file__).parent.parent / "docs" / "errors"
 """One page per code, `CODE.md`, and `rejections.md` for the reasons of rejected messages."""
 
 ERROR_PAGES_PATH: Final = "/errors"
-"""Where the API serves these pages."""
+"""The path under which the API serves these pages."""
 
 
 def classify(error: BaseException) -> type[ConsentricError]:
-    """Returns the nearest class in the error's ancestry that MAPPINGS holds; ConsentricError for all foreign errors."""
+    """Returns the nearest class in the error's ancestry that MAPPINGS holds; ConsentricError if there is none."""
     return next((kind for kind in type(error).__mro__ if kind in MAPPINGS), ConsentricError)
 
 
 def is_internal(error_class: type[ConsentricError]) -> bool:
-    """Returns whether errors of this class are masked: the code, the status and a fixed message are all that leaves."""
+    """Returns whether errors of this class are masked: only the code, the status and a fixed message are shown."""
     return error_class.code == ConsentricError.code
 
 
 def message_of(error: BaseException) -> str:
-    """Returns the text that may leave: the error's own, or the fixed one if the error is internal."""
+    """Returns the message that may be shown: the error's own, or a fixed one if the error is internal."""
     return INTERNAL_MESSAGE if is_internal(classify(error)) else str(error)
 
 

@@ -1,8 +1,7 @@
-"""The HTTP server: its socket, its start, and its orderly end.
+"""The HTTP server: its socket, startup and graceful shutdown.
 
-What lives here: uvicorn with our own handling of signals. What does not: what is served (`api/app.py`), the command
-(`api/cli/serve.py`). The socket is bound first, so that a taken port is known before a store is started, and listens
-last, so that nobody is let in before everything stands.
+The socket is bound first, so that a port in use is reported before a store is started. It listens last, so that no
+connection is accepted before everything is ready.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compare
 
 
 class Server(uvicorn.Server):
-    """Uvicorn, which here announces itself once and leaves signals to `Ending`."""
+    """A uvicorn server that announces itself once it listens, and leaves signals to `Shutdown`."""
 
     def __init__(self, app: ASGIApp, announce: Callable[[], None]) -> None:
         super().__init__(
@@ -51,97 +50,108 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Nothing: signals are handled outside, so that the process ends with code 0."""
+        """Captures nothing: `Shutdown` handles signals, so that the process exits with code 0."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Starts to listen; then announces."""
+        """Starts listening, then announces the server."""
         await super().startup(sockets)
         self._announce()
 
 
-class Ending:
-    """What SIGTERM and Ctrl-C do. Before the server stands they cancel its start; then they ask it to end; asked twice,
-    it no longer waits for running requests."""
+class Shutdown:
+    """Handles SIGTERM and Ctrl-C.
+
+    Before the server exists, a signal cancels startup. After that, the first signal shuts the server down gracefully;
+    a second one makes it stop waiting for running requests.
+    """
 
     def __init__(self, task: asyncio.Task[None]) -> None:
         self.server: Server | None = None
-        self.asked = False
+        self.requested = False
         self._task = task
 
     def __call__(self) -> None:
         if self.server is None:
             self._task.cancel()
-        elif self.asked:
+        elif self.requested:
             self.server.force_exit = True
         else:
             self.server.should_exit = True
-        self.asked = True
+        self.requested = True
 
 
 async def serve_until_signal(settings: Settings, announce: Callable[[str], None]) -> None:
-    """Opens everything, serves until a signal, closes everything. `announce` is told the address once it serves."""
+    """Opens everything, serves until a signal arrives, and closes everything.
+
+    Calls `announce` with the server's URL once it accepts requests.
+    """
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - a coroutine runs in a task
-    ending = Ending(task)
+    shutdown = Shutdown(task)
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, ending)
+        asyncio.get_running_loop().add_signal_handler(number, shutdown)
     with bind(settings.host, settings.port) as listener:
         url = address_of(listener)
         try:
             async with open_runtime(settings) as runtime, background(runtime.services):
-                settle_memory()
-                ending.server = Server(create_app(runtime, settings), lambda: announce(url))
-                await serve_while_stored(ending.server, listener, settings)
+                tune_garbage_collection()
+                shutdown.server = Server(create_app(runtime, settings), lambda: announce(url))
+                await serve_while_store_runs(shutdown.server, listener, settings)
         except asyncio.CancelledError:
-            if not ending.asked:
+            if not shutdown.requested:
                 raise
 
 
-def settle_memory() -> None:
-    """Tells the garbage collector that what was imported stays, and to look less often: a group of arrivals makes tens
-    of thousands of objects that reference counts free. With the defaults a quarter of a collecting server's time went
-    there (`benchmarks/ingest.py`)."""
+def tune_garbage_collection() -> None:
+    """Exempts everything imported so far from garbage collection and makes collections rarer.
+
+    Writing a group of messages creates tens of thousands of objects that reference counting frees. With the default
+    thresholds, a quarter of the server's time under load went into garbage collection (`benchmarks/ingest.py`).
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
 
 
-async def serve_while_stored(server: Server, listener: socket.socket, settings: Settings) -> None:
-    """Serves until the server is asked to end. Raises StoreUnavailable where the embedded store ended under it: another
-    one would have another port, so whoever supervises this process starts it again."""
+async def serve_while_store_runs(server: Server, listener: socket.socket, settings: Settings) -> None:
+    """Serves until the server is told to shut down.
+
+    Raises StoreUnavailable if the embedded store ends first: a new store would listen on another port, so the server
+    ends too and its supervisor restarts it.
+    """
 
     async def watch() -> None:
         while describe_running(settings.data_dir.resolve()) is not None:  # noqa: ASYNC110 - another process, no event
             await asyncio.sleep(WATCH_SECONDS)
         server.should_exit = True
 
-    watching = asyncio.create_task(watch()) if settings.embedded else None
+    watcher = asyncio.create_task(watch()) if settings.embedded else None
     await server.serve(sockets=[listener])
-    if watching is not None and not watching.cancel():
-        raise StoreUnavailable("The embedded store was stopped or ended by itself; start the server again.")
+    if watcher is not None and not watcher.cancel():  # only a watcher that saw the store end can't be cancelled
+        raise StoreUnavailable("The embedded store was stopped or crashed; start the server again.")
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket on the address, bound, not yet listening. Raises SettingsInvalid where that can't be."""
+    """Returns a socket bound to the address, not yet listening. Raises SettingsInvalid if it can't be bound."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise SettingsInvalid(f"CONSENTRIC_HOST: no such address here ({error.strerror}).") from None
+        raise SettingsInvalid(f"CONSENTRIC_HOST: not an address of this machine ({error.strerror}).") from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except OSError as error:
         listener.close()
         raise SettingsInvalid(
-            f"CONSENTRIC_PORT: port {port} can't be used ({error.strerror}); choose another one, or 0."
+            f"CONSENTRIC_PORT: port {port} can't be used ({error.strerror}); choose another, or 0 for any free port."
         ) from None
     return listener
 
 
 def address_of(listener: socket.socket) -> str:
-    """The URL under which the socket is reached from this machine."""
+    """Returns the URL at which this machine reaches the socket."""
     host, port = listener.getsockname()[:2]
     host = WILDCARDS.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

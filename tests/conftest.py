@@ -1,7 +1,7 @@
-"""Fixtures of all tests: a real store, emptied before each test that asks for it.
+"""Fixtures for all tests: a real store, emptied before each test that uses it.
 
-The engine is the embedded one, or the Neo4j at CONSENTRIC_TEST_NEO4J (a Bolt address; user and password in
-CONSENTRIC_TEST_NEO4J_USER and _PASSWORD) when that is set: its database `neo4j` is emptied. Tests that use `store` are
+The tests run on the embedded engine, or on the Neo4j server at CONSENTRIC_TEST_NEO4J (a Bolt URL; user and password in
+CONSENTRIC_TEST_NEO4J_USER and _PASSWORD) if that is set: its database `neo4j` is emptied. Tests that use `store` are
 marked `store`, so that they can be repeated on the other engine.
 """
 
@@ -18,7 +18,7 @@ from graph.embedded.store import EmbeddedStore
 from graph.store.client import Engine, GraphClient, StoreTarget, Writer
 from migrations.runner import migrate
 
-settings.register_profile("house", deadline=None)  # a busy machine is no failure: no timed assertions
+settings.register_profile("house", deadline=None)  # a slow machine must not fail a test
 settings.load_profile("house")
 
 WRITE_EMPTY = """
@@ -31,7 +31,7 @@ RETURN count(*) AS deleted
 
 @pytest.fixture(scope="session")
 def store_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreTarget]:
-    """Where the tests' store is."""
+    """Address and credentials of the store under test."""
     url = os.environ.get("CONSENTRIC_TEST_NEO4J")
     if url:
         user = os.environ.get("CONSENTRIC_TEST_NEO4J_USER", "neo4j")
@@ -43,7 +43,7 @@ def store_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreTarg
 
 @pytest.fixture(scope="session")
 async def session_store(store_target: StoreTarget) -> AsyncIterator[GraphClient]:
-    """One migrated client for all tests."""
+    """A client of the migrated store, shared by all tests."""
     async with await GraphClient.connect(store_target, explain=True) as client:
         await empty(client)
         await migrate(client)

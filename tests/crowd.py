@@ -1,4 +1,4 @@
-"""People with histories, written straight into a store, for tests of what is computed from them."""
+"""People with histories, written directly to a store, for tests of what is computed from them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Person:
-    """One person with one record for each entry of `events` (a list a record)."""
+    """One person, with one record per entry of `events`: the list of that record's events."""
 
     id: str
     events: Sequence[Sequence[Event]] = ()
@@ -56,7 +56,7 @@ CREATE (r)-[:HAD]->(:Session {id: row.id, started_at: 0, ended_at: $now, events:
 
 
 def as_message(id_: str, event: Event) -> Message:
-    """The event as a message of nobody in particular."""
+    """Returns the event as a message without a sender."""
     item = None if event.item is None else ItemKey(event.item)
     interaction = Interaction(event.type, item, weight=event.weight, value=event.value, order=event.order)
     at = Millis(int(NOW - event.days_ago * DAY))
@@ -77,8 +77,8 @@ async def write_crowd(store: GraphClient, people: Iterable[Person], items: Itera
         await run(store, WRITE_PEOPLE, rows=list(chunk), now=NOW)
     for chunk in chunk_rows(records):
         await run(store, WRITE_RECORDS, rows=list(chunk), now=NOW)
-    for some in chunk_rows(catalogue):
-        await store.write(lambda tx, some=some: write_items(tx, some, NOW))
+    for entries in chunk_rows(catalogue):
+        await store.write(lambda tx, entries=entries: write_items(tx, entries, NOW))
     for batch in chunk_rows(events):
         await store.write(lambda tx, batch=batch: write_interactions(tx, batch))
 

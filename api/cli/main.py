@@ -99,7 +99,7 @@ def locate(error: Exception) -> str:
     """Class and places of an error that is our fault, for who reports it; never its text, which may be personal."""
     from api.process.logs import describe_exception
 
-    return describe_exception(error, places=4)
+    return describe_exception(error, frames=4)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from api.auth import admit_sender
+from api.auth import NO_WRITE_KEY, admit_sender
 from api.collection.bodies import MAX_BATCH, MAX_EVENT, Piece, decompress, read_batch, read_single
 from api.collection.intake import Complaint, Receipt, judge, take_in, write_letter
 from api.collection.reasons import Reason, Rejected
@@ -100,7 +100,7 @@ async def _admit(source: Source | None, write_key: Any, runtime: Runtime) -> Sou
     if source is not None:
         return source
     if not isinstance(write_key, str):
-        raise Unauthenticated("Send the source's write key: Authorization: Basic, the key as user name, no password.")
+        raise Unauthenticated(NO_WRITE_KEY)
     return await runtime.authority.admit_source(write_key)
 
 

@@ -43,7 +43,7 @@ from resolvers.collection.ingestor import Ingestor
 from resolvers.context import RequestContext
 
 SECONDS: Final = 20.0
-NO_CREDENTIAL: Final = "Send a credential: an API key or a subject token, as Authorization: Bearer …"
+NO_CREDENTIAL: Final = "Send an API key or a subject token in the header Authorization: Bearer …"
 
 Admit = Callable[[Request], Awaitable[RequestContext | None]]
 """Who asks: the request's context, or None where no credential is shown. Raises what the table of errors knows."""

@@ -1,8 +1,7 @@
-"""What a server does beside answering: it takes up newer models, and refolds consents that changed by the clock.
+"""Periodic work of a server: loading new models, and refolding permits that time has changed.
 
-What lives here: the two loops and their pace. What does not: the work (`resolvers/recommendation/serve.py`,
-`resolvers/consent/permits.py`). A round that fails is logged and tried again at the next; readers do not depend on it,
-since stale permits are refolded when they are read.
+A failed run is logged and repeated at the next interval. Reads do not depend on it, because stale permits are refolded
+when they are read.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ log = logging.getLogger("consentric.background")
 
 @asynccontextmanager
 async def background(services: Services) -> AsyncIterator[None]:
-    """Runs the loops while the block runs; the first model is there when it begins."""
+    """Repeats the work while the block runs. The current model is loaded before the block is entered."""
 
     async def load_model() -> None:
         await services.shelf.load(services.client)
@@ -47,13 +46,13 @@ async def background(services: Services) -> AsyncIterator[None]:
 
 
 async def repeat(work: Callable[[], Awaitable[None]], seconds: float) -> None:
-    """Does the work again and again, with a pause after each time."""
+    """Waits `seconds`, does the work, and starts over. A ConsentricError is logged; any other error ends the loop."""
     while True:
         await asyncio.sleep(seconds)
         try:
             await work()
         except ConsentricError as error:
             log.warning(
-                "a round failed and will be repeated",
+                "a periodic task failed and will be retried",
                 extra={"fields": {"code": error.code, "error": type(error).__qualname__}},
             )

@@ -1,8 +1,7 @@
-"""The allow-list of token issuers, read from settings and the files it names.
+"""The allow-list of token issuers: parses `CONSENTRIC_TRUSTED_ISSUERS` and the key files that it names.
 
-What lives here: `CONSENTRIC_TRUSTED_ISSUERS` as values. What does not: verifying tokens (`resolvers/access/tokens.py`).
-An entry reads `{"issuer": NAME, "public_key_file": PEM or "jwks_file": JSON, "clients": [NAME…], "sources": [NAME…]}`;
-the last two, when given, are all that the issuer may name. Key sets are read from files only, never fetched.
+An entry is `{"issuer": NAME, "public_key_file": PEM or "jwks_file": JSON, "clients": [NAME…], "sources": [NAME…]}`. If
+`clients` or `sources` is given, the issuer's tokens may name no others. Key sets are read from files, never fetched.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ VARIABLE: Final = "CONSENTRIC_TRUSTED_ISSUERS"
 
 
 class IssuerEntry(BaseModel):
-    """One issuer of the list."""
+    """One entry of the list."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -39,7 +38,7 @@ class IssuerEntry(BaseModel):
 
     @model_validator(mode="after")
     def check_keys(self) -> IssuerEntry:
-        """Keys come from exactly one file."""
+        """Checks that exactly one key file is given."""
         if (self.public_key_file is None) == (self.jwks_file is None):
             raise ValueError("give either public_key_file or jwks_file")
         return self
@@ -49,7 +48,10 @@ ENTRIES: Final = TypeAdapter(list[IssuerEntry])
 
 
 def parse_issuers(text: str | None, own_name: str) -> list[TrustedIssuer]:
-    """The issuers of the list. Raises SettingsInvalid, also for two of one name and for our own name."""
+    """Returns the issuers of the list; none if `text` is None.
+
+    Raises SettingsInvalid if an entry is malformed, or if names are repeated or equal to `own_name`.
+    """
     if text is None:
         return []
     try:
@@ -60,36 +62,37 @@ def parse_issuers(text: str | None, own_name: str) -> list[TrustedIssuer]:
         raise SettingsInvalid(f"{VARIABLE}: {where}: {first['msg'].removeprefix('Value error, ')}.") from None
     names = [entry.issuer for entry in entries]
     if len(set(names)) < len(names) or own_name in names:
-        raise SettingsInvalid(f"{VARIABLE}: every issuer has a name of its own, and not ours (CONSENTRIC_ISSUER).")
+        raise SettingsInvalid(f"{VARIABLE}: issuers must have distinct names, other than CONSENTRIC_ISSUER.")
     return [TrustedIssuer(entry.issuer, read_keys(entry), entry.clients, entry.sources) for entry in entries]
 
 
 def read_keys(entry: IssuerEntry) -> dict[str, PublicKey]:
-    """An issuer's public keys by key id. A single key has none: it serves tokens without one."""
+    """Returns an issuer's public keys by key ID. A single key has the ID "", which serves tokens without one."""
     if entry.jwks_file is not None:
         return parse_key_set(read_value(VARIABLE, entry.jwks_file))
     assert entry.public_key_file is not None  # noqa: S101 - the entry has been checked
     try:
         key = load_pem_public_key(read_value(VARIABLE, entry.public_key_file).encode())
     except (ValueError, UnsupportedAlgorithm):
-        raise SettingsInvalid(f"{VARIABLE}: a public_key_file is no public key in PEM.") from None
+        raise SettingsInvalid(f"{VARIABLE}: a public_key_file does not hold a public key in PEM.") from None
     return {"": accept_key(key)}
 
 
 def parse_key_set(text: str) -> dict[str, PublicKey]:
-    """A JSON Web Key Set as keys by key id."""
+    """Returns the signing keys of a JSON Web Key Set, by key ID. Raises SettingsInvalid."""
     try:
         found = [jwt.PyJWK(entry) for entry in json.loads(text)["keys"] if entry.get("use", "sig") == "sig"]
     except (jwt.PyJWTError, ValueError, KeyError, TypeError, AttributeError):
-        raise SettingsInvalid(f"{VARIABLE}: a jwks_file is no key set of public keys.") from None
+        raise SettingsInvalid(f"{VARIABLE}: a jwks_file does not hold a JSON Web Key Set.") from None
     keys = {str(entry.key_id or ""): accept_key(entry.key) for entry in found}
     if not keys or len(keys) < len(found):
-        raise SettingsInvalid(f"{VARIABLE}: a jwks_file needs keys, each with a `kid` of its own.")
+        raise SettingsInvalid(f"{VARIABLE}: a jwks_file needs at least one key, and each key a distinct `kid`.")
     return keys
 
 
 def accept_key(key: Any) -> PublicKey:
-    """A public key that tokens may be verified with: Ed25519, P-256, P-384, or RSA of 2048 bits or more."""
+    """Returns the key if it is public and Ed25519, P-256, P-384, or RSA with 2048 bits or more; raises SettingsInvalid
+    otherwise."""
     if not isinstance(key, Ed25519PublicKey | EllipticCurvePublicKey | RSAPublicKey) or not list_algorithms(key):
-        raise SettingsInvalid(f"{VARIABLE}: a key must be public: Ed25519, P-256, P-384, or RSA from 2048 bits.")
+        raise SettingsInvalid(f"{VARIABLE}: use public keys: Ed25519, P-256, P-384, or RSA with at least 2048 bits.")
     return key

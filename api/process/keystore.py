@@ -1,9 +1,7 @@
-"""Secrets of this installation: given by settings, or made once into the data folder.
+"""Secrets of this installation: taken from the settings, or generated once in the data folder.
 
-What lives here: the two secrets every process needs (`InstallationKeys`), and the race-safe creation of a file that
-only its owner may read. What does not: what the secrets are used for (`resolvers/access/keys.py`,
-`resolvers/access/tokens.py`). Two processes that start at the same time agree on one file: whoever links it into place
-first wins, the other reads it. A crash leaves the whole file or none.
+Processes that start at the same time agree on one file: the first to link it into place wins, and the others read it.
+A crash leaves the whole file or none.
 """
 
 from __future__ import annotations
@@ -29,39 +27,44 @@ SIGNING_FILE: Final = "signing.pem"
 
 @dataclass(frozen=True, slots=True)
 class InstallationKeys:
-    """`secret` keys HMACs; `signing_key` signs subject tokens."""
+    """The secrets that every process needs: `secret` is the key of HMACs, `signing_key` signs subject tokens."""
 
     secret: bytes = field(repr=False)
     signing_key: Ed25519PrivateKey = field(repr=False)
 
 
 def open_keys(settings: Settings) -> InstallationKeys:
-    """The installation's secrets. Missing ones are made in `DATA_DIR/keys`, but never for Neo4j in production, where
-    several servers must share them."""
-    secret = obtain(settings, "secret", settings.secret, HMAC_FILE, make_secret)
+    """Returns the installation's secrets, generating missing ones in `DATA_DIR/keys`.
+
+    Raises SettingsInvalid if a secret is unusable, or missing in production with Neo4j, where several servers must
+    share it.
+    """
+    secret = read_or_generate(settings, "secret", settings.secret, HMAC_FILE, make_secret)
     if len(secret) < MIN_SECRET_CHARACTERS:
         raise SettingsInvalid(f"{keys_folder(settings) / HMAC_FILE} is damaged: too short for a secret.")
-    pem = obtain(settings, "signing_key", settings.signing_key, SIGNING_FILE, make_signing_key)
+    pem = read_or_generate(settings, "signing_key", settings.signing_key, SIGNING_FILE, make_signing_key)
     return InstallationKeys(secret=secret, signing_key=parse_signing_key(pem))
 
 
-def obtain(settings: Settings, name: str, given: SecretStr | None, file: str, make: Callable[[], bytes]) -> bytes:
-    """One secret: as given, else from its file, else made and kept."""
+def read_or_generate(
+    settings: Settings, name: str, given: SecretStr | None, file: str, make: Callable[[], bytes]
+) -> bytes:
+    """Returns one secret: from the settings, else from its file, else a new one that is kept in that file."""
     if given is not None:
         return given.get_secret_value().encode()
     if settings.production and not settings.embedded:
         variable = variable_of(name)
-        raise SettingsInvalid(f"{variable} or {variable}_FILE must be given in production, the same on every server.")
+        raise SettingsInvalid(f"{variable} or {variable}_FILE must be set in production, the same on every server.")
     return read_or_make(keys_folder(settings) / file, make)
 
 
 def keys_folder(settings: Settings) -> Path:
-    """Where generated secrets lie."""
+    """Returns the folder of generated secrets."""
     return settings.data_dir / "keys"
 
 
 def read_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
-    """The file's bytes; when there is no file, it is made first, readable by its owner only."""
+    """Returns the file's bytes, creating the file first if it is missing, readable by its owner only."""
     try:
         if not path.exists():
             for folder in (path.parent.parent, path.parent):
@@ -69,11 +72,11 @@ def read_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
             place_once(path, make())
         return path.read_bytes().strip()
     except OSError as error:
-        raise SettingsInvalid(f"{path} can't be read or made ({type(error).__name__}): check its owner.") from None
+        raise SettingsInvalid(f"{path} can't be read or created ({type(error).__name__}): check its owner.") from None
 
 
 def place_once(path: Path, content: bytes) -> None:
-    """Puts a whole, synced file at the path unless one is there already."""
+    """Places a complete file, synced to disk, at the path unless a file is already there."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -90,21 +93,21 @@ def place_once(path: Path, content: bytes) -> None:
 
 
 def make_secret() -> bytes:
-    """256 random bits as hex text."""
+    """Returns 256 random bits in hexadecimal."""
     return secrets.token_hex(32).encode()
 
 
 def make_signing_key() -> bytes:
-    """A new Ed25519 private key as PEM."""
+    """Returns a new Ed25519 private key in PEM."""
     return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def parse_signing_key(pem: bytes) -> Ed25519PrivateKey:
-    """The private key of a PEM text. A key of another kind, or an encrypted one, is `SettingsInvalid`."""
+    """Returns the private key of a PEM text. Raises SettingsInvalid if it is encrypted or not Ed25519."""
     try:
         key = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise SettingsInvalid("CONSENTRIC_SIGNING_KEY: give an unencrypted Ed25519 private key in PEM.") from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise SettingsInvalid("CONSENTRIC_SIGNING_KEY: give an Ed25519 private key, not one of another kind.")
+        raise SettingsInvalid("CONSENTRIC_SIGNING_KEY: the private key must be Ed25519.")
     return key

@@ -1,10 +1,7 @@
-"""The process put together: from settings to services, and down again in the right order.
+"""The composition root: builds the services of a process from its settings, and closes them in reverse order.
 
-What lives here: opening the store, the policy file, the authority, the model shelf and the ingestor. What does not:
-what they do, HTTP (`api/app.py`), the server's loop (`api/cli/serve.py`).
-
-Services close in the reverse order: what was accepted is drained into the store, then the client closes, then our use
-of the embedded store ends (and the store with it, where nobody else uses it).
+On closing, accepted messages are written to the store, then the client closes, then the embedded store is released. It
+stops if no other process uses it.
 """
 
 from __future__ import annotations
@@ -34,13 +31,13 @@ from resolvers.context import Services, system_clock
 from resolvers.recommendation.serve import ModelShelf
 
 NEO4J_LANES: Final = 4
-"""Groups of arrivals that are written to a Neo4j server at once; the embedded engine's writers take turns anyway."""
+"""How many groups of messages are written to a Neo4j server at once; the embedded engine's writers take turns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """An open process: the services of every use case, the ingestor that collection writes through, and the authority
-    that admits callers."""
+    """An open process: the services of all use cases, the ingestor that writes messages, and the authority that admits
+    callers."""
 
     services: Services
     ingestor: Ingestor
@@ -49,7 +46,7 @@ class Runtime:
 
 @asynccontextmanager
 async def open_client(settings: Settings) -> AsyncIterator[GraphClient]:
-    """A client of the store that the settings name; the embedded one is attached to, or started."""
+    """Opens a client of the store that the settings name; attaches to the embedded store, starting it if needed."""
     if not settings.embedded:
         async with await GraphClient.connect(locate_server(settings)) as client:
             yield client
@@ -63,9 +60,9 @@ async def open_client(settings: Settings) -> AsyncIterator[GraphClient]:
 
 
 def locate_server(settings: Settings) -> StoreTarget:
-    """The Neo4j server of the settings."""
+    """Returns the Neo4j server of the settings. Raises SettingsInvalid if they have no password."""
     if settings.store_password is None:
-        raise SettingsInvalid("CONSENTRIC_STORE_PASSWORD or CONSENTRIC_STORE_PASSWORD_FILE must be given for Neo4j.")
+        raise SettingsInvalid("CONSENTRIC_STORE_PASSWORD or CONSENTRIC_STORE_PASSWORD_FILE must be set for Neo4j.")
     return StoreTarget(
         url=settings.store,
         user=settings.store_user,
@@ -77,8 +74,10 @@ def locate_server(settings: Settings) -> StoreTarget:
 
 @asynccontextmanager
 async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
-    """Everything a process needs, on a migrated store. The shelf is empty until it is loaded. What can be refused
-    without the store is refused before it is opened."""
+    """Opens everything that a process needs, on a migrated store. The model shelf is still empty.
+
+    Settings are checked before the store is opened, as far as they can be without it.
+    """
     policy = read_policy(settings.policy)
     keys = open_keys(settings)
     own = own_issuer(settings, keys)
@@ -93,21 +92,21 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
 
 
 def own_issuer(settings: Settings, keys: InstallationKeys) -> TokenIssuer:
-    """The issuer of the tokens that this installation signs."""
+    """Returns the issuer of the tokens that this installation signs."""
     return TokenIssuer(settings.issuer, settings.audience, keys.signing_key)
 
 
 def read_policy(path: Path | None) -> Policy:
-    """The company's policy, from a file of JSON or TOML, or the default."""
+    """Returns the policy from a JSON or TOML file, or the default policy if `path` is None. Raises SettingsInvalid."""
     if path is None:
         return Policy.default()
     text = read_value("CONSENTRIC_POLICY", path)
     try:
         changes: Any = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except ValueError:
-        raise SettingsInvalid("CONSENTRIC_POLICY: the file is not valid JSON (or, named .toml, TOML).") from None
+        raise SettingsInvalid("CONSENTRIC_POLICY: the file is not valid JSON (or TOML, if named .toml).") from None
     if not isinstance(changes, dict):
-        raise SettingsInvalid("CONSENTRIC_POLICY: the file must hold one object.")
+        raise SettingsInvalid("CONSENTRIC_POLICY: the file must hold a single object.")
     try:
         return Policy.parse(changes)
     except BadInput as error:

@@ -1,9 +1,7 @@
-"""The environment, read once: `CONSENTRIC_*` variables as one frozen, validated value.
+"""Settings: `CONSENTRIC_*` variables and their `_FILE` variants, read once into one frozen, validated value.
 
-What lives here: names, types, defaults and checks of settings, and the `_FILE` variants of secrets. What does not:
-making secrets that are missing (`api/process/keystore.py`) and anything built from settings (`api/process/runtime.py`).
-Lower layers never see settings. A setting that can't be used is `SettingsInvalid`: the message names the variable,
-never its value.
+Layers below `api` never see settings. An unusable setting raises SettingsInvalid with a message that names the
+variable, never its value.
 """
 
 from __future__ import annotations
@@ -32,17 +30,17 @@ MAX_FILE_BYTES: Final = 1 << 20
 
 
 class Environment(StrEnum):
-    """Where the process runs. In production GraphQL introspection and the IDE are off and secrets must be given."""
+    """Where the process runs. In production, introspection and GraphiQL are off, and Neo4j requires given secrets."""
 
     PRODUCTION = "production"
     DEVELOPMENT = "development"
 
 
 class FileValues(PydanticBaseSettingsSource):
-    """Secrets and other long values, read from the files that `CONSENTRIC_<NAME>_FILE` variables name."""
+    """Reads secrets and other long values from the files that `CONSENTRIC_<NAME>_FILE` variables name."""
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        """The text of the named file without its last line breaks, or None when no file is named."""
+        """Returns the named file's text without trailing line breaks, or None if no file is named."""
         if field_name not in FILE_FIELDS:
             return None, field_name, False
         variable = variable_of(field_name)
@@ -50,42 +48,44 @@ class FileValues(PydanticBaseSettingsSource):
         if not path:
             return None, field_name, False
         if os.environ.get(variable):
-            raise SettingsInvalid(f"{variable} and {variable}_FILE are both set: keep one of them.")
+            raise SettingsInvalid(f"{variable} and {variable}_FILE are both set: keep one.")
         return read_value(f"{variable}_FILE", Path(path)), field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        """All values that come from files."""
+        """Returns all values that come from files."""
         found = {name: self.get_field_value(None, name)[0] for name in FILE_FIELDS}
         return {name: value for name, value in found.items() if value is not None}
 
 
 class Settings(BaseSettings):
-    """Every setting, with its default. See `consentric doctor` for what a running machine makes of them."""
+    """Every setting with its default. `consentric doctor` checks them on a given machine."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
     store: str = Field(EMBEDDED, description="`embedded`, or the bolt:// or neo4j:// URL of a Neo4j server")
-    store_user: str = Field("neo4j", description="user name at the Neo4j server")
-    store_password: SecretStr | None = Field(None, description="password at the Neo4j server")
-    store_database: str = Field("neo4j", description="database at the Neo4j server")
+    store_user: str = Field("neo4j", description="user name on the Neo4j server")
+    store_password: SecretStr | None = Field(None, description="password on the Neo4j server")
+    store_database: str = Field("neo4j", description="database on the Neo4j server")
     data_dir: Path = Field(Path(".consentric"), description="folder of the embedded store and of generated keys")
     host: str = Field("127.0.0.1", description="address that `serve` listens on")
-    port: int = Field(8000, ge=0, le=65535, description="port that `serve` listens on; 0 takes a free one")
+    port: int = Field(8000, ge=0, le=65535, description="port that `serve` listens on; 0 chooses a free one")
     env: Environment = Field(Environment.DEVELOPMENT, description="`production` or `development`")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="origins of web pages that may call the API from a browser, with commas between"
+        (), description="origins of web pages that may call the API from a browser, separated by commas"
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
-    secret: SecretStr | None = Field(None, description="keys the hashes of API keys and the signatures of cursors")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level that is logged")
+    secret: SecretStr | None = Field(None, description="HMAC key for hashes of API keys and signatures of cursors")
     signing_key: SecretStr | None = Field(None, description="Ed25519 private key (PEM) that signs subject tokens")
-    issuer: str = Field("consentric", pattern=PLAIN, description="`iss` of the tokens signed here")
-    audience: str = Field("consentric", pattern=PLAIN, description="`aud` that a token must carry")
+    issuer: str = Field("consentric", pattern=PLAIN, description="`iss` of the tokens that this installation signs")
+    audience: str = Field("consentric", pattern=PLAIN, description="`aud` that every token must carry")
     trusted_issuers: str | None = Field(
         None, description='JSON list of other token issuers: [{"issuer", "public_key_file" or "jwks_file", …}]'
     )
-    policy: Path | None = Field(None, description="JSON or TOML file of the consent policy; absent: the default policy")
+    policy: Path | None = Field(
+        None, description="JSON or TOML file with the consent policy; the default policy if unset"
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -96,46 +96,46 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What the caller gives, then the environment, then the files it names; nothing else."""
+        """Returns the sources by precedence: the caller's values, the environment, the files it names."""
         return init_settings, env_settings, FileValues(settings_cls)
 
     @field_validator("store")
     @classmethod
     def check_store(cls, value: str) -> str:
-        """`embedded`, or a URL with a scheme of Neo4j's and a host, without credentials inside."""
+        """Accepts `embedded`, or a URL with a Neo4j scheme and a host but without credentials."""
         if value == EMBEDDED:
             return value
         try:
             url = urlsplit(value)
-            good = url.scheme in STORE_SCHEMES and url.hostname and url.port != 0
+            valid = url.scheme in STORE_SCHEMES and url.hostname and url.port != 0
         except ValueError:
-            good = False
-        if not good:
-            raise ValueError("give `embedded` or a URL such as neo4j://host:7687 (also bolt://, +s, +ssc)")
+            valid = False
+        if not valid:
+            raise ValueError("give `embedded` or a URL such as neo4j://host:7687 (or bolt://, each with +s or +ssc)")
         if url.username or url.password:
-            raise ValueError("leave user and password out of the URL: CONSENTRIC_STORE_USER, CONSENTRIC_STORE_PASSWORD")
+            raise ValueError("give user and password in CONSENTRIC_STORE_USER and _PASSWORD, not in the URL")
         return value
 
     @field_validator("cors_origins", mode="before")
     @classmethod
     def check_origins(cls, value: object) -> object:
-        """Whole origins, never a wildcard."""
+        """Accepts origins separated by commas; no wildcards."""
         origins = tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
         if isinstance(origins, tuple) and not all(ORIGIN.fullmatch(str(origin)) for origin in origins):
-            raise ValueError("give origins such as https://shop.example, with commas between")
+            raise ValueError("give origins such as https://shop.example, separated by commas")
         return origins
 
     @field_validator("secret")
     @classmethod
     def check_secret(cls, value: SecretStr | None) -> SecretStr | None:
-        """Long enough to key an HMAC."""
+        """Checks that the secret is long enough for an HMAC key."""
         if value is not None and len(value.get_secret_value()) < MIN_SECRET_CHARACTERS:
             raise ValueError(f"give at least {MIN_SECRET_CHARACTERS} random characters")
         return value
 
     @property
     def embedded(self) -> bool:
-        """Whether the store is our own child process."""
+        """Whether the store is the embedded one, a process of this installation."""
         return self.store == EMBEDDED
 
     @property
@@ -145,12 +145,12 @@ class Settings(BaseSettings):
 
 
 def variable_of(field_name: str) -> str:
-    """The environment variable of a setting."""
+    """Returns the name of a setting's environment variable."""
     return f"{PREFIX}{field_name.upper()}"
 
 
 def read_value(variable: str, path: Path) -> str:
-    """A value from a file, without trailing line breaks."""
+    """Returns a file's text without trailing line breaks. Raises SettingsInvalid, which names the variable."""
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise SettingsInvalid(f"{variable} names a file that is too large.")
@@ -163,21 +163,24 @@ def read_value(variable: str, path: Path) -> str:
 
 
 def load_settings(**given: Any) -> Settings:
-    """The settings of this process. `given` (from command line options) outranks the environment; None is not given."""
+    """Returns the settings of this process. Raises SettingsInvalid.
+
+    `given` holds values of command-line options, which override the environment; None stands for an absent option.
+    """
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
-        raise SettingsInvalid("; ".join(describe_mistake(mistake) for mistake in error.errors())) from None
+        raise SettingsInvalid("; ".join(describe_error(found) for found in error.errors())) from None
 
 
-def describe_mistake(mistake: Mapping[str, Any]) -> str:
-    """One mistake as `VARIABLE: what is expected`, without the value."""
-    name = str(mistake["loc"][0]) if mistake["loc"] else "settings"
-    text = str(mistake["msg"]).removeprefix("Value error, ")
+def describe_error(error: Mapping[str, Any]) -> str:
+    """Returns a validation error as `VARIABLE: what is expected`, without the value."""
+    name = str(error["loc"][0]) if error["loc"] else "settings"
+    text = str(error["msg"]).removeprefix("Value error, ")
     return f"{variable_of(name)}: {text}."
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """Variables that look like settings and are none, for instance because of a typing error."""
+    """Returns variables with our prefix that are not settings, for instance because of a typo."""
     known = {variable_of(name) for name in Settings.model_fields} | {f"{variable_of(n)}_FILE" for n in FILE_FIELDS}
     return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)

@@ -1,4 +1,4 @@
-"""A GraphQL door on a real store, for tests: real credentials, real ingestion, real HTTP in memory."""
+"""A GraphQL endpoint on a real store, for tests: real credentials, real ingestion, HTTP in memory."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ URL = "/graphql"
 
 
 class Clock:
-    """Time that moves by one millisecond a look, and by what the test adds."""
+    """A clock that advances by a millisecond each time it is read, and by whatever the test adds to `now`."""
 
     def __init__(self) -> None:
         self.now = int(START)
@@ -48,7 +48,7 @@ class Clock:
 
 @dataclass
 class Door:
-    """What a test needs to speak through the door."""
+    """The endpoint as a test uses it: registration, loading and queries. `keys` holds API keys by client name."""
 
     runtime: Runtime
     clock: Clock
@@ -60,7 +60,7 @@ class Door:
         return self.runtime.services
 
     async def client(self, name: str, role: str, *purposes: str, recipient: str | None = None, **more: Any) -> str:
-        """Registers a client; answers its key."""
+        """Registers a client and returns its API key."""
         made = await registration.register_client(
             self.services, name, role, purposes=purposes, recipient=recipient, **more
         )
@@ -68,39 +68,39 @@ class Door:
         return made.key
 
     async def token(self, client: str, user: str, source: str = "shop") -> str:
-        """A subject's token."""
+        """Returns a subject token."""
         subject = RecordRef(source, RecordKind.USER, user)
         return ISSUER.sign(client, subject, self.clock(), 3600)
 
     async def load(self, *lines: Mapping[str, Any], source: str = "shop") -> None:
-        """Sends lines of the collection format, as a source does."""
+        """Ingests lines in the format of `consentric load`."""
         origin = Origin(Source(source), self.clock(), self.services.policy, from_file=True)
         await self.runtime.ingestor.submit([read_message(dict(line), origin) for line in lines])
 
     async def send(
         self, query: str, key: str | None = None, variables: Mapping[str, Any] | None = None, **headers: str
     ) -> httpx.Response:
-        """Posts one operation."""
+        """Posts one operation. Names of `headers` are spelled with underscores."""
         head = {name.replace("_", "-"): value for name, value in headers.items()}
         if key is not None:
             head["authorization"] = f"Bearer {key}"
         return await self.http.post(URL, json={"query": query, "variables": variables or {}}, headers=head)
 
     async def ask(self, query: str, key: str | None = None, variables: Mapping[str, Any] | None = None) -> Any:
-        """The data of an operation that must go well."""
+        """Returns the data of an operation, which must have no errors."""
         answer = (await self.send(query, key, variables)).json()
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
 
     async def codes(self, query: str, key: str | None = None, variables: Mapping[str, Any] | None = None) -> list[str]:
-        """The codes of an operation's errors."""
+        """Returns the error codes of an operation."""
         answer = (await self.send(query, key, variables)).json()
         return [error["extensions"]["code"] for error in answer.get("errors", ())]
 
 
 @asynccontextmanager
 async def open_door(store: GraphClient, *, production: bool = False, **options: Any) -> AsyncIterator[Door]:
-    """A door on a store, with the source `shop` registered."""
+    """Opens an endpoint on a store, with the source `shop` registered."""
     clock, policy = Clock(), Policy.default()
     verifier = TokenVerifier([ISSUER.trusted()], "consentric")
     async with Ingestor(store, policy, clock) as ingestor:
@@ -118,16 +118,16 @@ async def open_door(store: GraphClient, *, production: bool = False, **options: 
 
 
 def given(user: str, *purposes: str, state: str = "given", **more: Any) -> Sequence[dict[str, Any]]:
-    """Consent lines of one user."""
+    """Returns consent lines of one user, one per purpose."""
     return [{"type": "consent", "userId": user, "purpose": purpose, "state": state, **more} for purpose in purposes]
 
 
 def identify(user: str, **traits: Any) -> dict[str, Any]:
-    """An identify line."""
+    """Returns an identify line."""
     return {"type": "identify", "userId": user, "traits": traits}
 
 
 def viewed(user: str, item: str, message: str, at: int | None = None, event: str = "Product Viewed") -> dict[str, Any]:
-    """A track line about one item."""
+    """Returns a track line about one item."""
     line = {"type": "track", "userId": user, "event": event, "messageId": message, "properties": {"product_id": item}}
     return line if at is None else line | {"timestamp": at}

@@ -1,4 +1,4 @@
-"""The assembled application on a real store: its doors, its checks, and what production closes."""
+"""The assembled application on a real store: its routes, its checks, and what production turns off."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ async def open_app(store: GraphClient, **settings: object) -> AsyncIterator[tupl
     store.observe = None
 
 
-async def test_the_root_says_what_is_there(store: GraphClient) -> None:
+async def test_the_root_links_to_the_api(store: GraphClient) -> None:
     async with open_app(store) as (http, _):
-        answer = await http.get("/")
-        assert answer.status_code == 200
-        assert "/graphql" in answer.text
+        response = await http.get("/")
+        assert response.status_code == 200
+        assert "/graphql" in response.text
 
 
-async def test_alive_and_ready(store: GraphClient) -> None:
+async def test_a_migrated_app_is_alive_and_ready(store: GraphClient) -> None:
     async with open_app(store) as (http, _):
         assert (await http.get("/healthz")).json() == {"status": "alive"}
-        answer = await http.get("/readyz")
-        assert (answer.status_code, answer.json()["status"]) == (200, "ready")
+        response = await http.get("/readyz")
+        assert (response.status_code, response.json()["status"]) == (200, "ready")
 
 
 async def test_a_graph_of_another_version_is_not_ready(store: GraphClient) -> None:
@@ -67,15 +67,15 @@ async def test_a_graph_of_another_version_is_not_ready(store: GraphClient) -> No
     async with open_app(store) as (http, _):
         await store.write(change)
         try:
-            answer = await http.get("/readyz")
+            response = await http.get("/readyz")
         finally:
             await store.write(restore)
-        assert answer.status_code == 503
-        assert answer.json() == {"status": "unready", "store": "reachable", "migrations": "refused"}
+        assert response.status_code == 503
+        assert response.json() == {"status": "unready", "store": "reachable", "migrations": "refused"}
         assert (await http.get("/healthz")).status_code == 200
 
 
-async def test_a_store_out_of_reach_is_not_ready() -> None:
+async def test_an_unreachable_store_is_not_ready() -> None:
     class Gone:
         async def read(self, *_: object, **__: object) -> None:
             raise StoreUnavailable("gone")
@@ -83,7 +83,7 @@ async def test_a_store_out_of_reach_is_not_ready() -> None:
     assert await Readiness(Gone()).check() == {"store": "unreachable", "migrations": "unknown"}  # type: ignore[arg-type]
 
 
-async def test_from_the_write_key_to_the_profile(store: GraphClient) -> None:
+async def test_a_message_sent_with_a_write_key_shows_in_the_profile(store: GraphClient) -> None:
     async with open_app(store) as (http, services):
         source = await register_source(services, "shop")
         client = await register_client(services, "web", "frontend", ["service"])
@@ -100,7 +100,7 @@ async def test_from_the_write_key_to_the_profile(store: GraphClient) -> None:
         assert "ada" not in metrics.lower()
 
 
-async def test_keys_do_not_open_each_others_doors(store: GraphClient) -> None:
+async def test_write_keys_and_api_keys_are_not_interchangeable(store: GraphClient) -> None:
     async with open_app(store) as (http, services):
         source = await register_source(services, "shop")
         client = await register_client(services, "web", "frontend", ["service"])
@@ -111,7 +111,7 @@ async def test_keys_do_not_open_each_others_doors(store: GraphClient) -> None:
         assert (seen.status_code, seen.json()["errors"][0]["extensions"]["code"]) == (401, "UNAUTHENTICATED")
 
 
-async def test_a_purpose_that_is_not_registered_is_forbidden(store: GraphClient) -> None:
+async def test_an_unregistered_purpose_is_forbidden(store: GraphClient) -> None:
     async with open_app(store) as (http, services):
         client = await register_client(services, "web", "frontend", ["service"])
         headers = {"Authorization": f"Bearer {client.key}", "Consentric-Purpose": "marketing"}
@@ -119,7 +119,7 @@ async def test_a_purpose_that_is_not_registered_is_forbidden(store: GraphClient)
         assert (seen.status_code, seen.json()["errors"][0]["extensions"]["code"]) == (403, "FORBIDDEN")
 
 
-async def test_production_closes_what_developers_need(store: GraphClient) -> None:
+async def test_graphiql_is_off_in_production(store: GraphClient) -> None:
     page = {"Accept": "text/html"}
     async with open_app(store) as (http, _):
         assert "graphiql" in (await http.get("/graphql", headers=page)).text.lower()
@@ -128,7 +128,7 @@ async def test_production_closes_what_developers_need(store: GraphClient) -> Non
         assert (await http.get("/graphiql/page.html")).status_code == 404
 
 
-async def test_browsers_may_call_from_listed_origins_only(store: GraphClient) -> None:
+async def test_only_listed_origins_are_allowed(store: GraphClient) -> None:
     preflight = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
     async with open_app(store, cors_origins=("https://shop.example",)) as (http, _):
         good = await http.options("/graphql", headers=preflight | {"Origin": "https://shop.example"})
@@ -141,7 +141,7 @@ async def test_browsers_may_call_from_listed_origins_only(store: GraphClient) ->
 
 
 @pytest.mark.parametrize("env", ["development", "production"])
-async def test_an_error_leads_to_its_page_without_a_credential(store: GraphClient, env: str) -> None:
+async def test_the_documentation_of_an_error_needs_no_credential(store: GraphClient, env: str) -> None:
     async with open_app(store, env=env) as (http, services):
         source = await register_source(services, "shop")
         asked = await http.post("/graphql", json={"query": "{ purposes { key } }"})

@@ -1,4 +1,4 @@
-"""Credentials in headers: one Authorization header, two schemes, one purpose."""
+"""Credentials in headers: a single Authorization header, two schemes, at most one purpose."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def basic(text: str) -> str:
 
 
 @pytest.mark.parametrize("value", ["Bearer abc", "bearer abc", "BEARER   abc ", " Bearer abc"])
-def test_the_scheme_has_no_case(value: str) -> None:
+def test_the_scheme_is_case_insensitive(value: str) -> None:
     assert read_authorization(connection(("Authorization", value)), "") == ("bearer", "abc")
 
 
 @pytest.mark.parametrize(
     "headers", [(), (("Authorization", "Bearer a"), ("Authorization", "Bearer b")), (("Authorization", "x" * 10_241),)]
 )
-def test_none_several_and_huge_are_refused(headers: tuple[tuple[str, str], ...]) -> None:
+def test_missing_repeated_and_oversized_headers_are_refused(headers: tuple[tuple[str, str], ...]) -> None:
     with pytest.raises(Unauthenticated, match="missing"):
         read_authorization(connection(*headers), "missing")
 
@@ -50,7 +50,7 @@ def test_the_write_key_is_the_user_name(password: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "!!!", "a", "é", b64encode("ключ:".encode()).decode()])
-def test_what_is_no_basic_credential_is_refused(text: str) -> None:
+def test_malformed_basic_credentials_are_refused(text: str) -> None:
     if text == "":
         assert read_basic_user(text) == ""
         return
@@ -59,17 +59,17 @@ def test_what_is_no_basic_credential_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "Bearer", "Digest abc", basic("x:y"), "abc"])
-async def test_viewers_need_bearer(value: str) -> None:
+async def test_viewers_must_send_bearer_credentials(value: str) -> None:
     with pytest.raises(Unauthenticated):
         await admit_request(connection(("Authorization", value)), RUNTIME)
 
 
-async def test_senders_need_a_known_scheme() -> None:
+async def test_an_unknown_scheme_is_refused_for_senders() -> None:
     with pytest.raises(Unauthenticated):
         await admit_sender(connection(("Authorization", "Digest abc")), AUTHORITY)
 
 
-def test_a_purpose_is_picked_once() -> None:
+def test_the_purpose_header_is_sent_at_most_once() -> None:
     assert read_purpose(connection()) is None
     assert read_purpose(connection(("Consentric-Purpose", " "))) is None
     assert read_purpose(connection(("Consentric-Purpose", " marketing "))) == "marketing"

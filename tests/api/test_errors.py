@@ -1,4 +1,4 @@
-"""The table of errors: one row per class, one code per class, nothing of an internal error."""
+"""The error mappings: one row per class, one code per class, and no text of internal errors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_two_classes_share_a_code_only_by_inheritance():
     assert len(set(codes)) == len(codes)
 
 
-def test_a_subclass_shows_as_its_parent():
+def test_a_subclass_is_reported_as_its_parent():
     class BadCursor(errors.BadInput):
         pass
 
@@ -41,14 +41,14 @@ def test_a_subclass_shows_as_its_parent():
     assert message_of(BadCursor("cursor: not one of ours")) == "cursor: not one of ours"
 
 
-def test_what_is_not_ours_shows_nothing():
+def test_foreign_and_internal_errors_show_a_fixed_message():
     leak = KeyError("ada@example.com")
     assert MAPPINGS[classify(leak)] is INTERNAL
     assert message_of(leak) == INTERNAL_MESSAGE
     assert message_of(errors.WriteInRead("MATCH (u:User {id: 'x'})")) == INTERNAL_MESSAGE
 
 
-def test_the_internal_code_is_that_of_internal_rows_only():
+def test_only_internal_rows_have_the_internal_code():
     for kind, mapping in MAPPINGS.items():
         assert is_internal(kind) is (mapping is INTERNAL)
 
@@ -60,7 +60,7 @@ def test_statuses_and_exit_codes_are_in_range():
         assert kind.code == kind.code.upper()
 
 
-def test_the_framework_s_own_errors_have_codes_of_ours():
+def test_errors_of_the_framework_get_our_codes():
     assert [code_of_status(status) for status in (400, 401, 404, 405, 418)] == [
         "BAD_USER_INPUT", "UNAUTHENTICATED", "NOT_FOUND", "METHOD_NOT_ALLOWED", "BAD_USER_INPUT",
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The server's socket, and the end that is not its own."""
+"""The server: its socket, and its exit when the store dies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from api.server import address_of, bind
 from graph.errors import SettingsInvalid
 
 
-def test_a_taken_port_is_known_before_anything_starts() -> None:
+def test_a_port_in_use_is_refused_at_binding() -> None:
     with bind("127.0.0.1", 0) as first:
         first.listen()
         port = first.getsockname()[1]
@@ -29,19 +29,19 @@ def test_an_address_of_another_machine_is_refused() -> None:
         bind("192.0.2.1", 0)
 
 
-def test_nobody_is_let_in_before_it_serves() -> None:
+def test_a_bound_socket_refuses_connections() -> None:
     with bind("127.0.0.1", 0) as listener, socket.socket() as caller:
         assert caller.connect_ex(listener.getsockname()) != 0
 
 
 @pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1")])
-def test_the_address_is_one_to_call(host: str, shown: str) -> None:
+def test_a_wildcard_address_is_announced_as_loopback(host: str, shown: str) -> None:
     with socket.socket() as listener:
         listener.bind((host, 0))
         assert address_of(listener) == f"http://{shown}:{listener.getsockname()[1]}"
 
 
-def test_a_server_whose_store_is_gone_says_so_and_ends(tmp_path: Path) -> None:
+def test_a_server_exits_with_an_error_when_its_store_dies(tmp_path: Path) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CONSENTRIC_")}
     process = subprocess.Popen(
         [str(Path(sys.executable).parent / "consentric"), "serve", "--port", "0", "--json"],

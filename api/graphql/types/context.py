@@ -14,7 +14,7 @@ from graph.errors import Unauthenticated
 from resolvers.collection.ingestor import Ingestor
 from resolvers.context import RequestContext
 
-NO_VIEWER = "Send a credential: an API key or a subject token, as Authorization: Bearer …"
+NO_VIEWER = "Send an API key or a subject token in the header Authorization: Bearer …"
 
 
 class Asking:

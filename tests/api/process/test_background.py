@@ -1,4 +1,4 @@
-"""The loops beside the server: a round that fails is followed by another."""
+"""Periodic work: a failed run is logged and repeated."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from api.process.background import repeat
 from graph.errors import StoreUnavailable
 
 
-async def test_a_failed_round_is_followed_by_another(caplog: pytest.LogCaptureFixture) -> None:
-    rounds: list[int] = []
+async def test_a_failed_run_is_logged_and_repeated(caplog: pytest.LogCaptureFixture) -> None:
+    runs: list[int] = []
     done = asyncio.Event()
 
     async def work() -> None:
-        rounds.append(len(rounds))
-        if len(rounds) == 3:
+        runs.append(len(runs))
+        if len(runs) == 3:
             done.set()
         raise StoreUnavailable("gone")
 
@@ -25,4 +25,4 @@ async def test_a_failed_round_is_followed_by_another(caplog: pytest.LogCaptureFi
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert "a round failed" in caplog.text
+    assert "a periodic task failed" in caplog.text

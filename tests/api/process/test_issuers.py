@@ -1,4 +1,4 @@
-"""The allow-list of issuers: what it takes, and that only public, strong keys get on it."""
+"""The allow-list of issuers: which entries are accepted, and that only strong public keys are."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def jwk(key: Ed25519PrivateKey = KEY, **changes: object) -> dict[str, object]:
     return json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(key.public_key())) | changes
 
 
-def test_no_list_is_nobody() -> None:
+def test_without_a_list_no_issuer_is_trusted() -> None:
     assert parse_issuers(None, "consentric") == []
 
 
-def test_a_public_key_serves_tokens_without_a_key_id(tmp_path: Path) -> None:
+def test_a_single_public_key_has_no_key_id(tmp_path: Path) -> None:
     path = write(tmp_path, pem(KEY.public_key()))
     (issuer,) = parse_issuers(entry(path, sources=["shop"]), "consentric")
     assert (issuer.name, list(issuer.keys), issuer.sources, issuer.clients) == (
@@ -51,7 +51,7 @@ def test_a_public_key_serves_tokens_without_a_key_id(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
-def test_a_key_set_goes_by_key_id(tmp_path: Path) -> None:
+def test_signing_keys_of_a_key_set_are_found_by_key_id(tmp_path: Path) -> None:
     rsa_jwk = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, 2048).public_key()))
     path = write(tmp_path, key_set(jwk(kid="a"), rsa_jwk | {"kid": "b"}, jwk(kid="c", use="enc")))
     (issuer,) = parse_issuers(entry(path, public_key_file=None, jwks_file=str(path)), "consentric")
@@ -76,11 +76,11 @@ def test_a_bad_list_is_refused(text: str) -> None:
         parse_issuers(text, "consentric")
 
 
-def test_names_are_unique_and_not_ours(tmp_path: Path) -> None:
+def test_names_must_be_distinct_and_not_our_own(tmp_path: Path) -> None:
     path = write(tmp_path, pem(KEY.public_key()))
     twice = json.dumps(json.loads(entry(path)) * 2)
     for text in (twice, entry(path, issuer="consentric")):
-        with pytest.raises(SettingsInvalid, match="name of its own"):
+        with pytest.raises(SettingsInvalid, match="distinct names"):
             parse_issuers(text, "consentric")
 
 

@@ -1,4 +1,4 @@
-"""Installation keys: made once whoever is first, private, and never made where they must be shared."""
+"""Installation keys: generated once even in a race, private, and never generated where servers must share them."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def settings_of(folder: Path, **given: object) -> Settings:
     return load_settings(data_dir=folder / "data", **given)
 
 
-def test_missing_secrets_are_made_once(tmp_path: Path) -> None:
+def test_missing_secrets_are_generated_once(tmp_path: Path) -> None:
     first, second = open_keys(settings_of(tmp_path)), open_keys(settings_of(tmp_path))
     assert first.secret == second.secret
     assert len(first.secret) == 64
     assert first.signing_key.public_key() == second.signing_key.public_key()
 
 
-def test_they_are_closed_to_others(tmp_path: Path) -> None:
+def test_generated_secrets_are_private_to_their_owner(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     open_keys(settings)
     folder = keys_folder(settings)
@@ -43,7 +43,7 @@ def test_they_are_closed_to_others(tmp_path: Path) -> None:
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in folder.iterdir())
 
 
-def test_many_starters_agree(tmp_path: Path) -> None:
+def test_concurrent_processes_agree_on_one_secret(tmp_path: Path) -> None:
     path = tmp_path / "keys" / "secret"
     made = iter(range(1000))
 
@@ -56,14 +56,14 @@ def test_many_starters_agree(tmp_path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["secret"]
 
 
-def test_given_secrets_leave_no_file(tmp_path: Path) -> None:
+def test_no_file_is_written_if_secrets_are_given(tmp_path: Path) -> None:
     settings = settings_of(tmp_path, secret="s" * 40, signing_key=make_signing_key().decode())
     assert open_keys(settings).secret == b"s" * 40
     assert not keys_folder(settings).exists()
 
 
 @pytest.mark.parametrize("missing", ["secret", "signing_key"])
-def test_servers_in_production_must_share_them(missing: str, tmp_path: Path) -> None:
+def test_production_with_neo4j_requires_given_secrets(missing: str, tmp_path: Path) -> None:
     given = {"secret": "s" * 40, "signing_key": make_signing_key().decode()} | {missing: None}
     settings = settings_of(tmp_path, env="production", **NEO4J, **given)
     with pytest.raises(SettingsInvalid, match=f"CONSENTRIC_{missing.upper()}_FILE"):
@@ -71,7 +71,7 @@ def test_servers_in_production_must_share_them(missing: str, tmp_path: Path) -> 
     assert not (tmp_path / "data").exists()
 
 
-def test_in_development_they_are_made_for_a_server_too(tmp_path: Path) -> None:
+def test_development_with_neo4j_generates_secrets(tmp_path: Path) -> None:
     assert open_keys(settings_of(tmp_path, **NEO4J)).secret
 
 

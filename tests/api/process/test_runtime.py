@@ -1,4 +1,4 @@
-"""From settings to services: what is refused, and that closing writes what was accepted."""
+"""From settings to services: what is refused, and that closing writes every accepted message."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from graph.model.time import Millis
 from resolvers.access.registration import list_sources, register_source
 
 
-def test_no_file_is_the_default_policy() -> None:
+def test_without_a_file_the_default_policy_applies() -> None:
     assert "personalisation" in read_policy(None).purposes
 
 
@@ -27,7 +27,7 @@ def test_no_file_is_the_default_policy() -> None:
         ("policy.toml", '[segment_categories]\nAds = "marketing"\n'),
     ],
 )
-def test_a_policy_is_json_or_toml(name: str, text: str, tmp_path: Path) -> None:
+def test_a_policy_may_be_json_or_toml(name: str, text: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(text)
     assert read_policy(tmp_path / name).purpose_of_category("Ads") == "marketing"
 
@@ -50,7 +50,7 @@ def test_a_bad_policy_is_refused(name: str, text: str, tmp_path: Path) -> None:
         read_policy(tmp_path / "missing.json")
 
 
-def test_a_server_needs_a_password() -> None:
+def test_neo4j_needs_a_password() -> None:
     with pytest.raises(SettingsInvalid, match="CONSENTRIC_STORE_PASSWORD"):
         locate_server(load_settings(store="neo4j://localhost"))
     target = locate_server(load_settings(store="neo4j://localhost", store_password="pass-canary"))
@@ -58,7 +58,7 @@ def test_a_server_needs_a_password() -> None:
     assert "canary" not in repr(target)
 
 
-async def test_what_can_be_refused_is_refused_before_the_store_starts(tmp_path: Path) -> None:
+async def test_bad_settings_are_refused_before_the_store_starts(tmp_path: Path) -> None:
     settings = load_settings(data_dir=tmp_path / "data", trusted_issuers="canary")
     with pytest.raises(SettingsInvalid, match="CONSENTRIC_TRUSTED_ISSUERS"):
         async with open_runtime(settings):
@@ -66,7 +66,7 @@ async def test_what_can_be_refused_is_refused_before_the_store_starts(tmp_path: 
     assert not (tmp_path / "data" / "store.json").exists()
 
 
-async def test_services_open_close_and_open_again(tmp_path: Path) -> None:
+async def test_closing_writes_accepted_messages_and_releases_the_store(tmp_path: Path) -> None:
     settings = load_settings(data_dir=tmp_path)
     message = Message("shop|1", RecordRef("shop", RecordKind.USER, "ada"), Millis(1), Millis(1))
     async with open_runtime(settings) as runtime:

@@ -1,4 +1,4 @@
-"""Settings: defaults, files, refusals that name the variable and never the value."""
+"""Settings: defaults, files, and refusals that name the variable but never the value."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def test_nothing_needs_to_be_set() -> None:
+def test_every_setting_has_a_default() -> None:
     settings = load_settings()
     assert settings.embedded
     assert not settings.production
@@ -29,13 +29,13 @@ def test_nothing_needs_to_be_set() -> None:
     assert settings.secret is None
 
 
-def test_what_the_caller_gives_outranks_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_override_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONSENTRIC_PORT", "9000")
     assert load_settings().port == 9000
     assert load_settings(port=0, host=None).port == 0
 
 
-def test_empty_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONSENTRIC_PORT", "")
     monkeypatch.setenv("CONSENTRIC_SECRET", "")
     assert load_settings().port == 8000
@@ -43,7 +43,7 @@ def test_empty_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", FILE_FIELDS)
-def test_a_secret_may_lie_in_a_file(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_can_be_read_from_a_file(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "secret"
     file.write_text("x" * 40 + "\n")
     monkeypatch.setenv(f"{variable_of(name)}_FILE", str(file))
@@ -52,7 +52,9 @@ def test_a_secret_may_lie_in_a_file(name: str, tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("name", FILE_FIELDS)
-def test_twice_given_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_and_its_file_together_are_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "secret").write_text(CANARY * 10)
     monkeypatch.setenv(f"{variable_of(name)}_FILE", str(tmp_path / "secret"))
     monkeypatch.setenv(variable_of(name), CANARY * 10)
@@ -62,7 +64,7 @@ def test_twice_given_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe", b"x" * (1 << 20) + b"y"])
-def test_a_bad_file_is_refused(content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unusable_file_is_refused(content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / CANARY
     if content is not None:
         file.write_bytes(content)
@@ -92,7 +94,9 @@ def test_a_bad_file_is_refused(content: bytes | None, tmp_path: Path, monkeypatc
         ("CONSENTRIC_ISSUER", " "),
     ],
 )
-def test_a_bad_value_is_refused_by_name(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_refusal_of_a_bad_value_names_the_variable_only(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(variable, value)
     with pytest.raises(SettingsInvalid, match=variable) as caught:
         load_settings()
@@ -101,12 +105,12 @@ def test_a_bad_value_is_refused_by_name(variable: str, value: str, monkeypatch: 
 
 
 @pytest.mark.parametrize("scheme", ["bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc"])
-def test_a_server_is_named_by_url(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_neo4j_scheme_is_accepted(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONSENTRIC_STORE", f"{scheme}://db.example:7687")
     assert not load_settings().embedded
 
 
-def test_origins_are_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONSENTRIC_CORS_ORIGINS", "https://a.example, http://localhost:3000")
     assert load_settings().cors_origins == ("https://a.example", "http://localhost:3000")
 
@@ -124,10 +128,10 @@ def test_settings_are_frozen() -> None:
         load_settings().port = 1
 
 
-def test_a_misspelt_variable_is_seen() -> None:
+def test_misspelt_variables_are_found() -> None:
     assert unknown_variables({"CONSENTRIC_SECERT": "x", "CONSENTRIC_PORT": "1", "HOME": "/"}) == ["CONSENTRIC_SECERT"]
     assert unknown_variables({"CONSENTRIC_SECRET_FILE": "x"}) == []
 
 
-def test_every_setting_says_what_it_is() -> None:
+def test_every_setting_has_a_description() -> None:
     assert all(field.description for field in Settings.model_fields.values())
