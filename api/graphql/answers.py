@@ -1,8 +1,6 @@
-"""GraphQL's answers as text: errors with their code, masked where nobody should know more, and the JSON of the whole.
+"""GraphQL responses: errors with their code, masked if internal, and JSON, media types and statuses over HTTP.
 
-What lives here: what of an error may leave, the cap on errors, the media types and statuses of GraphQL over HTTP. What
-does not: reading a request (`api/graphql/requests.py`), running it (`api/graphql/endpoint.py`), the codes
-(`api/errors.py`).
+Statuses follow the specification of GraphQL over HTTP.
 """
 
 from __future__ import annotations
@@ -29,11 +27,11 @@ log = logging.getLogger("consentric.graphql")
 
 
 def classify_graphql(error: GraphQLError) -> tuple[type[ConsentricError], str]:
-    """Returns the error class that stands for what GraphQL reports, and the text that may be shown: ours by the table,
-    the client's own mistakes as they are, everything else masked.
+    """Returns the class of an error that GraphQL reports, and the message that may be shown.
 
-    A client's mistake is one found before execution (it has no path), one in an argument, or one that points into the
-    document; what fails while a value is put into the answer does neither and could quote the value.
+    Our own errors keep their class, a client's mistakes become BadInput with their own message, and everything else is
+    masked. A client's mistake is found before execution (it has no path), in an argument, or points into the document.
+    An error in the value of a field does none of this, and its message could quote the value.
     """
     origin = error.original_error
     while isinstance(origin, GraphQLError) and origin.original_error is not None:
@@ -50,13 +48,13 @@ def classify_graphql(error: GraphQLError) -> tuple[type[ConsentricError], str]:
 
 
 def show_error(error: GraphQLError) -> dict[str, Any]:
-    """One error as the client gets it; what is masked goes to the log, without its text, which may be personal."""
+    """Returns an error as the client sees it. A masked error is logged without its text, which may be personal."""
     error_class, message = classify_graphql(error)
     if is_internal(error_class):
         log_masked(error.original_error or error)
     shown: dict[str, Any] = {"message": message}
     if error.locations:
-        shown["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
+        shown["locations"] = [{"line": location.line, "column": location.column} for location in error.locations]
     if error.path is not None:
         shown["path"] = error.path
     shown["extensions"] = extensions_of(error_class)
@@ -64,7 +62,7 @@ def show_error(error: GraphQLError) -> dict[str, Any]:
 
 
 def show_failure(error: Exception) -> dict[str, Any]:
-    """An error outside of execution, in the same shape."""
+    """Returns an error outside execution, in the same form."""
     return {"message": message_of(error), "extensions": extensions_of(classify(error))}
 
 
@@ -74,14 +72,14 @@ def extensions_of(error_class: type[ConsentricError]) -> dict[str, str]:
 
 
 def log_masked(error: BaseException) -> None:
-    """Where and what kind, never the exception's text."""
+    """Logs the class and the code locations of an exception, never its text."""
     frames = traceback.extract_tb(error.__traceback__)
-    places = " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))
-    log.error("masked %s at %s", type(error).__qualname__, places or "unknown place")
+    locations = " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))
+    log.error("masked %s at %s", type(error).__qualname__, locations or "an unknown location")
 
 
 def write_json(body: Mapping[str, Any]) -> bytes:
-    """UTF-8 JSON. What orjson refuses (lone surrogates, numbers over 64 bits) goes through the standard library."""
+    """Returns JSON in UTF-8. The standard library writes what orjson refuses: lone surrogates and large integers."""
     try:
         return orjson.dumps(body)
     except TypeError:
@@ -89,10 +87,10 @@ def write_json(body: Mapping[str, Any]) -> bytes:
 
 
 def status_of(body: Mapping[str, Any], errors: Sequence[type[ConsentricError]], media_type: str) -> int:
-    """The HTTP status of an executed or refused document.
+    """Returns the HTTP status for an executed or refused document.
 
-    Under application/json a well-formed request is 200 unless a credential, a rate or the store stands in its way;
-    under application/graphql-response+json an answer without data carries the status of its first error.
+    With application/json, a well-formed request gets 200 even if its first error would map to 400, 404 or 409. With
+    application/graphql-response+json, a response without data has the status of its first error.
     """
     if body.get("data") is not None or not errors:
         return 200
@@ -103,7 +101,7 @@ def status_of(body: Mapping[str, Any], errors: Sequence[type[ConsentricError]], 
 
 
 def make_response(body: Mapping[str, Any], status: int, media_type: str) -> Response:
-    """The answer, never to be cached: it is one viewer's."""
+    """Returns the HTTP response, which must not be cached because it depends on the viewer."""
     headers = {"Cache-Control": "no-store", "Vary": "Accept"}
     if status in RETRY_AFTER:
         headers["Retry-After"] = RETRY_AFTER[status]

@@ -1,9 +1,6 @@
-"""The GraphQL endpoint: admits the viewer, runs one operation within its time, answers.
+"""The GraphQL endpoint: admits the viewer, runs one operation within the time limit, and responds.
 
-What lives here: the order of things for one request, the time limit, and stopping when the client has gone. What does
-not: reading the request (`api/graphql/requests.py`), checking the document (`api/graphql/operations.py`), the schema
-(`api/graphql/schema.py`), the answer's form (`api/graphql/answers.py`), the page for browsers
-(`api/graphql/graphiql.py`).
+A query is cancelled if its client disconnects; a mutation runs to its end.
 """
 
 from __future__ import annotations
@@ -46,15 +43,15 @@ SECONDS: Final = 20.0
 NO_CREDENTIAL: Final = "Send an API key or a subject token in the header Authorization: Bearer …"
 
 Admit = Callable[[Request], Awaitable[RequestContext | None]]
-"""Who asks: the request's context, or None where no credential is shown. Raises what the table of errors knows."""
+"""Returns the request's context, or None if it has no credential. Raises Unauthenticated, Forbidden and the like."""
 
 
 class ClientGone(Exception):
-    """The client left before its answer was ready. Caught where the answer would be sent."""
+    """The client disconnected before the response was ready. Handled by the endpoint, which then sends nothing."""
 
 
 class GraphQLEndpoint:
-    """An ASGI application for one path. Built once; holds the cache of documents."""
+    """An ASGI application for one path. Create one per process: it caches documents. `seconds` limits an operation."""
 
     def __init__(
         self,
@@ -80,13 +77,13 @@ class GraphQLEndpoint:
             response = serve_page()
         else:
             try:
-                response = await self.answer(request)
+                response = await self.respond(request)
             except ClientGone:
                 return
         await response(scope, receive, send)
 
-    async def answer(self, request: Request) -> Response:
-        """The answer to one request; every error has its place in it."""
+    async def respond(self, request: Request) -> Response:
+        """Returns the response to one request, including for any error. Raises only ClientGone."""
         media_type = JSON
         try:
             media_type = choose_media_type(request.headers.get("accept"))
@@ -111,17 +108,17 @@ class GraphQLEndpoint:
             prepared = self.documents.prepare(parameters.query, parameters.variables)
             operation = self._choose(prepared, parameters, request.method)
         except DocumentRefused as refused:
-            return self._respond(ExecutionResult(None, refused.errors), {}, media_type)
+            return self._show_result(ExecutionResult(None, refused.errors), {}, media_type)
         if context is None and not is_open(operation):
             raise Unauthenticated(NO_CREDENTIAL)
         asking = Asking(context, self._ingestor)
         work = self._run(prepared, parameters, asking)
         if is_query(operation):
-            async with unless_gone(request.receive):
+            async with cancel_on_disconnect(request.receive):
                 result = await work
         else:
             result = await work
-        return self._respond(result, asking.extensions, media_type)
+        return self._show_result(result, asking.extensions, media_type)
 
     def _choose(self, prepared: Prepared, parameters: Parameters, method: str) -> OperationDefinitionNode:
         operation = prepared.operation(parameters.operation_name)
@@ -133,7 +130,10 @@ class GraphQLEndpoint:
         return operation
 
     async def _run(self, prepared: Prepared, parameters: Parameters, asking: Asking) -> ExecutionResult:
-        """One execution. Past its time it is cancelled, and with it the statement that it waits for."""
+        """Executes the operation. At the time limit, it and the statement that it waits for are cancelled.
+
+        Raises StoreTimeout.
+        """
         try:
             async with asyncio.timeout(self._seconds):
                 result = execute(
@@ -150,7 +150,7 @@ class GraphQLEndpoint:
         except TimeoutError:
             raise StoreTimeout("The request took too long and was stopped; ask for less at once.") from None
 
-    def _respond(self, result: ExecutionResult, extensions: Mapping[str, Any], media_type: str) -> Response:
+    def _show_result(self, result: ExecutionResult, extensions: Mapping[str, Any], media_type: str) -> Response:
         errors = (result.errors or [])[: self._limits.errors]
         body: dict[str, Any] = {"errors": [show_error(error) for error in errors]} if errors else {}
         executed = result.data is not None or any(error.path is not None for error in errors)
@@ -163,14 +163,16 @@ class GraphQLEndpoint:
 
 
 def is_coroutine(value: object) -> TypeGuard[Awaitable[Any]]:
-    """Whether a resolver's answer is to be awaited: ours are coroutines, or futures. Asked of every value that is put
-    into an answer, so it must cost nothing."""
+    """Returns whether a resolved value is awaitable: ours are coroutines or futures.
+
+    It is called for every value of a response, and the general check is slower.
+    """
     return type(value) is CoroutineType or isinstance(value, asyncio.Future)
 
 
 @asynccontextmanager
-async def unless_gone(receive: Receive) -> AsyncIterator[None]:
-    """Cancels the work inside once the client disconnects. Raises ClientGone then."""
+async def cancel_on_disconnect(receive: Receive) -> AsyncIterator[None]:
+    """Cancels the work inside if the client disconnects, and then raises ClientGone."""
     worker = asyncio.current_task()
     gone = False
 

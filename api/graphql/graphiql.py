@@ -1,8 +1,6 @@
-"""The page for browsers: GraphiQL, served from the package, with nothing from outside.
+"""GraphiQL, the page for browsers, with all its files: it loads nothing from other hosts and is off in production.
 
-What lives here: the page, its policy for the browser, and the files it loads. What does not: when it is shown
-(`api/graphql/endpoint.py`; never in production). The files under `api/static/graphiql/` are third parties' builds,
-unchanged; their licences and versions stand beside them.
+The files in `static/graphiql/` are unmodified third-party builds; their licences and versions are beside them.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 FOLDER: Final = Path(__file__).parent / "static" / "graphiql"
 MOUNT: Final = "/graphiql"
-"""Where `api/app.py` mounts `page_files()`; the page names its files by it."""
+"""The path at which `api/app.py` mounts `page_files()`; the page refers to its files by this path."""
 
 CONTENT_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src data:; "
@@ -30,10 +28,10 @@ PAGE_HEADERS: Final = {
 
 
 def serve_page() -> Response:
-    """GraphiQL's page."""
+    """Serves the page."""
     return Response((FOLDER / "page.html").read_bytes(), media_type="text/html", headers=PAGE_HEADERS)
 
 
 def page_files() -> StaticFiles:
-    """The page's scripts and styles."""
+    """Returns an ASGI application that serves the page's scripts and styles."""
     return StaticFiles(directory=FOLDER)

@@ -1,8 +1,7 @@
-"""The schema as production shows it: it can be asked, but tells nothing of itself.
+"""The schema without introspection, for production.
 
-What lives here: a schema whose `__schema` is unknown and whose `__type` knows no type, so that a probe for a type's
-name gets the answer for a name that does not exist. What does not: suggestions in errors, which are switched off where
-documents are checked and run (`api/graphql/operations.py`, `api/graphql/endpoint.py`).
+`__schema` is an unknown field and `__type` is null for every name, so that a request can't tell which types exist.
+Suggestions in errors are turned off separately, where documents are checked and executed.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ class ClosedSchema(GraphQLSchema):
     """A schema without introspection."""
 
     def get_field(self, parent_type: GraphQLCompositeType, field_name: str) -> GraphQLField | None:
-        """As the open schema has it, but for what asks about the schema."""
+        """Returns a field as the open schema does, except those of introspection."""
         if field_name == "__schema":
             return None
         if field_name == "__type":
@@ -29,7 +28,7 @@ class ClosedSchema(GraphQLSchema):
 
 
 def close_schema(schema: GraphQLSchema) -> GraphQLSchema:
-    """The same schema without introspection."""
+    """Returns the same schema without introspection."""
     closed = copy(schema)
     closed.__class__ = ClosedSchema
     return closed

@@ -1,11 +1,9 @@
-"""How much one GraphQL document may ask for, measured in a single pass before anything else looks at it.
+"""Limits of a GraphQL document, measured in a single pass before it is validated.
 
-What lives here: the limits, their defaults and the measurement. What does not: the specification's own validation rules
-and the cache of documents (`api/graphql/operations.py`).
-
-A fragment is measured once and its numbers are reused wherever it is spread, so the work is linear in the size of the
-document although the numbers count every spread as if it were written out. List sizes follow IBM's cost specification:
-a field's own weight plus its children's cost times the number of entries asked for (`first`) or assumed.
+A fragment is measured once and its measure is reused wherever it is spread. The work is therefore linear in the size
+of the document, although the measure counts every spread as if it were expanded. Costs follow IBM's GraphQL cost
+specification: a field's own weight, plus the cost of its children times the number of entries that are requested
+(`first`) or assumed.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ from graph.errors import QueryTooComplex
 
 MAX_PAGE: Final = 100
 CEILING: Final = 1_000_000_000
-"""Counts stop here, so that a bomb's numbers stay small integers."""
+"""The largest count, so that the numbers of a fragment bomb stay small integers."""
 
 WEIGHTS: Final[Mapping[tuple[str, str], int]] = {
     ("Query", "me"): 20,
@@ -52,7 +50,7 @@ WEIGHTS: Final[Mapping[tuple[str, str], int]] = {
     ("Profile", "sessions"): 20,
     ("Profile", "consentHistory"): 20,
 }
-"""Fields that cost more than their one: those that go to the store or compute."""
+"""Costs of fields that read from the store or compute. Any other field costs 1."""
 
 ASSUMED_SIZES: Final[Mapping[tuple[str, str], int]] = {
     ("Profile", "identifiers"): 10,
@@ -65,12 +63,12 @@ ASSUMED_SIZES: Final[Mapping[tuple[str, str], int]] = {
     ("Query", "purposes"): 10,
     ("System", "modelRuns"): 10,
 }
-"""Entries of a list that takes no `first`, or whose `first` has a default."""
+"""Assumed numbers of entries of lists without a `first` argument, or whose `first` is left to its default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may ask for. Counts are of the document with its fragments written out."""
+    """What one request may ask for. Counts apply to the document with its fragments expanded."""
 
     tokens: int = 4_000
     depth: int = 12
@@ -79,7 +77,7 @@ class Limits:
     root_fields: int = 20
     breadth: int = 200
     directives: int = 50
-    directives_a_node: int = 5
+    directives_per_node: int = 5
     spread_chain: int = 30
     cost: int = 20_000
     errors: int = 20
@@ -87,7 +85,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What a selection asks for: levels of fields, fields side by side, aliases, directives, cost."""
+    """What a selection asks for: levels of fields, fields, aliases, directives and cost."""
 
     depth: int = 0
     introspection_depth: int = 0
@@ -100,8 +98,8 @@ class Measure:
 NOTHING: Final = Measure()
 
 
-def _meet(one: Measure, other: Measure) -> Measure:
-    """Two selections side by side."""
+def _combine(one: Measure, other: Measure) -> Measure:
+    """Returns the measure of two selections together."""
     return Measure(
         max(one.depth, other.depth),
         max(one.introspection_depth, other.introspection_depth),
@@ -114,7 +112,7 @@ def _meet(one: Measure, other: Measure) -> Measure:
 
 @dataclass(slots=True)
 class Meter:
-    """One measurement. `visits` counts the selections looked at: never more than the document holds."""
+    """Measures one document. `visits` counts the selections visited, which are at most those of the document."""
 
     schema: GraphQLSchema
     document: DocumentNode
@@ -123,11 +121,11 @@ class Meter:
     visits: int = 0
     size_variables: set[str] = field(default_factory=set)
     _fragments: dict[str, FragmentDefinitionNode] = field(default_factory=dict)
-    _known: dict[str, Measure] = field(default_factory=dict)
+    _measured: dict[str, Measure] = field(default_factory=dict)
     _open: list[str] = field(default_factory=list)
 
     def check(self) -> None:
-        """Measure every operation and fragment; raise QueryTooComplex at the first limit that is passed."""
+        """Measures every operation and fragment. Raises QueryTooComplex at the first limit exceeded."""
         definitions = self.document.definitions
         self._fragments = {d.name.value: d for d in definitions if isinstance(d, FragmentDefinitionNode)}
         self.variables = {**_defaults(self.document), **self.variables}
@@ -135,61 +133,61 @@ class Meter:
             if isinstance(definition, OperationDefinitionNode):
                 root = self.schema.get_root_type(definition.operation)
                 total = self._selections(definition.selection_set, root)
-                self._hold("root fields", total.breadth, self.limits.root_fields)
-                self._within(total)
+                self._limit("root fields", total.breadth, self.limits.root_fields)
+                self._check_limits(total)
         for name in self._fragments:
-            self._within(self._fragment(name))
+            self._check_limits(self._fragment(name))
 
-    def _within(self, total: Measure) -> None:
+    def _check_limits(self, total: Measure) -> None:
         limits = self.limits
-        self._hold("depth", total.depth, limits.depth)
-        self._hold("depth of introspection", total.introspection_depth, limits.introspection_depth)
-        self._hold("fields side by side", total.breadth, limits.breadth)
-        self._hold("aliases", total.aliases, limits.aliases)
-        self._hold("directives", total.directives, limits.directives)
-        self._hold("cost", total.cost, limits.cost)
+        self._limit("depth", total.depth, limits.depth)
+        self._limit("depth of introspection", total.introspection_depth, limits.introspection_depth)
+        self._limit("fields side by side", total.breadth, limits.breadth)
+        self._limit("aliases", total.aliases, limits.aliases)
+        self._limit("directives", total.directives, limits.directives)
+        self._limit("cost", total.cost, limits.cost)
 
-    def _hold(self, what: str, found: int, most: int) -> None:
-        if found > most:
+    def _limit(self, what: str, found: int, limit: int) -> None:
+        if found > limit:
             shown = f"over {CEILING}" if found >= CEILING else str(found)
-            raise QueryTooComplex(f"{what}: {shown}, at most {most} are allowed; ask for less, or in several requests")
+            raise QueryTooComplex(f"{what}: {shown}, but at most {limit} are allowed; ask for less or split the query.")
 
     def _selections(self, chosen: SelectionSetNode | None, parent: GraphQLNamedType | None) -> Measure:
         total = NOTHING
         for selection in chosen.selections if chosen else ():
             self.visits += 1
-            total = _meet(total, self._selection(selection, parent))
-        self._hold("fields side by side", total.breadth, self.limits.breadth)
+            total = _combine(total, self._selection(selection, parent))
+        self._limit("fields side by side", total.breadth, self.limits.breadth)
         return total
 
     def _selection(self, selection: SelectionNode, parent: GraphQLNamedType | None) -> Measure:
         count = len(selection.directives or ())
-        self._hold("directives on one place", count, self.limits.directives_a_node)
-        marks = Measure(directives=count)
+        self._limit("directives on one node", count, self.limits.directives_per_node)
+        own = Measure(directives=count)
         if isinstance(selection, FieldNode):
-            return _meet(marks, self._field(selection, parent))
+            return _combine(own, self._field(selection, parent))
         if isinstance(selection, InlineFragmentNode):
             condition = selection.type_condition
             inner = self.schema.type_map.get(condition.name.value) if condition else parent
-            return _meet(marks, self._selections(selection.selection_set, inner))
+            return _combine(own, self._selections(selection.selection_set, inner))
         if isinstance(selection, FragmentSpreadNode):
-            return _meet(marks, self._fragment(selection.name.value))
-        return marks
+            return _combine(own, self._fragment(selection.name.value))
+        return own
 
     def _fragment(self, name: str) -> Measure:
-        """The measure of a named fragment, computed once. A cycle adds nothing: the specification's rules name it."""
-        known = self._known.get(name)
+        """Returns the measure of a named fragment, computed once. Cycles add nothing: validation reports them."""
+        known = self._measured.get(name)
         if known is not None:
             return known
         fragment = self._fragments.get(name)
         if fragment is None or name in self._open:
             return NOTHING
-        self._hold("fragments within fragments", len(self._open) + 1, self.limits.spread_chain)
+        self._limit("nested fragments", len(self._open) + 1, self.limits.spread_chain)
         self._open.append(name)
         parent = self.schema.type_map.get(fragment.type_condition.name.value)
         found = self._selections(fragment.selection_set, parent)
         self._open.pop()
-        self._known[name] = found
+        self._measured[name] = found
         return found
 
     def _field(self, node: FieldNode, parent: GraphQLNamedType | None) -> Measure:
@@ -214,7 +212,7 @@ class Meter:
         return None
 
     def _size(self, node: FieldNode, place: tuple[str, str]) -> int:
-        """Entries a field may hold: its `first`, the variable given for it, or the most that is allowed."""
+        """Returns how many entries a field may return: its `first`, the variable's value, or else the maximum."""
         for argument in node.arguments or ():
             if argument.name.value == "first":
                 value = argument.value
@@ -229,7 +227,7 @@ class Meter:
 
 
 def _defaults(document: DocumentNode) -> dict[str, int]:
-    """Whole-number defaults of variables; the greatest where operations of one document differ."""
+    """Returns the integer defaults of variables; the largest if operations of the document differ."""
     found: dict[str, int] = {}
     for definition in document.definitions:
         if isinstance(definition, OperationDefinitionNode):

@@ -1,8 +1,6 @@
-"""From a document's text to something that may be executed: parse, measure, validate, and remember.
+"""Parsing, measuring and validating GraphQL documents, with a bounded cache of accepted ones.
 
-What lives here: the bounded cache of accepted documents and the order of checks. What does not: the limits themselves
-(`api/graphql/limits.py`), execution and HTTP (`api/graphql/endpoint.py`). Refused documents are not kept, so that they
-can't push accepted ones out.
+Refused documents are not cached, so that they can't displace accepted ones.
 """
 
 from __future__ import annotations
@@ -30,13 +28,13 @@ from graph.errors import QueryTooComplex
 
 CACHED_DOCUMENTS: Final = 512
 RULES: Final = (*specified_rules, OneOfInputValidationRule)
-"""The specification's rules; inputs of which exactly one field is given are Strawberry's to check."""
+"""The rules of the specification, and Strawberry's rule for `@oneOf` inputs."""
 
 OPEN_FIELDS: Final = frozenset({"__typename", "__schema", "__type"})
 
 
 class DocumentRefused(Exception):
-    """The document can't be executed; `errors` say why, in GraphQL's terms. Caught where the answer is made."""
+    """The document can't be executed, for the reasons in `errors`. Handled by the endpoint."""
 
     def __init__(self, errors: list[GraphQLError]) -> None:
         super().__init__("the document was refused")
@@ -45,26 +43,26 @@ class DocumentRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A document that passed every check. `size_variables` give list sizes, so that cost depends on them."""
+    """A document that passed every check. Its cost depends on the values of `size_variables`, which set list sizes."""
 
     document: DocumentNode
     size_variables: frozenset[str]
     operations: Mapping[str | None, OperationDefinitionNode]
 
     def operation(self, name: str | None) -> OperationDefinitionNode | None:
-        """The operation a request means, or None where it does not say which of several, or names none of them."""
+        """Returns the operation of that name, or the only one if no name is given; None if there is none such."""
         if name:
             return self.operations.get(name)
         return next(iter(self.operations.values())) if len(self.operations) == 1 else None
 
 
 def is_query(operation: OperationDefinitionNode) -> bool:
-    """Whether the operation only reads."""
+    """Returns whether the operation is a query."""
     return operation.operation is OperationType.QUERY
 
 
 def is_open(operation: OperationDefinitionNode) -> bool:
-    """Whether the operation asks about the schema only, which needs no credential."""
+    """Returns whether the operation reads only the schema, which requires no credential."""
     return all(
         isinstance(selection, FieldNode) and selection.name.value in OPEN_FIELDS
         for selection in operation.selection_set.selections
@@ -72,7 +70,7 @@ def is_open(operation: OperationDefinitionNode) -> bool:
 
 
 class Documents:
-    """Checks documents against one schema and remembers those it accepted. One instance a process."""
+    """Checks documents against one schema and caches the accepted ones, at most `size` of them."""
 
     def __init__(
         self, schema: GraphQLSchema, limits: Limits, *, hide_suggestions: bool = False, size: int = CACHED_DOCUMENTS
@@ -87,7 +85,7 @@ class Documents:
         return len(self._accepted)
 
     def prepare(self, text: str, variables: Mapping[str, Any]) -> Prepared:
-        """The checked document. Raises DocumentRefused."""
+        """Returns the checked document. Raises DocumentRefused."""
         known = self._accepted.get(text)
         if known is not None:
             self._accepted.move_to_end(text)

@@ -1,8 +1,7 @@
-"""Reading a GraphQL request off HTTP: method, media types, body, parameters, protection against forged requests.
+"""Reading a GraphQL request from HTTP: method, media types, body, parameters, protection against forged requests.
 
-What lives here: everything that can be wrong before a document is looked at, as `RequestRefused` with its HTTP status.
-What does not: documents (`api/graphql/operations.py`), credentials (`api/auth.py`), execution
-(`api/graphql/endpoint.py`). The rules are those of GraphQL over HTTP; batches are refused.
+The rules are those of GraphQL over HTTP; batches are not supported. Whatever is wrong before the document itself is
+checked raises RequestRefused with an HTTP status.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ PREFLIGHT_HEADERS: Final = ("graphql-preflight", "apollo-require-preflight", "x-
 
 
 class RequestRefused(Exception):
-    """The request is refused with this status before its document is looked at. Caught where the answer is made."""
+    """The request is refused with an HTTP status before its document is checked. Handled by the endpoint."""
 
     def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -33,7 +32,7 @@ class RequestRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What a request asks to run."""
+    """The parameters of a request."""
 
     query: str
     variables: dict[str, Any]
@@ -41,7 +40,10 @@ class Parameters:
 
 
 def choose_media_type(accept: str | None) -> str:
-    """The answer's media type by the Accept header; application/json where anything will do."""
+    """Returns the response's media type for an Accept header: application/json if the client has no preference.
+
+    Raises RequestRefused with status 406.
+    """
     if not accept or accept == "*/*":
         return JSON
     wanted = dict(_weigh(part) for part in accept.split(","))
@@ -51,11 +53,11 @@ def choose_media_type(accept: str | None) -> str:
         return GRAPHQL_JSON
     if plain > 0:
         return JSON
-    raise RequestRefused(406, f"Accept: answers are {GRAPHQL_JSON} or {JSON}.")
+    raise RequestRefused(406, f"Accept: responses are {GRAPHQL_JSON} or {JSON}.")
 
 
 def _weigh(part: str) -> tuple[str, float]:
-    """One entry of an Accept header: media type and weight. A charset other than UTF-8 counts as nothing."""
+    """Returns the media type and weight of an entry of an Accept header. A charset other than UTF-8 has weight 0."""
     kind, *options = (piece.strip().lower() for piece in part.split(";"))
     weight = 1.0
     for option in options:
@@ -71,12 +73,12 @@ def _weigh(part: str) -> tuple[str, float]:
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a browser is navigating here rather than a program asking."""
+    """Returns whether the request is a browser's navigation rather than a program's query."""
     return request.method == "GET" and "text/html" in request.headers.get("accept", "")
 
 
 async def read_parameters(request: Request) -> Parameters:
-    """The parameters of a GET or POST. Raises RequestRefused."""
+    """Reads the parameters of a GET or POST request. Raises RequestRefused."""
     if request.method == "POST":
         return await _read_post(request)
     if request.method == "GET":
@@ -90,8 +92,11 @@ async def read_parameters(request: Request) -> Parameters:
 
 
 def _refuse_forged(request: Request) -> None:
-    """A GET must show that no other site's page made the browser send it: by a header that pages can't send without
-    being allowed to, by the browser's own word, or by an Accept header that no image, script or navigation sends."""
+    """Raises RequestRefused unless a GET request proves that no page of another site made the browser send it.
+
+    Proofs are a header that such a page can't send without permission, the browser's Sec-Fetch headers, or an Accept
+    header that no image, script or navigation sends.
+    """
     headers = request.headers
     if any(name in headers for name in PREFLIGHT_HEADERS):
         return
@@ -99,7 +104,7 @@ def _refuse_forged(request: Request) -> None:
         return
     if "json" in headers.get("accept", ""):
         return
-    raise RequestRefused(400, "A GET needs an Accept header that names JSON, or the header GraphQL-Preflight: 1.")
+    raise RequestRefused(400, "A GET request must accept JSON (Accept), or send the header GraphQL-Preflight: 1.")
 
 
 async def _read_post(request: Request) -> Parameters:
@@ -117,15 +122,15 @@ async def _read_post(request: Request) -> Parameters:
 
 
 async def _read_body(request: Request) -> bytes:
-    """The body, read no further than the limit."""
+    """Reads the body, but no further than the limit. Raises RequestRefused with status 413."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > MAX_BODY:
-        raise RequestRefused(413, f"The body is over {MAX_BODY} bytes; send less at once.")
+        raise RequestRefused(413, f"The body is over {MAX_BODY} bytes: send less at once.")
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
         if size > MAX_BODY:
-            raise RequestRefused(413, f"The body is over {MAX_BODY} bytes; send less at once.")
+            raise RequestRefused(413, f"The body is over {MAX_BODY} bytes: send less at once.")
         chunks.append(chunk)
     return b"".join(chunks)
 
@@ -138,14 +143,14 @@ def _load(text: str | bytes, message: str) -> Any:
 
 
 def _check(given: Any) -> Parameters:
-    """The parameters with their types checked. Raises RequestRefused."""
+    """Returns the parameters after checking their types. Raises RequestRefused."""
     if isinstance(given, list):
-        raise RequestRefused(400, "Batches are not supported: send one operation a request.")
+        raise RequestRefused(400, "Batches are not supported: send one operation per request.")
     if not isinstance(given, dict):
         raise RequestRefused(400, "The body must be a JSON object.")
     query, variables, name = given.get("query"), given.get("variables"), given.get("operationName")
     if not isinstance(query, str) or not query.strip():
-        raise RequestRefused(400, "query: a GraphQL document is expected, as a string.")
+        raise RequestRefused(400, "query: a string with a GraphQL document is expected.")
     if name is not None and not isinstance(name, str):
         raise RequestRefused(400, "operationName: a string is expected.")
     for field in ("variables", "extensions"):

@@ -1,8 +1,6 @@
-"""The GraphQL schema: the roots, and the one place where the types come together.
+"""The GraphQL schema: the root query, whose fields each call a use case, assembled with the mutations and types.
 
-What lives here: queries and mutations, each a line or two that hands over to a use case. What does not: types
-(`api/types/`), use cases (`resolvers/`), execution and HTTP (`api/graphql/endpoint.py`), limits
-(`api/graphql/limits.py`). The SDL is kept in `schema.graphql` (`make sdl`); a test holds both equal.
+The SDL is kept in `schema.graphql` (`make sdl`); a test checks that it is current.
 """
 
 from __future__ import annotations
@@ -45,7 +43,7 @@ Key: TypeAlias = Annotated[str, strawberry.argument(description="The key, 1 to 5
     "within a namespace: then use `record`."
 )
 class IdentifierKey:
-    """By identifier."""
+    """Finds a person by an identifier."""
 
     kind: str = strawberry.field(description=IDENTIFIER_KINDS)
     value: str = strawberry.field(
@@ -56,7 +54,7 @@ class IdentifierKey:
 
 @strawberry.input(description="Finds a person by the ID that a source knows them under.")
 class RecordKey:
-    """By source record."""
+    """Finds a person by a source record."""
 
     source: str = strawberry.field(description="Name of the source, at most 512 characters.")
     key: str = strawberry.field(
@@ -67,14 +65,14 @@ class RecordKey:
 
 @strawberry.input(name="ProfileKey", one_of=True, description="Identifies a person by exactly one of these.")
 class KeyInput:
-    """How a query names a person."""
+    """Identifies a person in a query."""
 
     id: strawberry.ID | None = optional("The `id` of a profile, including one that was merged into another since.")
     identifier: IdentifierKey | None = optional("An identifier, such as an e-mail address.")
     record: RecordKey | None = optional("A source, and the ID that it knows the person under.")
 
     def key(self) -> ProfileKey | None:
-        """The key as the use case takes it; None for the id of something that is no profile."""
+        """Returns the key for the use case; None if the ID is not that of a profile. Raises BadInput."""
         if self.identifier:
             return ByIdentifier(self.identifier.kind, self.identifier.value)
         if self.record:
@@ -90,7 +88,7 @@ class KeyInput:
     "stands for; what it may see depends on the purpose of the request."
 )
 class Query:
-    """What can be asked."""
+    """The root of queries."""
 
     @strawberry.field(
         description="A profile, item or segment by its ID. Null if there is none or the viewer may not know of it."
@@ -162,8 +160,10 @@ class Query:
 
 
 def show_profile(info: Asked, view: PersonView | None) -> Profile | None:
-    """A person's view as a profile. To those who may know, `extensions.consent` says which of the selected fields are
-    withheld, and why."""
+    """Returns a person's view as a profile; None if there is no view.
+
+    Viewers who may know it find in `extensions.consent` which of the selected fields are withheld, and why.
+    """
     if view is None:
         return None
     reasons = {one.field: one.reason for one in view.withheld or () if one.field in view.wanted.fields}
@@ -183,9 +183,11 @@ SCHEMA: Final = strawberry.Schema(
 )
 
 
-def shorten_leaves(schema: GraphQLSchema) -> GraphQLSchema:
-    """Gives every field without a resolver of its own the shortest one there is: read the attribute. Strawberry's own
-    goes through four calls, which is a fifth of the time of a wide answer."""
+def shorten_resolvers(schema: GraphQLSchema) -> GraphQLSchema:
+    """Makes every field without its own resolver read its attribute directly.
+
+    Strawberry's resolver for such fields takes four calls, which is a fifth of the time of a wide response.
+    """
     for kind in schema.type_map.values():
         for field in kind.fields.values() if isinstance(kind, GraphQLObjectType) else ():
             source = field.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
@@ -199,10 +201,10 @@ def _read_attribute(name: str) -> Callable[[Any, object], Any]:
     return lambda source, _info: read(source)
 
 
-GRAPHQL_SCHEMA: Final[GraphQLSchema] = shorten_leaves(describe_arguments(SCHEMA._schema))
-"""The same schema as graphql-core has it, which executes it."""
+GRAPHQL_SCHEMA: Final[GraphQLSchema] = shorten_resolvers(describe_arguments(SCHEMA._schema))
+"""The schema as graphql-core executes it."""
 
 
 def print_sdl() -> str:
-    """The schema in GraphQL's own language."""
+    """Returns the schema in the schema definition language."""
     return SCHEMA.as_str() + "\n"

@@ -1,7 +1,4 @@
-"""Writes the schema's SDL to `schema.graphql`: `python -m api.graphql.sdl`, or `make sdl`.
-
-What lives here: the command. What does not: the schema (`api/graphql/schema.py`).
-"""
+"""Writes the SDL of the schema to `schema.graphql`: `python -m api.graphql.sdl`, or `make sdl`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: methods, media types, statuses, forged requests, limits of a request, clients that leave."""
+"""GraphQL over HTTP: methods, media types, statuses, forged requests, limits of a request, disconnecting clients."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NO_INGESTOR = cast(Ingestor, None)
 """These tests send no mutation."""
 
 
-async def admit_nobody(_: Request) -> RequestContext | None:
+async def admit_anonymous(_: Request) -> RequestContext | None:
     return None
 
 
@@ -40,7 +40,7 @@ def serve(endpoint: GraphQLEndpoint) -> httpx.AsyncClient:
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with serve(GraphQLEndpoint(admit_nobody, NO_INGESTOR)) as client:
+    async with serve(GraphQLEndpoint(admit_anonymous, NO_INGESTOR)) as client:
         yield client
 
 
@@ -65,17 +65,15 @@ async def post(http: httpx.AsyncClient, body: Any, **headers: str) -> httpx.Resp
         ("text/html, */*;q=0.1", JSON),
     ],
 )
-async def test_the_answer_is_of_the_type_that_was_asked_for(
-    http: httpx.AsyncClient, accept: str, expected: str
-) -> None:
-    answer = await post(http, {"query": "{ __typename }"}, accept=accept)
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == f"{expected}; charset=utf-8"
-    assert answer.headers["cache-control"] == "no-store"
-    assert answer.json() == {"data": {"__typename": "Query"}}
+async def test_the_media_type_is_negotiated(http: httpx.AsyncClient, accept: str, expected: str) -> None:
+    response = await post(http, {"query": "{ __typename }"}, accept=accept)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == f"{expected}; charset=utf-8"
+    assert response.headers["cache-control"] == "no-store"
+    assert response.json() == {"data": {"__typename": "Query"}}
 
 
-async def test_a_type_that_is_not_had(http: httpx.AsyncClient) -> None:
+async def test_an_unsupported_media_type_is_not_acceptable(http: httpx.AsyncClient) -> None:
     assert (await post(http, {"query": "{ __typename }"}, accept="text/plain")).status_code == 406
     assert (await post(http, {"query": "{ __typename }"}, accept=f"{JSON};q=0")).status_code == 406
 
@@ -89,19 +87,17 @@ async def test_a_type_that_is_not_had(http: httpx.AsyncClient) -> None:
         "application/json; charset=utf-16",
     ],
 )
-async def test_content_types_that_a_page_may_send_unasked_are_refused(
-    http: httpx.AsyncClient, content_type: str
-) -> None:
-    answer = await post(http, {"query": "{ __typename }"}, content_type=content_type)
-    assert answer.status_code == 415
-    assert answer.json()["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+async def test_content_types_that_need_no_preflight_are_refused(http: httpx.AsyncClient, content_type: str) -> None:
+    response = await post(http, {"query": "{ __typename }"}, content_type=content_type)
+    assert response.status_code == 415
+    assert response.json()["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
 
-async def test_methods(http: httpx.AsyncClient) -> None:
+async def test_other_methods_are_not_allowed(http: httpx.AsyncClient) -> None:
     for method in ("PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"):
-        answer = await http.request(method, URL)
-        assert answer.status_code == 405
-        assert answer.headers["allow"] == "GET, POST"
+        response = await http.request(method, URL)
+        assert response.status_code == 405
+        assert response.headers["allow"] == "GET, POST"
 
 
 @pytest.mark.parametrize(
@@ -113,11 +109,11 @@ async def test_methods(http: httpx.AsyncClient) -> None:
         {"query": "{ __typename }", "extensions": "x"}, b'{"query": "{ __typename }", "variables": NaN}',
     ],
 )  # fmt: skip
-async def test_bodies_that_are_no_request(http: httpx.AsyncClient, body: Any) -> None:
+async def test_malformed_requests_are_refused(http: httpx.AsyncClient, body: Any) -> None:
     for accept in (JSON, GRAPHQL_JSON):
-        answer = await post(http, body, accept=accept)
-        assert answer.status_code == 400
-        assert set(answer.json()) == {"errors"}
+        response = await post(http, body, accept=accept)
+        assert response.status_code == 400
+        assert set(response.json()) == {"errors"}
 
 
 @pytest.mark.parametrize(
@@ -131,7 +127,7 @@ async def test_bodies_that_are_no_request(http: httpx.AsyncClient, body: Any) ->
         {"query": "{ " + " ".join(f"a{n}: __typename" for n in range(101)) + " }"},
     ],
 )
-async def test_documents_that_cannot_be_run(http: httpx.AsyncClient, body: Any) -> None:
+async def test_unexecutable_documents_are_refused(http: httpx.AsyncClient, body: Any) -> None:
     plain, precise = await post(http, body, accept=JSON), await post(http, body, accept=GRAPHQL_JSON)
     assert precise.json() == plain.json()
     assert set(plain.json()) == {"errors"}
@@ -141,11 +137,11 @@ async def test_documents_that_cannot_be_run(http: httpx.AsyncClient, body: Any) 
         assert (plain.status_code, precise.status_code) == (200, 400)
 
 
-async def test_a_body_over_the_limit_is_not_read_on(http: httpx.AsyncClient) -> None:
+async def test_a_body_over_the_limit_is_not_read_further(http: httpx.AsyncClient) -> None:
     large = orjson.dumps({"query": "{ __typename }", "variables": {"x": "x" * MAX_BODY}})
-    answer = await post(http, large)
-    assert answer.status_code == 413
-    assert answer.json()["errors"][0]["extensions"]["code"] == "PAYLOAD_TOO_LARGE"
+    response = await post(http, large)
+    assert response.status_code == 413
+    assert response.json()["errors"][0]["extensions"]["code"] == "PAYLOAD_TOO_LARGE"
 
     sent = 0
 
@@ -155,15 +151,15 @@ async def test_a_body_over_the_limit_is_not_read_on(http: httpx.AsyncClient) -> 
             sent += 1
             yield b" " * 65_536
 
-    answer = await http.post(URL, content=stream(), headers={"content-type": JSON})
-    assert answer.status_code == 413
+    response = await http.post(URL, content=stream(), headers={"content-type": JSON})
+    assert response.status_code == 413
     assert sent <= MAX_BODY / 65_536 + 2
 
 
-async def test_get_runs_queries_for_programs_only(http: httpx.AsyncClient) -> None:
+async def test_get_runs_queries_but_no_mutations_or_forged_requests(http: httpx.AsyncClient) -> None:
     query = {"query": "query T($n: String!) { __type(name: $n) { name } }", "variables": '{"n": "Profile"}'}
-    answer = await http.get(URL, params=query, headers={"accept": JSON})
-    assert answer.json() == {"data": {"__type": {"name": "Profile"}}}
+    response = await http.get(URL, params=query, headers={"accept": JSON})
+    assert response.json() == {"data": {"__type": {"name": "Profile"}}}
     assert (await http.get(URL, params=query, headers={"graphql-preflight": "1"})).status_code == 200
     assert (await http.get(URL, params=query, headers={"sec-fetch-mode": "cors"})).status_code == 200
     forged = await http.get(URL, params=query, headers={"sec-fetch-mode": "no-cors"})
@@ -176,31 +172,31 @@ async def test_get_runs_queries_for_programs_only(http: httpx.AsyncClient) -> No
     assert broken.status_code == 400
 
 
-async def test_the_schema_is_open_and_nothing_else(http: httpx.AsyncClient) -> None:
-    answer = await post(http, {"query": "{ __typename purposes { key } }"})
-    assert answer.status_code == 401
-    assert answer.headers["www-authenticate"] == "Bearer"
+async def test_only_introspection_needs_no_credential(http: httpx.AsyncClient) -> None:
+    response = await post(http, {"query": "{ __typename purposes { key } }"})
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == "Bearer"
     assert (await post(http, {"query": "{ ...f } fragment f on Query { purposes { key } }"})).status_code == 401
     assert (await post(http, {"query": "{ __schema { queryType { name } } }"})).status_code == 200
 
 
-async def test_production_has_no_page_and_no_introspection() -> None:
-    async with serve(GraphQLEndpoint(admit_nobody, NO_INGESTOR, production=True)) as http:
+async def test_production_has_neither_graphiql_nor_introspection() -> None:
+    async with serve(GraphQLEndpoint(admit_anonymous, NO_INGESTOR, production=True)) as http:
         assert (await http.get(URL, headers={"accept": "text/html"})).status_code == 406
-        answer = await post(http, {"query": "{ __schema { queryType { name } } }"}, accept=GRAPHQL_JSON)
-        assert answer.status_code == 400
+        response = await post(http, {"query": "{ __schema { queryType { name } } }"}, accept=GRAPHQL_JSON)
+        assert response.status_code == 400
         named = [
             await post(http, {"query": f'{{ __type(name: "{name}") {{ name }} }}'}) for name in ("Profile", "Nonsense")
         ]
         assert named[0].content == named[1].content
         assert named[0].json() == {"data": {"__type": None}}
-        answer = await post(http, {"query": "{ profil { id } }"})
-        assert "Did you mean" not in answer.text
-        answer = await post(http, {"query": "query($s: Strategy) { __typename }", "variables": {"s": "AUTOO"}})
-        assert "Did you mean" not in answer.text
+        response = await post(http, {"query": "{ profil { id } }"})
+        assert "Did you mean" not in response.text
+        response = await post(http, {"query": "query($s: Strategy) { __typename }", "variables": {"s": "AUTOO"}})
+        assert "Did you mean" not in response.text
 
 
-async def test_the_page_needs_nothing_from_outside(http: httpx.AsyncClient) -> None:
+async def test_graphiql_loads_nothing_from_other_hosts(http: httpx.AsyncClient) -> None:
     page = await http.get(URL, headers={"accept": "text/html,*/*;q=0.8"})
     assert page.status_code == 200
     assert page.headers["content-security-policy"] == CONTENT_POLICY
@@ -225,7 +221,7 @@ def schema_of(**fields: Any) -> GraphQLSchema:
     return GraphQLSchema(GraphQLObjectType("Query", {name: field(resolve) for name, resolve in fields.items()}))
 
 
-async def admit_somebody(_: Request) -> RequestContext | None:
+async def admit_viewer(_: Request) -> RequestContext | None:
     return object()  # type: ignore[return-value]
 
 
@@ -236,42 +232,42 @@ def fail(error: Exception) -> Any:
     return resolve
 
 
-async def test_errors_are_shown_by_the_table_or_not_at_all() -> None:
+async def test_our_errors_are_shown_and_others_masked() -> None:
     schema = schema_of(
         bad=fail(BadInput("first: too many")), forbidden=fail(Forbidden("not you")), busy=fail(RateLimited("later")),
         broken=fail(KeyError("canary@example.com")),
     )  # fmt: skip
-    async with serve(GraphQLEndpoint(admit_somebody, NO_INGESTOR, schema=schema)) as http:
-        answer = (await post(http, {"query": "{ bad forbidden busy broken }"})).json()
-        shown = {error["path"][0]: (error["extensions"]["code"], error["message"]) for error in answer["errors"]}
+    async with serve(GraphQLEndpoint(admit_viewer, NO_INGESTOR, schema=schema)) as http:
+        response = (await post(http, {"query": "{ bad forbidden busy broken }"})).json()
+        shown = {error["path"][0]: (error["extensions"]["code"], error["message"]) for error in response["errors"]}
         assert shown["bad"] == ("BAD_USER_INPUT", "first: too many")
         assert shown["forbidden"] == ("FORBIDDEN", "not you")
         assert shown["busy"] == ("RATE_LIMITED", "later")
         assert shown["broken"][0] == "INTERNAL_SERVER_ERROR"
-        assert "canary" not in json.dumps(answer)
+        assert "canary" not in json.dumps(response)
 
 
-async def test_values_that_do_not_fit_their_type_are_not_quoted() -> None:
+async def test_values_of_the_wrong_type_are_not_quoted() -> None:
     number = GraphQLField(GraphQLNonNull(GraphQLInt), resolve=lambda *_: "canary")
     schema = GraphQLSchema(GraphQLObjectType("Query", {"number": number}))
-    async with serve(GraphQLEndpoint(admit_somebody, NO_INGESTOR, schema=schema)) as http:
-        answer = await post(http, {"query": "{ number }"}, accept=GRAPHQL_JSON)
-        assert answer.status_code == 500
-        assert answer.json()["data"] is None
-        assert answer.json()["errors"][0]["extensions"]["code"] == "INTERNAL_SERVER_ERROR"
-        assert "canary" not in answer.text
+    async with serve(GraphQLEndpoint(admit_viewer, NO_INGESTOR, schema=schema)) as http:
+        response = await post(http, {"query": "{ number }"}, accept=GRAPHQL_JSON)
+        assert response.status_code == 500
+        assert response.json()["data"] is None
+        assert response.json()["errors"][0]["extensions"]["code"] == "INTERNAL_SERVER_ERROR"
+        assert "canary" not in response.text
 
 
 async def test_the_number_of_errors_is_capped() -> None:
     schema = schema_of(**{f"f{n}": fail(BadInput("no")) for n in range(18)})
-    async with serve(GraphQLEndpoint(admit_somebody, NO_INGESTOR, schema=schema, limits=Limits(errors=5))) as http:
+    async with serve(GraphQLEndpoint(admit_viewer, NO_INGESTOR, schema=schema, limits=Limits(errors=5))) as http:
         query = "{ " + " ".join(f"f{n}" for n in range(18)) + " }"
         assert len((await post(http, {"query": query})).json()["errors"]) == 5
         unknown = "{ " + " ".join(f"g{n}" for n in range(18)) + " }"
         assert len((await post(http, {"query": unknown})).json()["errors"]) == 5
 
 
-async def test_a_request_that_takes_too_long_is_stopped() -> None:
+async def test_an_operation_over_the_time_limit_is_cancelled() -> None:
     stopped = asyncio.Event()
 
     async def wait(*_: object) -> str:
@@ -281,15 +277,15 @@ async def test_a_request_that_takes_too_long_is_stopped() -> None:
             stopped.set()
         return ""
 
-    async with serve(GraphQLEndpoint(admit_somebody, NO_INGESTOR, schema=schema_of(wait=wait), seconds=0.05)) as http:
-        answer = await post(http, {"query": "{ wait }"})
-        assert answer.status_code == 503
-        assert answer.headers["retry-after"] == "1"
-        assert answer.json()["errors"][0]["extensions"]["code"] == "TIMEOUT"
+    async with serve(GraphQLEndpoint(admit_viewer, NO_INGESTOR, schema=schema_of(wait=wait), seconds=0.05)) as http:
+        response = await post(http, {"query": "{ wait }"})
+        assert response.status_code == 503
+        assert response.headers["retry-after"] == "1"
+        assert response.json()["errors"][0]["extensions"]["code"] == "TIMEOUT"
         assert stopped.is_set()
 
 
-async def test_a_client_that_leaves_stops_its_query() -> None:
+async def test_a_disconnecting_client_cancels_its_query() -> None:
     started, stopped = asyncio.Event(), asyncio.Event()
 
     async def wait(*_: object) -> str:
@@ -300,7 +296,7 @@ async def test_a_client_that_leaves_stops_its_query() -> None:
             stopped.set()
         return ""
 
-    endpoint = GraphQLEndpoint(admit_somebody, NO_INGESTOR, schema=schema_of(wait=wait))
+    endpoint = GraphQLEndpoint(admit_viewer, NO_INGESTOR, schema=schema_of(wait=wait))
     messages = [{"type": "http.request", "body": b'{"query": "{ wait }"}', "more_body": False}]
     sent: list[Any] = []
 
@@ -322,8 +318,8 @@ async def test_a_client_that_leaves_stops_its_query() -> None:
     assert sent == []
 
 
-async def test_text_that_is_not_plain_unicode_is_still_answered() -> None:
+async def test_lone_surrogates_are_returned() -> None:
     schema = schema_of(odd=lambda *_: "\ud800 and 😀")
-    async with serve(GraphQLEndpoint(admit_somebody, NO_INGESTOR, schema=schema)) as http:
-        answer = await post(http, {"query": "{ odd }"})
-        assert json.loads(answer.content)["data"]["odd"] == "\ud800 and 😀"
+    async with serve(GraphQLEndpoint(admit_viewer, NO_INGESTOR, schema=schema)) as http:
+        response = await post(http, {"query": "{ odd }"})
+        assert json.loads(response.content)["data"]["odd"] == "\ud800 and 😀"

@@ -1,4 +1,4 @@
-"""The measurement is linear in the document, and each limit holds."""
+"""Measuring is linear in the size of the document, and each limit is enforced."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def measure(text: str, **variables: object) -> Meter:
 
 
 def bomb(levels: int, width: int = 2) -> str:
-    """Each fragment spreads the next several times: width ** levels fields if it were written out."""
+    """Returns a query whose fragments each spread the next `width` times: width ** levels fields when expanded."""
     lines = [f"fragment f{n} on Profile {{ {f'...f{n + 1} ' * width} }}" for n in range(levels)]
     return " ".join(["{ me { ...f0 } }", *lines, f"fragment f{levels} on Profile {{ email }}"])
 
@@ -45,7 +45,7 @@ def test_a_small_bomb_is_refused_by_its_size_alone() -> None:
     assert len(documents) == 0
 
 
-def test_bombs_through_nested_fields_and_unused_fragments() -> None:
+def test_bombs_in_nested_fields_and_unused_fragments_are_refused() -> None:
     levels = 25
     nested = " ".join(f"fragment s{n} on Segment {{ a: key ...s{n + 1} b: key ...s{n + 1} }}" for n in range(levels))
     text = f"{{ purposes {{ key }} }} {nested} fragment s{levels} on Segment {{ key }}"
@@ -55,7 +55,7 @@ def test_bombs_through_nested_fields_and_unused_fragments() -> None:
     assert meter.visits <= 2 + 4 * levels + 1
 
 
-def test_cycles_end() -> None:
+def test_fragment_cycles_are_measured_and_refused() -> None:
     text = "{ me { ...a } } fragment a on Profile { ...b email } fragment b on Profile { ...a phone }"
     assert measure(text).visits <= 6
     with pytest.raises(DocumentRefused) as refused:
@@ -76,9 +76,9 @@ CHAIN = " ".join(f"fragment c{n} on Profile {{ ...c{n + 1} }}" for n in range(40
         ("{ " + " ".join(f"a{n}: __typename" for n in range(21)) + " }", "root fields"),
         ("{ me { " + " ".join(f"a{n}: email" for n in range(51)) + " } }", "aliases"),
         ("{ me { " + "email " * 201 + "} }", "fields side by side"),
-        ("{ me { email " + "@skip(if: true) " * 6 + "} }", "directives on one place"),
+        ("{ me { email " + "@skip(if: true) " * 6 + "} }", "directives on one node"),
         ("{ me { " + "email @skip(if: true) " * 51 + "} }", "directives"),
-        ("{ me { ...c0 } } " + CHAIN, "fragments within fragments"),
+        ("{ me { ...c0 } } " + CHAIN, "nested fragments"),
         ("{ __schema { types " + "{ ofType " * 20 + "{ name }" + " }" * 20 + " } }", "depth of introspection"),
         (
             "{ items(first: 100) { edges { node { " + " ".join(f"topics {{ k{n}: key weight }}" for n in range(30))
@@ -87,7 +87,7 @@ CHAIN = " ".join(f"fragment c{n} on Profile {{ ...c{n + 1} }}" for n in range(40
         ),
     ],
 )  # fmt: skip
-def test_each_limit_holds_and_names_itself(text: str, named: str) -> None:
+def test_each_limit_is_enforced_and_named(text: str, named: str) -> None:
     with pytest.raises(QueryTooComplex, match=f"^{named}: "):
         measure(text)
 
@@ -129,7 +129,7 @@ def test_a_variable_size_is_measured_in_each_request() -> None:
     documents.prepare(text, {"n": 10})
 
 
-def test_the_cache_of_documents_is_bounded_and_keeps_what_is_used() -> None:
+def test_the_document_cache_is_bounded_and_keeps_recently_used_entries() -> None:
     documents = Documents(GRAPHQL_SCHEMA, Limits(), size=3)
     kept = documents.prepare("{ purposes { key } }", {})
     for number in range(10):
@@ -138,7 +138,7 @@ def test_the_cache_of_documents_is_bounded_and_keeps_what_is_used() -> None:
     assert len(documents) == 3
 
 
-def test_too_many_tokens() -> None:
+def test_too_many_tokens_are_refused() -> None:
     with pytest.raises(DocumentRefused) as refused:
         Documents(GRAPHQL_SCHEMA, Limits(tokens=50)).prepare("{ " + "a " * 60 + "}", {})
     assert "50 tokens" in refused.value.errors[0].message
@@ -156,7 +156,7 @@ def test_production_hides_the_schema_and_suggestions() -> None:
     assert "Did you mean" in refused.value.errors[0].message
 
 
-def test_the_tools_own_introspection_passes() -> None:
+def test_introspection_queries_of_tools_are_accepted() -> None:
     from graphql import get_introspection_query
 
     Documents(GRAPHQL_SCHEMA, Limits()).prepare(get_introspection_query(), {})

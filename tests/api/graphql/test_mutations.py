@@ -1,4 +1,4 @@
-"""What a mutation's answer tells, and whom its message ids can touch."""
+"""What the result of a mutation reveals, and which messages its IDs can affect."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def door(store: GraphClient) -> AsyncIterator[Door]:
         yield door
 
 
-async def test_a_person_does_not_learn_which_messages_of_others_arrived(door: Door) -> None:
+async def test_a_person_does_not_learn_which_messages_of_others_exist(door: Door) -> None:
     token = await door.token("web", "bob")
     there = await door.ask(WITHDRAW, token, {"id": "order-1001"})
     assert there["withdrawConsent"] == {"accepted": 1, "duplicate": 0}
@@ -31,7 +31,7 @@ async def test_a_person_does_not_learn_which_messages_of_others_arrived(door: Do
     assert again["withdrawConsent"] == {"accepted": 0, "duplicate": 1}
 
 
-async def test_a_person_does_not_take_message_ids_from_others(door: Door) -> None:
+async def test_a_message_id_used_by_one_person_is_free_for_others(door: Door) -> None:
     await door.ask(WITHDRAW, await door.token("web", "bob"), {"id": "order-1002"})
     mine = await door.ask(WITHDRAW, await door.token("web", "ada"), {"id": "order-1002"})
     assert mine["withdrawConsent"]["accepted"] == 1
@@ -40,35 +40,35 @@ async def test_a_person_does_not_take_message_ids_from_others(door: Door) -> Non
     assert rows[0]["n"] == 2
 
 
-SAY = """mutation($state: ConsentStateName!) { recordConsent(input: {
+RECORD = """mutation($state: ConsentStateName!) { recordConsent(input: {
     record: {source: "shop", userId: "ada"}, purpose: "personalisation", state: $state}) { accepted } }"""
-TAKE_BACK = """mutation($where: String) { withdrawConsent(input: {
+WITHDRAW_FOR_ADA = """mutation($where: String) { withdrawConsent(input: {
     record: {source: "shop", userId: "ada"}, purpose: "personalisation", jurisdiction: $where}) { accepted } }"""
 
 
-async def test_a_viewer_does_not_give_itself_what_consent_opens(door: Door) -> None:
-    """Neither does a key of the role that tokens come through: it is no person's."""
+async def test_viewers_cannot_give_consent_for_people(door: Door) -> None:
+    """Not even with the API key of a client of role `subject`: only its tokens stand for a person."""
     await door.client("app", "subject")
     await door.client("acme", "partner", "partner_sharing", recipient="acme")
     await door.client("audit", "auditor")
     for name in ("web", "app", "acme", "audit"):
         for state in ("GIVEN", "UNKNOWN"):
-            assert await door.codes(SAY, door.keys[name], {"state": state}) == ["FORBIDDEN"], name
+            assert await door.codes(RECORD, door.keys[name], {"state": state}) == ["FORBIDDEN"], name
     rows = await door.services.client.read("MATCH (e:ConsentEvent) RETURN count(e) AS n")
     assert rows[0]["n"] == 0
 
 
-async def test_a_front_end_takes_back_and_states_no_jurisdiction(door: Door) -> None:
-    assert (await door.ask(TAKE_BACK, door.keys["web"]))["withdrawConsent"] == {"accepted": 1}
-    assert await door.codes(TAKE_BACK, door.keys["web"], {"where": "US-CA"}) == ["FORBIDDEN"]
+async def test_a_front_end_withdraws_consent_but_states_no_jurisdiction(door: Door) -> None:
+    assert (await door.ask(WITHDRAW_FOR_ADA, door.keys["web"]))["withdrawConsent"] == {"accepted": 1}
+    assert await door.codes(WITHDRAW_FOR_ADA, door.keys["web"], {"where": "US-CA"}) == ["FORBIDDEN"]
     await door.client("app", "subject")
-    assert await door.codes(TAKE_BACK, door.keys["app"]) == ["FORBIDDEN"]
+    assert await door.codes(WITHDRAW_FOR_ADA, door.keys["app"]) == ["FORBIDDEN"]
 
 
 TRACK = """mutation($input: [EventInput!]!) { track(input: $input) { accepted rejected { index code field } } }"""
 
 
-async def test_an_event_of_an_unknown_source_costs_the_others_nothing(door: Door) -> None:
+async def test_an_event_of_an_unknown_source_does_not_affect_the_others(door: Door) -> None:
     event = {"event": "Product Viewed", "userId": "ada", "item": "i1"}
     entries = [{"source": "nosuch", "messageId": "x"} | event, {"source": "shop", "messageId": "y"} | event]
     answer = (await door.ask(TRACK, door.keys["web"], {"input": entries}))["track"]

@@ -1,7 +1,7 @@
-"""Two worlds that differ only in what a viewer may not see answer that viewer byte for byte the same.
+"""Two stores that differ only in what a viewer may not see return byte-identical responses to that viewer.
 
-The worlds are one store before and after a change of withheld things, so that ids and times of what is visible are the
-same in both. Canaries in the withheld values must be nowhere in any answer.
+Both are one store before and after a change to withheld data, so that IDs and times of visible data are equal. Canaries
+in the withheld values must not appear in any response.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BY = 'by: {{record: {{source: "shop", key: "{}"}}}}'
 
 
 def probes(person: str, other: str) -> list[tuple[str, dict[str, Any]]]:
-    """One query a channel, about a person whose values are withheld and about one who may not be known of."""
+    """Returns one query per channel, about a person whose values are withheld and one whose existence is hidden."""
     one, hidden = BY.format(person), BY.format(other)
     return [
         (f"{{ profile({one}) {{ {EVERYTHING} }} }}", {}),
@@ -125,8 +125,8 @@ async def test_a_front_end_learns_nothing_of_a_person_who_did_not_consent(door: 
         assert CANARY.encode() not in other[1], query
 
 
-async def test_the_probes_have_teeth(door: Door) -> None:
-    """The same change is seen by a viewer who may see it."""
+async def test_the_probes_detect_a_visible_change(door: Door) -> None:
+    """A viewer who may see the same change does see it."""
     await door.load(*given("dan", "personalisation"))
     about = probes("dan", "dan")
     before = await answers(door, door.keys["web"], about)
@@ -136,7 +136,7 @@ async def test_the_probes_have_teeth(door: Door) -> None:
     assert len(differing) >= 4
 
 
-async def test_a_real_id_of_an_invisible_person_is_as_good_as_none(door: Door) -> None:
+async def test_the_id_of_an_invisible_person_is_indistinguishable_from_an_unknown_one(door: Door) -> None:
     await door.load(identify("bob", firstName=CANARY))
     await door.client("audit", "auditor")
     found = await door.ask('{ profile(by: {record: {source: "shop", key: "bob"}}) { id } }', door.keys["audit"])
@@ -146,8 +146,8 @@ async def test_a_real_id_of_an_invisible_person_is_as_good_as_none(door: Door) -
     assert real.content == made_up.content
 
 
-async def test_a_shared_identifier_does_not_tell_of_an_invisible_sharer(door: Door) -> None:
-    """Two people with one address: for a partner, the one they may not know of is not there."""
+async def test_a_shared_identifier_does_not_reveal_an_invisible_person(door: Door) -> None:
+    """Two people share an address: to a partner, the hidden one does not exist."""
     query = '{ profile(by: {identifier: {kind: "email", value: "ada@example.com"}}) { id age } }'
     before = await door.send(query, door.keys["acme"])
     assert before.json()["data"]["profile"]["age"] == 36
@@ -156,7 +156,7 @@ async def test_a_shared_identifier_does_not_tell_of_an_invisible_sharer(door: Do
     assert before.content == after.content
 
 
-async def test_cursors_are_good_only_for_who_got_them_and_where(door: Door) -> None:
+async def test_a_cursor_is_valid_only_for_its_viewer_person_and_list(door: Door) -> None:
     await door.load(*given("ada", "personalisation"), *(viewed("ada", "i1", f"m{n}") for n in range(5)))
     await door.load(*given("dan", "personalisation"), *(viewed("dan", "i2", f"d{n}") for n in range(5)))
     page = """query($key: String!, $first: Int!, $after: String) {
@@ -184,8 +184,8 @@ async def test_cursors_are_good_only_for_who_got_them_and_where(door: Door) -> N
     assert await door.codes(sessions, web, {"key": "ada", "first": 2, "after": cursor}) == ["BAD_USER_INPUT"]
 
 
-async def test_what_fails_inside_says_nothing(door: Door, caplog: pytest.LogCaptureFixture) -> None:
-    """An exception's text never leaves and is not logged: it may quote a person."""
+async def test_internal_errors_reveal_nothing(door: Door, caplog: pytest.LogCaptureFixture) -> None:
+    """The text of an exception is neither shown nor logged, because it may quote personal data."""
     await door.load(*given("ada", "personalisation"))
 
     def fail(*_: object, **__: object) -> None:

@@ -1,4 +1,4 @@
-"""The gate through real HTTP: what three kinds of viewers see, and what takes effect when."""
+"""The gate through HTTP: what each kind of viewer sees, and when changes of consent take effect."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def ask_profile(door: Door, key: str, user: str = "ada", **headers: str):
     return answer["data"]["profile"], answer.get("extensions")
 
 
-async def test_a_front_end_sees_what_its_purpose_may(door: Door) -> None:
+async def test_a_front_end_sees_what_its_purpose_permits(door: Door) -> None:
     found, extensions = await ask_profile(door, door.keys["web"], consentric_purpose="personalisation")
     assert found["givenName"] == "Ada"
     assert found["age"] == 36
@@ -74,7 +74,7 @@ async def test_a_front_end_sees_what_its_purpose_may(door: Door) -> None:
     assert found["interactions"]["pageInfo"]["hasNextPage"] is True
 
 
-async def test_another_purpose_of_the_same_client_sees_something_else(door: Door) -> None:
+async def test_another_purpose_of_the_same_client_sees_other_fields(door: Door) -> None:
     found, _ = await ask_profile(door, door.keys["web"], consentric_purpose="service")
     assert found["email"] == "ada@example.com"
     assert {one["kind"] for one in found["identifiers"]} == {"email", "user_id"}
@@ -90,7 +90,7 @@ async def test_a_front_end_without_consent_gets_a_profile_of_nulls(door: Door) -
     assert set(found.values()) == {None}
 
 
-async def test_a_partner_without_consent_gets_what_an_absent_person_gives(door: Door) -> None:
+async def test_to_a_partner_without_consent_the_person_does_not_exist(door: Door) -> None:
     hidden = await door.send(PROFILE, door.keys["acme"], {"key": "ada"})
     absent = await door.send(PROFILE, door.keys["acme"], {"key": "nobody"})
     assert hidden.content == absent.content
@@ -102,7 +102,7 @@ async def test_a_partner_without_consent_gets_what_an_absent_person_gives(door: 
     assert found["interactions"] is None
 
 
-async def test_the_person_sees_all_of_their_own_and_why_the_rest_is_not_there(door: Door) -> None:
+async def test_a_person_sees_all_of_their_own_data(door: Door) -> None:
     token = await door.token("web", "ada")
     answer = (
         await door.send("{ me { email consents { purpose permitted } rfm { cell } withheld { field } } }", token)
@@ -117,7 +117,7 @@ async def test_the_person_sees_all_of_their_own_and_why_the_rest_is_not_there(do
     assert extensions is None
 
 
-async def test_reasons_go_to_the_person(door: Door) -> None:
+async def test_a_person_is_told_why_fields_are_withheld(door: Door) -> None:
     await door.load(*given("ada", "personalisation", state="withdrawn"))
     token = await door.token("web", "ada")
     answer = (await door.send("{ me { id recommendations(first: 1) { score } } }", token)).json()
@@ -127,18 +127,18 @@ async def test_reasons_go_to_the_person(door: Door) -> None:
     assert noted["withheld"] == {"recommendations": "not_computed"}
 
 
-async def test_a_person_reaches_nobody_else(door: Door) -> None:
+async def test_a_person_cannot_see_others(door: Door) -> None:
     await door.load(identify("bob", email="bob@example.com"))
     token = await door.token("web", "bob")
     found, _ = await ask_profile(door, token, "ada")
     assert found is None
 
 
-async def test_me_is_for_persons(door: Door) -> None:
+async def test_me_requires_a_subject_token(door: Door) -> None:
     assert await door.codes("{ me { id } }", door.keys["ops"]) == ["FORBIDDEN"]
 
 
-async def test_auditors_see_consents_but_no_values(door: Door) -> None:
+async def test_auditors_see_consents_but_not_values(door: Door) -> None:
     found, extensions = await ask_profile(door, door.keys["audit"])
     assert found["email"] is None
     assert {"purpose": "analytics", "permitted": True, "state": "GIVEN"} in found["consents"]
@@ -146,7 +146,7 @@ async def test_auditors_see_consents_but_no_values(door: Door) -> None:
     assert extensions["consent"][0]["withheld"]["givenName"] == "no_scope"
 
 
-async def test_a_withdrawal_holds_for_the_very_next_read(door: Door) -> None:
+async def test_a_withdrawal_takes_effect_in_the_next_read(door: Door) -> None:
     token = await door.token("web", "ada")
     query = """query { profile(by: {record: {source: "shop", key: "ada"}}) { givenName } }"""
     head = {"consentric_purpose": "personalisation"}
@@ -161,7 +161,7 @@ async def test_a_withdrawal_holds_for_the_very_next_read(door: Door) -> None:
     assert after["data"]["profile"]["givenName"] is None
 
 
-async def test_an_expired_consent_is_refolded_when_it_is_read(door: Door) -> None:
+async def test_an_expired_consent_is_refolded_on_read(door: Door) -> None:
     await door.load(
         identify("eve", firstName="Eve"), *given("eve", "personalisation", expiresAt=door.clock.now + 5_000)
     )
@@ -172,7 +172,7 @@ async def test_an_expired_consent_is_refolded_when_it_is_read(door: Door) -> Non
     assert found["givenName"] is None
 
 
-async def test_keys_of_a_profile(door: Door) -> None:
+async def test_a_profile_is_found_by_each_kind_of_key(door: Door) -> None:
     key = door.keys["audit"]
     by_record = await door.ask('{ profile(by: {record: {source: "shop", key: "ada"}}) { id } }', key)
     global_id = by_record["profile"]["id"]
@@ -205,7 +205,7 @@ async def test_roles_and_credentials(door: Door) -> None:
     assert await door.codes("mutation { track(input: []) { accepted } }", door.keys["acme"]) == ["FORBIDDEN"]
 
 
-async def test_catalogue(door: Door) -> None:
+async def test_the_catalogue_is_filtered_and_paged(door: Door) -> None:
     key = door.keys["ops"]
     found = await door.ask(
         '{ item(key: "i3") { id key topics { key weight } }'
@@ -265,7 +265,7 @@ async def test_mutations_are_idempotent(door: Door) -> None:
     assert (await door.ask(by_phone, door.keys["audit"]))["profile"] is not None
 
 
-async def test_consent_by_mutation(door: Door) -> None:
+async def test_consent_is_recorded_for_those_who_may_state_it(door: Door) -> None:
     token = await door.token("web", "ada")
     say = """mutation { recordConsent(input: {purpose: "partner_sharing", recipient: "acme", state: GIVEN}) {
         accepted consents { purpose recipient permitted } } }"""

@@ -1,4 +1,4 @@
-"""The schema keeps the contract's names, its committed text, and the catalogue of personal fields."""
+"""The schema keeps the names of the contract, matches the committed SDL, and marks every personal field."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ CONTRACT = {
         withdrawConsent(input: WithdrawInput!): ConsentPayload!
     """,
 }
-"""What is built of the contract, in its own words."""
+"""The implemented part of the contract, literally."""
 
 
 def signatures(text: str) -> dict[str, str]:
-    """Field → arguments in order of name, and type."""
+    """Returns each field with its arguments, sorted by name, and its type."""
     (definition,) = parse(text, no_location=True).definitions
     assert isinstance(definition, ObjectTypeDefinitionNode)
     return {
@@ -88,7 +88,7 @@ def test_the_contract_is_kept(name: str) -> None:
     assert {field: found.get(field) for field in expected} == expected
 
 
-def test_contract_enums_and_keys() -> None:
+def test_enums_and_keys_of_the_contract_are_kept() -> None:
     strategies = GRAPHQL_SCHEMA.type_map["Strategy"].values
     assert list(strategies) == [
         "AUTO", "GRAPH_WALK", "ITEM_ITEM", "USER_USER", "MATRIX_FACTORISATION", "CONTENT", "POPULAR",
@@ -101,12 +101,12 @@ def test_contract_enums_and_keys() -> None:
     assert "input ProfileKey @oneOf {" in print_sdl()
 
 
-def test_the_committed_sdl_is_the_code() -> None:
+def test_the_committed_sdl_is_current() -> None:
     assert SDL.read_text(encoding="utf-8") == print_sdl(), "run `make sdl` and commit schema.graphql"
 
 
 def directives_of(name: str) -> set[str]:
-    """Fields of a type that carry @personal in the SDL."""
+    """Returns the fields of a type that have @personal in the SDL."""
     for definition in parse(print_sdl()).definitions:
         if getattr(getattr(definition, "name", None), "value", None) == name and getattr(definition, "fields", None):
             return {
@@ -117,7 +117,7 @@ def directives_of(name: str) -> set[str]:
     return set()
 
 
-def test_every_catalogued_field_is_marked_and_nullable_and_no_other_is() -> None:
+def test_exactly_the_personal_fields_are_marked_and_nullable() -> None:
     profile = GRAPHQL_SCHEMA.type_map["Profile"]
     assert isinstance(profile, GraphQLObjectType)
     marked = directives_of("Profile")
@@ -130,7 +130,7 @@ def test_every_catalogued_field_is_marked_and_nullable_and_no_other_is() -> None
             assert not directives_of(name), name
 
 
-def test_a_field_that_is_not_catalogued_is_refused() -> None:
+def test_an_undeclared_field_is_refused() -> None:
     import strawberry
 
     @strawberry.type
@@ -141,15 +141,15 @@ def test_a_field_that_is_not_catalogued_is_refused() -> None:
         mark_personal(Careless)
 
 
-def test_leaves_of_a_profile_have_no_resolvers() -> None:
-    """Consent is decided before: a plain field is an attribute of what was let through."""
+def test_plain_fields_of_a_profile_have_no_resolvers() -> None:
+    """Consent is decided earlier: a plain field only reads an attribute of what the gate revealed."""
     definition = SCHEMA.get_type_by_name("Profile")
     plain = {field.python_name for field in definition.fields if field.is_basic_field}
     assert {"email", "age", "segments", "consents", "rfm", "withheld"} <= plain
 
 
 def list_descriptions() -> Iterator[tuple[str, str | None]]:
-    """Every type, field, argument, input field, enum value and directive that is ours, with its description."""
+    """Yields each of our types, fields, arguments, input fields, enum values and directives with its description."""
     for directive in GRAPHQL_SCHEMA.directives:
         if not is_specified_directive(directive):
             yield f"@{directive.name}", directive.description
@@ -168,13 +168,13 @@ def list_descriptions() -> Iterator[tuple[str, str | None]]:
                 yield from ((f"{kind.name}.{name}({arg})", one.description) for arg, one in field.args.items())
 
 
-def test_everything_is_described() -> None:
+def test_every_schema_element_has_a_description() -> None:
     described = dict(list_descriptions())
     assert {"@personal(category)", "Node.id", "Profile.sessions(first)", "Strategy.AUTO", "DateTime"} <= set(described)
     assert [place for place, text in described.items() if not (text or "").strip()] == []
 
 
-def test_a_nullable_field_says_when_it_is_null() -> None:
+def test_nullable_fields_state_when_they_are_null() -> None:
     silent = [
         f"{kind.name}.{name}"
         for kind in GRAPHQL_SCHEMA.type_map.values()
@@ -186,7 +186,7 @@ def test_a_nullable_field_says_when_it_is_null() -> None:
 
 
 @pytest.mark.parametrize("name", ["Identifier", "IdentifierInput", "IdentifierKey"])
-def test_kinds_of_identifiers_are_listed_where_one_is_asked_for(name: str) -> None:
+def test_identifier_kinds_are_listed_where_one_is_needed(name: str) -> None:
     kind = GRAPHQL_SCHEMA.type_map[name]
     assert isinstance(kind, GraphQLObjectType | GraphQLInputObjectType)
     text = kind.fields["kind"].description or ""
