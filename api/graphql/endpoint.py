@@ -34,7 +34,7 @@ from api.graphql.limits import Limits
 from api.graphql.operations import DocumentRefused, Documents, Prepared, is_open, is_query
 from api.graphql.requests import Parameters, RequestRefused, choose_media_type, read_parameters, wants_page
 from api.graphql.schema import GRAPHQL_SCHEMA
-from api.graphql.types.context import Asking
+from api.graphql.types.context import GraphQLContext
 from graph.errors import StoreTimeout, Unauthenticated
 from resolvers.collection.ingestor import Ingestor
 from resolvers.context import RequestContext
@@ -103,22 +103,22 @@ class GraphQLEndpoint:
             return make_response({"errors": [show_failure(error)]}, MAPPINGS[error_class].status, media_type)
 
     async def _serve(self, request: Request, parameters: Parameters, media_type: str) -> Response:
-        context = await self._admit(request)
+        admitted = await self._admit(request)
         try:
             prepared = self.documents.prepare(parameters.query, parameters.variables)
             operation = self._choose(prepared, parameters, request.method)
         except DocumentRefused as refused:
             return self._show_result(ExecutionResult(None, refused.errors), {}, media_type)
-        if context is None and not is_open(operation):
+        if admitted is None and not is_open(operation):
             raise Unauthenticated(NO_CREDENTIAL)
-        asking = Asking(context, self._ingestor)
-        work = self._run(prepared, parameters, asking)
+        context = GraphQLContext(admitted, self._ingestor)
+        work = self._run(prepared, parameters, context)
         if is_query(operation):
             async with cancel_on_disconnect(request.receive):
                 result = await work
         else:
             result = await work
-        return self._show_result(result, asking.extensions, media_type)
+        return self._show_result(result, context.extensions, media_type)
 
     def _choose(self, prepared: Prepared, parameters: Parameters, method: str) -> OperationDefinitionNode:
         operation = prepared.operation(parameters.operation_name)
@@ -129,7 +129,7 @@ class GraphQLEndpoint:
             raise RequestRefused(405, "Mutations need POST.", {"Allow": "POST"})
         return operation
 
-    async def _run(self, prepared: Prepared, parameters: Parameters, asking: Asking) -> ExecutionResult:
+    async def _run(self, prepared: Prepared, parameters: Parameters, context: GraphQLContext) -> ExecutionResult:
         """Executes the operation. At the time limit, it and the statement that it waits for are cancelled.
 
         Raises StoreTimeout.
@@ -139,7 +139,7 @@ class GraphQLEndpoint:
                 result = execute(
                     self._schema,
                     prepared.document,
-                    context_value=asking,
+                    context_value=context,
                     variable_values=parameters.variables,
                     operation_name=parameters.operation_name,
                     max_coercion_errors=self._limits.errors,

@@ -17,7 +17,7 @@ from strawberry.types import Info
 from strawberry.types.field import StrawberryField
 
 from api.graphql.mutations.mutation import Mutation
-from api.graphql.types.context import Asking, request_of
+from api.graphql.types.context import GraphQLContext, request_of
 from api.graphql.types.item import Item, ItemFilter
 from api.graphql.types.personal import describe_arguments
 from api.graphql.types.profile import IDENTIFIER_KINDS, Profile
@@ -34,7 +34,7 @@ from resolvers.profile.find import ById, ByIdentifier, ByRecord, PersonView, Pro
 from resolvers.segments.reading import find_segment, page_segments
 from resolvers.system import check_may_see_system
 
-Asked = Info[Asking, None]
+GraphQLInfo = Info[GraphQLContext, None]
 Key: TypeAlias = Annotated[str, strawberry.argument(description="The key, 1 to 512 characters.")]
 
 
@@ -95,7 +95,7 @@ class Query:
     )
     async def node(
         self,
-        info: Asked,
+        info: GraphQLInfo,
         id: Annotated[strawberry.ID, strawberry.argument(description="The `id` of a profile, item or segment.")],
     ) -> Node | None:
         type_name, key = read_global_id(id)
@@ -112,12 +112,12 @@ class Query:
     @strawberry.field(
         description="The person whose token this is. Null if nothing is known about them; FORBIDDEN for an API key."
     )
-    async def me(self, info: Asked) -> Profile | None:
+    async def me(self, info: GraphQLInfo) -> Profile | None:
         return show_profile(info, await find_own(request_of(info), wanted_of(info._raw_info)))
 
     @strawberry.field(description="One person. Null if there is none or the viewer may not know that there is.")
     async def profile(
-        self, info: Asked, by: Annotated[KeyInput, strawberry.argument(description="Whose profile.")]
+        self, info: GraphQLInfo, by: Annotated[KeyInput, strawberry.argument(description="Whose profile.")]
     ) -> Profile | None:
         request, key = request_of(info), by.key()
         if key is None:
@@ -125,13 +125,13 @@ class Query:
         return show_profile(info, await find_profile(request, key, wanted_of(info._raw_info)))
 
     @strawberry.field(description="One item of the catalogue. Null if there is none.")
-    async def item(self, info: Asked, key: Key) -> Item | None:
+    async def item(self, info: GraphQLInfo, key: Key) -> Item | None:
         return await find_item(request_of(info), key)  # type: ignore[return-value]
 
     @strawberry.field(description="Items of the catalogue, sorted by key.")
     async def items(
         self,
-        info: Asked,
+        info: GraphQLInfo,
         first: First,
         after: After = strawberry.UNSET,
         where: Annotated[
@@ -141,25 +141,25 @@ class Query:
         return show_page(await page_items(request_of(info), where.wish() if where else None, first, given(after)))  # type: ignore[no-any-return]
 
     @strawberry.field(description="One segment. Null if there is none.")
-    async def segment(self, info: Asked, key: Key) -> Segment | None:
+    async def segment(self, info: GraphQLInfo, key: Key) -> Segment | None:
         return await find_segment(request_of(info), key)  # type: ignore[return-value]
 
     @strawberry.field(description="Segments, sorted by key.")
-    async def segments(self, info: Asked, first: First, after: After = strawberry.UNSET) -> Connection[Segment]:
+    async def segments(self, info: GraphQLInfo, first: First, after: After = strawberry.UNSET) -> Connection[Segment]:
         return show_page(await page_segments(request_of(info), first, given(after)))  # type: ignore[no-any-return]
 
     @strawberry.field(description="The purposes that data may be used for, in the order of the policy.")
-    def purposes(self, info: Asked) -> list[Purpose]:
+    def purposes(self, info: GraphQLInfo) -> list[Purpose]:
         return list_purposes(request_of(info).services.policy)
 
     @strawberry.field(description="The installation. FORBIDDEN unless the viewer is an operator or an auditor.")
-    def system(self, info: Asked) -> System:
+    def system(self, info: GraphQLInfo) -> System:
         request = request_of(info)
         check_may_see_system(request)
         return System(version=VERSION, policy_version=request.services.policy.version)
 
 
-def show_profile(info: Asked, view: PersonView | None) -> Profile | None:
+def show_profile(info: GraphQLInfo, view: PersonView | None) -> Profile | None:
     """Returns a person's view as a profile; None if there is no view.
 
     Viewers who may know it find in `extensions.consent` which of the selected fields are withheld, and why.

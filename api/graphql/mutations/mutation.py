@@ -32,7 +32,7 @@ from api.graphql.mutations.inputs import (
     TrackPayload,
     WithdrawInput,
 )
-from api.graphql.types.context import Asking
+from api.graphql.types.context import GraphQLContext
 from api.graphql.types.relay import given
 from graph.access.sources import read_source
 from graph.errors import BadInput, Forbidden
@@ -57,14 +57,14 @@ CONSENT_ROLES: Final = frozenset({Role.SUBJECT, Role.OPERATOR})
 """Not front-ends by their own key: what consent opens for a viewer, that viewer can't give itself."""
 WITHDRAWAL_ROLES: Final = CONSENT_ROLES | {Role.FRONTEND}
 
-Asked = Info[Asking, None]
+GraphQLInfo = Info[GraphQLContext, None]
 
 
 @dataclass(slots=True)
 class Delivery:
     """Lines on their way into the graph: what could be read, and what could not."""
 
-    asking: Asking
+    asking: GraphQLContext
     messages: list[Message] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
@@ -103,7 +103,7 @@ def _text(line: Line) -> str:
     return orjson.dumps(line, default=str).decode()
 
 
-def _admit(info: Asked, roles: Collection[Role]) -> Asking:
+def _admit(info: GraphQLInfo, roles: Collection[Role]) -> GraphQLContext:
     role = info.context.request.viewer.role
     if role not in roles:
         raise Forbidden(f"{info.field_name}: this credential's role ({role}) may not do this.")
@@ -121,7 +121,7 @@ class Mutation:
 
     @strawberry.mutation(description="Writes what a source knows about a person. For operators.")
     async def upsert_record(
-        self, info: Asked, input: Annotated[RecordInput, strawberry.argument(description="The record.")]
+        self, info: GraphQLInfo, input: Annotated[RecordInput, strawberry.argument(description="The record.")]
     ) -> RecordPayload:
         delivery = Delivery(_admit(info, RECORD_ROLES))
         delivery.add(0, input.line(), await delivery.source(input.source))
@@ -131,7 +131,7 @@ class Mutation:
     @strawberry.mutation(description="Writes items of the catalogue. For operators.")
     async def upsert_items(
         self,
-        info: Asked,
+        info: GraphQLInfo,
         input: Annotated[list[ItemInput], strawberry.argument(description="The items, at most 500.")],
     ) -> ItemsPayload:
         delivery = Delivery(_admit(info, ITEM_ROLES))
@@ -147,7 +147,7 @@ class Mutation:
     )
     async def track(
         self,
-        info: Asked,
+        info: GraphQLInfo,
         input: Annotated[list[EventInput], strawberry.argument(description="The events, at most 500.")],
     ) -> TrackPayload:
         delivery = Delivery(_admit(info, TRACK_ROLES))
@@ -167,7 +167,7 @@ class Mutation:
         description="Records what a person states about a purpose. For the person, by their own token, and operators."
     )
     async def record_consent(
-        self, info: Asked, input: Annotated[ConsentInput, strawberry.argument(description="The statement.")]
+        self, info: GraphQLInfo, input: Annotated[ConsentInput, strawberry.argument(description="The statement.")]
     ) -> ConsentPayload:
         asking = _admit(info, CONSENT_ROLES)
         if ConsentState(input.state) not in SAYABLE:
@@ -178,7 +178,7 @@ class Mutation:
         description="Takes back a consent, with effect from the next read. For the person, front-ends and operators."
     )
     async def withdraw_consent(
-        self, info: Asked, input: Annotated[WithdrawInput, strawberry.argument(description="The withdrawal.")]
+        self, info: GraphQLInfo, input: Annotated[WithdrawInput, strawberry.argument(description="The withdrawal.")]
     ) -> ConsentPayload:
         asking = _admit(info, WITHDRAWAL_ROLES)
         if asking.request.viewer.role is Role.FRONTEND and given(input.jurisdiction) is not None:
@@ -186,7 +186,7 @@ class Mutation:
         return await _state(asking, input.line(), given(input.record))
 
 
-async def _state(asking: Asking, line: Line, record: RecordName | None) -> ConsentPayload:
+async def _state(asking: GraphQLContext, line: Line, record: RecordName | None) -> ConsentPayload:
     """Writes one statement and answers, to the person, where every purpose stands then."""
     delivery, request = Delivery(asking), asking.request
     line |= _speaker(request, record)

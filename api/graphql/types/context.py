@@ -1,8 +1,4 @@
-"""What resolvers of GraphQL are given about the request they serve.
-
-What lives here: the context value of one execution, and reading it off Strawberry's info. What does not: services and
-viewers themselves (`resolvers/context.py`).
-"""
+"""The context value of a GraphQL execution, and how GraphQL resolvers read it from Strawberry's info."""
 
 from __future__ import annotations
 
@@ -17,9 +13,11 @@ from resolvers.context import RequestContext
 NO_VIEWER = "Send an API key or a subject token in the header Authorization: Bearer …"
 
 
-class Asking:
-    """One execution: the request's context (None: no credential was shown, so only the schema may be queried), the
-    ingestor that mutations write through, and what goes into the answer's `extensions`."""
+class GraphQLContext:
+    """The context of one execution: the request's context, the ingestor of mutations, the response's `extensions`.
+
+    The request's context is None if there is no credential; then only the schema may be queried.
+    """
 
     __slots__ = ("_request", "extensions", "ingestor")
 
@@ -30,12 +28,12 @@ class Asking:
 
     @property
     def request(self) -> RequestContext:
-        """The context of a request with a credential. Raises Unauthenticated where none was shown."""
+        """The request's context. Raises Unauthenticated if the request has no credential."""
         if self._request is None:
             raise Unauthenticated(NO_VIEWER)
         return self._request
 
 
-def request_of(info: Info[Asking, None]) -> RequestContext:
-    """The request that a resolver serves."""
+def request_of(info: Info[GraphQLContext, None]) -> RequestContext:
+    """Returns the context of the request that a resolver serves."""
     return info.context.request

@@ -9,7 +9,7 @@ from __future__ import annotations
 import strawberry
 from strawberry.types import Info
 
-from api.graphql.types.context import Asking, request_of
+from api.graphql.types.context import GraphQLContext, request_of
 from api.graphql.types.relay import Node, global_id
 from api.graphql.types.scalars import DateTime
 from graph.model.segments import MembershipFacts, SegmentFacts
@@ -45,7 +45,7 @@ class Segment(Node):
     @strawberry.field(
         description="How many people are in the segment now. Null unless the viewer is an operator or an auditor."
     )
-    async def size(self, info: Info[Asking, None]) -> int | None:
+    async def size(self, info: Info[GraphQLContext, None]) -> int | None:
         return await count_segment(request_of(info), self.key)  # type: ignore[arg-type]
 
     @classmethod

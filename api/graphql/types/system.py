@@ -12,7 +12,7 @@ from typing import Final
 import strawberry
 from strawberry.types import Info
 
-from api.graphql.types.context import Asking, request_of
+from api.graphql.types.context import GraphQLContext, request_of
 from api.graphql.types.scalars import DateTime, Json
 from resolvers.system import count_everything, describe_store, list_runs
 
@@ -81,17 +81,17 @@ class System:
     policy_version: str = strawberry.field(description="Digest of the consent policy in force, 16 hexadecimal digits.")
 
     @strawberry.field(description="The store behind this server.")
-    async def store(self, info: Info[Asking, None]) -> Store:
+    async def store(self, info: Info[GraphQLContext, None]) -> Store:
         return await describe_store(request_of(info))  # type: ignore[return-value]
 
     @strawberry.field(description="Version of the graph's schema: the number of the last migration.")
-    async def schema_version(self, info: Info[Asking, None]) -> int:
+    async def schema_version(self, info: Info[GraphQLContext, None]) -> int:
         return (await describe_store(request_of(info))).migration
 
     @strawberry.field(description="How much the store holds. May be slow on a large store.")
-    async def counts(self, info: Info[Asking, None]) -> Counts:
+    async def counts(self, info: Info[GraphQLContext, None]) -> Counts:
         return await count_everything(request_of(info))  # type: ignore[return-value]
 
     @strawberry.field(description="The latest 20 model runs, newest first.")
-    async def model_runs(self, info: Info[Asking, None]) -> list[ModelRun]:
+    async def model_runs(self, info: Info[GraphQLContext, None]) -> list[ModelRun]:
         return await list_runs(request_of(info))  # type: ignore[return-value]
