@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -15,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from graph.embedded.process import EngineOptions, engine_command, is_engine
+from graph.embedded.process import EngineOptions, is_engine
 from graph.embedded.store import EmbeddedStore, describe_running, open_store, stop_running
 from graph.errors import ConsentricError, StoreInUse, StoreTimeout, StoreUnavailable
 from graph.store.client import GraphClient, StoreLimits, Writer
@@ -301,10 +300,3 @@ def test_a_kill_during_the_first_start_leaves_a_folder_that_starts(
         time.sleep(moment)
         user.kill()
         open_store(folder).stop()
-
-
-def test_the_command_line_holds_the_verified_flags(tmp_path: Path) -> None:
-    command = engine_command(tmp_path, tmp_path / "password", EngineOptions())
-    assert "-Darcadedb.txWalFlush=1" in command
-    assert "-Darcadedb.bolt.host=127.0.0.1" in command
-    assert json.dumps(command).count("127.0.0.1") == 2
