@@ -10,7 +10,7 @@ from email_validator import EmailNotValidError, validate_email
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithms.identity.blocking import DEFAULT_BLOCKING, BlockingRules, BlockReason
+from algorithms.identity.blocking import BlockReason
 from algorithms.identity.normalise import (
     Unusable,
     examine_identifier,
@@ -207,13 +207,6 @@ def test_blocked_values_name_nobody(kind: str, value: str, reason: BlockReason) 
 )
 def test_ordinary_values_are_not_blocked(kind: str, value: str) -> None:
     assert normalise_identifier(kind, value) == value
-
-
-def test_a_company_changes_the_rules_as_data() -> None:
-    rules = BlockingRules(placeholders=frozenset({"walk-in"}), frequency_caps={"anonymous_id": 3})
-    assert rules.reason("user_id", "Walk-In") is BlockReason.PLACEHOLDER
-    assert rules.reason("user_id", "guest") is None
-    assert (rules.cap("anonymous_id"), rules.cap("email")) == (3, DEFAULT_BLOCKING.frequency_cap)
 
 
 ANYTHING: Any = st.one_of(

@@ -1,0 +1,52 @@
+"""The default tables agree with each other, and permits have one spelling."""
+
+from __future__ import annotations
+
+import pytest
+
+from privacy.purposes import (
+    ANY_RECIPIENT,
+    DEFAULT_PURPOSES,
+    DEFAULT_REGIMES,
+    DEFAULT_SEGMENT_CATEGORIES,
+    Assurance,
+    Permit,
+    Regime,
+    spell_recipient,
+)
+
+PURPOSES = {purpose.key: purpose for purpose in DEFAULT_PURPOSES}
+
+
+def test_the_tables_name_known_purposes_only() -> None:
+    assert len(PURPOSES) == len(DEFAULT_PURPOSES)
+    named = {purpose for regimes in DEFAULT_REGIMES.values() for purpose in regimes}
+    assert named | set(DEFAULT_SEGMENT_CATEGORIES.values()) <= set(PURPOSES)
+
+
+def test_a_jurisdiction_is_listed_only_where_its_regime_differs() -> None:
+    for regimes in DEFAULT_REGIMES.values():
+        for purpose, regime in regimes.items():
+            assert regime is not PURPOSES[purpose].regime
+            assert Regime.CONTRACT not in (regime, PURPOSES[purpose].regime)
+
+
+@pytest.mark.parametrize("name", ["acme ltd", "Acme Ltd", " ACME LTD\n", "ＡＣＭＥ　Ltd", "acme\N{NO-BREAK SPACE}ltd"])
+def test_a_recipient_has_one_spelling(name: str) -> None:
+    assert spell_recipient(name) == "acme ltd"
+
+
+def test_other_names_stay_other_recipients() -> None:
+    assert spell_recipient("Straße") == spell_recipient("STRASSE") == "strasse"
+    assert len({spell_recipient(name) for name in ("acme", "acme ltd", "acmé", "a-c-m-e", "ac me", "")}) == 6
+
+
+def test_a_permit_is_spelled_with_its_recipient() -> None:
+    assert str(Permit("analytics")) == "analytics"
+    assert str(Permit("partner_sharing", "acme")) == "partner_sharing@acme"
+    assert str(Permit("partner_sharing", ANY_RECIPIENT)) == "partner_sharing@*"
+    assert Permit("partner_sharing", "acme").barred == "!partner_sharing@acme"
+
+
+def test_assurance_grows_with_what_the_person_had_to_do() -> None:
+    assert Assurance.CARRIED < Assurance.STATED < Assurance.AUTHENTICATED
