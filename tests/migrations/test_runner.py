@@ -17,7 +17,6 @@ from graph.store.client import GraphClient, StoreLimits, StoreTarget, Writer
 from migrations import runner
 from migrations.runner import migrate
 from migrations.step import MigrationState, Step, StepKind
-from migrations.steps import STEPS
 
 pytestmark = pytest.mark.store
 
@@ -173,15 +172,3 @@ async def test_a_second_node_of_one_key_is_refused(store_target: StoreTarget, st
             await tx.run(f"MATCH (n:{label}) WHERE n.{UNIQUE_KEYS[label]} = $value DELETE n", value=value)
 
         await client.write(delete)
-
-
-def test_steps_are_numbered_from_one_without_gaps() -> None:
-    assert [step.version for step in STEPS] == list(range(1, len(STEPS) + 1))
-
-
-def test_a_checksum_ignores_layout_only() -> None:
-    one = Step(1, "a", StepKind.DATA, ("MATCH (n)\n  RETURN n",))
-    assert one.checksum == Step(1, "renamed", StepKind.DATA, ("MATCH (n) RETURN n",)).checksum
-    assert one.checksum != Step(1, "a", StepKind.DATA, ("MATCH (m) RETURN m",)).checksum
-    assert one.checksum != Step(1, "a", StepKind.DEFINITION, one.statements).checksum
-    assert one.checksum != Step(1, "a", StepKind.DATA, (*one.statements, *one.statements)).checksum

@@ -1,0 +1,41 @@
+"""The list of steps: numbered, safe to run twice, and never edited once released."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from migrations.step import Step, StepKind
+from migrations.steps import STEPS
+
+RELEASED = {
+    1: "774db7315498b37866038d483107ce1d5ddd19f13a5302ee8f5b9f3a2759ae50",
+    2: "d62aa907e951aa0c550001de318c023c0a8ddbf6dee572cd80d42c39e9c5f81f",
+}
+"""Checksums of the steps as released. A graph that holds another checksum is refused, so these lines never change; a
+new step adds one."""
+
+
+def test_steps_are_numbered_from_one_without_gaps() -> None:
+    assert [step.version for step in STEPS] == list(range(1, len(STEPS) + 1))
+
+
+def test_a_released_step_is_never_edited() -> None:
+    assert {step.version: step.checksum for step in STEPS} == RELEASED
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
+def test_every_statement_is_safe_to_run_twice(step: Step) -> None:
+    assert step.statements
+    for statement in step.statements:
+        if step.kind is StepKind.DEFINITION:
+            assert re.match(r"CREATE (CONSTRAINT|INDEX) \w+ IF NOT EXISTS FOR ", statement)
+        else:
+            assert re.search(r"RETURN \S+ AS changed$", statement.strip())
+
+
+def test_no_two_definitions_share_a_name() -> None:
+    definitions = [text for step in STEPS if step.kind is StepKind.DEFINITION for text in step.statements]
+    names = re.findall(r"CREATE (?:CONSTRAINT|INDEX) (\w+)", "\n".join(definitions))
+    assert len(set(names)) == len(definitions)
