@@ -1,29 +1,26 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
 from graph.model.identity import UserId
 from graph.model.recommendation import RunId
 from graph.model.scope import PermittedScope
-from graph.model.segments import RfmFacts, SegmentKey
+from graph.model.segments import SegmentKey
 from graph.model.time import Millis
 from graph.segments import memberships as statements
-from graph.segments.definitions import SegmentDefinition, read_keys_of_kind, read_segment, write_segments
+from graph.segments.definitions import SegmentDefinition, write_segments
 from graph.segments.memberships import MembershipChanges, RunStamp, count_members, read_members, write_memberships
-from graph.segments.rfm import write_rfm
 from graph.store.client import GraphClient
 from privacy.gate import mint_scope
 from privacy.policy import Policy
-from tests.crowd import NOW, Person, run, set_permits, write_crowd
+from tests.crowd import NOW, Person, run, write_crowd
 
 pytestmark = pytest.mark.store
 
 BUYERS = SegmentDefinition(SegmentKey("buyers"), "rfm", "Buyers", "Who buys.", "analytics", {"least": 4})
 A, B, C = UserId("a"), UserId("b"), UserId("c")
-RFM = RfmFacts(1.5, 3.0, 20.0, 5, 4, 3, "543", NOW)
 
 
 def scope() -> PermittedScope:
@@ -51,21 +48,6 @@ async def people(store: GraphClient) -> GraphClient:
     await write_crowd(store, [Person("a"), Person("b"), Person("c", permits=("personalisation",))])
     await write_segments(store, [BUYERS], RunId("r0"), NOW)
     return store
-
-
-async def test_a_new_definition_raises_the_version(people: GraphClient) -> None:
-    async def version() -> int | None:
-        found = await read_segment(people, BUYERS.key, default_purpose="analytics")
-        assert found is not None
-        return found.version
-
-    assert await version() == 1
-    await write_segments(people, [replace(BUYERS, title="Good buyers")], RunId("r1"), Millis(NOW + 1))
-    assert await version() == 1
-    await write_segments(people, [replace(BUYERS, definition={"least": 5})], RunId("r2"), Millis(NOW + 2))
-    assert await version() == 2
-    assert await read_keys_of_kind(people, "rfm") == ["buyers"]
-    assert await read_keys_of_kind(people, "community") == []
 
 
 async def test_staying_keeps_since_and_leaving_keeps_history(people: GraphClient) -> None:
@@ -117,20 +99,3 @@ async def test_a_withdrawal_against_a_run_leaves_no_membership(people: GraphClie
         await write_crowd(people, [Person(user)])
         await asyncio.gather(write_memberships(people, entering(user), stamp(1), scope()), withdraw(user))
     assert await read_members(people, BUYERS.key) == []
-
-
-async def test_rfm_stands_on_the_person_and_goes_with_the_permission(people: GraphClient) -> None:
-    async def kept() -> list[tuple[object, ...]]:
-        rows = await people.read(
-            "MATCH (u:User) WHERE u.rfm_run IS NOT NULL RETURN u.id AS user, u.rfm_cell AS cell, "
-            "u.rfm_recency AS recency, u.rfm_run AS run ORDER BY user"
-        )
-        return [tuple(row.values()) for row in rows]
-
-    assert await write_rfm(people, {A: RFM, B: RFM, C: RFM}, RunId("r1"), scope()) == 1
-    assert await kept() == [("a", "543", 1.5, "r1"), ("b", "543", 1.5, "r1")]
-    await set_permits(people, "b", [])
-    assert await write_rfm(people, {A: replace(RFM, cell="111"), B: RFM}, RunId("r2"), scope()) == 1
-    assert await kept() == [("a", "111", 1.5, "r2")]
-    left = await people.read("MATCH (u:User {id: 'b'}) RETURN keys(u) AS names")
-    assert not [name for name in left[0]["names"] if name.startswith("rfm_")]

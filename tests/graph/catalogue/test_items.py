@@ -1,0 +1,88 @@
+"""Items as they are kept: a declaration outranks a mention, the later outranks the earlier, silence erases nothing."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+
+from graph.catalogue.items import write_items
+from graph.catalogue.reading import read_item
+from graph.model.catalogue import ItemFacts, ItemKey
+from graph.model.time import Millis
+from graph.store.client import GraphClient
+from tests.crowd import run
+
+pytestmark = pytest.mark.store
+
+LAMP = ItemKey("lamp")
+NOW = Millis(1000)
+
+
+def declared(at: int, **facts: object) -> ItemFacts:
+    return ItemFacts(LAMP, updated_at=Millis(at), **facts)  # type: ignore[arg-type]
+
+
+def mentioned(at: int, **facts: object) -> ItemFacts:
+    return ItemFacts(LAMP, updated_at=Millis(at), declared=False, **facts)  # type: ignore[arg-type]
+
+
+async def say(store: GraphClient, *items: ItemFacts, now: int = NOW) -> None:
+    await store.write(lambda tx: write_items(tx, items, Millis(now)))
+
+
+async def kept(store: GraphClient) -> ItemFacts:
+    found = await read_item(store, LAMP)
+    assert found is not None
+    return found
+
+
+async def test_facts_of_one_write_are_weighed_against_each_other(store: GraphClient) -> None:
+    said = [
+        mentioned(90, title="lmp", category="misc"),
+        declared(20, title="Lamp"),
+        declared(10, title="Old lamp", year=1999),
+        mentioned(95, category="home"),
+    ]
+    for order in permutations(said):
+        await run(store, "MATCH (i:Item) DETACH DELETE i")
+        await say(store, *order)
+        found = await kept(store)
+        assert (found.title, found.category, found.year, found.updated_at) == ("Lamp", "home", 1999, 20)
+
+
+async def test_what_is_not_stated_erases_nothing(store: GraphClient) -> None:
+    full = declared(5, title="Lamp", category="home", price=0.0, available=False, year=0, topics=(("t", 0.0),))
+    await say(store, full)
+    before = await kept(store)
+    await say(store, declared(9))
+    after = await kept(store)
+    assert after.updated_at == 9
+    assert (before.title, before.price, before.available, before.year) == ("Lamp", 0.0, False, 0)
+    assert (after.title, after.category, after.price, after.available, after.year, after.topics) == (
+        before.title, before.category, before.price, before.available, before.year, before.topics,
+    )  # fmt: skip
+
+
+async def test_of_two_declarations_of_one_instant_the_later_write_counts(store: GraphClient) -> None:
+    await say(store, declared(5, title="First", topics=(("a", 1.0), ("b", 1.0))))
+    await say(store, declared(5, title="Second", topics=(("b", 2.0),)))
+    found = await kept(store)
+    assert (found.title, found.topics) == ("Second", (("b", 2.0),))
+
+
+async def test_a_mention_moves_no_date_and_sets_no_topics(store: GraphClient) -> None:
+    await say(store, mentioned(900, title="Lamp", topics=(("t", 1.0),)), now=7)
+    found = await kept(store)
+    assert (found.title, found.topics, found.updated_at) == ("Lamp", (), 7)
+    await say(store, declared(5, title="Lamp"), mentioned(950, title="Lmp"))
+    assert ((await kept(store)).title, (await kept(store)).updated_at) == ("Lamp", 5)
+
+
+async def test_more_items_and_topics_than_a_statement_may_write(store: GraphClient) -> None:
+    topics = tuple((f"t{number:03}", float(number)) for number in range(501))
+    many = [ItemFacts(ItemKey(f"i{number:03}"), f"Item {number}", topics=topics[:1]) for number in range(501)]
+    await say(store, *many, declared(5, topics=topics))
+    assert (await kept(store)).topics == topics
+    rows = await store.read("MATCH (i:Item)-[:ABOUT]->(t:Topic {key: 't000'}) RETURN count(DISTINCT i) AS n")
+    assert rows == [{"n": 502}]

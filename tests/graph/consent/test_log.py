@@ -1,0 +1,124 @@
+"""The log of consents on whichever engine is under test: what was stated is kept whole, once, in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import fields, replace
+
+import pytest
+
+from graph.consent.log import NewEvent, append_events, lock_logs, read_known_events, write_repeats
+from graph.model.consent import ConsentEvent, ConsentState, ConsentStatement
+from graph.model.identity import RecordId
+from graph.model.time import Millis
+from graph.store.client import GraphClient, StoreTarget, Writer
+from tests.crowd import run
+
+pytestmark = pytest.mark.store
+
+WEB, APP = RecordId("web"), RecordId("app")
+BARE = ConsentStatement("analytics", ConsentState.GIVEN, Millis(1))
+FULL = ConsentStatement(
+    "partner_sharing", ConsentState.WITHDRAWN, Millis(2), "acme", "consent", "opt_in", "US-CA", Millis(9), "Shop GmbH",
+    "web", "terms", "2", "ab" * 32, "de", "form", "ada", 2, "cd" * 32, "signal", ("email", "sms"),
+)  # fmt: skip
+
+
+def event(number: int, statement: ConsentStatement = BARE, record: RecordId = WEB) -> ConsentEvent:
+    return ConsentEvent(f"{record}/{number}", number, record, Millis(100 + number), statement)
+
+
+async def create(store: GraphClient, *records: RecordId) -> None:
+    await run(store, "UNWIND $ids AS id CREATE (:Record {id: id})", ids=list(records))
+
+
+async def append(store: GraphClient, *events: ConsentEvent, supersedes: Sequence[str | None] = ()) -> None:
+    new = [NewEvent(one, supersedes[place] if supersedes else None) for place, one in enumerate(events)]
+    await store.write(lambda tx: append_events(tx, new))
+
+
+async def log(store: GraphClient, record: RecordId = WEB) -> tuple[ConsentEvent, ...]:
+    return (await store.write(lambda tx: lock_logs(tx, [record])))[record].events
+
+
+async def test_a_statement_is_read_back_as_it_was_made(store: GraphClient) -> None:
+    assert all(getattr(FULL, field.name) for field in fields(FULL)), "give the new field a value here"
+    await create(store, WEB)
+    await append(store, event(1, FULL), event(2))
+    assert await log(store) == (event(1, FULL), event(2))
+
+
+async def test_each_record_has_its_own_log_in_the_order_of_arrival(store: GraphClient) -> None:
+    await create(store, WEB, APP)
+    await run(store, "MATCH (r:Record {id: $id}) SET r.linking_objected = true", id=APP)
+    await append(store, event(3), event(1), event(2, record=APP))
+    await append(store, event(2))
+    logs = await store.write(lambda tx: lock_logs(tx, [WEB, APP, RecordId("none"), WEB]))
+    assert {record: [one.seq for one in found.events] for record, found in logs.items()} == {WEB: [1, 2, 3], APP: [2]}
+    assert {record: found.linking_objected for record, found in logs.items()} == {WEB: False, APP: True}
+
+
+async def test_a_record_that_said_nothing_has_an_empty_log(store: GraphClient) -> None:
+    await create(store, WEB)
+    assert await log(store) == ()
+    assert await store.write(lambda tx: lock_logs(tx, [])) == {}
+
+
+async def test_appending_an_event_again_changes_nothing(store: GraphClient) -> None:
+    await create(store, WEB)
+    for _ in range(2):
+        await append(store, event(1), event(2, FULL), supersedes=[None, "web/1"])
+    assert await log(store) == (event(1), event(2, FULL))
+    counts = await store.read("MATCH (e:ConsentEvent)-[r]->() RETURN type(r) AS type, count(r) AS n ORDER BY type")
+    assert [tuple(row.values()) for row in counts] == [("FOR", 2), ("SUPERSEDES", 1), ("TO", 1), ("UNDER", 1)]
+
+
+async def test_events_are_known_on_whatever_record(store: GraphClient) -> None:
+    await create(store, WEB, APP)
+    await append(store, event(1), event(1, record=APP))
+    ids = ["web/1", "app/1", "web/2"]
+    assert await store.write(lambda tx: read_known_events(tx, ids)) == {"web/1", "app/1"}
+    assert await store.write(lambda tx: read_known_events(tx, [])) == set()
+
+
+async def test_a_notice_is_one_for_each_of_its_versions(store: GraphClient) -> None:
+    await create(store, WEB)
+    versions = ["1", "2", "1", None, None]
+    await append(
+        store, *(event(n, replace(BARE, notice="terms", notice_version=version)) for n, version in enumerate(versions))
+    )
+    rows = await store.read("MATCH (n:Notice)<-[:UNDER]-(e) RETURN n.version AS version, count(e) AS n ORDER BY n")
+    assert sorted((row["version"] or "", row["n"]) for row in rows) == [("", 2), ("1", 2), ("2", 1)]
+
+
+async def test_more_events_than_a_statement_may_write(store: GraphClient) -> None:
+    await create(store, WEB)
+    many = [event(number, replace(FULL, notice_version=str(number % 3))) for number in range(501)]
+    await append(store, *many, supersedes=[None, *(one.id for one in many[:-1])])
+    assert await log(store) == tuple(many)
+    rows = await store.read("MATCH (:ConsentEvent)-[s:SUPERSEDES]->(:ConsentEvent) RETURN count(s) AS n")
+    assert rows == [{"n": 500}]
+
+
+async def test_a_repetition_is_noted_on_its_event(store: GraphClient) -> None:
+    await create(store, WEB)
+    await append(store, event(1), event(2))
+    for at in (Millis(500), Millis(700)):
+        await store.write(lambda tx, at=at: write_repeats(tx, [replace(event(1), repeated_at=at)]))  # type: ignore[misc]
+    assert [one.repeated_at for one in await log(store)] == [700, None]
+
+
+async def test_a_log_that_is_locked_grows_by_one_event_at_a_time(store_target: StoreTarget, store: GraphClient) -> None:
+    await create(store, WEB)
+    clients = [await GraphClient.connect(store_target) for _ in range(4)]
+
+    async def say(tx: Writer) -> None:
+        known = (await lock_logs(tx, [WEB]))[WEB].events
+        number = len(known) + 1
+        await append_events(tx, [NewEvent(event(number), known[-1].id if known else None)])
+
+    await asyncio.gather(*(client.write(say) for client in clients for _ in range(5)))
+    for client in clients:
+        await client.close()
+    assert await log(store) == tuple(event(number) for number in range(1, 21))

@@ -1,0 +1,125 @@
+"""What is kept of the fold on each person, and whose statements it follows from."""
+
+from __future__ import annotations
+
+import pytest
+
+from graph.consent.log import NewEvent, append_events
+from graph.consent.permits import (
+    KeptPermits,
+    read_stale_users,
+    read_successors,
+    read_user_logs,
+    read_user_page,
+    write_permits,
+)
+from graph.model.consent import ConsentEvent, ConsentState, ConsentStatement
+from graph.model.identity import RecordId, UserId
+from graph.model.time import Millis
+from graph.store.client import GraphClient, Writer, chunk_rows
+from tests.crowd import run
+
+pytestmark = pytest.mark.store
+
+ANNE, BEN, CYD = UserId("anne"), UserId("ben"), UserId("cyd")
+NOW = Millis(1000)
+
+
+def event(record: str, number: int) -> ConsentEvent:
+    statement = ConsentStatement("analytics", ConsentState.GIVEN, Millis(number))
+    return ConsentEvent(f"{record}/{number}", number, RecordId(record), Millis(number), statement)
+
+
+async def create(store: GraphClient, *users: str) -> None:
+    for some in chunk_rows(users):
+        await run(store, "UNWIND $ids AS id CREATE (:User {id: id})", ids=list(some))
+
+
+async def add_record(store: GraphClient, user: str, record: str, *events: ConsentEvent, to: int | None = None) -> None:
+    await run(
+        store,
+        "MERGE (r:Record {id: $record}) WITH r MATCH (u:User {id: $user}) "
+        "CREATE (r)-[x:RESOLVES_TO]->(u) SET x.to = $to",
+        user=user,
+        record=record,
+        to=to,
+    )
+    await store.write(lambda tx: append_events(tx, [NewEvent(one, None) for one in events]))
+
+
+async def keep(store: GraphClient, *kept: KeptPermits) -> None:
+    await store.write(lambda tx: write_permits(tx, kept))
+
+
+async def test_a_person_s_log_is_that_of_their_live_records(store: GraphClient) -> None:
+    await create(store, ANNE, BEN, CYD)
+    await add_record(store, ANNE, "web", event("web", 1), event("web", 2))
+    await add_record(store, ANNE, "silent")
+    await add_record(store, ANNE, "moved", event("moved", 3), to=500)
+    await add_record(store, BEN, "moved")
+    found = {one.kept.user: one for one in await read_user_logs(store, [ANNE, BEN, CYD, UserId("nobody")])}
+    records = {user: {log.record: [e.seq for e in log.events] for log in one.records} for user, one in found.items()}
+    assert records == {ANNE: {"web": [1, 2], "silent": []}, BEN: {"moved": [3]}, CYD: {}}
+    assert sorted(one.seq for one in found[ANNE].events) == [1, 2]
+    assert await read_user_logs(store, []) == []
+
+
+async def test_what_a_transaction_wrote_it_reads(store: GraphClient) -> None:
+    await create(store, ANNE)
+
+    async def work(tx: Writer) -> list[KeptPermits]:
+        await write_permits(tx, [KeptPermits(ANNE, ("analytics",), NOW)])
+        return [one.kept for one in await read_user_logs(tx, [ANNE])]
+
+    assert await store.write(work) == [KeptPermits(ANNE, ("analytics",), NOW, 1)]
+
+
+async def test_each_change_is_one_epoch_later_and_replaces_all(store: GraphClient) -> None:
+    await create(store, ANNE, BEN)
+    assert [one.kept for one in await read_user_logs(store, [ANNE])] == [KeptPermits(ANNE, (), None, 0)]
+    await keep(store, KeptPermits(ANNE, ("analytics", "marketing"), NOW, 7), KeptPermits(UserId("nobody"), (), None))
+    await keep(store, KeptPermits(ANNE, ("marketing",), None))
+    kept = {one.kept.user: one.kept for one in await read_user_logs(store, [ANNE, BEN])}
+    assert kept == {ANNE: KeptPermits(ANNE, ("marketing",), None, 2), BEN: KeptPermits(BEN, (), None, 0)}
+
+
+async def test_more_people_than_a_statement_may_write(store: GraphClient) -> None:
+    names = [UserId(f"u{number:03}") for number in range(501)]
+    await create(store, *names)
+    await keep(store, *(KeptPermits(name, (name,), None) for name in names))
+    kept = sorted((one.kept.user, one.kept.permits, one.kept.epoch) for one in await read_user_logs(store, names))
+    assert kept == [(name, (name,), 1) for name in names]
+
+
+async def test_successors_are_followed_one_step(store: GraphClient) -> None:
+    await create(store, ANNE, BEN, CYD)
+    await run(
+        store,
+        "MATCH (a:User {id: 'anne'}), (b:User {id: 'ben'}), (c:User {id: 'cyd'}) "
+        "CREATE (a)-[:RETIRED_INTO]->(b) CREATE (b)-[:RETIRED_INTO]->(c)",
+    )
+
+    async def successors(*users: UserId) -> set[UserId]:
+        return await store.write(lambda tx: read_successors(tx, users))
+
+    assert await successors(ANNE) == {BEN}
+    assert await successors(ANNE, BEN) == {BEN, CYD}
+    assert await successors(CYD, UserId("nobody")) == set()
+
+
+async def test_permits_are_stale_from_the_instant_they_end(store: GraphClient) -> None:
+    ends = {"early": NOW - 1, "now": NOW, "later": NOW + 1, "never": None}
+    await create(store, *ends)
+    await keep(store, *(KeptPermits(UserId(user), (), until and Millis(until)) for user, until in ends.items()))
+    assert sorted(await read_stale_users(store, NOW, 10)) == ["early", "now"]
+    assert len(await read_stale_users(store, NOW, 1)) == 1
+    assert await read_stale_users(store, Millis(0), 10) == []
+
+
+async def test_everybody_comes_once_in_pages_in_the_order_of_ids(store: GraphClient) -> None:
+    await create(store, "c", "a", "d", "b", "e")
+    await run(store, "MATCH (u:User {id: 'b'}) SET u.retired_at = 1")
+    walked: list[UserId] = []
+    while page := await read_user_page(store, walked[-1] if walked else "", 2):
+        walked += page
+    assert walked == ["a", "b", "c", "d", "e"]
