@@ -55,7 +55,7 @@ RETURN u.id AS user
 
 
 async def read_still_in_scope(tx: Writer, users: Collection[UserId], scope: PermittedScope) -> set[UserId]:
-    """Which of these people are in scope, within a transaction that touched them first (`locks.touch_users`)."""
+    """Which of these people are in scope, within a transaction that locked them first (`locks.lock_users`)."""
     rows = await tx.run(READ_STILL_IN_SCOPE, users=sorted(users), **bind_scope(scope))
     return {UserId(row["user"]) for row in rows}
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from hashlib import blake2b
 from typing import Any, Final
 
-from graph.identity.locks import touch_records
+from graph.identity.locks import lock_records
 from graph.model.consent import ConsentEvent, ConsentState, ConsentStatement
 from graph.model.identity import RecordId, UserId
 from graph.model.time import Millis
@@ -51,7 +51,7 @@ RETURN r.id AS record, coalesce(r.linking_objected, false) AS objected, events
 
 async def lock_logs(tx: Writer, records: Collection[RecordId]) -> dict[RecordId, RecordLog]:
     """Locks records for the rest of the transaction, then reads their logs. Records that don't exist are left out."""
-    ids = sorted(await touch_records(tx, records))
+    ids = sorted(await lock_records(tx, records))
     rows = await tx.run(READ_RECORD_LOGS, records=ids)
     return {
         RecordId(row["record"]): RecordLog(row["record"], parse_events(row["record"], row["events"]), row["objected"])

@@ -1,11 +1,9 @@
-"""The touch: how a write makes sure that nobody changes a subject between its reading and its writing.
+"""Locks on records and users, which keep others from changing them between reading and writing.
 
-What lives here: the statements that touch records and users. What does not: what is read and written after.
-
-Both engines let two transactions read the same state and then write on the strength of it, so that one update is lost.
-A transaction that first writes to the subject (`_v`) either waits for the other one or fails and is run again, and
-then reads what the other one left. So: touch first, read second, write third, all in one `GraphClient.write`. Ids are
-sorted, so that two writers who touch the same subjects meet on the first of them.
+Both engines let two transactions read the same state and write on the strength of it, so one update would be lost. A
+transaction that first writes to the record or user (`_v`) either waits for the other one or fails and is run again, and
+then reads what the other one left. So: lock, read, write, all in one `GraphClient.write`. Ids are sorted, so that two
+transactions that lock the same ones meet at the first of them.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from collections.abc import Collection
 from graph.model.identity import RecordId, UserId
 from graph.store.client import MAX_ROWS, Writer, chunk_rows
 
-WRITE_TOUCH_RECORDS = """
+WRITE_RECORD_LOCKS = """
 UNWIND $ids AS id
 MATCH (r:Record {id: id})
 SET r._v = coalesce(r._v, 0) + 1
@@ -23,12 +21,12 @@ RETURN r.id AS id
 """
 
 
-async def touch_records(tx: Writer, records: Collection[RecordId]) -> set[RecordId]:
+async def lock_records(tx: Writer, records: Collection[RecordId]) -> set[RecordId]:
     """Locks records for the rest of the transaction; returns those that exist."""
-    return {RecordId(key) for key in await _touch(tx, WRITE_TOUCH_RECORDS, records)}
+    return {RecordId(key) for key in await _lock(tx, WRITE_RECORD_LOCKS, records)}
 
 
-WRITE_TOUCH_USERS = """
+WRITE_USER_LOCKS = """
 UNWIND $ids AS id
 MATCH (u:User {id: id})
 SET u._v = coalesce(u._v, 0) + 1
@@ -36,12 +34,12 @@ RETURN u.id AS id
 """
 
 
-async def touch_users(tx: Writer, users: Collection[UserId]) -> set[UserId]:
+async def lock_users(tx: Writer, users: Collection[UserId]) -> set[UserId]:
     """Locks users for the rest of the transaction; returns those that exist."""
-    return {UserId(key) for key in await _touch(tx, WRITE_TOUCH_USERS, users)}
+    return {UserId(key) for key in await _lock(tx, WRITE_USER_LOCKS, users)}
 
 
-async def _touch(tx: Writer, statement: str, ids: Collection[str]) -> list[str]:
+async def _lock(tx: Writer, statement: str, ids: Collection[str]) -> list[str]:
     found: list[str] = []
     for chunk in chunk_rows(sorted(set(ids)), MAX_ROWS):
         found += [row["id"] for row in await tx.run(statement, ids=chunk)]

@@ -5,7 +5,7 @@ What lives here: statements on (Segment {key, kind, title, description, purpose,
 does not: who belongs where (`algorithms/`), reading for viewers (`catalogue.py`, `profiles.py`).
 
 A live membership has no `until`. Leaving sets it; coming back makes a new one, so history stays. Whoever stays keeps
-`since`. Every write about people first touches them and asks again whether they permit it: someone who withdrew after
+`since`. Every write about people first locks them and asks again whether they permit it: someone who withdrew after
 the run had read them gets nothing.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from graph.activity.scoped import read_still_in_scope
-from graph.identity.locks import touch_users
+from graph.identity.locks import lock_users
 from graph.model.identity import UserId
 from graph.model.recommendation import RunId
 from graph.model.scope import PermittedScope
@@ -104,7 +104,7 @@ async def write_memberships(
         rows = [{"user": user, "segment": segment} for user, segment in leaving]
 
         async def end(tx: Writer, rows: list[dict[str, Any]] = rows) -> None:
-            await touch_users(tx, {UserId(row["user"]) for row in rows})
+            await lock_users(tx, {UserId(row["user"]) for row in rows})
             await tx.run(WRITE_LEAVING, rows=rows, now=stamp.now)
 
         await client.write(end)
@@ -133,7 +133,7 @@ async def _write_belonging(
 
 async def lock_permitting(tx: Writer, people: Collection[UserId], scope: PermittedScope) -> set[UserId]:
     """Touches people and answers which of them are in scope now, for the rest of the transaction."""
-    await touch_users(tx, people)
+    await lock_users(tx, people)
     return await read_still_in_scope(tx, people, scope)
 
 

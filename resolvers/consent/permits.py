@@ -31,7 +31,7 @@ from graph.consent.permits import (
     write_permits,
 )
 from graph.consent.policy_version import read_policy_version, write_policy_version
-from graph.identity.locks import touch_users
+from graph.identity.locks import lock_users
 from graph.model.consent import ConsentEvent, ConsentStateFacts, ConsentStatement
 from graph.model.identity import RecordId, UserId
 from graph.model.time import Millis
@@ -130,7 +130,7 @@ async def refresh_permits(tx: Writer, users: Collection[UserId], policy: Policy,
     waiting, done = set(users), set()
     while waiting:
         some = sorted(waiting)[:PAGE]
-        await touch_users(tx, some)
+        await lock_users(tx, some)
         logs = await read_user_logs(tx, some)
         changed = [fresh for one in logs if (fresh := _refold(one, policy, now)) != one.kept]
         await write_permits(tx, changed)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from graph.identity.locks import touch_records, touch_users
+from graph.identity.locks import lock_records, lock_users
 from graph.model.identity import RecordId, UserId
 from graph.store.client import GraphClient, StoreTarget, Writer
 
@@ -32,11 +32,11 @@ async def create(store: GraphClient, statement: str) -> None:
     await store.write(work)
 
 
-async def test_a_touched_counter_loses_no_update(clients: list[GraphClient], store: GraphClient) -> None:
+async def test_a_locked_counter_loses_no_update(clients: list[GraphClient], store: GraphClient) -> None:
     await create(store, "CREATE (u:User {id: 'u', n: 0})")
 
     async def count(tx: Writer) -> None:
-        assert await touch_users(tx, [UserId("u")]) == {"u"}
+        assert await lock_users(tx, [UserId("u")]) == {"u"}
         [row] = await tx.run("MATCH (u:User {id: 'u'}) RETURN u.n AS n")
         await tx.run("MATCH (u:User {id: 'u'}) SET u.n = $n", n=row["n"] + 1)
 
@@ -52,13 +52,13 @@ async def test_no_event_is_written_after_a_withdrawal(clients: list[GraphClient]
         record = RecordId(f"r{round_}")
 
         async def ingest(tx: Writer, record: RecordId = record) -> None:
-            await touch_records(tx, [record])
+            await lock_records(tx, [record])
             [row] = await tx.run("MATCH (r:Record {id: $id}) RETURN r.permitted AS permitted", id=record)
             if row["permitted"]:
                 await tx.run("MATCH (r:Record {id: $id}) CREATE (r)-[:HAD]->(s:Session {started_at: 1})", id=record)
 
         async def withdraw(tx: Writer, record: RecordId = record) -> int:
-            await touch_records(tx, [record])
+            await lock_records(tx, [record])
             await tx.run("MATCH (r:Record {id: $id}) SET r.permitted = false", id=record)
             [row] = await tx.run(
                 "MATCH (r:Record {id: $id}) OPTIONAL MATCH (r)-[:HAD]->(s) RETURN count(s) AS n", id=record
@@ -140,7 +140,7 @@ async def test_writers_in_both_orders_end(clients: list[GraphClient], store: Gra
 
     async def touch(tx: Writer, step: int) -> None:
         records = [RecordId(f"r{number}") for number in range(1, 21)][::step]
-        assert await touch_records(tx, records) == set(records)
+        assert await lock_records(tx, records) == set(records)
         await tx.run("UNWIND $ids AS id MATCH (r:Record {id: id}) SET r.n = r.n + 1", ids=records)
 
     await asyncio.gather(*(c.write(lambda tx, s=step: touch(tx, s)) for c in clients for step in (1, -1) * 5))  # type: ignore[misc]
