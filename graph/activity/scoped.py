@@ -25,7 +25,7 @@ u.retired_at IS NULL AND (u.permits_until IS NULL OR u.permits_until > $now)
   AND ($permit IN u.permits OR ($blanket IN u.permits AND NOT $barred IN u.permits))
 """
 
-READ_PEOPLE: Final = f"""
+READ_PEOPLE_IN_SCOPE: Final = f"""
 MATCH (u:User)
 WHERE u.id > $after AND {_IN_SCOPE}
 RETURN u.id AS user, coalesce(u.consent_epoch, 0) AS epoch
@@ -34,12 +34,12 @@ LIMIT $limit
 """
 
 
-async def read_people(client: GraphClient, scope: PermittedScope) -> dict[UserId, int]:
+async def read_people_in_scope(client: GraphClient, scope: PermittedScope) -> dict[UserId, int]:
     """Everybody in scope, in the order of their ids, with their consent epoch."""
     found: dict[UserId, int] = {}
     after = ""
     while True:
-        rows = await client.read(READ_PEOPLE, after=after, limit=PEOPLE_PAGE, **bind_scope(scope))
+        rows = await client.read(READ_PEOPLE_IN_SCOPE, after=after, limit=PEOPLE_PAGE, **bind_scope(scope))
         found.update((UserId(row["user"]), row["epoch"]) for row in rows)
         if len(rows) < PEOPLE_PAGE:
             return found

@@ -208,7 +208,7 @@ async def read_existing(tx: Writer, ids: Collection[RecordId]) -> set[RecordId]:
     return set((await tx.run(READ_EXISTING, ids=sorted(ids)))[0]["ids"])
 
 
-READ_PEOPLE: Final = """
+READ_PEOPLE_OF_RECORDS: Final = """
 UNWIND $ids AS id
 MATCH (r:Record {id: id})-[x:RESOLVES_TO]->(u:User)
 WHERE x.to IS NULL
@@ -216,9 +216,9 @@ RETURN collect([id, u.id, coalesce(u.consent_epoch, 0)]) AS people
 """
 
 
-async def read_people(tx: Writer, ids: Collection[RecordId]) -> dict[RecordId, tuple[UserId, int]]:
+async def read_people_of_records(tx: Writer, ids: Collection[RecordId]) -> dict[RecordId, tuple[UserId, int]]:
     """Whose these records are now, with the person's consent epoch."""
-    rows = await tx.run(READ_PEOPLE, ids=sorted(ids))
+    rows = await tx.run(READ_PEOPLE_OF_RECORDS, ids=sorted(ids))
     return {record: (user, epoch) for record, user, epoch in rows[0]["people"]}
 
 

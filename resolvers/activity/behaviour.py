@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from algorithms.recommendation.ranking import DAY, StrengthConfig, build_histories, rate_strength
-from graph.activity.scoped import SessionHistory, read_histories, read_people
+from graph.activity.scoped import SessionHistory, read_histories, read_people_in_scope
 from graph.model.catalogue import ItemKey
 from graph.model.identity import UserId
 from graph.model.scope import PermittedScope
@@ -82,7 +82,7 @@ def open_scope(services: Services, purpose: str) -> PermittedScope:
 async def read_behaviour(services: Services, purpose: str, config: StrengthConfig) -> Behaviour:
     """Everything that people who permit the purpose did with items."""
     scope = open_scope(services, purpose)
-    epochs = await read_people(services.client, scope)
+    epochs = await read_people_in_scope(services.client, scope)
     sessions: list[SessionHistory] = []
     async for page in read_histories(services.client, list(epochs), scope):
         sessions.extend(page)
@@ -116,7 +116,7 @@ async def compute_settled(
     computes again without them. So a result holds only people who permitted it after it was computed."""
     while True:
         result = await asyncio.to_thread(compute, behaviour)
-        permitting = await read_people(services.client, open_scope(services, purpose))
+        permitting = await read_people_in_scope(services.client, open_scope(services, purpose))
         gone = set(behaviour.people) - permitting.keys()
         if not gone:
             return result, replace(behaviour, epochs=permitting)

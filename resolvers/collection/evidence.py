@@ -19,7 +19,7 @@ from graph.identity.records import (
     TouchedRecord,
     mark_person,
     read_existing,
-    read_people,
+    read_people_of_records,
     touch_records,
     write_carried,
     write_known,
@@ -88,12 +88,12 @@ async def write_evidence(
     if concerned:
         affected |= (await link_records(tx, concerned, now)).affected_users
     if statements:
-        spoke = await read_people(tx, {record for record, _, _ in statements})
+        spoke = await read_people_of_records(tx, {record for record, _, _ in statements})
         affected |= {user for user, _ in spoke.values()}
     if affected:
         await refresh_permits(tx, affected, policy, now)
     if repeated:
-        people = await read_people(tx, repeated.keys())
+        people = await read_people_of_records(tx, repeated.keys())
         marks = [(record, f"{one.digest}@{mark_person(*people[record])}", one.at) for record, one in repeated.items()]
         await write_carried(tx, sorted(marks))
 

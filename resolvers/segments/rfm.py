@@ -15,7 +15,7 @@ from ulid import ULID
 
 from algorithms.recommendation.ranking import DAY
 from algorithms.segments.rfm import RfmConfig, RfmScores, count_grid, find_high_value, score_rfm
-from graph.activity.scoped import PurchaseSums, PurchaseWindow, read_people, read_purchase_sums
+from graph.activity.scoped import PurchaseSums, PurchaseWindow, read_people_in_scope, read_purchase_sums
 from graph.model.identity import UserId
 from graph.model.recommendation import RunId
 from graph.model.segments import RfmFacts, SegmentKey
@@ -48,7 +48,7 @@ async def refresh_rfm(services: Services, config: RfmConfig, as_of: Millis | Non
     until = started if as_of is None else as_of
     since = Millis(0) if config.window_days is None else Millis(int(until - config.window_days * DAY))
     scope = open_scope(services, ANALYTICS)
-    epochs = await read_people(services.client, scope)
+    epochs = await read_people_in_scope(services.client, scope)
     window = PurchaseWindow(config.types, config.refunds, since, until)
     sums = await read_purchase_sums(services.client, list(epochs), window, scope)
     recency = [(until - entry.latest) / DAY for entry in sums]

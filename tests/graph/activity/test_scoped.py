@@ -3,7 +3,13 @@ from __future__ import annotations
 import pytest
 
 from graph.activity import scoped
-from graph.activity.scoped import PurchaseWindow, read_histories, read_people, read_purchase_sums, read_still_in_scope
+from graph.activity.scoped import (
+    PurchaseWindow,
+    read_histories,
+    read_people_in_scope,
+    read_purchase_sums,
+    read_still_in_scope,
+)
 from graph.model.identity import UserId
 from graph.model.scope import PermittedScope
 from graph.model.time import Millis
@@ -20,7 +26,7 @@ def scope_of(purpose: str = "analytics", now: Millis = NOW, recipient: str | Non
 
 
 async def people_in(store: GraphClient, scope: PermittedScope) -> list[str]:
-    return list(await read_people(store, scope))
+    return list(await read_people_in_scope(store, scope))
 
 
 async def test_only_those_who_permit_the_purpose_now_are_read(store: GraphClient) -> None:
@@ -37,7 +43,7 @@ async def test_only_those_who_permit_the_purpose_now_are_read(store: GraphClient
     )
     await run(store, "CREATE (:User {id: '6', permits: ['analytics'], retired_at: 1})")
     await run(store, "CREATE (:User {id: '7'})")
-    assert await read_people(store, scope_of()) == {"1": 4, "4": 1}
+    assert await read_people_in_scope(store, scope_of()) == {"1": 4, "4": 1}
     everyone = [UserId(str(number)) for number in range(1, 8)]
     read = [entry.user async for page in read_histories(store, everyone, scope_of()) for entry in page]
     assert sorted(read) == ["1", "4"]
