@@ -135,7 +135,7 @@ RETURN count(r) AS objected
 """
 
 
-async def count_people(client: GraphClient) -> tuple[int, int, int]:
+async def count_records_and_people(client: GraphClient) -> tuple[int, int, int]:
     """(records, live users, records whose people objected to linking)."""
     people = (await client.read(READ_PEOPLE_COUNTS))[0]
     objected = (await client.read(READ_OBJECTED_COUNT))[0]

@@ -40,7 +40,7 @@ from graph.identity.links import (
     write_link_ends,
     write_links,
 )
-from graph.identity.users import count_people, read_record_page, write_moves, write_retirements, write_users
+from graph.identity.users import count_records_and_people, read_record_page, write_moves, write_retirements, write_users
 from graph.model.identity import IdentifierRef, RecordId, UserId
 from graph.model.time import Millis
 from graph.segments.memberships import end_unpermitted
@@ -259,7 +259,7 @@ async def _resolve_page(
 
 
 async def _report(client: GraphClient, totals: Mapping[str, int]) -> LinkageReport:
-    records, users, objected = await count_people(client)
+    records, users, objected = await count_records_and_people(client)
     counts = await count_links(client)
     refused = Counter(await count_refused_identifiers(client))
     for (status, reason), number in counts.items():
