@@ -7,7 +7,7 @@ What does not: in which order evidence is tried (`linkage`), and which user id a
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -161,8 +161,3 @@ class Components:
         first, *others = values
         for value in others:
             self._same.join(first, value)
-
-
-def partition_of(groups: Iterable[Iterable[RecordId]]) -> Mapping[RecordId, int]:
-    """Which group each record is in, by the group's position."""
-    return {record: position for position, group in enumerate(groups) for record in group}

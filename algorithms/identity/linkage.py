@@ -18,7 +18,6 @@ neighbourhood, closed under sharing, may be decided alone.
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Self
@@ -185,23 +184,6 @@ def refuse_identifier(facts: Holding, degree: int, config: LinkageConfig) -> Ref
     if degree > config.blocking.cap(facts.kind):
         return RefusalReason.FREQUENCY_CAP
     return None
-
-
-def trace_evidence(links: Iterable[Link], left: RecordId, right: RecordId) -> tuple[Link, ...] | None:
-    """The path of links that makes two records one person, in order from `left`; None where there is none. O(links)."""
-    beside: defaultdict[RecordId, list[tuple[RecordId, Link]]] = defaultdict(list)
-    for each in sorted(links):
-        beside[each.left].append((each.right, each))
-        beside[each.right].append((each.left, each))
-    paths: dict[RecordId, tuple[Link, ...]] = {left: ()}
-    waiting = deque([left])
-    while waiting and right not in paths:
-        here = waiting.popleft()
-        for there, each in beside[here]:
-            if there not in paths:
-                paths[there] = (*paths[here], each)
-                waiting.append(there)
-    return paths.get(right)
 
 
 def _collect(records: Iterable[EvidenceRecord]) -> Iterator[_Shared]:

@@ -23,7 +23,6 @@ from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, valida
 from algorithms.identity.blocking import DEFAULT_BLOCKING, EMAIL, PHONE, BlockReason
 
 ID_LIMIT: Final = 512
-NAME_LIMIT: Final = 200
 EARLIEST_BIRTH: Final = date(1850, 1, 1)
 _CACHED: Final = 65_536
 
@@ -78,14 +77,22 @@ def normalise_id(value: object) -> Normalised:
     """An opaque id: text or a whole number, NFC, trimmed, 1 to 512 characters, no control characters; case is kept."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value) if value.bit_length() < ID_LIMIT else "9" * (ID_LIMIT + 1)
-    return _clean(value, ID_LIMIT)
-
-
-def normalise_name(value: object) -> Normalised:
-    """A person's name as written: NFC, trimmed, inner white space collapsed to one blank; case and accents are kept."""
-    if isinstance(value, str):
-        value = " ".join(value.split())
-    return _clean(value, NAME_LIMIT)
+    if not isinstance(value, str):
+        return Normalised(None, Unusable.NOT_TEXT)
+    if len(value) > 8 * ID_LIMIT:
+        return Normalised(None, Unusable.TOO_LONG)
+    text = value.strip()
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text).strip()
+        if any(unicodedata.category(character) == "Cs" for character in text):
+            return Normalised(None, Unusable.NOT_UNICODE)
+    if not text:
+        return Normalised(None, Unusable.EMPTY)
+    if len(text) > ID_LIMIT:
+        return Normalised(None, Unusable.TOO_LONG)
+    if not text.isprintable() and any(unicodedata.category(character) == "Cc" for character in text):
+        return Normalised(None, Unusable.CONTROL_CHARACTER)
+    return Normalised(text)
 
 
 def normalise_email(value: object) -> Normalised:
@@ -130,25 +137,6 @@ def normalise_birth_date(value: object, *, day_first: bool | None = None, today:
     if found < EARLIEST_BIRTH or (today is not None and found > today):
         return Normalised(None, Unusable.DATE_OUT_OF_RANGE)
     return Normalised(found.isoformat())
-
-
-def _clean(value: object, limit: int) -> Normalised:
-    if not isinstance(value, str):
-        return Normalised(None, Unusable.NOT_TEXT)
-    if len(value) > 8 * limit:
-        return Normalised(None, Unusable.TOO_LONG)
-    text = value.strip()
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", text).strip()
-        if any(unicodedata.category(character) == "Cs" for character in text):
-            return Normalised(None, Unusable.NOT_UNICODE)
-    if not text:
-        return Normalised(None, Unusable.EMPTY)
-    if len(text) > limit:
-        return Normalised(None, Unusable.TOO_LONG)
-    if not text.isprintable() and any(unicodedata.category(character) == "Cc" for character in text):
-        return Normalised(None, Unusable.CONTROL_CHARACTER)
-    return Normalised(text)
 
 
 _PLAIN_EMAIL: Final = re.compile(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from graph.model.identity import IdentifierRef, RecordId, UserId
+from graph.model.identity import RecordId, UserId
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer, chunk_rows
 
@@ -84,27 +84,6 @@ async def find_users_of_records(client: GraphClient, records: Iterable[RecordId]
     """The live user of each record that exists."""
     rows = await client.read(READ_USERS_OF_RECORDS, records=list(records))
     return {RecordId(row["record"]): UserId(row["user"]) for row in rows}
-
-
-READ_USERS_OF_IDENTIFIER = """
-MATCH (i:Identifier {id: $identifier})
-WHERE i.refused IS NULL
-MATCH (i)<-[:IDENTIFIED_BY]-(r:Record)-[m:RESOLVES_TO]->(u:User)
-WHERE m.to IS NULL
-RETURN DISTINCT u.id AS user, coalesce(r.linking_objected, false) AS objected
-"""
-
-
-async def find_user_of_identifier(client: GraphClient, identifier: IdentifierRef) -> UserId | None:
-    """The one live user an identifier names. None when nobody has it, it links nobody, or several people share it.
-
-    Records whose people objected to linking count only where no other record has the identifier: to answer for one of
-    several people would disclose the wrong one.
-    """
-    rows = await client.read(READ_USERS_OF_IDENTIFIER, identifier=identifier.id)
-    linking = {row["user"] for row in rows if not row["objected"]}
-    users = linking or {row["user"] for row in rows}
-    return UserId(users.pop()) if len(users) == 1 else None
 
 
 READ_RECORD_PAGE = """

@@ -18,7 +18,6 @@ from algorithms.identity.normalise import (
     normalise_email,
     normalise_id,
     normalise_identifier,
-    normalise_name,
     normalise_phone,
 )
 
@@ -128,13 +127,6 @@ def test_huge_numbers_are_too_long_rather_than_an_error() -> None:
     assert normalise_id(10**5000).reason is Unusable.TOO_LONG
     assert normalise_phone(10**5000, region="US").value is None
     assert normalise_birth_date(10**5000).value is None
-
-
-def test_names_keep_their_writing() -> None:
-    assert normalise_name("  Ada   King \n Lovelace ").value == "Ada King Lovelace"
-    assert normalise_name("Zoe\u0308").value == "Zo\u00eb"
-    assert normalise_name(" ").reason is Unusable.EMPTY
-    assert normalise_name("x" * 201).reason is Unusable.TOO_LONG
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from algorithms.identity.blocking import BlockingRules
 from algorithms.identity.linkage import DEFAULT_LINKAGE, LinkageConfig
 from graph.identity.links import LinkEdge, LinkStatus, write_links
 from graph.identity.records import RecordCall, touch_records, write_people
-from graph.identity.users import find_live_user, find_user_of_identifier, find_users_of_records
+from graph.identity.users import find_live_user, find_users_of_records
 from graph.model.identity import IdentifierRef, RecordId, RecordKind, RecordRef, UserId
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
@@ -190,17 +190,12 @@ async def test_retired_ids_redirect_however_often(store: GraphClient) -> None:
     assert [row["permits"] for row in rows] == [[], []]
 
 
-async def test_people_are_found_by_record_and_by_identifier(store: GraphClient) -> None:
+async def test_people_are_found_by_record(store: GraphClient) -> None:
     world = World(store)
     await world.arrive(("a", user_id("1")), ("a", email("both@x.com")), ("a", email("a@x.com")))
     await world.arrive(("b", user_id("2")), ("b", email("both@x.com")))
     users = await find_users_of_records(store, [ref("a").id, ref("b").id, RecordId("none")])
     assert len(set(users.values())) == 2
-    assert await find_user_of_identifier(store, email("a@x.com")) == users[ref("a").id]
-    assert await find_user_of_identifier(store, email("both@x.com")) is None
-    assert await find_user_of_identifier(store, email("nobody@x.com")) is None
-    await world.object("b")
-    assert await find_user_of_identifier(store, email("both@x.com")) == users[ref("a").id]
 
 
 async def test_both_ids_of_a_message_join_the_visit_to_the_person(store: GraphClient) -> None:
@@ -262,7 +257,6 @@ async def test_too_frequent_an_identifier_stops_linking_and_says_so(store: Graph
     rows = await store.read("MATCH (i:Identifier) RETURN i.refused AS refused, i.degree AS degree")
     assert rows == [{"refused": "frequency_cap", "degree": 4}]
     assert {row["ended_by"] for row in await world.edges()} == {"frequency_cap"}
-    assert await find_user_of_identifier(store, email("desk@x.com")) is None
     assert await world.arrive(("e", email("desk@x.com"))) == LinkageOutcome()
 
 
