@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from algorithms.identity.blocking import ANONYMOUS_ID, DEFAULT_BLOCKING, EMAIL, PHONE, USER_ID, BlockingRules
 from algorithms.identity.clustering import Components, RefusalReason, Slot
-from graph.model.identity import RecordId
+from graph.model.identity import EvidenceRecord, Holding, Neighbourhood, RecordId
 from graph.model.time import Millis
 
 ALIAS: Final = "alias"
@@ -74,37 +74,6 @@ class LinkageConfig(BaseModel):
 
 DEFAULT_LINKAGE: Final = LinkageConfig()
 """What linkage starts with."""
-
-
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """A record's identifier: its id and facts, since when the record has it, and how many records have it in all."""
-
-    identifier: str
-    kind: str
-    value: str
-    namespace: str
-    since: Millis
-    degree: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class EvidenceRecord:
-    """A source record as linkage sees it. `permitted` is False where its person objected to identity linking."""
-
-    id: RecordId
-    permitted: bool = True
-    holdings: tuple[Holding, ...] = ()
-    source: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbourhood:
-    """Records with everything that may decide about them: asserted links and cannot-link judgements among them."""
-
-    records: tuple[EvidenceRecord, ...]
-    asserted: frozenset[tuple[RecordId, RecordId]] = frozenset()
-    apart: frozenset[tuple[RecordId, RecordId]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, order=True)

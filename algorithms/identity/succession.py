@@ -14,18 +14,8 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from graph.model.identity import RecordId, UserId
+from graph.model.identity import Membership, RecordId, UserId
 from graph.model.time import Millis
-
-
-@dataclass(frozen=True, slots=True)
-class Membership:
-    """A record's present place: its own age, and its live user with the user's age."""
-
-    record: RecordId
-    recorded_at: Millis
-    user: UserId
-    user_since: Millis
 
 
 @dataclass(slots=True)

@@ -17,21 +17,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
-from graph.model.identity import RecordId, UserId
+from graph.model.identity import (
+    EvidenceRecord,
+    Holding,
+    Judgement,
+    LinkOutcome,
+    LinkStatus,
+    Membership,
+    RecordId,
+)
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer, chunk_rows
 
-
-class LinkStatus(StrEnum):
-    """What a LINKED edge states."""
-
-    ASSERTED = "asserted"
-    CANNOT_LINK = "cannot_link"
-    ACTIVE = "active"
-    REFUSED = "refused"
+STATUSES: Final[dict[str, LinkStatus]] = {status.value: status for status in (*Judgement, *LinkOutcome)}
+"""Every status by the word that is stored."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -40,7 +41,7 @@ class LinkEdge:
 
     left: RecordId
     right: RecordId
-    status: str
+    status: LinkStatus
     rule: str
     evidence: str = ""
     reason: str = ""
@@ -70,21 +71,15 @@ async def read_sharing(tx: Writer, records: Iterable[RecordId], *, everything: b
 
 
 @dataclass(frozen=True, slots=True)
-class TouchedEvidence:
-    """A locked record as linkage needs it: its live user, its open edges, and its identifiers as lists of id, kind,
-    value, namespace, since, degree and the mark that says it links nobody."""
+class LockedRecord:
+    """A record as read under its lock: what linkage sees of it, whose it is, and its open edges."""
 
-    record: RecordId
-    source: str
-    created_at: Millis
-    objected: bool
-    user: UserId
-    user_since: Millis
-    holdings: list[list[Any]]
-    edges: set[LinkEdge]
+    evidence: EvidenceRecord
+    membership: Membership
+    edges: frozenset[LinkEdge]
 
 
-WRITE_TOUCHED_EVIDENCE = """
+WRITE_LOCKED_EVIDENCE = """
 UNWIND $records AS record
 MATCH (r:Record {id: record})
 SET r._v = coalesce(r._v, 0) + 1
@@ -99,21 +94,34 @@ RETURN collect([
 """
 
 
-async def touch_evidence(tx: Writer, records: Iterable[RecordId]) -> list[TouchedEvidence]:
-    """Lock the records, in the order of ids, then read all that linkage knows of each one that exists."""
-    found: list[TouchedEvidence] = []
+async def lock_evidence(tx: Writer, records: Iterable[RecordId]) -> dict[RecordId, LockedRecord]:
+    """Lock the records, in the order of ids, then read all that linkage needs to know of each one that exists."""
+    found: dict[RecordId, LockedRecord] = {}
     for chunk in chunk_rows(sorted(records)):
-        for record, source, created_at, objected, users, holdings, links in (
-            await tx.run(WRITE_TOUCHED_EVIDENCE, records=chunk)
+        for record, source, created_at, objected, users, holdings, edges in (
+            await tx.run(WRITE_LOCKED_EVIDENCE, records=chunk)
         )[0]["evidence"]:
             ((user, user_since),) = users
-            edges = {LinkEdge(*map(_text, link)) for link in links}
-            found.append(TouchedEvidence(record, source, created_at, objected, user, user_since, holdings, edges))
+            found[record] = LockedRecord(
+                EvidenceRecord(record, not objected, _as_holdings(holdings), source),
+                Membership(record, created_at, user, user_since),
+                _as_edges(edges),
+            )
     return found
 
 
-def _text(value: Any) -> Any:
-    return "" if value is None else value
+def _as_holdings(rows: list[list[Any]]) -> tuple[Holding, ...]:
+    return tuple(
+        Holding(identifier, kind, value, namespace or "", since, degree, refused)
+        for identifier, kind, value, namespace, since, degree, refused in rows
+    )
+
+
+def _as_edges(rows: list[list[Any]]) -> frozenset[LinkEdge]:
+    return frozenset(
+        LinkEdge(left, right, STATUSES[status], rule or "", evidence or "", reason or "", detail or "")
+        for left, right, status, rule, evidence, reason, detail in rows
+    )
 
 
 READ_LINKED_BY = """
@@ -186,7 +194,7 @@ RETURN l.status AS status, coalesce(l.reason, '') AS reason, count(*) AS number
 """
 
 
-async def count_links(client: GraphClient) -> dict[tuple[str, str], int]:
+async def count_links(client: GraphClient) -> dict[tuple[LinkStatus, str], int]:
     """How many edges hold now, by (status, reason); reason is empty but for refused ones."""
     rows = await client.read(READ_LINK_COUNTS)
-    return {(row["status"], row["reason"]): row["number"] for row in rows}
+    return {(STATUSES[row["status"]], row["reason"]): row["number"] for row in rows}

@@ -1,4 +1,4 @@
-"""Who is meant: source records, the identifiers they carry, and the people derived from them."""
+"""Source records, the identifiers they carry, how records are linked, and the people derived from them."""
 
 from __future__ import annotations
 
@@ -60,3 +60,67 @@ class RecordFacts:
     created_at: Millis
     updated_at: Millis
     traits: Mapping[str, tuple[Any, Millis]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A record's identifier: its id and facts, since when the record has it, and how many records have it in all.
+
+    `refused` is the reason stored on an identifier that links nobody; linkage decides anew and doesn't read it.
+    """
+
+    identifier: str
+    kind: str
+    value: str
+    namespace: str
+    since: Millis
+    degree: int = 1
+    refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRecord:
+    """A source record as linkage sees it. `permitted` is False where its person objected to identity linking."""
+
+    id: RecordId
+    permitted: bool = True
+    holdings: tuple[Holding, ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbourhood:
+    """Records with everything that may decide about them: the pairs judged to be one person, and those judged not to
+    be (`apart`)."""
+
+    records: tuple[EvidenceRecord, ...]
+    asserted: frozenset[tuple[RecordId, RecordId]] = frozenset()
+    apart: frozenset[tuple[RecordId, RecordId]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """The live user of a record, with the instants at which record and user were created."""
+
+    record: RecordId
+    recorded_at: Millis
+    user: UserId
+    user_since: Millis
+
+
+class Judgement(StrEnum):
+    """What a source or a person states about two records: that they are one person, or that they are not."""
+
+    ASSERTED = "asserted"
+    CANNOT_LINK = "cannot_link"
+
+
+class LinkOutcome(StrEnum):
+    """What linkage makes of the evidence that two records share."""
+
+    ACTIVE = "active"
+    REFUSED = "refused"
+
+
+LinkStatus = Judgement | LinkOutcome
+"""What a LINKED edge states."""

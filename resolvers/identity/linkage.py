@@ -33,7 +33,6 @@ from graph.identity.identifiers import (
 )
 from graph.identity.links import (
     LinkEdge,
-    LinkStatus,
     count_links,
     read_asserted,
     read_sharing,
@@ -41,14 +40,14 @@ from graph.identity.links import (
     write_links,
 )
 from graph.identity.users import count_records_and_people, read_record_page, write_moves, write_retirements, write_users
-from graph.model.identity import IdentifierRef, RecordId, UserId
+from graph.model.identity import IdentifierRef, Judgement, LinkOutcome, RecordId, UserId
 from graph.model.time import Millis
 from graph.segments.memberships import end_unpermitted
 from graph.store.client import GraphClient, Writer
 from privacy.policy import Policy
 from privacy.purposes import ANALYTICS
 from resolvers.consent.permits import refresh_permits
-from resolvers.identity.neighbourhood import Surroundings, survey
+from resolvers.identity.neighbourhood import LockedNeighbourhood, lock_neighbourhood
 
 ACTOR: Final = "linkage/deterministic/1"
 """Who decides, with the version of the rules; stored on every edge that linkage opens."""
@@ -59,7 +58,7 @@ BATCH_NEIGHBOURHOOD: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class LinkageOutcome:
+class LinkageChanges:
     """What linking changed. `affected_users` are live users whose records are not what they were; `merged` maps a
     retired user to its survivor, `split` a user to those that took records of it; `deferred` are records whose
     neighbourhood is too large for an arrival."""
@@ -105,7 +104,7 @@ async def attach_identifiers(
     wanted = {(min(pair), max(pair)) for pair in aliases if pair[0] != pair[1]}
     if wanted:
         fresh = wanted - await read_asserted(tx, wanted)
-        edges = [LinkEdge(left, right, LinkStatus.ASSERTED, "alias") for left, right in fresh]
+        edges = [LinkEdge(left, right, Judgement.ASSERTED, "alias") for left, right in fresh]
         await write_links(tx, edges, "source", now)
         changed |= {record for pair in fresh for record in pair}
     return changed
@@ -129,53 +128,48 @@ async def _attach_pairs(tx: Writer, pairs: Sequence[tuple[RecordId, IdentifierRe
 
 async def link_records(
     tx: Writer, records: Collection[RecordId], now: Millis, config: LinkageConfig = DEFAULT_LINKAGE
-) -> LinkageOutcome:
+) -> LinkageChanges:
     """Decide anew about these records and all that evidence connects with them; write only what differs.
 
     To be called for records with new evidence, new judgements, or a changed answer to identity linking. A record that
     shares nothing and has no link costs no write. Idempotent.
     """
-    return await _link(tx, await read_sharing(tx, records), now, config) if records else LinkageOutcome()
+    return await _link(tx, await read_sharing(tx, records), now, config) if records else LinkageChanges()
 
 
 async def relink_records(
     tx: Writer, records: Collection[RecordId], now: Millis, config: LinkageConfig
-) -> LinkageOutcome:
+) -> LinkageChanges:
     """As `link_records`, also looking again at identifiers that earlier rules refused."""
     return await _link(tx, await read_sharing(tx, records, everything=True), now, config)
 
 
-async def _link(tx: Writer, records: Collection[RecordId], now: Millis, config: LinkageConfig) -> LinkageOutcome:
+async def _link(tx: Writer, records: Collection[RecordId], now: Millis, config: LinkageConfig) -> LinkageChanges:
     if not records:
-        return LinkageOutcome()
-    found = await survey(tx, records, config)
-    answer = link(found.neighbourhood(), config)
+        return LinkageChanges()
+    found = await lock_neighbourhood(tx, records, config)
+    answer = link(found.evidence(), config)
     opened, ended = await _write_edges(tx, found, answer, now)
-    places = {record: known.place for record, known in found.known.items()}
-    moved = assign_users(answer.components, places, lambda: UserId(str(ULID())))
+    moved = assign_users(answer.components, found.memberships(), lambda: UserId(str(ULID())))
     await _write_people(tx, moved, now)
-    return LinkageOutcome(
+    return LinkageChanges(
         frozenset(moved.affected),
         moved.retired,
         {user: tuple(successors) for user, successors in moved.split.items()},
         opened,
         ended,
-        frozenset(found.known),
+        frozenset(found.records),
         frozenset(found.deferred),
     )
 
 
-async def _write_edges(tx: Writer, found: Surroundings, answer: Linkage, now: Millis) -> tuple[int, int]:
+async def _write_edges(tx: Writer, found: LockedNeighbourhood, answer: Linkage, now: Millis) -> tuple[int, int]:
     """Bring edges and marks in line with the answer; returns how many edges were opened and ended."""
     wanted = _wanted_edges(answer)
     refused = {each.evidence: each.reason for each in answer.refusals if each.left is None}
-    decided = (LinkStatus.ACTIVE, LinkStatus.REFUSED)
-    present = {edge for edge in found.edges() if edge.status in decided}
-    marks = [
-        (identifier, refused.get(identifier))
-        for identifier, mark in found.marks().items()
-        if mark != refused.get(identifier)
-    ]
+    present = {edge for edge in found.edges() if isinstance(edge.status, LinkOutcome)}
+    stored = found.refused()
+    marks = [(each, refused.get(each)) for each, reason in stored.items() if reason != refused.get(each)]
     reasons = {(frozenset((edge.left, edge.right)), edge.evidence): edge.reason for edge in wanted}
     ended = [(edge, _explain_end(edge, found, refused, reasons)) for edge in present - wanted]
     opened = wanted - present
@@ -189,22 +183,22 @@ async def _write_edges(tx: Writer, found: Surroundings, answer: Linkage, now: Mi
 
 
 def _wanted_edges(answer: Linkage) -> set[LinkEdge]:
-    edges = {LinkEdge(each.left, each.right, LinkStatus.ACTIVE, each.rule, each.evidence) for each in answer.links}
+    edges = {LinkEdge(each.left, each.right, LinkOutcome.ACTIVE, each.rule, each.evidence) for each in answer.links}
     for each in answer.refusals:
         if each.left is not None and each.right is not None:
-            what = (LinkStatus.REFUSED, each.rule, each.evidence, each.reason, each.detail)
+            what = (LinkOutcome.REFUSED, each.rule, each.evidence, each.reason, each.detail)
             edges.add(LinkEdge(each.left, each.right, *what))
     return edges
 
 
 def _explain_end(
     edge: LinkEdge,
-    found: Surroundings,
+    found: LockedNeighbourhood,
     refused: Mapping[str, RefusalReason],
     reasons: Mapping[tuple[frozenset[RecordId], str], str],
 ) -> str:
     """The word for why an edge no longer holds: the reason of its refusal, or that other evidence took its place."""
-    if not all(found.known[record].evidence.permitted for record in (edge.left, edge.right)):
+    if not all(found.records[record].evidence.permitted for record in (edge.left, edge.right)):
         return RefusalReason.NO_CONSENT
     here = reasons.get((frozenset((edge.left, edge.right)), edge.evidence))
     return refused.get(edge.evidence) or here or "superseded"
@@ -251,7 +245,7 @@ async def resolve_all(
 
 async def _resolve_page(
     tx: Writer, records: Collection[RecordId], policy: Policy, now: Millis, config: LinkageConfig
-) -> LinkageOutcome:
+) -> LinkageChanges:
     outcome = await relink_records(tx, records, now, config)
     if outcome.affected_users:
         await refresh_permits(tx, outcome.affected_users, policy, now)
@@ -263,10 +257,10 @@ async def _report(client: GraphClient, totals: Mapping[str, int]) -> LinkageRepo
     counts = await count_links(client)
     refused = Counter(await count_refused_identifiers(client))
     for (status, reason), number in counts.items():
-        if status == LinkStatus.REFUSED:
+        if status is LinkOutcome.REFUSED:
             refused[reason] += number
     if objected:
         refused[RefusalReason.NO_CONSENT] = objected
-    links = counts.get((LinkStatus.ACTIVE, ""), 0)
+    links = counts.get((LinkOutcome.ACTIVE, ""), 0)
     changed = (totals[name] for name in ("opened", "ended", "merged", "split", "deferred"))
     return LinkageReport(records, users, links, dict(sorted(refused.items())), *changed)

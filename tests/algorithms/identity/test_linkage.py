@@ -16,15 +16,12 @@ from algorithms.identity.blocking import BlockingRules
 from algorithms.identity.clustering import RefusalReason
 from algorithms.identity.linkage import (
     ALIAS,
-    EvidenceRecord,
-    Holding,
     Linkage,
     LinkageConfig,
-    Neighbourhood,
     link,
     refuse_identifier,
 )
-from graph.model.identity import RecordId
+from graph.model.identity import EvidenceRecord, Holding, Neighbourhood, RecordId
 from graph.model.time import Millis
 
 SMALL = LinkageConfig(

@@ -7,8 +7,8 @@ from itertools import count
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithms.identity.succession import Membership, Succession, assign_users
-from graph.model.identity import RecordId, UserId
+from algorithms.identity.succession import Succession, assign_users
+from graph.model.identity import Membership, RecordId, UserId
 from graph.model.time import Millis
 
 

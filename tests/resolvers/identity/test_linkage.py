@@ -13,14 +13,14 @@ import pytest
 
 from algorithms.identity.blocking import BlockingRules
 from algorithms.identity.linkage import DEFAULT_LINKAGE, LinkageConfig
-from graph.identity.links import LinkEdge, LinkStatus, write_links
+from graph.identity.links import LinkEdge, write_links
 from graph.identity.records import RecordCall, touch_records, write_people
 from graph.identity.users import find_live_user, find_users_of_records
-from graph.model.identity import IdentifierRef, RecordId, RecordKind, RecordRef, UserId
+from graph.model.identity import IdentifierRef, Judgement, RecordId, RecordKind, RecordRef, UserId
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
 from privacy.policy import Policy
-from resolvers.identity.linkage import LinkageOutcome, attach_identifiers, link_records, resolve_all
+from resolvers.identity.linkage import LinkageChanges, attach_identifiers, link_records, resolve_all
 
 pytestmark = pytest.mark.store
 
@@ -78,7 +78,7 @@ class World:
         """What an arrival does: make and lock the records, attach what they carry, link."""
         now = self.tick()
 
-        async def work(tx: Writer) -> LinkageOutcome:
+        async def work(tx: Writer) -> LinkageChanges:
             return await self.ingest(tx, evidence, aliases, now)
 
         return await self.client.write(work)
@@ -89,7 +89,7 @@ class World:
         evidence: tuple[tuple[str, IdentifierRef], ...],
         aliases: tuple[tuple[str, str], ...],
         now: Millis,
-    ) -> LinkageOutcome:
+    ) -> LinkageChanges:
         refs = {ref(name).id: ref(name) for name in [n for n, _ in evidence] + [n for pair in aliases for n in pair]}
         self.names |= {id_: each.key for id_, each in refs.items()}
         touched = await touch_records(tx, [RecordCall(each, id_) for id_, each in refs.items()], now)
@@ -101,20 +101,20 @@ class World:
         await self.meet()
         return await link_records(tx, changed, now, self.config)
 
-    async def relink(self, *names: str) -> LinkageOutcome:
+    async def relink(self, *names: str) -> LinkageChanges:
         now = self.tick()
         return await self.client.write(lambda tx: link_records(tx, [ref(n).id for n in names], now, self.config))
 
-    async def object(self, name: str, answer: bool = True) -> LinkageOutcome:
+    async def object(self, name: str, answer: bool = True) -> LinkageChanges:
         async def work(tx: Writer) -> None:
             await tx.run("MATCH (r:Record {id: $id}) SET r.linking_objected = $answer", id=ref(name).id, answer=answer)
 
         await self.client.write(work)
         return await self.relink(name)
 
-    async def judge_apart(self, left: str, right: str) -> LinkageOutcome:
+    async def judge_apart(self, left: str, right: str) -> LinkageChanges:
         now = self.tick()
-        edge = LinkEdge(ref(left).id, ref(right).id, LinkStatus.CANNOT_LINK, "judgement")
+        edge = LinkEdge(ref(left).id, ref(right).id, Judgement.CANNOT_LINK, "judgement")
         await self.client.write(lambda tx: write_links(tx, [edge], "ada", now))
         return await self.relink(left, right)
 
@@ -161,7 +161,7 @@ async def snapshot(client: GraphClient) -> list[dict[str, Any]]:
 async def test_records_that_share_an_identifier_become_one_person(store: GraphClient) -> None:
     world = World(store)
     first = await world.arrive(("web", email("ada@x.com")))
-    assert first == LinkageOutcome()
+    assert first == LinkageChanges()
     outcome = await world.arrive(("app", email("ada@x.com")), ("crm", email("eve@x.com")))
     assert await world.groups() == [["app", "web"], ["crm"]]
     (survivor,) = outcome.affected_users
@@ -221,7 +221,7 @@ async def test_an_earlier_time_that_comes_to_light_later_decides(store: GraphCli
     await world.arrive(("two", user_id("u2")), ("two", device("d1")))
     assert await world.groups() == [["anon", "one"], ["two"]]
 
-    async def work(tx: Writer) -> LinkageOutcome:
+    async def work(tx: Writer) -> LinkageChanges:
         late = [(ref("two").id, device("d1"), Millis(1)), (ref("anon").id, device("d1"), Millis(0))]
         changed = await attach_identifiers(tx, late, [], world.tick())
         assert changed == {ref("two").id, ref("anon").id}
@@ -257,7 +257,7 @@ async def test_too_frequent_an_identifier_stops_linking_and_says_so(store: Graph
     rows = await store.read("MATCH (i:Identifier) RETURN i.refused AS refused, i.degree AS degree")
     assert rows == [{"refused": "frequency_cap", "degree": 4}]
     assert {row["ended_by"] for row in await world.edges()} == {"frequency_cap"}
-    assert await world.arrive(("e", email("desk@x.com"))) == LinkageOutcome()
+    assert await world.arrive(("e", email("desk@x.com"))) == LinkageChanges()
 
 
 async def test_an_objection_splits_and_its_reversal_restores(store: GraphClient) -> None:
