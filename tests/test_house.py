@@ -198,7 +198,6 @@ IN_A_NEIGHBOURS_FILE = {
     "graph/activity/sessions.py",
     "graph/catalogue/reading.py",
     "graph/identity/identifiers.py",
-    "graph/identity/links.py",
     "graph/identity/locks.py",
     "graph/identity/records.py",
     "graph/identity/users.py",
