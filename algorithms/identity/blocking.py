@@ -1,8 +1,7 @@
 """Blocked values: what systems write where an identifier should stand, and how many records one identifier may join.
 
-What lives here: the table of placeholders, test addresses and role addresses, and the frequency cap, all as data that a
-company changes. What does not: bringing values into canonical form (`normalise`), which calls this afterwards, and what
-follows from a refusal (`linkage`).
+The table of placeholders, test addresses and role addresses, and the frequency cap, are data that a company changes.
+Values are checked after normalisation.
 """
 
 from __future__ import annotations

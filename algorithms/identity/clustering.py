@@ -1,8 +1,4 @@
-"""Disjoint sets of records under vetoes: which two components may become one person.
-
-What lives here: the constrained union–find that linkage grows its components in, and the vetoes it answers with.
-What does not: in which order evidence is tried (`linkage`), and which user id a component keeps (`succession`).
-"""
+"""Disjoint sets of records under vetoes: which two components may become one person."""
 
 from __future__ import annotations
 
@@ -39,13 +35,13 @@ class Slot:
 
     @property
     def reason(self) -> RefusalReason:
-        """What a value too many is called."""
+        """The reason of a refusal where a value would be one too many."""
         return RefusalReason.UNIQUE_CONFLICT if self.unique else RefusalReason.LIMIT_EXCEEDED
 
 
 @dataclass(frozen=True, slots=True)
 class Veto:
-    """Why two components stay apart, and the identifier kind that says so, where one does."""
+    """Why two components stay apart, and the identifier kind in conflict, if any."""
 
     reason: RefusalReason
     kind: str | None = None

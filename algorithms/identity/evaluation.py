@@ -1,7 +1,4 @@
-"""How well a partition agrees with the truth: pairwise precision, recall and F1.
-
-What lives here: the measure for linkage. What does not: measures of ranking (`evaluation`).
-"""
+"""How well linkage agrees with the truth: pairwise precision, recall and F1 of a partition of records."""
 
 from __future__ import annotations
 

@@ -1,17 +1,13 @@
 """Deterministic linkage: from shared identifiers and asserted links to a partition of records, every step explained.
 
-What lives here: the pure decision over a neighbourhood of records, its configuration, and the evidence path between two
-records. What does not: reading neighbourhoods and writing links (`resolvers/identity/linkage.py`), vetoes
-(`clustering`).
-
-How it decides. Evidence is taken strongest kind first (`LinkageConfig.order`), within a kind by the earliest time the
-identifier was seen on any record, then by its id. An identifier's records come by the time each had it, then by record
-id; the first leads, each further one joins the first group whose vetoes allow it, else leads a group of its own. So an
-anonymous device that two people log in on belongs to the one who did first, and the other link is refused with the
-reason. Because weaker kinds come later, a limit or conflict always costs the weakest, latest identifier its link: it is
+Evidence is taken strongest kind first (`LinkageConfig.order`), within a kind by the earliest time the identifier was
+seen on any record, then by its id. An identifier's records come by the time each had it, then by record id; the first
+leads, each further one joins the first group whose vetoes allow it, else leads a group of its own. So an anonymous
+device that two people log in on belongs to the one who logged in first, and the other link is refused with the reason.
+Because weaker kinds come later, a limit or conflict always costs the weakest, latest identifier its link: it is
 demoted, stays on its record, and matching goes on with what is left.
 
-No tie is broken by arrival, so the answer depends on the evidence alone: batch and incremental agree in any order.
+No tie is broken by arrival, so the result depends on the evidence alone: batch and incremental agree in any order.
 Records that share no usable identifier, directly or through others, don't influence each other; that is why a
 neighbourhood, closed under sharing, may be decided alone.
 """
@@ -104,7 +100,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Linkage:
-    """The answer: a spanning forest of links, what was refused, and the components (every record is in exactly one)."""
+    """The decision: a spanning forest of links, refusals, and the components (every record is in exactly one)."""
 
     links: tuple[Link, ...]
     refusals: tuple[Refusal, ...]

@@ -1,10 +1,8 @@
-"""Canonical form of what names or describes a person: addresses, phone numbers, ids, names, dates of birth.
+"""Canonical form of what names or describes a person: addresses, phone numbers, ids, dates of birth.
 
-What lives here: pure functions from whatever a system sent to one spelling, each with a typed reason if there is none.
-What does not: which values are placeholders (`blocking`), comparison of two values, and linkage. No DNS, no clock.
-
-Nothing here guesses at a provider's habits: dots and `+tags` of an address are kept, since only the provider knows
-whether they matter. Every function is idempotent: a canonical value is its own canonical value.
+Each function is pure and returns one spelling, or a typed reason if there is none. Nothing here guesses at a provider's
+habits: dots and `+tags` of an address are kept, since only the provider knows whether they matter. Every function is
+idempotent: a canonical value is its own canonical value.
 """
 
 from __future__ import annotations

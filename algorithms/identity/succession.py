@@ -1,11 +1,8 @@
 """Which user id a component of records keeps, which ids retire, and which are new.
 
-What lives here: the surviving-id rule, pure. What does not: how components come about (`linkage`) and the writing of
-moves (`resolvers/identity/linkage.py`).
-
-The rule. A live user goes with the component that keeps most of its records, among equals the one with its earliest
-record. A component that several users go with keeps the oldest (created first, then smallest id), and the others retire
-into it. A component that no user goes with gets a new one.
+A live user goes with the component that keeps most of its records, among equals the one with its earliest record. A
+component that several users go with keeps the oldest (created first, then smallest id), and the others retire into it.
+A component that no user goes with gets a new one.
 """
 
 from __future__ import annotations

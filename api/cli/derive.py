@@ -73,7 +73,7 @@ def refresh(
 
 
 async def resolve_with(services: Services, advance: Callable[[int], None]) -> LinkageReport:
-    """The batch, telling how far it is."""
+    """Resolve all records; `advance` is called with the number of records done."""
     from resolvers.identity.linkage import resolve_all
 
     return await resolve_all(services.client, services.policy, services.clock, progress=advance)

@@ -1,7 +1,6 @@
-"""How the demonstration judges itself: linkage against FEBRL's truth, recommendations against ratings held back.
+"""How the demonstration is measured: linkage against FEBRL's truth, recommendations against ratings held back.
 
-What lives here: putting truth and answers side by side. What does not: the measures (`algorithms/`), the asking
-(`questions.py`). Nothing judged here was seen by linkage or by the model.
+Nothing measured against was seen by linkage or by the model.
 """
 
 from __future__ import annotations

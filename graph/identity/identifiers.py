@@ -58,7 +58,7 @@ SET held.since = row.since
 
 
 async def write_earlier(tx: Writer, held: Iterable[tuple[RecordId, str, Millis]]) -> None:
-    """Move `since` of (record, identifier id) back to an earlier instant that has come to light."""
+    """Move `since` of (record, identifier id) back to an earlier instant."""
     rows = [{"record": record, "identifier": identifier, "since": since} for record, identifier, since in held]
     for chunk in chunk_rows(rows):
         await tx.run(WRITE_EARLIER, rows=chunk)

@@ -1,16 +1,11 @@
-"""Identifiers on records, and links between records: evidence, decisions and judgements.
+"""Links between records, and the evidence that linkage reads of them.
 
-What lives here: the Cypher that attaches identifiers, reads what linkage needs to know of a neighbourhood, and opens
-and ends LINKED edges. What does not: the decision (`algorithms/identity/linkage.py`), the order of these steps
-(`resolvers/identity/linkage.py`), people (`users.py`).
+A LINKED edge has a `status`: a judgement (`asserted`, `cannot_link`) states what a source or a person says of two
+records, an outcome (`active`, `refused`) what linkage made of the evidence. `rule` is the identifier kind or `alias`,
+`evidence` the identifier's id, `reason` and `detail` say why it was refused, `actor` who decided, `from` and `to` when
+it held. Edges are ended, never deleted.
 
-A LINKED edge has `status`: `asserted` (a source or a person said so), `cannot_link` (the opposite), or what linkage
-made of the evidence: `active`, `refused`. `rule` is the identifier kind or `alias`, `evidence` the identifier's id,
-`reason` and `detail` say why it was refused, `actor` who decided, `from` and `to` when it held. Edges are ended, never
-deleted.
-
-Long answers come as one list: a row that travels alone costs several times as much as an entry of a list.
-An identifier that links nobody (blocked, too frequent) carries `refused`, so that nobody expands it again.
+Long results come as one list: a row of its own costs several times as much as an entry of a list.
 """
 
 from __future__ import annotations
@@ -32,12 +27,12 @@ from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer, chunk_rows
 
 STATUSES: Final[dict[str, LinkStatus]] = {status.value: status for status in (*Judgement, *LinkOutcome)}
-"""Every status by the word that is stored."""
+"""Every status by the text that is stored."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class LinkEdge:
-    """One LINKED edge that holds now; equal edges are the same edge. Texts that say nothing are empty."""
+    """One LINKED edge that holds now; equal edges are the same edge. A text that is not set is empty."""
 
     left: RecordId
     right: RecordId
@@ -62,9 +57,9 @@ RETURN DISTINCT record
 
 
 async def read_sharing(tx: Writer, records: Iterable[RecordId], *, everything: bool = False) -> set[RecordId]:
-    """Those of the records that linkage has to look at: they share an identifier that may link, or have a link.
+    """The records that linkage has to look at: they share an identifier that may link, or have a link.
 
-    `everything` also looks at identifiers that were refused, whose rules may have changed since.
+    `everything` includes identifiers that were refused, since the rules may have changed.
     """
     rows = await tx.run(READ_SHARING, records=sorted(records), all=everything)
     return {RecordId(row["record"]) for row in rows}
@@ -133,7 +128,7 @@ RETURN DISTINCT identifier, r.id AS record
 
 
 async def read_linked_by(tx: Writer, identifiers: Iterable[str]) -> list[tuple[str, RecordId]]:
-    """(identifier id, record) for the records with an edge that rests on one of the identifiers and holds now."""
+    """(identifier id, record) for the records with an open edge that rests on one of the identifiers."""
     rows = await tx.run(READ_LINKED_BY, identifiers=sorted(identifiers))
     return [(row["identifier"], RecordId(row["record"])) for row in rows]
 
@@ -147,7 +142,7 @@ RETURN DISTINCT row.left AS left, row.right AS right
 
 
 async def read_asserted(tx: Writer, pairs: Iterable[tuple[RecordId, RecordId]]) -> set[tuple[RecordId, RecordId]]:
-    """Those of the pairs that are asserted to be one person, in whatever direction."""
+    """The pairs that are asserted to be one person, in either direction."""
     found: set[tuple[RecordId, RecordId]] = set()
     for chunk in chunk_rows([{"left": left, "right": right} for left, right in pairs]):
         rows = await tx.run(READ_ASSERTED, rows=chunk)
@@ -165,7 +160,7 @@ SET l.reason = row.reason, l.detail = row.detail
 
 
 async def write_links(tx: Writer, edges: Iterable[LinkEdge], actor: str, now: Millis) -> None:
-    """Open edges from now on. The caller holds the records' locks and knows that they aren't open already."""
+    """Open edges. The caller holds the records' locks and has checked that the edges aren't open already."""
     rows = [asdict(edge) | {"reason": edge.reason or None, "detail": edge.detail or None} for edge in sorted(edges)]
     for chunk in chunk_rows(rows):
         await tx.run(WRITE_LINKS, rows=chunk, actor=actor, now=now)
@@ -181,7 +176,7 @@ SET l.to = $now, l.ended_by = row.ended_by
 
 
 async def write_link_ends(tx: Writer, ends: Sequence[tuple[LinkEdge, str]], now: Millis) -> None:
-    """End edges now, each with the word for why."""
+    """End edges, each with the reason."""
     rows = [asdict(edge) | {"ended_by": why} for edge, why in sorted(ends)]
     for chunk in chunk_rows(rows):
         await tx.run(WRITE_LINK_ENDS, rows=chunk, now=now)
@@ -195,6 +190,6 @@ RETURN l.status AS status, coalesce(l.reason, '') AS reason, count(*) AS number
 
 
 async def count_links(client: GraphClient) -> dict[tuple[LinkStatus, str], int]:
-    """How many edges hold now, by (status, reason); reason is empty but for refused ones."""
+    """How many edges hold now, by (status, reason); only refused ones have a reason."""
     rows = await client.read(READ_LINK_COUNTS)
     return {(STATUSES[row["status"]], row["reason"]): row["number"] for row in rows}

@@ -1,11 +1,7 @@
-"""Source records: what systems told us, under their own names.
+"""Source records, what systems stated under their own names: creating, locking and changing them, and giving a new one
+its person.
 
-What lives here: statements that make, lock and change records, and give a new one its person. What does not:
-identifiers and links (`links.py`), the form of traits (`traits.py`), the order of steps
-(`resolvers/collection/transaction.py`).
-
-Rows are lists and answers are one list, not maps and rows of their own: a row that travels alone costs 12 µs, within a
-list 2.
+Parameters are lists, and results are one list instead of rows: a row of its own costs 12 µs, an entry of a list 2.
 """
 
 from __future__ import annotations
@@ -28,7 +24,7 @@ ID_LENGTH: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class RecordCall:
-    """A record to touch. `traits`, `person`: whether what it says, and whose it is, are needed."""
+    """A record to touch. `traits`, `person`: whether its traits and its person are needed."""
 
     ref: RecordRef
     id: RecordId
@@ -112,7 +108,7 @@ RETURN collect([r.id, r._v, s.id, s.started_at, s.ended_at, r.known, r.carried, 
 
 
 async def touch_records(tx: Writer, calls: Iterable[RecordCall], now: Millis) -> dict[RecordId, TouchedRecord]:
-    """Makes the records that are missing and locks all, in the order of their ids; answers what they look like."""
+    """Creates the records that are missing and locks all, in the order of their ids; returns what they look like."""
     touched: dict[RecordId, TouchedRecord] = {}
     ordered = sorted(calls, key=lambda call: call.id)
     statement = WRITE_TOUCH_PEOPLE if any(call.person for call in ordered) else WRITE_TOUCH
@@ -204,7 +200,7 @@ RETURN collect(r.id) AS ids
 
 
 async def read_existing(tx: Writer, ids: Collection[RecordId]) -> set[RecordId]:
-    """Which of these records there are."""
+    """Which of these records exist."""
     return set((await tx.run(READ_EXISTING, ids=sorted(ids)))[0]["ids"])
 
 
@@ -217,7 +213,7 @@ RETURN collect([id, u.id, coalesce(u.consent_epoch, 0)]) AS people
 
 
 async def read_people_of_records(tx: Writer, ids: Collection[RecordId]) -> dict[RecordId, tuple[UserId, int]]:
-    """Whose these records are now, with the person's consent epoch."""
+    """The live user of each of these records, with the user's consent epoch."""
     rows = await tx.run(READ_PEOPLE_OF_RECORDS, ids=sorted(ids))
     return {record: (user, epoch) for record, user, epoch in rows[0]["people"]}
 

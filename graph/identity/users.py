@@ -1,7 +1,4 @@
-"""People, derived: which user a record resolves to, merges, splits, and retired ids that stay resolvable.
-
-What lives here: the Cypher that moves RESOLVES_TO edges, retires users and finds the live one. What does not: which id
-survives (`algorithms/identity/succession.py`), links (`links.py`), a person's facts (`profiles.py`).
+"""People, derived: which user a record resolves to, merges, splits, and retired ids, which keep redirecting.
 
 A record has exactly one RESOLVES_TO edge without `to`. Moving ends that edge and opens another; nothing is deleted.
 """
@@ -22,7 +19,7 @@ ON CREATE SET u.created_at = $now, u.updated_at = $now, u.permits = [], u.consen
 
 
 async def write_users(tx: Writer, users: Iterable[UserId], now: Millis) -> None:
-    """Create users that hold nothing yet."""
+    """Create users that have no records yet."""
     for chunk in chunk_rows(list(users)):
         await tx.run(WRITE_USERS, users=chunk, now=now)
 
@@ -38,7 +35,7 @@ CREATE (r)-[:RESOLVES_TO {`from`: $now}]->(u)
 
 
 async def write_moves(tx: Writer, moves: Mapping[RecordId, UserId], now: Millis) -> None:
-    """Let records resolve to other users from now on. The caller holds the records' locks."""
+    """Move records to other users. The caller holds the records' locks."""
     for chunk in chunk_rows([{"record": record, "user": user} for record, user in sorted(moves.items())]):
         await tx.run(WRITE_MOVES, rows=chunk, now=now)
 
@@ -53,7 +50,7 @@ CREATE (old)-[:RETIRED_INTO {at: $now}]->(survivor)
 
 
 async def write_retirements(tx: Writer, retired: Mapping[UserId, UserId], now: Millis) -> None:
-    """Retires users (old → survivor): they permit nothing any more; their ids redirect."""
+    """Retire users (old → survivor): they permit nothing any more, and their ids redirect."""
     rows = [{"old": old, "survivor": survivor} for old, survivor in sorted(retired.items())]
     for chunk in chunk_rows(rows):
         await tx.run(WRITE_RETIREMENTS, rows=chunk, now=now)

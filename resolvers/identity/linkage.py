@@ -1,14 +1,9 @@
-"""Linkage in the graph: attach what arrives, decide about the neighbourhood it touches, move people accordingly.
+"""Linkage in the graph: attach evidence, decide about the neighbourhoods it concerns, move records between people.
 
-What lives here: the use cases, each inside the caller's write transaction: attach identifiers, link records, resolve
-everything. What does not: the decision (`algorithms/identity/linkage.py`), which id survives
-(`algorithms/identity/succession.py`), what is read and locked (`neighbourhoods.py`), Cypher (`graph/identity/links.py`,
-`graph/identity/users.py`).
-
-The same decision runs on arrival and in the batch, each time over whole neighbourhoods, and its answer depends on the
-evidence alone; so the batch finds nothing to change where arrivals were linked, unless rules changed or a neighbourhood
-was too large for an arrival. A membership change is followed by `resolvers.consent.permits.refresh_permits` for
-`affected_users` in the same transaction, by the caller.
+These use cases run inside the caller's write transaction, except `resolve_all`. The same decision runs on arrival and
+in the batch, each time over whole neighbourhoods, and depends on the evidence alone; so the batch finds nothing to
+change where arrivals were linked, unless rules changed or a neighbourhood was too large for an arrival. When membership
+changes, the caller runs `resolvers.consent.permits.refresh_permits` for `affected_users` in the same transaction.
 """
 
 from __future__ import annotations
@@ -50,7 +45,7 @@ from resolvers.consent.permits import refresh_permits
 from resolvers.identity.neighbourhood import LockedNeighbourhood, lock_neighbourhood
 
 ACTOR: Final = "linkage/deterministic/1"
-"""Who decides, with the version of the rules; stored on every edge that linkage opens."""
+"""The actor stored on every edge that linkage opens, with the version of the rules."""
 
 BATCH_PAGE: Final = 250
 BATCH_NEIGHBOURHOOD: Final = 20_000
@@ -131,8 +126,8 @@ async def link_records(
 ) -> LinkageChanges:
     """Decide anew about these records and all that evidence connects with them; write only what differs.
 
-    To be called for records with new evidence, new judgements, or a changed answer to identity linking. A record that
-    shares nothing and has no link costs no write. Idempotent.
+    For records with new evidence, new judgements, or a changed consent to identity linking. A record that shares
+    nothing and has no link costs no write. Idempotent.
     """
     return await _link(tx, await read_sharing(tx, records), now, config) if records else LinkageChanges()
 
@@ -140,7 +135,7 @@ async def link_records(
 async def relink_records(
     tx: Writer, records: Collection[RecordId], now: Millis, config: LinkageConfig
 ) -> LinkageChanges:
-    """As `link_records`, also looking again at identifiers that earlier rules refused."""
+    """As `link_records`, including identifiers that earlier rules refused."""
     return await _link(tx, await read_sharing(tx, records, everything=True), now, config)
 
 
@@ -164,7 +159,7 @@ async def _link(tx: Writer, records: Collection[RecordId], now: Millis, config: 
 
 
 async def _write_edges(tx: Writer, found: LockedNeighbourhood, answer: Linkage, now: Millis) -> tuple[int, int]:
-    """Bring edges and marks in line with the answer; returns how many edges were opened and ended."""
+    """Bring edges and refused identifiers in line with the decision; returns how many edges were opened and ended."""
     wanted = _wanted_edges(answer)
     refused = {each.evidence: each.reason for each in answer.refusals if each.left is None}
     present = {edge for edge in found.edges() if isinstance(edge.status, LinkOutcome)}
@@ -197,7 +192,7 @@ def _explain_end(
     refused: Mapping[str, RefusalReason],
     reasons: Mapping[tuple[frozenset[RecordId], str], str],
 ) -> str:
-    """The word for why an edge no longer holds: the reason of its refusal, or that other evidence took its place."""
+    """Why an edge no longer holds: the reason of its refusal, or that other evidence took its place."""
     if not all(found.records[record].evidence.permitted for record in (edge.left, edge.right)):
         return RefusalReason.NO_CONSENT
     here = reasons.get((frozenset((edge.left, edge.right)), edge.evidence))
@@ -223,8 +218,8 @@ async def resolve_all(
 ) -> LinkageReport:
     """Decide anew about every record, page by page in the order of ids, and refresh what the people moved permit.
 
-    May run beside arrivals: each page is a transaction of its own over whole neighbourhoods. `progress` is told after
-    each page how many records have been looked at. Memory: the ids of records visited ahead of their page.
+    May run beside arrivals: each page is a transaction of its own over whole neighbourhoods. `progress` is called after
+    each page with the number of records looked at. Memory: the ids of records visited ahead of their page.
     """
     roomy = config.model_copy(update={"neighbourhood_cap": max(config.neighbourhood_cap, BATCH_NEIGHBOURHOOD)})
     totals: Counter[str] = Counter()
