@@ -7,7 +7,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -152,6 +152,57 @@ def test_no_folder_is_crowded() -> None:
     sizes = Counter(path.parent for path in modules() if path.name != "__init__.py")
     crowded = {str(folder.relative_to(ROOT)): size for folder, size in sizes.items() if size > MAX_MODULES}
     assert not crowded, "a folder this full wants rooms"
+
+
+LAYERS = ("api", "resolvers", "privacy", "algorithms", "graph")
+SAME_AS_IN_THE_SDL = {
+    "ConsentEvent", "ConsentState", "Interaction", "ModelRun", "Purpose", "Reason", "Strategy", "Withheld",
+}  # fmt: skip
+"""A GraphQL type and the value it shows; the SDL fixes the name."""
+COMMANDS = {"create", "list_", "refresh", "replay", "revoke"}
+"""Functions of `api/cli` named like the command, and at most one use case of the same name."""
+ENTRY_POINTS = {"main"}
+"""What starts a program."""
+STILL_SHARED = {
+    "Envelope", "Item", "Outcome", "Page", "Reason", "Topic", "collect", "locate", "prepare_folder", "read_date",
+    "read_item", "reveal", "write_json",
+}  # fmt: skip
+"""To be renamed."""
+
+
+def find_shared_names() -> dict[str, list[str]]:
+    """The public top-level classes and functions defined in several modules of the layers, with these modules."""
+    found = defaultdict(list)
+    for path in modules():
+        if path.relative_to(ROOT).parts[0] in LAYERS:
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.name[0] != "_":
+                    found[node.name].append(str(path.relative_to(ROOT)))
+    return {name: paths for name, paths in found.items() if len(paths) > 1}
+
+
+def may_be_shared(name: str, paths: list[str]) -> bool:
+    types = [path for path in paths if path.startswith("api/graphql/types/")]
+    commands = [path for path in paths if path.startswith("api/cli/")]
+    return (
+        (name in SAME_AS_IN_THE_SDL and len(types) == 1 and len(paths) == 2)
+        or (name in COMMANDS and len(paths) - len(commands) <= 1)
+        or name in ENTRY_POINTS
+        or name in STILL_SHARED
+    )
+
+
+def test_no_two_things_share_a_name() -> None:
+    shared = {name: paths for name, paths in find_shared_names().items() if not may_be_shared(name, paths)}
+    assert not shared, "rename all but one"
+
+
+def test_a_shared_name_is_allowed_only_where_its_reason_holds() -> None:
+    assert may_be_shared("Purpose", ["api/graphql/types/purpose.py", "privacy/purposes.py"])
+    assert not may_be_shared("Purpose", ["api/auth.py", "privacy/purposes.py"])
+    assert not may_be_shared("Purpose", ["api/graphql/types/purpose.py", "graph/model.py", "privacy/purposes.py"])
+    assert not may_be_shared("create", ["api/cli/clients.py", "graph/access/clients.py", "resolvers/access/keys.py"])
+    assert not may_be_shared("touch_records", ["graph/identity/locks.py", "graph/identity/records.py"])
 
 
 def test_no_test_package_files() -> None:
