@@ -9,8 +9,10 @@ import typer
 from api.cli.console import AsJson, print_json, print_table, print_text, say, show_time
 from api.cli.running import run_with_services
 
-app = typer.Typer(help="Programs that read or manage the graph: register, list, revoke.", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The client's name, such as web or acme. Never used twice.")]
+app = typer.Typer(help="Register, list and revoke programs that read or manage the graph.", no_args_is_help=True)
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="The client's name, such as web or acme. A name can't be reused.")
+]
 
 
 @app.command("create")
@@ -22,23 +24,23 @@ def create(
     ],
     purpose: Annotated[
         list[str] | None,
-        typer.Option("--purpose", metavar="P", help="A purpose of the policy, such as personalisation; repeatable."),
+        typer.Option("--purpose", metavar="P", help="A purpose of the policy, such as personalisation. Repeatable."),
     ] = None,
     recipient: Annotated[
         str | None,
-        typer.Option("--recipient", metavar="R", help="Partners only: the name that people give their consent for."),
+        typer.Option("--recipient", metavar="R", help="For partners: the recipient that people consent to share with."),
     ] = None,
     scope: Annotated[
         list[str] | None,
-        typer.Option("--scope", metavar="S", help="`values` lets an auditor see values of fields; repeatable."),
+        typer.Option("--scope", metavar="S", help="`values` lets an auditor see the values of fields. Repeatable."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Register a client and print its API key, this once.
+    """Register a client and print its API key. The key is shown only once.
 
-    The key goes into the header `Authorization: Bearer KEY`. A client with several purposes picks one a request with
-    the header `Consentric-Purpose`. Partners are registered for sharing with their recipient; for people in a browser
-    or an app use `consentric token`.
+    Requests send the key in the header `Authorization: Bearer KEY`. If a client has several purposes, each request
+    chooses one with the header `Consentric-Purpose`. Partners are registered for sharing with their recipient. For
+    people in a browser or an app, use `consentric token`.
 
     Examples:
 
@@ -58,12 +60,12 @@ def create(
         return
     print_text(made.key)
     say(f"Client {name} is registered for {', '.join(made.client.purposes) or 'no purpose'}.")
-    say("Keep the API key above: it is not shown again.")
+    say("Store the API key above: it is not shown again.")
 
 
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """List clients, revoked ones too (never their keys).
+    """List clients, including revoked ones, without their keys.
 
     Example: consentric client list --json
     """
@@ -103,7 +105,7 @@ def list_(as_json: AsJson = False) -> None:
 
 @app.command("revoke")
 def revoke(name: Name, as_json: AsJson = False) -> None:
-    """Revoke a client: its API key and every token that names it. Running servers refuse them within two seconds.
+    """Revoke a client's API key and every token that names the client. Running servers refuse them within two seconds.
 
     Example: consentric client revoke acme
     """
@@ -113,4 +115,4 @@ def revoke(name: Name, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"client": name, "revoked": revoked})
     else:
-        say(f"Client {name} is revoked." if revoked else f"Client {name} was revoked before.")
+        say(f"Client {name} is revoked." if revoked else f"Client {name} was already revoked.")

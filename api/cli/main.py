@@ -1,7 +1,6 @@
-"""The command line: `consentric`, its groups, and how it ends.
+"""The command line: assembles the commands of `consentric` and turns errors into exit codes.
 
-What lives here: assembly of the commands, exit codes. What does not: commands (one file a group beside this one), the
-table of codes (`api/errors.py`). Commands import what they need when they run, so that `--help` is quick.
+Commands import what they need when they run, so that `--help` is fast.
 """
 
 from __future__ import annotations
@@ -31,18 +30,18 @@ EPILOG: Final = "\n\n".join(
     (
         "**Start**: consentric demo, or: consentric source create shop · consentric load FILE --source shop · "
         "consentric resolve · consentric refresh · consentric serve",
-        "**Settings** come from the environment: CONSENTRIC_STORE, CONSENTRIC_DATA_DIR, CONSENTRIC_HOST, "
-        "CONSENTRIC_PORT, CONSENTRIC_ENV, CONSENTRIC_POLICY and others; secrets also as _FILE. "
-        "`consentric doctor` shows what is in force.",
-        "**Exit codes**: 0 done · 64 command line or purpose · 65 bad input or too large · 66 not found · "
-        "69 store unreachable · 70 our fault · 73 conflict · 75 busy, try again · 77 not allowed · "
+        "**Settings** are environment variables: CONSENTRIC_STORE, CONSENTRIC_DATA_DIR, CONSENTRIC_HOST, "
+        "CONSENTRIC_PORT, CONSENTRIC_ENV, CONSENTRIC_POLICY and others. For secrets, a variable that ends in _FILE can "
+        "name a file. `consentric doctor` checks them.",
+        "**Exit codes**: 0 success · 64 usage or purpose · 65 bad or too large input · 66 not found · "
+        "69 store unavailable · 70 internal error · 73 conflict · 75 busy, try again · 77 not allowed · "
         "78 settings or migrations · 130 interrupted",
     )
 )
 
 app = typer.Typer(
     name="consentric",
-    help="The consent-aware customer graph: collect, link, recommend, and answer only what consent permits.",
+    help="The consent-aware customer graph: collects, links, recommends, and reveals only what consent permits.",
     epilog=EPILOG,
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -65,25 +64,25 @@ app.command("doctor")(doctor.doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The console script: runs one command and exits with a code of the table."""
+    """Runs one command and exits with its code. The console script."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     sys.exit(run(given))
 
 
 def run(arguments: list[str]) -> int:
-    """Runs one command; answers its exit code. Whatever goes wrong is one line on standard error, no traceback."""
+    """Runs one command and returns its exit code. An error is one line on standard error, without a traceback."""
     as_json = "--json" in arguments
     try:
         result = typer.main.get_command(app).main(arguments, prog_name="consentric", standalone_mode=False)
-        if result == INTERRUPT_EXIT:  # typer's own word for KeyboardInterrupt
+        if result == INTERRUPT_EXIT:  # typer returns this instead of raising KeyboardInterrupt
             raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
     except TyperException as error:
-        if error.format_message():  # without: help was shown, since nothing was asked for
+        if error.format_message():  # empty if typer has shown the help of a group called without a command
             print_failure(USAGE, f"{error.format_message()} (see --help)", as_json=as_json)
         return USAGE_EXIT
     except (KeyboardInterrupt, Abort):
-        print_failure(INTERRUPTED, "Interrupted; what was acknowledged is kept.", as_json=as_json)
+        print_failure(INTERRUPTED, "Interrupted; everything acknowledged is stored.", as_json=as_json)
         return INTERRUPT_EXIT
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -96,7 +95,7 @@ def run(arguments: list[str]) -> int:
 
 
 def locate(error: Exception) -> str:
-    """Class and places of an error that is our fault, for who reports it; never its text, which may be personal."""
+    """Returns the class and code locations of an internal error, never its text, which may be personal."""
     from api.process.logs import describe_exception
 
     return describe_exception(error, frames=4)

@@ -1,7 +1,6 @@
-"""Running a use case from a command: settings, services, an event loop, and down again.
+"""Running a use case from a command, with settings, a runtime and an event loop around it.
 
-What lives here: that bracket. What does not: use cases (`resolvers/`), how services are built
-(`api/process/runtime.py`). SIGTERM and Ctrl-C cancel the work, so that everything closes in order.
+SIGTERM and Ctrl-C cancel the work, so that everything closes in order.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ T = TypeVar("T")
 
 
 def run_with_services(work: Callable[[Services], Awaitable[T]]) -> T:
-    """Does the work on the services of a runtime with the environment's settings."""
+    """Does the work with the services of a runtime that is opened from the environment's settings."""
     return run_with_runtime(lambda runtime: work(runtime.services))
 
 
 def run_with_runtime(work: Callable[[Runtime], Awaitable[T]]) -> T:
-    """Does the work on an open runtime with the environment's settings."""
+    """Does the work with a runtime that is opened from the environment's settings."""
     from api.process.settings import load_settings
 
     settings = load_settings()
@@ -40,7 +39,7 @@ def run_with_runtime(work: Callable[[Runtime], Awaitable[T]]) -> T:
 
 
 def run_until_done(work: Coroutine[Any, Any, T], settings: Settings) -> T:
-    """Runs a coroutine to its end. A signal to end cancels it: then KeyboardInterrupt."""
+    """Runs a coroutine and returns its result. SIGTERM or Ctrl-C cancels it and raises KeyboardInterrupt."""
     from api.process.logs import configure_logs
 
     configure_logs("warning" if settings.log_level == "info" else settings.log_level)

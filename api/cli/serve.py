@@ -1,4 +1,4 @@
-"""`consentric serve`: the server, as a command."""
+"""`consentric serve`: the HTTP server."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def serve(
         str | None, typer.Option("--host", help="Address to listen on [CONSENTRIC_HOST, 127.0.0.1].")
     ] = None,
     port: Annotated[
-        int | None, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one [CONSENTRIC_PORT, 8000].")
+        int | None, typer.Option("--port", min=0, max=65535, help="Port; 0 for any free one [CONSENTRIC_PORT, 8000].")
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help='Print one line {"url", "graphql"} on standard output once it serves.')
+        bool, typer.Option("--json", help='Print the line {"url", "graphql"} on standard output once it is ready.')
     ] = False,
 ) -> None:
-    """Serve GraphQL at /graphql and collection at /v1/batch and its neighbours.
+    """Serve GraphQL at /graphql and collection at /v1/batch, /v1/track and so on.
 
-    Starts the embedded store where none runs. SIGTERM or Ctrl-C ends it cleanly, with exit code 0: no new requests,
-    running ones finish, what was accepted is written, then the store is left.
+    Starts the embedded store if it is not running. SIGTERM or Ctrl-C shuts the server down with exit code 0: it accepts
+    no new requests, finishes running ones, writes what it has accepted, and then releases the store.
 
     Examples:
 
@@ -43,7 +43,7 @@ def serve(
     configure_logs(settings.log_level)
     if settings.host not in LOOPBACK and not settings.production:
         say(
-            "Warning: open to other machines in development mode (introspection, GraphiQL); "
+            "Warning: other machines can reach this server in development mode (introspection, GraphiQL); "
             "set CONSENTRIC_ENV=production."
         )
 
@@ -52,7 +52,7 @@ def serve(
         if as_json:
             print_json({"url": url, "graphql": graphql})
         else:
-            say(f"Consentric serves {graphql} (collection at {url}/v1/batch). Ctrl-C ends it.")
+            say(f"Serving {graphql} (collection at {url}/v1/batch). Press Ctrl-C to stop.")
 
     from api.server import serve_until_signal
 
@@ -61,7 +61,7 @@ def serve(
 
 
 def choose_loop() -> type[asyncio.AbstractEventLoop] | None:
-    """uvloop's event loop where it is installed."""
+    """Returns uvloop's event loop if it is installed, or None for the default one."""
     try:
         import uvloop
     except ImportError:

@@ -9,7 +9,7 @@ import typer
 from api.cli.console import AsJson, print_json, print_table, print_text, say, show_time
 from api.cli.running import run_with_services
 
-app = typer.Typer(help="Systems that send messages: register, list, revoke.", no_args_is_help=True)
+app = typer.Typer(help="Register, list and revoke systems that send messages.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The source's name, such as shop or crm.")]
 
 
@@ -21,16 +21,16 @@ def create(
         typer.Option(
             "--user-namespace",
             metavar="NAME",
-            help="Give the source's user ids a numbering of their own. Without it, the same userId in two sources is "
-            "the same person.",
+            help="Namespace for the user IDs of this source. Without it, the same userId in two sources is the same "
+            "person.",
         ),
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Register a source and print its write key, this once.
+    """Register a source and print its write key. The key is shown only once.
 
-    The key is the user name of HTTP Basic at /v1/batch and its neighbours, as Segment's libraries send it. A source
-    whose key was revoked gets a new one by the same command.
+    Segment's libraries send the key as the user name of HTTP Basic authentication, and so should other senders. After a
+    key is revoked, the same command creates a new one.
 
     Examples:
 
@@ -45,12 +45,12 @@ def create(
         print_json({"source": made.source.name, "write_key": made.write_key})
         return
     print_text(made.write_key)
-    say(f"Source {name} is registered. Keep the write key above: it is not shown again.")
+    say(f"Source {name} is registered. Store the write key above: it is not shown again.")
 
 
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """List sources with the ids of their good keys (never the keys).
+    """List sources with the IDs of their valid keys, without the keys.
 
     Example: consentric source list --json
     """
@@ -79,12 +79,12 @@ def list_(as_json: AsJson = False) -> None:
         )
         for source in sources
     ]
-    print_table("Sources", ("name", "user ids", "created", "good keys"), rows)
+    print_table("Sources", ("name", "user namespace", "created", "valid keys"), rows)
 
 
 @app.command("revoke")
 def revoke(name: Name, as_json: AsJson = False) -> None:
-    """Revoke a source's write key. What it sent stays; running servers refuse the key within two seconds.
+    """Revoke a source's write key. Its data stays; running servers refuse the key within two seconds.
 
     Example: consentric source revoke shop
     """
@@ -94,4 +94,4 @@ def revoke(name: Name, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"source": name, "revoked_key_ids": revoked})
     else:
-        say(f"Source {name}: {len(revoked)} key revoked." if revoked else f"Source {name} had no good key.")
+        say(f"The write key of source {name} is revoked." if revoked else f"Source {name} had no valid key.")

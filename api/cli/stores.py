@@ -1,4 +1,4 @@
-"""`consentric store` and `consentric migrate`: the embedded store's process and the graph's schema."""
+"""`consentric store` and `consentric migrate`: the process of the embedded store, and the schema of the graph."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from api.process.settings import Settings
     from migrations.step import MigrationStatus
 
-app = typer.Typer(help="The embedded store: keep it running for several processes.", no_args_is_help=True)
+app = typer.Typer(help="Start and stop an embedded store that keeps running between commands.", no_args_is_help=True)
 
 
 @app.command("start")
 def start(as_json: AsJson = False) -> None:
-    """Start the embedded store and leave it running, so that commands need not start one each.
+    """Start the embedded store and leave it running, so that commands don't each start their own.
 
-    Every command and `serve` attach to it by themselves. Nothing happens where it runs already.
+    All commands, including `serve`, attach to it automatically. If a store is already running, nothing changes.
 
     Example: consentric store start
     """
@@ -41,16 +41,16 @@ def start(as_json: AsJson = False) -> None:
     if as_json:
         print_json(found | {"started": started})
     elif started:
-        say(f"The store runs on {found['folder']} (process {found['pid']}); end it with `consentric store stop`.")
+        say(f"The store is running on {found['folder']} (process {found['pid']}). Stop it: `consentric store stop`.")
     elif found["lasting"]:
-        say(f"The store runs already (process {found['pid']}).")
+        say(f"The store is already running (process {found['pid']}).")
     else:
-        say(f"A store runs already (process {found['pid']}), but ends with the commands that use it.")
+        say(f"A store is already running (process {found['pid']}), but it ends with the processes that use it.")
 
 
 @app.command("stop")
 def stop(as_json: AsJson = False) -> None:
-    """Stop the store that `consentric store start` left running. What was acknowledged is kept.
+    """Stop the store that `consentric store start` started. Everything acknowledged is stored.
 
     Example: consentric store stop
     """
@@ -60,12 +60,12 @@ def stop(as_json: AsJson = False) -> None:
     if as_json:
         print_json({"stopped": stopped})
     else:
-        say("The store is stopped." if stopped else "No store was running.")
+        say("The store has stopped." if stopped else "No store was running.")
 
 
 @app.command("status")
 def status(as_json: AsJson = False) -> None:
-    """Say whether the embedded store runs, and where. Starts nothing.
+    """Show whether the embedded store is running, and where, without starting it.
 
     Example: consentric store status --json
     """
@@ -79,18 +79,18 @@ def status(as_json: AsJson = False) -> None:
 
 
 def embedded_folder() -> Path:
-    """The embedded store's folder. Raises BadInput where the settings name a server instead."""
+    """Returns the folder of the embedded store. Raises BadInput if the settings name a server instead."""
     from api.process.settings import load_settings
     from graph.errors import BadInput
 
     settings = load_settings()
     if not settings.embedded:
-        raise BadInput("CONSENTRIC_STORE names a server: this command is about the embedded store.")
+        raise BadInput("CONSENTRIC_STORE names a server: this command is for the embedded store only.")
     return settings.data_dir
 
 
 def describe(folder: Path) -> dict[str, Any]:
-    """What runs on the folder."""
+    """Returns the state of the store in the folder: `running`, `folder`, and if running `pid`, `port`, `lasting`."""
     from graph.embedded.store import describe_running
 
     found = describe_running(folder.resolve())
@@ -101,10 +101,10 @@ def describe(folder: Path) -> dict[str, Any]:
 
 
 def migrate(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring the graph to this version's schema. `serve`, `load` and others do so by themselves when they start.
+    """Migrate the graph to the schema of this version. `serve`, `load` and others do so when they start.
 
     Examples:
 
@@ -135,7 +135,7 @@ def migrate(
 
 
 async def run_migrations(settings: Settings, *, dry_run: bool) -> list[MigrationStatus]:
-    """The migrations on the store of the settings."""
+    """Runs the migrations on the store of the settings and returns the state of each."""
     from api.process.runtime import open_client
     from migrations.runner import migrate as run
 

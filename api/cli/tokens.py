@@ -1,4 +1,4 @@
-"""`consentric token`: a JWT for one person, as a shop's own sign-in would issue it."""
+"""`consentric token`: a subject token (a JWT) for one person, as the shop's own sign-in would issue it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ def token(
     *,
     client: Annotated[str, typer.Option("--client", metavar="NAME", help="A client of role subject or frontend.")],
     source: Annotated[str, typer.Option("--source", metavar="S", help="The source that knows the person.")],
-    user_id: Annotated[str | None, typer.Option("--user-id", metavar="U", help="Who it is, by userId …")] = None,
+    user_id: Annotated[str | None, typer.Option("--user-id", metavar="U", help="The person's userId …")] = None,
     anonymous_id: Annotated[str | None, typer.Option("--anonymous-id", metavar="A", help="… or anonymousId.")] = None,
     ttl: Annotated[
-        int, typer.Option("--ttl", metavar="SECONDS", help="How long the token is good, up to a day.")
+        int, typer.Option("--ttl", metavar="SECONDS", help="How long the token is valid, up to a day.")
     ] = 3600,
     as_json: AsJson = False,
 ) -> None:
-    """Sign a token with which one person reaches `me`, as `Authorization: Bearer TOKEN`.
+    """Sign a token that lets one person query `me`. Requests send it as `Authorization: Bearer TOKEN`.
 
-    For trying out, and for front-ends whose server calls this command. Front-ends with an identity provider list it in
-    CONSENTRIC_TRUSTED_ISSUERS instead; its tokens carry the claims iss, aud, exp, client, source and userId or
+    For testing, and for front-ends whose server calls this command. If a front-end has an identity provider, list that
+    in CONSENTRIC_TRUSTED_ISSUERS instead; its tokens have the claims iss, aud, exp, client, source, and userId or
     anonymousId.
 
     Examples:

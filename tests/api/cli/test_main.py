@@ -1,4 +1,4 @@
-"""The command line as scripts use it: JSON on standard output, one line of failure, exit codes of the table."""
+"""The command line as scripts use it: JSON on standard output, failures in one line, documented exit codes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ LINES = [
 
 
 def environment(folder: Path, **settings: str) -> dict[str, str]:
-    """This process's environment with no settings but the given ones."""
+    """Returns this process's environment with only the given settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CONSENTRIC_")}
     return kept | {"CONSENTRIC_DATA_DIR": str(folder), "COLUMNS": "200"} | settings
 
@@ -66,7 +66,7 @@ def run(folder: Path, *arguments: str, stdin: str | None = None, **settings: str
 
 @pytest.fixture
 def run_here(served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunHere:
-    """As `run` on the served folder, in this process: saves the start of another one."""
+    """Like `run` on the served folder, but in this process, which saves starting another one."""
     for name, value in environment(served.folder).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("api.process.logs.configure_logs", lambda _: None)
@@ -80,14 +80,14 @@ def run_here(served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 
 
 def document(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
-    """The one line of JSON that a command printed."""
+    """Returns the line of JSON that a command printed."""
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1
     return json.loads(done.stdout)
 
 
 def failure(done: subprocess.CompletedProcess[str], exit_code: int) -> dict[str, str]:
-    """The one line of JSON on standard error of a command that failed; standard output is empty."""
+    """Returns the error that a failed command printed as a line of JSON on standard error."""
     assert (done.returncode, done.stdout) == (exit_code, ""), done.stderr
     assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
@@ -112,7 +112,7 @@ class Served:
         self.address = json.loads(self.line)
 
     def end(self) -> tuple[int, str, str]:
-        """SIGTERM; exit code and what else was printed."""
+        """Sends SIGTERM. Returns the exit code and the rest of both outputs."""
         self.process.send_signal(signal.SIGTERM)
         out, err = self.process.communicate(timeout=30)
         return self.process.returncode, out, err
@@ -120,7 +120,7 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One server for the commands of this module, which attach to its store."""
+    """A server shared by the commands of this module, which attach to its store."""
     server = Served(tmp_path_factory.mktemp("served"))
     yield server
     if server.process.poll() is None:
@@ -151,23 +151,23 @@ def loaded(served: Served, write_key: str, tmp_path_factory: pytest.TempPathFact
 
 
 def ask(served: Served, credential: str, query: str, **headers: str) -> dict[str, object]:
-    answer = httpx.post(
+    response = httpx.post(
         served.address["graphql"],
         json={"query": query},
         headers={"Authorization": f"Bearer {credential}"} | headers,
         timeout=20,
     )
-    return answer.json()
+    return response.json()
 
 
-def test_the_server_says_where_it_is_in_one_line(served: Served) -> None:
+def test_the_server_announces_its_address_in_one_line(served: Served) -> None:
     assert set(served.address) == {"url", "graphql"}
     assert served.address["graphql"] == served.address["url"] + "/graphql"
     assert httpx.get(served.address["url"] + "/readyz").json()["status"] == "ready"
     assert httpx.get(served.address["url"] + "/healthz").status_code == 200
 
 
-def test_loading_counts_what_became_of_each_line(loaded: dict[str, object]) -> None:
+def test_loading_counts_the_outcome_of_each_line(loaded: dict[str, object]) -> None:
     assert loaded == {"accepted": 4, "duplicate": 1, "rejected": {"unknown_type": 1}}
 
 
@@ -177,7 +177,7 @@ def test_loading_from_standard_input(served: Served, loaded: dict[str, object]) 
     assert document(done) == {"accepted": 0, "duplicate": 3, "rejected": {}}
 
 
-def test_loading_for_nobody_is_refused(run_here: RunHere, write_key: str, tmp_path: Path) -> None:
+def test_unknown_sources_and_missing_files_are_refused(run_here: RunHere, write_key: str, tmp_path: Path) -> None:
     file = tmp_path / "events.ndjson"
     file.write_text("")
     assert failure(run_here("load", str(file), "--source", "nobody", "--json"), 66)["code"] == "NOT_FOUND"
@@ -185,7 +185,7 @@ def test_loading_for_nobody_is_refused(run_here: RunHere, write_key: str, tmp_pa
     assert missing["code"] == "NOT_FOUND"
 
 
-def test_the_thin_line_from_a_file_to_a_profile(served: Served, api_key: str, loaded: dict[str, object]) -> None:
+def test_loaded_lines_show_in_a_profile(served: Served, api_key: str, loaded: dict[str, object]) -> None:
     query = """{ profile(by: {record: {source: "shop", key: "ada"}}) {
         givenName email interactions(first: 5) { edges { node { item { key } } } } } }"""
     seen = ask(served, api_key, query, **{"Consentric-Purpose": "personalisation"})
@@ -197,15 +197,15 @@ def test_the_thin_line_from_a_file_to_a_profile(served: Served, api_key: str, lo
     assert seen["data"]["profile"]["interactions"] is None
 
 
-def test_a_purpose_must_be_picked_among_several(served: Served, api_key: str) -> None:
+def test_a_client_with_several_purposes_must_choose_one(served: Served, api_key: str) -> None:
     seen = ask(served, api_key, "{ purposes { key } }")
     assert seen["errors"][0]["extensions"]["code"] == "PURPOSE_REQUIRED"
 
 
-def test_http_batches_with_a_write_key(served: Served, write_key: str, api_key: str) -> None:
+def test_a_batch_is_accepted_with_a_valid_write_key_only(served: Served, write_key: str, api_key: str) -> None:
     batch = {"batch": [{"type": "identify", "messageId": "h1", "userId": "bob", "traits": {"firstName": "Bob"}}]}
-    answer = httpx.post(served.address["url"] + "/v1/batch", json=batch, auth=(write_key, ""), timeout=20)
-    assert answer.status_code == 200, answer.text
+    response = httpx.post(served.address["url"] + "/v1/batch", json=batch, auth=(write_key, ""), timeout=20)
+    assert response.status_code == 200, response.text
     query = '{ profile(by: {record: {source: "shop", key: "bob"}}) { givenName } }'
     seen = ask(served, api_key, query, **{"Consentric-Purpose": "service"})
     assert seen["data"]["profile"] == {"givenName": "Bob"}
@@ -220,14 +220,14 @@ def test_a_token_reaches_its_person(served: Served, api_key: str, loaded: dict[s
     assert seen["data"]["me"] == {"givenName": "Ada", "email": "ada@example.com"}
 
 
-def test_linkage_and_models_over_everything(run_here: RunHere, loaded: dict[str, object]) -> None:
+def test_resolve_and_refresh_report_what_they_did(run_here: RunHere, loaded: dict[str, object]) -> None:
     linkage = document(run_here("resolve", "--json"))
     assert linkage["records"] >= 1
     report = document(run_here("refresh", "--as-of", "2026-11-01", "--json"))
     assert set(report) >= {"walk", "rfm", "communities", "seconds"}
 
 
-def test_dead_letters_are_listed(run_here: RunHere, loaded: dict[str, object]) -> None:
+def test_dead_letters_are_listed_and_replayed(run_here: RunHere, loaded: dict[str, object]) -> None:
     letters = json.loads(run_here("dead-letters", "list", "--json").stdout)
     assert [letter["reason"] for letter in letters] == ["unknown_type"]
     assert "payload" not in letters[0]
@@ -236,7 +236,7 @@ def test_dead_letters_are_listed(run_here: RunHere, loaded: dict[str, object]) -
     assert replayed == {"accepted": 0, "duplicate": 0, "kept": 1}
 
 
-def test_lists_show_no_key(run_here: RunHere, write_key: str, api_key: str) -> None:
+def test_lists_show_no_keys(run_here: RunHere, write_key: str, api_key: str) -> None:
     for group, key in (("source", write_key), ("client", api_key)):
         done = run_here(group, "list", "--json")
         names = [entry[group] for entry in json.loads(done.stdout)]
@@ -245,7 +245,7 @@ def test_lists_show_no_key(run_here: RunHere, write_key: str, api_key: str) -> N
         assert key.split("_")[2] not in shown
 
 
-def test_revoking_works_while_the_server_runs(served: Served, run_here: RunHere) -> None:
+def test_a_running_server_refuses_a_revoked_key(served: Served, run_here: RunHere) -> None:
     made = document(run_here("client", "create", "gone", "--role", "auditor", "--json"))
     assert "errors" not in ask(served, str(made["key"]), "{ purposes { key } }")
     assert document(run_here("client", "revoke", "gone", "--json")) == {"client": "gone", "revoked": True}
@@ -266,14 +266,14 @@ def test_revoking_works_while_the_server_runs(served: Served, run_here: RunHere)
         (("serve", "--port", "many"), 64, "USAGE"),
     ],
 )
-def test_a_failure_is_one_line_with_a_code(
+def test_a_failure_is_one_line_with_code_and_documentation(
     run_here: RunHere, arguments: tuple[str, ...], exit_code: int, code: str
 ) -> None:
     error = failure(run_here(*arguments, "--json"), exit_code)
     assert (error["code"], error["documentation"]) == (code, f"docs/errors/{code}.md")
 
 
-def test_a_store_that_others_use_is_not_stopped(served: Served, run_here: RunHere) -> None:
+def test_a_store_in_use_is_not_stopped(served: Served, run_here: RunHere) -> None:
     assert failure(run_here("store", "stop", "--json"), 75)["code"] == "STORE_IN_USE"
     assert document(run_here("store", "status", "--json"))["running"] is True
 
@@ -285,8 +285,8 @@ def test_a_second_registration_is_a_conflict(served: Served, run_here: RunHere, 
     assert done.stderr.count("\n") == 1
 
 
-def test_sigterm_ends_the_server_with_code_0(served: Served) -> None:
-    """The last test on this server: it says nothing more, and its store ends with it."""
+def test_sigterm_stops_the_server_with_exit_code_0(served: Served) -> None:
+    """The last test with this server: it prints nothing more, and its store ends with it."""
     engine = json.loads((served.folder / "store.json").read_text())["pid"]
     code, out, err = served.end()
     assert (code, out) == (0, ""), err
@@ -297,7 +297,7 @@ def test_sigterm_ends_the_server_with_code_0(served: Served) -> None:
     assert json.loads(run(served.folder, "store", "status", "--json").stdout)["running"] is False
 
 
-def test_sigterm_while_starting_is_a_clean_end_too(tmp_path: Path) -> None:
+def test_sigterm_during_startup_exits_with_code_0(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [CONSENTRIC, "serve", "--port", "0", "--json"],
         env=environment(tmp_path),
@@ -314,7 +314,7 @@ def test_sigterm_while_starting_is_a_clean_end_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_command_that_is_interrupted_says_so(tmp_path: Path, number: signal.Signals) -> None:
+def test_an_interrupted_command_reports_it(tmp_path: Path, number: signal.Signals) -> None:
     process = subprocess.Popen(
         [CONSENTRIC, "migrate", "--json"],
         env=environment(tmp_path),
@@ -331,7 +331,7 @@ def test_a_command_that_is_interrupted_says_so(tmp_path: Path, number: signal.Si
     assert json.loads(err)["error"]["code"] == "INTERRUPTED"
 
 
-def test_a_bad_setting_is_named(tmp_path: Path) -> None:
+def test_a_bad_setting_is_named_without_its_value(tmp_path: Path) -> None:
     done = run(tmp_path, "serve", "--json", CONSENTRIC_SECRET="canary-short")
     error = failure(done, 78)
     assert error["code"] == "SETTINGS_INVALID"
@@ -339,7 +339,7 @@ def test_a_bad_setting_is_named(tmp_path: Path) -> None:
     assert "canary" not in done.stderr
 
 
-def test_a_store_of_its_own_lasts_until_stopped(
+def test_a_started_store_runs_until_it_is_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_here: RunHere
 ) -> None:
     monkeypatch.setenv("CONSENTRIC_DATA_DIR", str(tmp_path))
@@ -378,7 +378,7 @@ def test_every_help_has_an_example(monkeypatch: pytest.MonkeyPatch, capsys: pyte
         assert "Example" in text or not command
 
 
-def test_help_loads_nothing_heavy() -> None:
+def test_help_imports_no_heavy_packages() -> None:
     heavy = "{'neo4j', 'scipy', 'numpy', 'strawberry', 'starlette', 'uvicorn', 'pydantic_settings'}"
     code = f"import sys, api.cli.main; sys.exit(', '.join({heavy} & set(sys.modules)) or 0)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
