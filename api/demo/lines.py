@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import orjson
 
-from api.demo.cast import SPOKEN_AT, SYSTEMS, Cast, Member, Saying
+from api.demo.cast import STATED_AT, SYSTEMS, Cast, Member, Statement
 from api.demo.datasets import FebrlRow, Movie, Rating
 from graph.model.identity import RecordKind, RecordRef
 
@@ -62,9 +62,9 @@ def system_lines(cast: Cast, system: str) -> Iterator[Line]:
     """What one system exports: the catalogue (the first system only), people, what they said, what they did."""
     catalogue = (item_line(movie) for movie in cast.movies) if system == SYSTEMS[0] else iter(())
     people = chain.from_iterable(person_lines(member, system) for member in cast.members)
-    said = (consent_line(s) for member in cast.members for s in member.sayings if s.record.source == system)
+    said = (consent_line(s) for member in cast.members for s in member.statements if s.record.source == system)
     titles = {movie.id: movie.title for movie in cast.movies}
-    did = (rating_line(ref, rating, titles[rating.item]) for ref, rating in cast.heard if ref.source == system)
+    did = (rating_line(ref, rating, titles[rating.item]) for ref, rating in cast.ratings if ref.source == system)
     return chain(catalogue, people, said, did)
 
 
@@ -80,7 +80,7 @@ def person_lines(member: Member, system: str) -> Iterator[Line]:
     for ref, row in member.records:
         if ref.source != system:
             continue
-        line: Line = {"type": "identify", "userId": ref.key, "messageId": f"who-{ref.key}", "timestamp": iso(SPOKEN_AT)}
+        line: Line = {"type": "identify", "userId": ref.key, "messageId": f"who-{ref.key}", "timestamp": iso(STATED_AT)}
         if row.soc_sec_id:
             line["context"] = {"externalIds": [{"type": "soc_sec_id", "id": row.soc_sec_id, "collection": "users"}]}
         if member.device and member.device.source == system:
@@ -115,25 +115,25 @@ def iso_date(digits: str | None) -> str | None:
         return None
 
 
-def consent_line(saying: Saying) -> Line:
+def consent_line(statement: Statement) -> Line:
     """One consent statement."""
-    who = "userId" if saying.record.kind is RecordKind.USER else "anonymousId"
-    recipient = f"-{saying.recipient}" if saying.recipient else ""
+    who = "userId" if statement.record.kind is RecordKind.USER else "anonymousId"
+    recipient = f"-{statement.recipient}" if statement.recipient else ""
     line: Line = {
         "type": "consent",
-        "messageId": f"said-{saying.record.key}-{saying.purpose}{recipient}-{saying.state}",
-        who: saying.record.key,
-        "purpose": saying.purpose,
-        "state": saying.state.value,
-        "timestamp": iso(saying.at),
-        "lawfulBasis": "legitimate_interests" if saying.purpose == "identity_linking" else "consent",
+        "messageId": f"said-{statement.record.key}-{statement.purpose}{recipient}-{statement.state}",
+        who: statement.record.key,
+        "purpose": statement.purpose,
+        "state": statement.state.value,
+        "timestamp": iso(statement.at),
+        "lawfulBasis": "legitimate_interests" if statement.purpose == "identity_linking" else "consent",
         "mechanism": "opt-in",
         "jurisdiction": "AU",
         "notice": "privacy-notice",
         "noticeVersion": "1",
     }
-    line |= {"recipient": saying.recipient} if saying.recipient else {}
-    return line | ({"expiresAt": iso(saying.at + saying.expires_after)} if saying.expires_after else {})
+    line |= {"recipient": statement.recipient} if statement.recipient else {}
+    return line | ({"expiresAt": iso(statement.at + statement.expires_after)} if statement.expires_after else {})
 
 
 def rating_line(ref: RecordRef, rating: Rating, title: str | None) -> Line:

@@ -1,8 +1,6 @@
-"""The demonstration, act by act: real data in through the front door, then what Consentric makes of it.
+"""The demonstration, step by step: loads real data as any source would, and shows what Consentric derives and reveals.
 
-What lives here: the order of the acts and the summary that programs read (`consentric demo --json FILE`). What does
-not: who plays (`cast.py`), the files (`lines.py`), the questions (`questions.py`), the measures (`judgement.py`), how
-it looks (`show.py`).
+It also fills the summary of `consentric demo --json FILE`.
 """
 
 from __future__ import annotations
@@ -21,11 +19,11 @@ import httpx
 from algorithms.segments.rfm import RfmConfig
 from api.app import create_app
 from api.collection.files.load import load_files
-from api.demo.cast import OTHER_PARTNER, PARTNER, SPOKEN_AT, SYSTEMS, Cast, Member, assemble_cast
+from api.demo.cast import OTHER_PARTNER, PARTNER, STATED_AT, SYSTEMS, Cast, Member, assemble_cast
 from api.demo.datasets import group_duplicates, read_febrl, read_movielens
-from api.demo.judgement import judge_linkage, judge_recommendations
+from api.demo.judgement import evaluate_linkage, evaluate_recommendations
 from api.demo.lines import write_files
-from api.demo.questions import ADVICE, PERSON, WITHDRAWAL, Asker, titles_of
+from api.demo.questions import PERSON, RECOMMENDATIONS, WITHDRAWAL, ApiClient, titles_of
 from api.demo.show import Show
 from api.process.background import background
 from api.process.keystore import open_keys
@@ -46,8 +44,8 @@ MARK: Final = "made-by-consentric-demo"
 
 
 @dataclass(slots=True)
-class Play:
-    """What the acts share."""
+class Demonstration:
+    """What the steps share. `keys` holds write keys and API keys by a description of their owner."""
 
     settings: Settings
     runtime: Runtime
@@ -58,17 +56,17 @@ class Play:
 
     @property
     def services(self) -> Services:
-        """What use cases take."""
+        """The services of the runtime."""
         return self.runtime.services
 
 
 async def play(
     settings: Settings, show: Show, datasets: Path, *, serve: bool, publish: Callable[[dict[str, Any]], None]
 ) -> None:
-    """Plays all acts, publishes the summary and, with `serve`, goes on serving until it is cancelled, which is its end.
+    """Runs all steps and publishes the summary. With `serve`, it then serves until it is cancelled.
 
-    On the embedded engine it plays in a folder of its own, emptied first; on a server in an empty graph (Conflict).
-    Raises SettingsInvalid at once where it could not serve in the end.
+    The embedded store uses a separate folder, which is emptied first. A Neo4j server must have an empty graph: raises
+    Conflict otherwise. If it is to serve, raises SettingsInvalid before the first step if the address can't be used.
     """
     summary: dict[str, Any] = {"seconds": {}}
     began = time.perf_counter()
@@ -76,40 +74,45 @@ async def play(
         bind(settings.host, settings.port).close()
     settings = prepare_folder(settings)
     with timed(summary, "fetch"):
-        show.act("Fetching MovieLens 100K and FEBRL from the package registry")
+        show.act("Downloading MovieLens 100K and FEBRL from the package registry")
         cast = await asyncio.to_thread(read_cast, datasets)
     show.act("Starting the store")
     async with open_runtime(settings) as runtime:
         summary["seconds"]["start"] = round(time.perf_counter() - began - summary["seconds"]["fetch"], 2)
-        await refuse_full(runtime.services, settings)
-        stage = Play(settings, runtime, show, cast, summary)
-        await collect(stage)
-        await derive(stage)
-        async with serving(stage, settings.port if serve else 0) as (url, ended):
-            await reveal(stage, url)
+        await require_empty_graph(runtime.services, settings)
+        demo = Demonstration(settings, runtime, show, cast, summary)
+        await collect(demo)
+        await derive(demo)
+        async with serving(demo, settings.port if serve else 0) as (url, ended):
+            await reveal(demo, url)
             summary["seconds"]["total"] = round(time.perf_counter() - began, 2)
             show.seconds(summary["seconds"])
             publish(summary)
             if serve:
-                show.invite(url, stage.keys, PERSON, choose_stars(cast)[0].records[0][0])
+                show.invite(url, demo.keys, PERSON, choose_examples(cast)[0].records[0][0])
                 with suppress(asyncio.CancelledError):
                     await asyncio.shield(ended)
 
 
 @contextmanager
 def timed(summary: dict[str, Any], step: str) -> Iterator[None]:
-    """Writes the seconds of a step into the summary."""
+    """Records the duration of a step in the summary, in seconds."""
     began = time.perf_counter()
     yield
     summary["seconds"][step] = round(time.perf_counter() - began, 2)
 
 
 def prepare_folder(settings: Settings) -> Settings:
-    """Settings with a folder for the demonstration alone, empty but for its mark; a server is taken as it is."""
+    """Returns settings whose data folder is the demonstration's own, marked as such.
+
+    With the embedded store, the folder is emptied first; raises Conflict if the demonstration did not create it.
+    """
     folder = settings.data_dir / FOLDER
     if settings.embedded:
         if folder.exists() and not (folder / MARK).exists():
-            raise Conflict(f"{folder} was not made by the demonstration and stays as it is: name another data folder.")
+            raise Conflict(
+                f"{folder} was not created by the demonstration and is left unchanged: choose another data folder."
+            )
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / MARK).touch()
@@ -117,36 +120,36 @@ def prepare_folder(settings: Settings) -> Settings:
 
 
 def read_cast(datasets: Path) -> Cast:
-    """The cast, from the public data sets."""
+    """Returns the cast, assembled from the public data sets."""
     return assemble_cast(read_movielens(datasets), group_duplicates(read_febrl(datasets)))
 
 
-async def refuse_full(services: Services, settings: Settings) -> None:
-    """The demonstration fills an empty graph only."""
+async def require_empty_graph(services: Services, settings: Settings) -> None:
+    """Raises Conflict if the graph holds records."""
     counts = await read_counts(services.client)
     if counts.records:
-        raise Conflict(f"The graph at {settings.store} holds records: the demonstration fills an empty graph only.")
+        raise Conflict(f"The graph at {settings.store} holds records: the demonstration needs an empty graph.")
 
 
-async def collect(stage: Play) -> None:
-    """Loads what the three systems export, each through its own source."""
-    with timed(stage.summary, "write"):
-        folder = stage.settings.data_dir / "exports"
-        files = await asyncio.to_thread(write_files, stage.cast, folder)
+async def collect(demo: Demonstration) -> None:
+    """Loads the exports of the three systems, each as its own source."""
+    with timed(demo.summary, "write"):
+        folder = demo.settings.data_dir / "exports"
+        files = await asyncio.to_thread(write_files, demo.cast, folder)
     totals = {"accepted": 0, "duplicate": 0}
     rejected: dict[str, int] = {}
-    with timed(stage.summary, "load"):
+    with timed(demo.summary, "load"):
         for system in SYSTEMS:
-            registered = await register_source(stage.services, system, user_namespace=system)
-            stage.keys[f"write key of {system}"] = registered.write_key
-            stage.show.act(f"Loading {files[system].name} from {system}")
-            report = await load_files(stage.runtime, [files[system]], system)
+            registered = await register_source(demo.services, system, user_namespace=system)
+            demo.keys[f"write key of {system}"] = registered.write_key
+            demo.show.act(f"Loading {files[system].name} from {system}")
+            report = await load_files(demo.runtime, [files[system]], system)
             totals["accepted"] += report.accepted
             totals["duplicate"] += report.duplicate
             for reason, count in report.rejected.items():
                 rejected[reason] = rejected.get(reason, 0) + count
-    counts = await read_counts(stage.services.client)
-    stage.summary["counts"] = {
+    counts = await read_counts(demo.services.client)
+    demo.summary["counts"] = {
         "records": counts.records,
         "users": counts.users,
         "items": counts.items,
@@ -155,17 +158,17 @@ async def collect(stage: Play) -> None:
         "duplicates": totals["duplicate"],
         "rejected": sum(rejected.values()),
     }
-    stage.summary["load"] = totals | {"rejected": rejected}
-    stage.show.counts(stage.summary)
+    demo.summary["load"] = totals | {"rejected": rejected}
+    demo.show.counts(demo.summary)
 
 
-async def derive(stage: Play) -> None:
-    """Resolves people, judges that, and computes what is derived from their behaviour."""
-    with timed(stage.summary, "resolve"):
-        stage.show.act("Resolving people (arrivals were linked on the way; this proves it)")
-        report = await resolve_all(stage.services.client, stage.services.policy, stage.services.clock)
-    score = await judge_linkage(stage.services.client, stage.cast)
-    stage.summary["linkage"] = {
+async def derive(demo: Demonstration) -> None:
+    """Resolves people, evaluates linkage, and computes what is derived from behaviour."""
+    with timed(demo.summary, "resolve"):
+        demo.show.act("Resolving people in a batch (records were linked when they were loaded; nothing should change)")
+        report = await resolve_all(demo.services.client, demo.services.policy, demo.services.clock)
+    score = await evaluate_linkage(demo.services.client, demo.cast)
+    demo.summary["linkage"] = {
         "precision": round(score.precision, 4),
         "recall": round(score.recall, 4),
         "f1": round(score.f1, 4),
@@ -175,23 +178,26 @@ async def derive(stage: Play) -> None:
         "refused": dict(report.refused),
         "changed_by_batch": report.opened + report.ended,
     }
-    stage.show.linkage(stage.summary["linkage"])
-    with timed(stage.summary, "refresh"):
-        stage.show.act("Fitting the graph walk, RFM and communities on the people who permit it")
-        derived = await refresh(stage.services, refresh_config())
-        await stage.services.shelf.load(stage.services.client, catalogue=True)
-    stage.summary |= summarise_derived(derived)
-    stage.show.derived(stage.summary)
+    demo.show.linkage(demo.summary["linkage"])
+    with timed(demo.summary, "refresh"):
+        demo.show.act("Fitting the graph walk, RFM and communities on the people who permit it")
+        derived = await refresh(demo.services, refresh_config())
+        await demo.services.shelf.load(demo.services.client, catalogue=True)
+    demo.summary |= summarise_derived(derived)
+    demo.show.derived(demo.summary)
 
 
 def refresh_config() -> RefreshConfig:
-    """RFM on ratings instead of purchases, over the year that the data ends with; quality is judged by the play."""
-    config = RefreshConfig(rfm=RfmConfig(types=("RATED",), refunds=()), as_of=Millis(SPOKEN_AT))
+    """Returns a configuration with RFM on ratings instead of purchases, over the last year of the data.
+
+    The model holds nothing back, because the demonstration evaluates it on its own held-back ratings.
+    """
+    config = RefreshConfig(rfm=RfmConfig(types=("RATED",), refunds=()), as_of=Millis(STATED_AT))
     return config.model_copy(update={"model": config.model.model_copy(update={"held_back": 0.0})})
 
 
 def summarise_derived(report: RefreshReport) -> dict[str, Any]:
-    """RFM and communities for the summary."""
+    """Returns the summary of the model, RFM and communities."""
     found = report.communities
     groups = [{"key": one.key, "title": one.title, "size": one.size} for one in found.communities]
     return {
@@ -202,13 +208,13 @@ def summarise_derived(report: RefreshReport) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def serving(stage: Play, port: int) -> AsyncIterator[tuple[str, asyncio.Task[None]]]:
-    """Serves the API while the block runs: its URL, and a task that ends when the server does."""
-    app = create_app(stage.runtime, stage.settings)
+async def serving(demo: Demonstration, port: int) -> AsyncIterator[tuple[str, asyncio.Task[None]]]:
+    """Serves the API while the block runs. Yields its URL and a task that ends with the server."""
+    app = create_app(demo.runtime, demo.settings)
     ready = asyncio.Event()
-    with bind(stage.settings.host, port) as listener:
+    with bind(demo.settings.host, port) as listener:
         server = Server(app, ready.set)
-        async with background(stage.services):
+        async with background(demo.services):
             running = asyncio.create_task(server.serve(sockets=[listener]))
             try:
                 await ready.wait()
@@ -218,30 +224,30 @@ async def serving(stage: Play, port: int) -> AsyncIterator[tuple[str, asyncio.Ta
                 await running
 
 
-async def reveal(stage: Play, url: str) -> None:
-    """Asks the served API: as three viewers, for everybody's taste, and around a withdrawal."""
-    web, acme, globex = await register_viewers(stage)
-    star, other = choose_stars(stage.cast)
+async def reveal(demo: Demonstration, url: str) -> None:
+    """Queries the served API: recommendations for everyone, a person as three viewers, another around a withdrawal."""
+    web, acme, globex = await register_viewers(demo)
+    example, other = choose_examples(demo.cast)
     async with httpx.AsyncClient(base_url=url, timeout=30) as http:
-        with timed(stage.summary, "evaluate"):
-            stage.show.act("Asking for everybody's recommendations, to judge them on the ratings held back")
-            judged = await judge_recommendations(Asker(http, web), stage.cast)
-        stage.summary["recommendation"] = judged
-        stage.show.recommendation(judged)
-        record = star.records[0][0]
-        stage.summary["viewers"] = {
-            "frontend": await Asker(http, web).ask_of(PERSON, record),
-            "partner_with_consent": await Asker(http, acme).ask_of(PERSON, record),
-            "partner_without_consent": await Asker(http, globex).ask_of(PERSON, record),
+        with timed(demo.summary, "evaluate"):
+            demo.show.act("Querying everyone's recommendations to evaluate them on the held-back ratings")
+            quality = await evaluate_recommendations(ApiClient(http, web), demo.cast)
+        demo.summary["recommendation"] = quality
+        demo.show.recommendation(quality)
+        record = example.records[0][0]
+        demo.summary["viewers"] = {
+            "frontend": await ApiClient(http, web).ask_profile(PERSON, record),
+            "partner_with_consent": await ApiClient(http, acme).ask_profile(PERSON, record),
+            "partner_without_consent": await ApiClient(http, globex).ask_profile(PERSON, record),
         }
-        stage.show.viewers(stage.summary["viewers"])
-        stage.summary["withdrawal"] = await withdraw(stage, http, web, other)
-        stage.show.withdrawal(stage.summary["withdrawal"])
+        demo.show.viewers(demo.summary["viewers"])
+        demo.summary["withdrawal"] = await withdraw(demo, http, web, other)
+        demo.show.withdrawal(demo.summary["withdrawal"])
 
 
-async def register_viewers(stage: Play) -> tuple[str, str, str]:
-    """The clients of the demonstration, each with its key: a front-end, and a partner that people share with, and one
-    that nobody shares with. An operator and an auditor are registered to try out."""
+async def register_viewers(demo: Demonstration) -> tuple[str, str, str]:
+    """Registers the clients and returns the keys of three: a front-end, a partner that some people share data with,
+    and a partner that nobody shares data with. An operator and an auditor are for the user to try."""
     keys = []
     for name, role, purposes, recipient in (
         ("web", "frontend", ["personalisation"], None),
@@ -250,21 +256,21 @@ async def register_viewers(stage: Play) -> tuple[str, str, str]:
         ("operator", "operator", ["service"], None),
         ("auditor", "auditor", [], None),
     ):
-        registered = await register_client(stage.services, name, role, purposes, recipient=recipient)
-        stage.keys[f"{role} {name}"] = registered.key
+        registered = await register_client(demo.services, name, role, purposes, recipient=recipient)
+        demo.keys[f"{role} {name}"] = registered.key
         keys.append(registered.key)
     return keys[0], keys[1], keys[2]
 
 
-async def withdraw(stage: Play, http: httpx.AsyncClient, web: str, member: Member) -> dict[str, Any]:
-    """One person, with a token of their own, withdraws personalisation; the front-end asks before and after."""
+async def withdraw(demo: Demonstration, http: httpx.AsyncClient, web: str, member: Member) -> dict[str, Any]:
+    """Withdraws personalisation with a person's own token. Returns what the front-end gets before and after."""
     record = member.records[0][0]
-    issuer = own_issuer(stage.settings, open_keys(stage.settings))
-    token = await issue_token(stage.services, issuer, "web", record, 600)
-    before = await Asker(http, web).ask_of(ADVICE, record)
+    issuer = own_issuer(demo.settings, open_keys(demo.settings))
+    token = await issue_token(demo.services, issuer, "web", record, 600)
+    before = await ApiClient(http, web).ask_profile(RECOMMENDATIONS, record)
     began = time.perf_counter()
-    await Asker(http, token).ask(WITHDRAWAL, purpose="personalisation")
-    after = await Asker(http, web).ask_of(ADVICE, record)
+    await ApiClient(http, token).ask(WITHDRAWAL, purpose="personalisation")
+    after = await ApiClient(http, web).ask_profile(RECOMMENDATIONS, record)
     milliseconds = (time.perf_counter() - began) * 1000
     return {
         "before": titles_of(before["recommendations"]) if before else None,
@@ -273,21 +279,21 @@ async def withdraw(stage: Play, http: httpx.AsyncClient, web: str, member: Membe
     }
 
 
-def choose_stars(cast: Cast) -> tuple[Member, Member]:
-    """The two people with the most ratings among those who permit everything, share with the partner and are known to
-    all three systems under one number."""
-    heard: dict[str, int] = {}
-    for _, rating in cast.heard:
-        heard[rating.person] = heard.get(rating.person, 0) + 1
-    fitting = [member for member in cast.members if is_star(member)]
-    first, second, *_ = sorted(fitting, key=lambda member: -heard[member.movie_person.id])
+def choose_examples(cast: Cast) -> tuple[Member, Member]:
+    """Returns the two suitable people with the most ratings."""
+    counts: dict[str, int] = {}
+    for _, rating in cast.ratings:
+        counts[rating.person] = counts.get(rating.person, 0) + 1
+    suitable = [member for member in cast.members if is_example(member)]
+    first, second, *_ = sorted(suitable, key=lambda member: -counts[member.movie_person.id])
     return first, second
 
 
-def is_star(member: Member) -> bool:
-    """Whether the person is good to look at: says yes to all, is linked by one number, and has a name."""
-    states = {saying.state for saying in member.sayings}
-    shares = any(saying.recipient == PARTNER for saying in member.sayings)
+def is_example(member: Member) -> bool:
+    """Returns whether the person permits everything, shares data with the partner, has a name in every record, and is
+    known to all three systems under the same number."""
+    states = {statement.state for statement in member.statements}
+    shares = any(statement.recipient == PARTNER for statement in member.statements)
     numbers = {row.soc_sec_id for _, row in member.records}
     named = all(row.given_name and row.surname for _, row in member.records)
     return (

@@ -1,8 +1,4 @@
-"""What the demonstration asks the served API, as any client would: over HTTP, with a key, in GraphQL.
-
-What lives here: the queries and a small client. What does not: the order in which they are asked (`play.py`), how
-answers are shown (`show.py`).
-"""
+"""The queries of the demonstration, and a small client that sends them as any client would: over HTTP, with a key."""
 
 from __future__ import annotations
 
@@ -28,14 +24,14 @@ PERSON: Final = """query Person($source: String!, $key: String!) {
   }
 }"""
 
-TASTE: Final = """query Taste($source: String!, $key: String!, $first: Int!) {
+RANKINGS: Final = """query Rankings($source: String!, $key: String!, $first: Int!) {
   profile(by: {record: {source: $source, key: $key}}) {
     walk: recommendations(first: $first) { item { key } }
     popular: recommendations(first: $first, strategy: POPULAR) { item { key } }
   }
 }"""
 
-ADVICE: Final = """query Advice($source: String!, $key: String!) {
+RECOMMENDATIONS: Final = """query Recommendations($source: String!, $key: String!) {
   profile(by: {record: {source: $source, key: $key}}) {
     recommendations(first: 3) { item { title } }
   }
@@ -50,39 +46,39 @@ WITHDRAWAL: Final = """mutation Withdraw($purpose: String!) {
 
 
 class DemonstrationFailed(ConsentricError):
-    """The served API did not answer as the demonstration needs it to."""
+    """The served API responded with errors."""
 
 
-class Asker:
-    """A client of the API with one credential, over a connection pool that others share."""
+class ApiClient:
+    """A client of the API with one credential, on a shared connection pool."""
 
     def __init__(self, http: httpx.AsyncClient, credential: str) -> None:
         self._http = http
         self._headers = {"Authorization": f"Bearer {credential}"}
 
     async def ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        """The data of an answer. Raises DemonstrationFailed where the answer holds errors."""
+        """Sends one operation and returns its data. Raises DemonstrationFailed if the response has errors."""
         body = {"query": query, "variables": variables}
         response = await self._http.post("/graphql", json=body, headers=self._headers)
-        answer = response.json()
-        if "data" not in answer or answer.get("errors"):
-            said = "; ".join(str(error.get("message")) for error in answer.get("errors", []))
-            raise DemonstrationFailed(f"The API answered {response.status_code}: {said}")
-        data: dict[str, Any] = answer["data"]
+        result = response.json()
+        if "data" not in result or result.get("errors"):
+            messages = "; ".join(str(error.get("message")) for error in result.get("errors", []))
+            raise DemonstrationFailed(f"The API responded with status {response.status_code}: {messages}")
+        data: dict[str, Any] = result["data"]
         return data
 
-    async def ask_of(self, query: str, record: RecordRef, **variables: Any) -> dict[str, Any] | None:
-        """The profile of a query that names a person by record; None where there is none for this viewer."""
+    async def ask_profile(self, query: str, record: RecordRef, **variables: Any) -> dict[str, Any] | None:
+        """Returns the profile of the person with this record; None if there is none for this viewer."""
         data = await self.ask(query, source=record.source, key=record.key, **variables)
         profile: dict[str, Any] | None = data["profile"]
         return profile
 
 
 def keys_of(recommendations: Sequence[dict[str, Any]] | None) -> list[str] | None:
-    """The item keys of a list of recommendations; None for one that is withheld."""
+    """Returns the item keys of recommendations; None if they are withheld."""
     return None if recommendations is None else [entry["item"]["key"] for entry in recommendations]
 
 
 def titles_of(recommendations: Sequence[dict[str, Any]] | None) -> list[str] | None:
-    """The titles of a list of recommendations; None for one that is withheld."""
+    """Returns the titles of recommendations; None if they are withheld."""
     return None if recommendations is None else [entry["item"]["title"] for entry in recommendations]

@@ -1,8 +1,4 @@
-"""How the demonstration looks on a terminal, or in a file where there is none.
-
-What lives here: tables and headings, with rich. What does not: anything computed. Values are shown as text, never as
-markup.
-"""
+"""How the demonstration looks, on a terminal or in a file. Values are shown as text, never as markup."""
 
 from __future__ import annotations
 
@@ -27,7 +23,7 @@ VIEWERS: Final = {
 
 
 class Show:
-    """Prints the acts as they come."""
+    """Prints the steps and results of the demonstration."""
 
     def __init__(self, console: Console | None = None) -> None:
         console = console or Console(highlight=False)
@@ -36,16 +32,16 @@ class Show:
         )
 
     def act(self, text: str) -> None:
-        """What happens now."""
+        """Prints what happens next."""
         self._console.print(Text(f"· {text} …", style="dim"))
 
     def heading(self, text: str) -> None:
-        """What is shown next."""
+        """Prints a heading."""
         self._console.print()
         self._console.print(Rule(Text(text, style="bold"), align="left"))
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """A table of text."""
+        """Prints a table of text."""
         table = Table(show_edge=False, pad_edge=False)
         for column in columns:
             table.add_column(column)
@@ -54,21 +50,21 @@ class Show:
         self._console.print(table)
 
     def counts(self, summary: Mapping[str, Any]) -> None:
-        """What came in."""
-        self.heading("What came in through the front door")
+        """Prints what was loaded."""
+        self.heading("What was loaded")
         self.table(("what", "how many"), ((name, f"{count:,}") for name, count in summary["counts"].items()))
         self.table(("rejected, kept as dead letters", "lines"), sorted(summary["load"]["rejected"].items()))
 
     def linkage(self, linkage: Mapping[str, Any]) -> None:
-        """How well records were put together."""
-        self.heading("Who is who: deterministic linkage against FEBRL's truth (pairs of records)")
+        """Prints how well records were linked."""
+        self.heading("Deterministic linkage against FEBRL's ground truth (pairs of records)")
         names = ("precision", "recall", "f1", "true_pairs", "found_pairs", "users", "changed_by_batch")
         self.table(names, [[linkage[name] for name in names]])
         if linkage["refused"]:
-            self.table(("links refused because of", "how many"), sorted(linkage["refused"].items()))
+            self.table(("links refused, by reason", "how many"), sorted(linkage["refused"].items()))
 
     def derived(self, summary: Mapping[str, Any]) -> None:
-        """Segments."""
+        """Prints segments."""
         rfm = summary["rfm"]
         self.heading(
             f"RFM of {rfm['people']} people who permit analytics: {rfm['high_value_buyers']} high-value buyers"
@@ -83,29 +79,28 @@ class Show:
             ("segment", "what sets it apart", "people"), [(g["key"], g["title"], g["size"]) for g in found["groups"]]
         )
 
-    def recommendation(self, judged: Mapping[str, Any]) -> None:
-        """How good recommendations are."""
-        self.heading(
-            f"Recommendations for {judged['people']} people who permit them, on the fifth of ratings held back"
-        )
+    def recommendation(self, quality: Mapping[str, Any]) -> None:
+        """Prints how good recommendations are."""
+        people = quality["people"]
+        self.heading(f"Recommendations for {people} people who permit them, on the held-back fifth of ratings")
         self.table(
             ("", "nDCG@10", "coverage"),
             (
-                ("graph walk", judged["ndcg10"], judged["coverage"]),
-                ("popular", judged["popular_ndcg10"], judged["popular_coverage"]),
+                ("graph walk", quality["ndcg10"], quality["coverage"]),
+                ("popular", quality["popular_ndcg10"], quality["popular_coverage"]),
             ),
         )
 
     def viewers(self, answers: Mapping[str, Mapping[str, Any] | None]) -> None:
-        """One query, three viewers, side by side; then the front-end's recommendations with their reasons."""
+        """Prints one query as three viewers side by side, then the front-end's recommendations with their reasons."""
         self.heading("The same query about the same person, as three viewers")
         people = [answers[name] for name in VIEWERS]
         rows = [(name, *((person or {}).get(name) for person in people)) for name in FIELDS]
         rows.append(("recommendations", *(titles((person or {}).get("recommendations")) for person in people)))
         self.table(("field", *VIEWERS.values()), rows)
         if answers["partner_without_consent"] is None:
-            self._console.print("To the partner without consent this person does not exist: profile is null.")
-        self.heading("Why the front-end is given these")
+            self._console.print("To the partner without consent, this person does not exist: profile is null.")
+        self.heading("Why the front-end gets these recommendations")
         for entry in (answers["frontend"] or {}).get("recommendations") or ():
             self._console.print(Text(f"{entry['item']['title']} (score {entry['score']:.3f})", style="bold"))
             for reason in entry["reasons"]:
@@ -113,19 +108,19 @@ class Show:
                 self._console.print(Text(f"   {reason['text']}{share}"))
 
     def withdrawal(self, withdrawn: Mapping[str, Any]) -> None:
-        """What a withdrawal does."""
-        self.heading("Another person withdraws personalisation; the front-end asks before and after")
+        """Prints the effect of a withdrawal."""
+        self.heading("Another person withdraws personalisation; the front-end queries before and after")
         self.table(("before", "after"), [("\n".join(withdrawn["before"] or ()), withdrawn["after"])])
-        self._console.print(f"From the withdrawal's request to the next answer: {withdrawn['milliseconds']} ms")
+        self._console.print(f"From the request to withdraw to the next response: {withdrawn['milliseconds']} ms")
 
     def seconds(self, seconds: Mapping[str, float]) -> None:
-        """How long it took."""
-        self.heading("Seconds")
+        """Prints how long each step took."""
+        self.heading("Duration in seconds")
         self.table(tuple(seconds), [tuple(seconds.values())])
 
     def invite(self, url: str, keys: Mapping[str, str], query: str, record: RecordRef) -> None:
-        """What to look at."""
-        self.heading("Now it serves. Look at:")
+        """Prints what the user can try while the API is served."""
+        self.heading("The server is running. Try:")
         self.table(
             ("what", "where"),
             (
@@ -135,7 +130,7 @@ class Show:
                 ("health, metrics", f"{url}/readyz  {url}/metrics"),
             ),
         )
-        self.table(("key of (Authorization: Bearer …)", ""), keys.items())
+        self.table(("key", "sent as Authorization: Bearer …"), keys.items())
         self._console.print("\nPaste into GraphiQL, with one of the keys in its header editor:")
         self._console.print(Syntax(query, "graphql", background_color="default"))
         self._console.print(Text(f'variables: {{"source": "{record.source}", "key": "{record.key}"}}'))
@@ -144,16 +139,16 @@ class Show:
         body = '{"query":"{ profile(by: {record: {source: \\"%s\\", key: \\"%s\\"}}) { givenName age } }"}'
         command = f"curl -s {url}/graphql -H 'Authorization: Bearer {frontend}' -H 'Content-Type: application/json'"
         self._console.print(Text(f"{command} -d '{body % (record.source, record.key)}'"), soft_wrap=True)
-        self._console.print("\nCtrl-C ends it; the graph stays in the data folder until the next demonstration.")
+        self._console.print("\nPress Ctrl-C to stop. The graph stays in the data folder until the next demonstration.")
 
 
 def titles(recommendations: Sequence[Mapping[str, Any]] | None) -> str | None:
-    """The titles of recommendations, a line each."""
+    """Returns the titles of recommendations, one per line; None if they are withheld."""
     return None if recommendations is None else "\n".join(entry["item"]["title"] for entry in recommendations)
 
 
 def as_text(value: object) -> str:
-    """A cell as text: null as null, as the API says it."""
+    """Returns a cell as text. None becomes "null", as in the API."""
     if value is None:
         return "null"
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The joints of the demonstration, on small data of the same form."""
+"""The cast of the demonstration, assembled from small data of the same form."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def small_cast(seed: int = 1) -> Cast:
     return assemble_cast(MovieLens(people, movies, ratings), groups, seed)
 
 
-def test_same_seed_same_cast_other_seed_other_cast() -> None:
+def test_the_cast_depends_on_the_seed_only() -> None:
     assert small_cast(3) == small_cast(3)
     assert small_cast(3) != small_cast(4)
 
@@ -47,19 +47,19 @@ def test_persons_with_duplicates_come_first() -> None:
     assert sizes.index(1) == sum(size > 1 for size in sizes)
 
 
-def test_every_rating_is_heard_once_or_held_back() -> None:
+def test_every_rating_is_loaded_once_or_held_back() -> None:
     cast = small_cast()
-    heard = [(rating.person, rating.item) for _, rating in cast.heard]
+    loaded = [(rating.person, rating.item) for _, rating in cast.ratings]
     held = [(rating.person, rating.item) for rating in cast.held_back]
-    assert len(set(heard + held)) == len(heard) + len(held) == PEOPLE * 20
+    assert len(set(loaded + held)) == len(loaded) + len(held) == PEOPLE * 20
     assert abs(len(held) / (PEOPLE * 20) - HELD_BACK) < 0.03
 
 
-def test_ratings_come_through_the_persons_own_records_the_first_through_the_device() -> None:
+def test_ratings_come_through_a_persons_own_records_and_first_the_device() -> None:
     cast = small_cast()
     own = {member.movie_person.id: member for member in cast.members}
     first: dict[str, RecordKind] = {}
-    for ref, rating in cast.heard:
+    for ref, rating in cast.ratings:
         member = own[rating.person]
         assert ref in {record for record, _ in member.records} | {member.device}
         first.setdefault(rating.person, ref.kind)
@@ -68,14 +68,14 @@ def test_ratings_come_through_the_persons_own_records_the_first_through_the_devi
     assert all(first[person] is RecordKind.USER for person, member in own.items() if not member.device)
 
 
-def test_consents_cover_every_state_and_silence() -> None:
+def test_statements_cover_every_state_and_silence() -> None:
     members = small_cast().members
-    assert {saying.state for member in members for saying in member.sayings} == set(ConsentState)
-    assert any(not member.sayings for member in members)
-    assert {saying.recipient for member in members for saying in member.sayings} == {None, PARTNER}
+    assert {statement.state for member in members for statement in member.statements} == set(ConsentState)
+    assert any(not member.statements for member in members)
+    assert {statement.recipient for member in members for statement in member.statements} == {None, PARTNER}
 
 
-def test_truth_names_every_record_and_device() -> None:
+def test_the_ground_truth_covers_every_record_and_device() -> None:
     cast = small_cast()
     records = sum(len(member.records) + (member.device is not None) for member in cast.members)
     assert len(cast.truth()) == records

