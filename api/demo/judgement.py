@@ -46,8 +46,8 @@ async def evaluate_recommendations(api: ApiClient, cast: Cast) -> dict[str, Any]
     walk, popular, liked = [], [], []
     for member in cast.members:
         items = relevant.get(member.movie_person.id)
-        answer = await api.ask_profile(RANKINGS, member.records[0][0], first=PLACES) if items else None
-        lists = (keys_of(answer["walk"]), keys_of(answer["popular"])) if answer else (None, None)
+        profile = await api.ask_profile(RANKINGS, member.records[0][0], first=PLACES) if items else None
+        lists = (keys_of(profile["walk"]), keys_of(profile["popular"])) if profile else (None, None)
         if items and lists[0] is not None and lists[1] is not None:
             walk.append(lists[0])
             popular.append(lists[1])

@@ -91,17 +91,17 @@ class Show:
             ),
         )
 
-    def viewers(self, answers: Mapping[str, Mapping[str, Any] | None]) -> None:
+    def viewers(self, profiles: Mapping[str, Mapping[str, Any] | None]) -> None:
         """Prints one query as three viewers side by side, then the front-end's recommendations with their reasons."""
         self.heading("The same query about the same person, as three viewers")
-        people = [answers[name] for name in VIEWERS]
+        people = [profiles[name] for name in VIEWERS]
         rows = [(name, *((person or {}).get(name) for person in people)) for name in FIELDS]
         rows.append(("recommendations", *(titles((person or {}).get("recommendations")) for person in people)))
         self.table(("field", *VIEWERS.values()), rows)
-        if answers["partner_without_consent"] is None:
+        if profiles["partner_without_consent"] is None:
             self._console.print("To the partner without consent, this person does not exist: profile is null.")
         self.heading("Why the front-end gets these recommendations")
-        for entry in (answers["frontend"] or {}).get("recommendations") or ():
+        for entry in (profiles["frontend"] or {}).get("recommendations") or ():
             self._console.print(Text(f"{entry['item']['title']} (score {entry['score']:.3f})", style="bold"))
             for reason in entry["reasons"]:
                 share = "" if reason["share"] is None else f" ({reason['share']:.0%} of the score)"
