@@ -1,7 +1,5 @@
-"""The catalogue: every personal field of a profile, also derived ones, in one table.
-
-What lives here: field → category, what the field is computed for, how it is withheld. What does not: which purposes may
-see a category (`privacy/policy.py`, a company's to change) and the decision itself (`privacy/gate.py`).
+"""Every personal field of a profile, including derived ones, in one table: its category, the purpose it is computed
+for, and how it is withheld. Which purposes may see a category is the policy's to say (`privacy/policy.py`).
 """
 
 from __future__ import annotations
@@ -76,5 +74,5 @@ _TABLE: Final = (
     FieldRule("records", "records", Category.LINKAGE),
 )
 
-CATALOGUE: Final[Mapping[str, FieldRule]] = {rule.name: rule for rule in _TABLE}
+PERSONAL_FIELDS: Final[Mapping[str, FieldRule]] = {rule.name: rule for rule in _TABLE}
 """Personal fields by their name in the API (`recent` is inside only: what recommendations start from)."""

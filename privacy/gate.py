@@ -1,9 +1,7 @@
 """The gate: the only door that personal values leave through, and the only mint of scopes for computing.
 
-What lives here: who asks (`Viewer`), what the person permits (`SubjectPermits`), the decision a category (permitted,
-withheld or undecided, with a reason), the mask, the mint. What does not: the history behind the permits
-(`privacy/rules.py`), which field is of which category (`privacy/fields.py`), which purpose may see it
-(`privacy/policy.py`). Undecided is withheld.
+It decides once what a viewer may see of a person, category by category (permitted, withheld or undecided, with a
+reason), and turns the facts that were read into those that may leave. Undecided is withheld.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from graph.model.identity import RecordId, RecordRef
 from graph.model.profile import ProfileFacts
 from graph.model.scope import SCOPE_MINT, PermittedScope
 from graph.model.time import Millis
-from privacy.fields import CATALOGUE, Category, FieldRule, Withholding
+from privacy.fields import PERSONAL_FIELDS, Category, FieldRule, Withholding
 from privacy.policy import Policy
 from privacy.purposes import ANY_RECIPIENT, Permit
 
@@ -37,8 +35,8 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who asks, for one operation: one purpose of those registered, a partner's recipient, and the record that the
-    credential is bound to (None: not bound to a person)."""
+    """Who asks, in one operation: one of the client's purposes, a partner's recipient, and the record that the
+    credential is bound to (None: it is not bound to a person)."""
 
     client: str
     role: Role
@@ -51,8 +49,8 @@ class Viewer:
 @dataclass(frozen=True, slots=True)
 class SubjectPermits:
     """What the graph keeps of a person's consents: the permits, until when they hold by themselves (None: no end is
-    known), their epoch. `records` are the person's live records, as far as they were read: a viewer who is bound to a
-    record sees the person only if that record is among them."""
+    known) and their epoch. `records` are the person's live records, as far as they were read: a viewer who is bound to
+    a record sees the person only if that record is among them."""
 
     permits: tuple[str, ...] = ()
     permits_until: Millis | None = None
@@ -60,7 +58,7 @@ class SubjectPermits:
     records: frozenset[RecordId] = frozenset()
 
     def stale(self, now: Millis) -> bool:
-        """Whether the fold may have changed by itself since it was written: then nothing in it may be relied on."""
+        """Whether the fold may have changed by itself since it was written; nothing in it may then be relied on."""
         return self.permits_until is not None and now >= self.permits_until
 
     def holds(self, permit: Permit) -> bool:
@@ -71,16 +69,16 @@ class SubjectPermits:
         return permit.recipient is not None and everyone in self.permits and permit.barred not in self.permits
 
 
-class Outcome(StrEnum):
-    """What the gate answers for a category. Only PERMITTED lets a value through."""
+class Ruling(StrEnum):
+    """What the gate decides about a category. Only PERMITTED lets a value through."""
 
     PERMITTED = "permitted"
     WITHHELD = "withheld"
     UNDECIDED = "undecided"
 
 
-class Reason(StrEnum):
-    """Why the gate answered so."""
+class VerdictReason(StrEnum):
+    """Why the gate rules as it does."""
 
     OWN = "own"
     PURPOSE_PERMITTED = "purpose_permitted"
@@ -98,10 +96,10 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An outcome with its reason."""
+    """A ruling with its reason."""
 
-    outcome: Outcome
-    reason: Reason
+    ruling: Ruling
+    reason: VerdictReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +107,7 @@ class Withheld:
     """A field that is withheld, and why: for those who may know."""
 
     field: str
-    reason: Reason
+    reason: VerdictReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,21 +125,21 @@ class Decision:
 
     def verdict(self, field: str) -> Verdict:
         """The verdict on a field, by its name in the API."""
-        rule = CATALOGUE.get(field)
+        rule = PERSONAL_FIELDS.get(field)
         if rule is None:
-            return Verdict(Outcome.UNDECIDED, Reason.UNKNOWN_FIELD)
+            return Verdict(Ruling.UNDECIDED, VerdictReason.UNKNOWN_FIELD)
         found = self.categories[rule.category]
-        if found.outcome is not Outcome.PERMITTED or rule.computed_for is None or rule.computed_for in self.held:
+        if found.ruling is not Ruling.PERMITTED or rule.computed_for is None or rule.computed_for in self.held:
             return found
         if self.stale:
-            return Verdict(Outcome.UNDECIDED, Reason.STALE)
-        return Verdict(Outcome.WITHHELD, Reason.NOT_COMPUTED)
+            return Verdict(Ruling.UNDECIDED, VerdictReason.STALE)
+        return Verdict(Ruling.WITHHELD, VerdictReason.NOT_COMPUTED)
 
     def permits(self, field: str) -> bool:
         """Whether the viewer may see a field."""
-        return self.verdict(field).outcome is Outcome.PERMITTED
+        return self.verdict(field).ruling is Ruling.PERMITTED
 
-    def reason(self, field: str) -> Reason:
+    def reason(self, field: str) -> VerdictReason:
         """Why the viewer may or may not see a field."""
         return self.verdict(field).reason
 
@@ -149,7 +147,7 @@ class Decision:
         """The fields that are withheld with their reasons, or None for a viewer who may not know."""
         if not self.explains:
             return None
-        return tuple(Withheld(name, self.reason(name)) for name in CATALOGUE if not self.permits(name))
+        return tuple(Withheld(name, self.reason(name)) for name in PERSONAL_FIELDS if not self.permits(name))
 
 
 def decide(viewer: Viewer, subject: SubjectPermits, policy: Policy, now: Millis) -> Decision:
@@ -165,7 +163,7 @@ def decide(viewer: Viewer, subject: SubjectPermits, policy: Policy, now: Millis)
     return Decision(visible, verdicts, held, stale, explains, viewer.purpose, subject.consent_epoch)
 
 
-_INVISIBLE: Final = Verdict(Outcome.WITHHELD, Reason.INVISIBLE)
+_INVISIBLE: Final = Verdict(Ruling.WITHHELD, VerdictReason.INVISIBLE)
 
 
 def _judge_purpose(viewer: Viewer, subject: SubjectPermits, policy: Policy, stale: bool) -> Verdict:
@@ -173,12 +171,12 @@ def _judge_purpose(viewer: Viewer, subject: SubjectPermits, policy: Policy, stal
     known = policy.purposes.get(viewer.purpose or "")
     partner = viewer.role is Role.PARTNER
     if known is None or known.per_recipient is not partner or (viewer.recipient is not None) is not partner:
-        return Verdict(Outcome.WITHHELD, Reason.NO_PURPOSE)
+        return Verdict(Ruling.WITHHELD, VerdictReason.NO_PURPOSE)
     if stale:
-        return Verdict(Outcome.UNDECIDED, Reason.STALE)
+        return Verdict(Ruling.UNDECIDED, VerdictReason.STALE)
     if subject.holds(Permit(known.key, viewer.recipient)):
-        return Verdict(Outcome.PERMITTED, Reason.PURPOSE_PERMITTED)
-    return Verdict(Outcome.WITHHELD, Reason.NOT_PERMITTED)
+        return Verdict(Ruling.PERMITTED, VerdictReason.PURPOSE_PERMITTED)
+    return Verdict(Ruling.WITHHELD, VerdictReason.NOT_PERMITTED)
 
 
 def _sees(viewer: Viewer, purpose: Verdict, own: bool) -> bool:
@@ -187,9 +185,9 @@ def _sees(viewer: Viewer, purpose: Verdict, own: bool) -> bool:
         case Role.SUBJECT:
             return own
         case Role.FRONTEND:
-            return purpose.reason is not Reason.NO_PURPOSE
+            return purpose.reason is not VerdictReason.NO_PURPOSE
         case Role.PARTNER:
-            return purpose.outcome is Outcome.PERMITTED
+            return purpose.ruling is Ruling.PERMITTED
         case Role.AUDITOR | Role.OPERATOR:
             return True
 
@@ -197,19 +195,23 @@ def _sees(viewer: Viewer, purpose: Verdict, own: bool) -> bool:
 def _judge(viewer: Viewer, category: Category, purpose: Verdict, policy: Policy) -> Verdict:
     """The verdict on one category of a visible person."""
     if viewer.role is Role.SUBJECT:
-        return Verdict(Outcome.PERMITTED, Reason.OWN)
+        return Verdict(Ruling.PERMITTED, VerdictReason.OWN)
     if category in (Category.CONSENTS, Category.LINKAGE):
         if viewer.role is Role.AUDITOR:
-            return Verdict(Outcome.PERMITTED, Reason.AUDIT)
-        return Verdict(Outcome.WITHHELD, Reason.NOT_FOR_ROLE)
+            return Verdict(Ruling.PERMITTED, VerdictReason.AUDIT)
+        return Verdict(Ruling.WITHHELD, VerdictReason.NOT_FOR_ROLE)
     if viewer.role is Role.AUDITOR and VALUES_SCOPE not in viewer.scopes:
-        return Verdict(Outcome.WITHHELD, Reason.NO_SCOPE)
-    if purpose.reason is not Reason.NO_PURPOSE and viewer.purpose not in policy.categories.get(category, frozenset()):
-        return Verdict(Outcome.WITHHELD, Reason.NOT_FOR_PURPOSE)
+        return Verdict(Ruling.WITHHELD, VerdictReason.NO_SCOPE)
+    if purpose.reason is not VerdictReason.NO_PURPOSE and viewer.purpose not in policy.categories.get(
+        category, frozenset()
+    ):
+        return Verdict(Ruling.WITHHELD, VerdictReason.NOT_FOR_PURPOSE)
     return purpose
 
 
-_SLOTS: Final[tuple[tuple[str, FieldRule], ...]] = tuple((rule.slot, rule) for rule in CATALOGUE.values() if rule.slot)
+_SLOTS: Final[tuple[tuple[str, FieldRule], ...]] = tuple(
+    (rule.slot, rule) for rule in PERSONAL_FIELDS.values() if rule.slot
+)
 
 
 def reveal(decision: Decision, facts: ProfileFacts) -> ProfileFacts | None:

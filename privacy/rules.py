@@ -1,8 +1,5 @@
 """The fold: what a person's history of consent statements adds up to at an instant.
 
-What lives here: pure functions from consent events to permits. What does not: reading the log and keeping the answer
-(`resolvers/consent/permits.py`), deciding about fields (`privacy/gate.py`).
-
 A person is several records. Every record speaks for itself; then
 - a denial (withdrawn, refused, objected, revoked, invalidated) bars the whole person, over any link, until it is
   answered: by a live grant spoken later, of at least its assurance. At the same instant the denial wins.
@@ -31,7 +28,7 @@ from privacy.policy import Policy
 from privacy.purposes import ANY_RECIPIENT, IDENTITY_LINKING, Assurance, Mechanism, Permit, Regime
 
 
-class Reason(StrEnum):
+class PermitReason(StrEnum):
     """Why a purpose is permitted or not. The first three permit."""
 
     CONTRACT = "contract"
@@ -50,7 +47,7 @@ class PermitState:
 
     permit: Permit
     permitted: bool
-    reason: Reason
+    reason: PermitReason
     state: ConsentState | None = None
     event: ConsentEvent | None = None
     until: Millis | None = None
@@ -244,23 +241,23 @@ def _judge(hearing: _Hearing, until: Millis | None) -> PermitState:
     state = event.statement.state if event else None
     if event and not denials and lapses and _rank(event) is _Rank.GRANT:
         state = ConsentState.EXPIRED
-    reason = Reason.GIVEN
+    reason = PermitReason.GIVEN
     if denials:
-        reason = Reason.DENIED
+        reason = PermitReason.DENIED
     elif lapses:
-        reason = Reason.LAPSED
+        reason = PermitReason.LAPSED
     elif not givers:
-        reason = Reason.NOT_GIVEN
+        reason = PermitReason.NOT_GIVEN
     elif not reached:
-        reason = Reason.NOT_REACHED
+        reason = PermitReason.NOT_REACHED
     if regime is Regime.CONTRACT:
-        reason = Reason.CONTRACT
-    elif regime is Regime.OPT_OUT and reason not in (Reason.DENIED, Reason.GIVEN):
-        reason = Reason.NOT_DENIED
+        reason = PermitReason.CONTRACT
+    elif regime is Regime.OPT_OUT and reason not in (PermitReason.DENIED, PermitReason.GIVEN):
+        reason = PermitReason.NOT_DENIED
     return PermitState(permit, reason in _PERMITTING, reason, state, event, until)
 
 
-_PERMITTING: Final = frozenset({Reason.CONTRACT, Reason.GIVEN, Reason.NOT_DENIED})
+_PERMITTING: Final = frozenset({PermitReason.CONTRACT, PermitReason.GIVEN, PermitReason.NOT_DENIED})
 
 
 def fold(
@@ -330,7 +327,7 @@ _DEFAULT_POLICY: Final = Policy.default()
 def objects_to_linking(events: Sequence[ConsentEvent], at: Millis) -> bool:
     """Whether one record's own statements deny it to linkage. What silence means is not asked, so no policy either."""
     about = [event for event in events if event.statement.purpose == IDENTITY_LINKING]
-    return fold(about, at, _DEFAULT_POLICY)[Permit(IDENTITY_LINKING)].reason is Reason.DENIED
+    return fold(about, at, _DEFAULT_POLICY)[Permit(IDENTITY_LINKING)].reason is PermitReason.DENIED
 
 
 def last_word(events: Iterable[ConsentEvent], purpose: str, recipient: str | None) -> ConsentEvent | None:

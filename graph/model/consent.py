@@ -68,7 +68,7 @@ class ConsentEvent:
 @dataclass(frozen=True, slots=True)
 class ConsentStateFacts:
     """Where one purpose (and recipient; None: first party, or every recipient) stands for a person, and which event
-    decided it. `state` is None where nothing was ever said; `reason` is a `privacy.rules.Reason` value."""
+    decided it. `state` is None where nothing was ever said; `reason` is a `privacy.rules.PermitReason` value."""
 
     purpose: str
     permitted: bool

@@ -1,23 +1,23 @@
-"""The catalogue is complete: what a profile query can find out about a person is listed in it."""
+"""The list of personal fields is complete: it holds everything that a profile query can find out about a person."""
 
 from __future__ import annotations
 
 from dataclasses import fields
 
 from graph.model.profile import ProfileFacts
-from privacy.fields import CATALOGUE, Category
+from privacy.fields import PERSONAL_FIELDS, Category
 from privacy.policy import Policy
 
 OPEN = {"id", "created_at", "updated_at"}
 
 
-def test_every_fact_but_the_id_and_its_dates_is_catalogued() -> None:
-    slots = [rule.slot for rule in CATALOGUE.values() if rule.slot]
+def test_every_fact_but_the_id_and_its_dates_is_listed() -> None:
+    slots = [rule.slot for rule in PERSONAL_FIELDS.values() if rule.slot]
     assert len(slots) == len(set(slots))
     assert set(slots) == {field.name for field in fields(ProfileFacts)} - OPEN
 
 
-def test_every_catalogued_fact_may_be_none() -> None:
+def test_every_listed_fact_may_be_none() -> None:
     for field in fields(ProfileFacts):
         if field.name not in OPEN:
             assert field.default is None
@@ -25,7 +25,7 @@ def test_every_catalogued_fact_may_be_none() -> None:
 
 
 def test_slots_are_the_names_in_snake_case() -> None:
-    for name, rule in CATALOGUE.items():
+    for name, rule in PERSONAL_FIELDS.items():
         assert name == rule.name
         words = (rule.slot or name).split("_")
         assert name == words[0] + "".join(word.capitalize() for word in words[1:])
@@ -33,9 +33,9 @@ def test_slots_are_the_names_in_snake_case() -> None:
 
 def test_every_category_is_some_purposes_or_nobodys() -> None:
     assert set(Policy.default().categories) == set(Category) - {Category.CONSENTS, Category.LINKAGE}
-    assert {rule.category for rule in CATALOGUE.values()} == set(Category)
+    assert {rule.category for rule in PERSONAL_FIELDS.values()} == set(Category)
 
 
 def test_what_is_computed_is_computed_for_a_known_purpose() -> None:
     known = set(Policy.default().purposes)
-    assert {rule.computed_for for rule in CATALOGUE.values() if rule.computed_for} <= known
+    assert {rule.computed_for for rule in PERSONAL_FIELDS.values() if rule.computed_for} <= known

@@ -19,14 +19,14 @@ from graph.model.profile import ProfileFacts
 from graph.model.scope import PermittedScope
 from graph.model.segments import MembershipFacts, SegmentKey
 from graph.model.time import Millis
-from privacy.fields import CATALOGUE, Category
+from privacy.fields import PERSONAL_FIELDS, Category
 from privacy.gate import (
     VALUES_SCOPE,
     Decision,
-    Outcome,
-    Reason,
     Role,
+    Ruling,
     SubjectPermits,
+    VerdictReason,
     Viewer,
     decide,
     mint_scope,
@@ -39,7 +39,7 @@ POLICY = Policy.default()
 NOW = Millis(1000)
 ANNE, BEN = RecordRef("shop", RecordKind.USER, "anne"), RecordRef("shop", RecordKind.USER, "ben")
 FIRST_PARTY = ("service", "identity_linking", "analytics", "personalisation", "marketing")
-VALUES = set(CATALOGUE) - {"consents", "consentHistory", "withheld", "records"}
+VALUES = set(PERSONAL_FIELDS) - {"consents", "consentHistory", "withheld", "records"}
 
 
 def subject(*permits: str, until: int | None = None) -> SubjectPermits:
@@ -52,11 +52,11 @@ def viewer(role: str, purpose: str | None = None, **more: Any) -> Viewer:
 
 def seen(who: Viewer, whom: SubjectPermits) -> set[str]:
     decision = decide(who, whom, POLICY, NOW)
-    return {name for name in CATALOGUE if decision.permits(name)}
+    return {name for name in PERSONAL_FIELDS if decision.permits(name)}
 
 
 def fields_of(*purposes: str) -> set[str]:
-    return {name for name in VALUES if set(purposes) & POLICY.categories[CATALOGUE[name].category]}
+    return {name for name in VALUES if set(purposes) & POLICY.categories[PERSONAL_FIELDS[name].category]}
 
 
 FACTS = ProfileFacts(
@@ -101,20 +101,22 @@ def test_what_is_computed_needs_its_own_purpose_too() -> None:
     assert with_both.permits("recommendations")
     without = decide(viewer("frontend", "marketing"), subject("marketing"), own, NOW)
     assert not without.permits("recommendations")
-    assert without.reason("recommendations") is Reason.NOT_COMPUTED
+    assert without.reason("recommendations") is VerdictReason.NOT_COMPUTED
     assert not decide(viewer("frontend", "marketing"), subject("marketing"), POLICY, NOW).permits("rfm")
     assert decide(viewer("frontend", "marketing"), subject("marketing"), POLICY, NOW).permits("segments")
 
 
 def test_reasons_are_told_apart() -> None:
     decision = decide(viewer("frontend", "marketing"), subject("marketing"), POLICY, NOW)
-    assert decision.reason("email") is Reason.PURPOSE_PERMITTED
-    assert decision.reason("interactions") is Reason.NOT_FOR_PURPOSE
-    assert decision.reason("consents") is Reason.NOT_FOR_ROLE
-    assert decision.reason("shoeSize") is Reason.UNKNOWN_FIELD
+    assert decision.reason("email") is VerdictReason.PURPOSE_PERMITTED
+    assert decision.reason("interactions") is VerdictReason.NOT_FOR_PURPOSE
+    assert decision.reason("consents") is VerdictReason.NOT_FOR_ROLE
+    assert decision.reason("shoeSize") is VerdictReason.UNKNOWN_FIELD
     assert not decision.permits("shoeSize")
-    assert decide(viewer("frontend", "marketing"), subject(), POLICY, NOW).reason("email") is Reason.NOT_PERMITTED
-    assert decide(viewer("frontend"), subject(), POLICY, NOW).reason("email") is Reason.INVISIBLE
+    assert (
+        decide(viewer("frontend", "marketing"), subject(), POLICY, NOW).reason("email") is VerdictReason.NOT_PERMITTED
+    )
+    assert decide(viewer("frontend"), subject(), POLICY, NOW).reason("email") is VerdictReason.INVISIBLE
     assert decision.consent_epoch == 3
 
 
@@ -165,11 +167,11 @@ def test_a_partner_without_recipient_or_sharing_purpose_sees_nobody(who: Viewer)
 
 def test_people_see_all_of_their_own() -> None:
     me = viewer("subject", subject=ANNE)
-    assert seen(me, subject(*FIRST_PARTY)) == set(CATALOGUE)
+    assert seen(me, subject(*FIRST_PARTY)) == set(PERSONAL_FIELDS)
     computed = {"rfm", "recent", "recommendations", "similar"}
-    assert seen(me, subject()) == set(CATALOGUE) - computed
+    assert seen(me, subject()) == set(PERSONAL_FIELDS) - computed
     assert {(w.field, w.reason) for w in decide(me, subject(), POLICY, NOW).withheld() or ()} == {
-        (name, Reason.NOT_COMPUTED) for name in computed
+        (name, VerdictReason.NOT_COMPUTED) for name in computed
     }
 
 
@@ -203,7 +205,7 @@ def test_an_auditor_sees_linkage_and_consents_and_values_with_purpose_and_scope(
     assert seen(viewer("auditor", "service", scopes=scoped), everything) == always | fields_of("service")
     assert seen(viewer("auditor", "marketing", scopes=scoped), subject("service")) == always
     reasons = {w.field: w.reason for w in decide(viewer("auditor"), everything, POLICY, NOW).withheld() or ()}
-    assert reasons["email"] is Reason.NO_SCOPE
+    assert reasons["email"] is VerdictReason.NO_SCOPE
     assert set(reasons) == VALUES
 
 
@@ -214,11 +216,11 @@ def test_stale_permits_decide_nothing() -> None:
     whom = subject(*FIRST_PARTY, "partner_sharing@acme", until=1000)
     for purpose in FIRST_PARTY:
         decision = decide(viewer("frontend", purpose), whom, POLICY, NOW)
-        assert {decision.verdict(name).outcome for name in fields_of(purpose)} <= {Outcome.UNDECIDED}
+        assert {decision.verdict(name).ruling for name in fields_of(purpose)} <= {Ruling.UNDECIDED}
         assert seen(viewer("frontend", purpose), whom) == set()
     me = decide(viewer("subject", subject=ANNE), whom, POLICY, NOW)
     assert me.permits("email")
-    assert me.verdict("recommendations").outcome is Outcome.UNDECIDED
+    assert me.verdict("recommendations").ruling is Ruling.UNDECIDED
     assert seen(viewer("frontend", "service"), replace(whom, permits_until=Millis(1001))) == fields_of("service")
 
 
@@ -235,7 +237,7 @@ def test_a_withheld_field_is_none() -> None:
     facts = revealed(decide(viewer("frontend", "service"), subject("service"), POLICY, NOW))
     assert facts.email == ("x",)
     for field in fields(facts):
-        name = next((rule.name for rule in CATALOGUE.values() if rule.slot == field.name), None)
+        name = next((rule.name for rule in PERSONAL_FIELDS.values() if rule.slot == field.name), None)
         assert (getattr(facts, field.name) is None) is (name is not None and name not in fields_of("service"))
 
 
@@ -273,7 +275,7 @@ def test_nobody_but_the_person_sees_a_value_that_is_not_permitted(
         return
     held = whom.permits if until is None or until > NOW else ()
     for name in VALUES:
-        rule = CATALOGUE[name]
+        rule = PERSONAL_FIELDS[name]
         assert rule.slot is not None
         if getattr(facts, rule.slot) is not None:
             assert who.purpose in POLICY.categories[rule.category]

@@ -10,7 +10,7 @@ import pytest
 from graph.errors import BadInput
 from graph.model.consent import ConsentState, ConsentStatement
 from graph.model.time import Millis
-from privacy.fields import CATALOGUE, Category
+from privacy.fields import PERSONAL_FIELDS, Category
 from privacy.policy import LATEST_INSTANT, Policy
 from privacy.purposes import DEFAULT_PURPOSES, LawfulBasis, Permit, Regime
 
@@ -32,7 +32,7 @@ DOCUMENTED = {
 @pytest.mark.parametrize("category", DOCUMENTED)
 def test_the_default_is_the_documented_table(category: str) -> None:
     fields, purposes = (set(text.split()) for text in DOCUMENTED[category])
-    assert {rule.name for rule in CATALOGUE.values() if rule.category == category} == fields
+    assert {rule.name for rule in PERSONAL_FIELDS.values() if rule.category == category} == fields
     assert POLICY.categories[Category(category)] == purposes
 
 

@@ -17,8 +17,8 @@ from privacy.gate import SubjectPermits
 from privacy.policy import Policy
 from privacy.purposes import Permit, Regime
 from privacy.rules import (
+    PermitReason,
     PermitState,
-    Reason,
     describe_states,
     fold,
     initial_permits,
@@ -55,7 +55,7 @@ def answer(*events: ConsentEvent, at: int = NOW, permit: Permit = ANALYTICS, pol
 
 def test_somebody_who_said_nothing_permits_service_and_linking_only() -> None:
     assert initial_permits(POLICY) == ("identity_linking", "service")
-    assert answer().reason is Reason.NOT_GIVEN
+    assert answer().reason is PermitReason.NOT_GIVEN
     assert answer().state is None
     assert until_of(fold((), NOW, POLICY)) is None
 
@@ -64,13 +64,13 @@ def test_somebody_who_said_nothing_permits_service_and_linking_only() -> None:
 def test_service_rests_on_contract_whatever_is_said(state: str) -> None:
     found = answer(event(state, 1, purpose="service"), permit=Permit("service"))
     assert found.permitted
-    assert found.reason is Reason.CONTRACT
+    assert found.reason is PermitReason.CONTRACT
 
 
 @pytest.mark.parametrize("state", DENIALS)
 def test_linking_is_permitted_until_objected(state: str) -> None:
     linking = Permit("identity_linking")
-    assert answer(permit=linking).reason is Reason.NOT_DENIED
+    assert answer(permit=linking).reason is PermitReason.NOT_DENIED
     assert not answer(event(state, 1, purpose="identity_linking"), permit=linking).permitted
     assert answer(event("unknown", 1, purpose="identity_linking"), permit=linking).permitted
 
@@ -97,7 +97,7 @@ def test_sharing_is_permitted_in_california_until_an_opt_out() -> None:
 def test_a_notice_in_california_gives_nothing_but_says_where() -> None:
     shown = event("given", 1, purpose="partner_sharing", jurisdiction="US-CA", mechanism="notice-only")
     found = answer(shown, permit=Permit("partner_sharing", "*"))
-    assert (found.permitted, found.reason, found.state) == (True, Reason.NOT_DENIED, None)
+    assert (found.permitted, found.reason, found.state) == (True, PermitReason.NOT_DENIED, None)
     assert not answer(replace(shown, statement=replace(shown.statement, purpose="analytics"))).permitted
 
 
@@ -120,7 +120,7 @@ def test_the_strictest_jurisdiction_of_the_records_rules() -> None:
 def test_a_denial_ends_a_grant_and_a_later_grant_revives(denial: str, grant: str) -> None:
     assert answer(event(grant, 1)).permitted
     found = answer(event(grant, 1), event(denial, 2))
-    assert (found.permitted, found.reason, found.state) == (False, Reason.DENIED, denial)
+    assert (found.permitted, found.reason, found.state) == (False, PermitReason.DENIED, denial)
     assert answer(event(grant, 1), event(denial, 2), event(grant, 3)).permitted
 
 
@@ -147,7 +147,7 @@ def test_a_grant_expires_at_its_instant() -> None:
     assert answer(grant, at=49).permitted
     assert answer(grant, at=49).until == 50
     found = answer(grant, at=50)
-    assert (found.permitted, found.reason, found.state, found.until) == (False, Reason.LAPSED, "expired", None)
+    assert (found.permitted, found.reason, found.state, found.until) == (False, PermitReason.LAPSED, "expired", None)
     assert answer(grant, event("renewed", 40)).permitted
     assert not answer(event("given", 9, expires_at=3)).permitted
 
@@ -165,7 +165,7 @@ def test_a_withdrawal_does_not_expire() -> None:
 @pytest.mark.parametrize("mechanism", ["opt-out", "notice_only", "OPT_OUT"])
 def test_silence_is_no_consent(mechanism: str) -> None:
     silent = event("given", 5, mechanism=mechanism)
-    assert answer(silent).reason is Reason.NOT_GIVEN
+    assert answer(silent).reason is PermitReason.NOT_GIVEN
     assert answer(event("given", 1, mechanism="opt-in"), silent).permitted
     assert not answer(event("withdrawn", 1), silent).permitted
 
@@ -257,7 +257,7 @@ def test_a_denial_crosses_probable_links() -> None:
 def test_a_grant_does_not_reach_records_tied_by_probable_links() -> None:
     assert fold([event("given", 1)], NOW, POLICY)[ANALYTICS].permitted
     found = fold([event("given", 1)], NOW, POLICY, probable=[APP])[ANALYTICS]
-    assert (found.permitted, found.reason) == (False, Reason.NOT_REACHED)
+    assert (found.permitted, found.reason) == (False, PermitReason.NOT_REACHED)
     assert answer(event("given", 1), event("given", 1, APP, verified=False)).permitted
     assert not answer(event("given", 1, APP, verified=False)).permitted
 
@@ -454,9 +454,9 @@ def test_a_merged_person_permits_no_more_than_each_part_unless_there_is_a_fresh_
         alone = fold(part, at, POLICY)
         for permit, found in merged.items():
             own = alone.get(permit) or alone[Permit(permit.purpose, "*")]
-            if not found.permitted or own.permitted or found.reason is Reason.CONTRACT:
+            if not found.permitted or own.permitted or found.reason is PermitReason.CONTRACT:
                 continue
-            if found.reason is Reason.NOT_DENIED and not spoke:
+            if found.reason is PermitReason.NOT_DENIED and not spoke:
                 continue  # a jurisdiction, like a grant, speaks for records that said nothing
             others = [g for g in live_grants(events, permit, at) if g.record != record and RECORDS[g.record]]
             assert RECORDS[record], "a grant reached a record over a probable link"
@@ -470,7 +470,7 @@ def test_every_denial_of_any_record_is_answered_where_a_purpose_is_permitted(
     events: list[ConsentEvent], at: Millis
 ) -> None:
     for permit, found in fold(events, at, POLICY).items():
-        if found.permitted and found.reason is not Reason.CONTRACT:
+        if found.permitted and found.reason is not PermitReason.CONTRACT:
             grants = live_grants(events, permit, at)
             for denial in denials(events, permit, at):
                 assert any(answers_denial(grant, denial) for grant in grants)
@@ -479,7 +479,7 @@ def test_every_denial_of_any_record_is_answered_where_a_purpose_is_permitted(
 @given(histories(), instants)
 def test_an_opt_in_purpose_is_permitted_by_a_live_grant_only(events: list[ConsentEvent], at: Millis) -> None:
     found = fold(events, at, POLICY)[ANALYTICS]
-    assert found.permitted is (found.reason is Reason.GIVEN)
+    assert found.permitted is (found.reason is PermitReason.GIVEN)
     if found.permitted:
         assert found.event in live_grants(events, ANALYTICS, at)
 
@@ -493,7 +493,7 @@ def test_a_last_word_that_denies_is_obeyed(
     for permit, found in answers.items():
         everyone = last.recipient is None and permit.purpose == last.purpose
         if everyone or (permit.purpose, permit.recipient) == (last.purpose, last.recipient):
-            assert found.permitted is (found.reason is Reason.CONTRACT)
+            assert found.permitted is (found.reason is PermitReason.CONTRACT)
 
 
 @given(histories(), histories(most=3), instants)
@@ -510,7 +510,7 @@ def test_a_record_that_denies_or_knows_nothing_never_permits_more(
     for permit, found in after.items():
         own = before.get(permit) or before[Permit(permit.purpose, "*")]
         if found.permitted and not own.permitted:
-            assert found.reason is Reason.NOT_DENIED, "only where it is the first to state a jurisdiction"
+            assert found.reason is PermitReason.NOT_DENIED, "only where it is the first to state a jurisdiction"
             assert spoke
             assert not any(begins(e) <= at for e in events)
 
@@ -550,4 +550,4 @@ def test_the_regime_loosens_no_denial(events: list[ConsentEvent], at: Millis) ->
     loose = Policy.parse({"purposes": {"analytics": entry}})
     strict, free = fold(events, at, POLICY)[ANALYTICS], fold(events, at, loose)[ANALYTICS]
     assert loose.purposes["analytics"].regime is Regime.OPT_OUT
-    assert free.permitted is (strict.reason is not Reason.DENIED)
+    assert free.permitted is (strict.reason is not PermitReason.DENIED)

@@ -1,8 +1,7 @@
-"""Personal fields: how the catalogue shows in the schema, and the type that holds a person's facts.
+"""The directive `@personal`, and the class decorator that puts it on every personal field of a type.
 
-What lives here: the directive `@personal` and the class decorator that puts it on every catalogued field. What does
-not: any rule about a field (`privacy/fields.py`, `privacy/policy.py`). A field that is neither catalogued nor listed as
-open is refused when the schema is built, so none can be forgotten.
+A field that is neither in `privacy/fields.py` nor in `NOT_PERSONAL` is refused when the schema is built, so that none
+can be forgotten.
 """
 
 from __future__ import annotations
@@ -15,10 +14,10 @@ from strawberry.schema_directive import Location
 from strawberry.types import get_object_definition
 from strawberry.utils.str_converters import to_camel_case
 
-from privacy.fields import CATALOGUE
+from privacy.fields import PERSONAL_FIELDS
 from privacy.policy import DEFAULT_CATEGORIES
 
-OPEN_FIELDS: Final = frozenset({"id", "createdAt", "updatedAt"})
+NOT_PERSONAL: Final = frozenset({"id", "createdAt", "updatedAt"})
 
 DIRECTIVE_ARGUMENTS: Final = {
     "category": "Category of the field; a policy decides by category.",
@@ -49,16 +48,16 @@ def describe_arguments(schema: GraphQLSchema) -> GraphQLSchema:
 
 
 def mark_personal(cls: T) -> T:
-    """Puts `@personal` on every field of a person's type, as the catalogue has it. Raises TypeError for a field that
-    the catalogue does not know."""
+    """Puts `@personal` on every personal field of a person's type, with its category and purposes. Raises TypeError for
+    a field that `privacy/fields.py` does not list."""
     definition = get_object_definition(cls, strict=True)
     for field in definition.fields:
         name = field.graphql_name or to_camel_case(field.python_name)
-        if name in OPEN_FIELDS:
+        if name in NOT_PERSONAL:
             continue
-        rule = CATALOGUE.get(name)
+        rule = PERSONAL_FIELDS.get(name)
         if rule is None:
-            raise TypeError(f"{cls.__name__}.{name} is not in privacy/fields.py: every personal field is catalogued")
+            raise TypeError(f"{cls.__name__}.{name} is not in privacy/fields.py: every personal field is listed there")
         purposes = sorted(DEFAULT_CATEGORIES.get(rule.category, frozenset()))
         field.directives = [*field.directives, Personal(category=rule.category, purposes=purposes)]
     return cls

@@ -24,8 +24,8 @@ from graphql import (
 from algorithms.identity.blocking import ANONYMOUS_ID, EMAIL, PHONE, USER_ID
 from api.graphql.schema import GRAPHQL_SCHEMA, SCHEMA, print_sdl
 from api.graphql.sdl import SDL
-from api.graphql.types.personal import OPEN_FIELDS, mark_personal
-from privacy.fields import CATALOGUE
+from api.graphql.types.personal import NOT_PERSONAL, mark_personal
+from privacy.fields import PERSONAL_FIELDS
 
 CONTRACT = {
     "Query": """
@@ -121,8 +121,8 @@ def test_exactly_the_personal_fields_are_marked_and_nullable() -> None:
     profile = GRAPHQL_SCHEMA.type_map["Profile"]
     assert isinstance(profile, GraphQLObjectType)
     marked = directives_of("Profile")
-    assert marked == set(profile.fields) & set(CATALOGUE)
-    assert set(profile.fields) - marked == OPEN_FIELDS
+    assert marked == set(profile.fields) & set(PERSONAL_FIELDS)
+    assert set(profile.fields) - marked == NOT_PERSONAL
     for name in marked:
         assert not isinstance(profile.fields[name].type, GraphQLNonNull), name
     for name, kind in GRAPHQL_SCHEMA.type_map.items():
