@@ -13,7 +13,7 @@ from privacy.purposes import ANALYTICS, PERSONALISATION
 
 
 class Category(StrEnum):
-    """Groups of fields that are treated alike. The last two are no purpose's: they are for the person and auditors."""
+    """Groups of fields that are treated alike. No purpose opens the last: it is for the person and auditors."""
 
     CONTACT = "contact"
     IDENTITY = "identity"
@@ -24,7 +24,6 @@ class Category(StrEnum):
     SEGMENTS = "segments"
     PREDICTIONS = "predictions"
     CONSENTS = "consents"
-    LINKAGE = "linkage"
 
 
 class Withholding(StrEnum):
@@ -37,14 +36,18 @@ class Withholding(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FieldRule:
-    """One personal field: its name in the API, its slot in `ProfileFacts` (None: it has none), its category.
-    `computed_for` is the purpose that its computing serves: without it the field does not exist, whoever asks."""
+    """One personal field: its name in the API, its slot in `StoredFacts` (None: it has none), its category.
+
+    `computed_for` is the purpose that its computation serves: without it the field does not exist, whoever asks.
+    `internal`: the API has no such field; others are computed from it and withheld with it.
+    """
 
     name: str
     slot: str | None
     category: Category
     computed_for: str | None = None
     withholding: Withholding = Withholding.WHOLE
+    internal: bool = False
 
 
 _TABLE: Final = (
@@ -65,14 +68,12 @@ _TABLE: Final = (
     FieldRule("preferences", "preferences", Category.PREFERENCES),
     FieldRule("segments", "segments", Category.SEGMENTS, withholding=Withholding.EACH),
     FieldRule("rfm", "rfm", Category.SEGMENTS, computed_for=ANALYTICS),
-    FieldRule("recent", "recent", Category.PREDICTIONS, computed_for=PERSONALISATION),
+    FieldRule("recent", "recent", Category.PREDICTIONS, computed_for=PERSONALISATION, internal=True),
     FieldRule("recommendations", "recommendations", Category.PREDICTIONS, computed_for=PERSONALISATION),
-    FieldRule("similar", "similar", Category.PREDICTIONS, computed_for=PERSONALISATION),
     FieldRule("consents", "consents", Category.CONSENTS),
     FieldRule("consentHistory", "consent_history", Category.CONSENTS),
     FieldRule("withheld", None, Category.CONSENTS),
-    FieldRule("records", "records", Category.LINKAGE),
 )
 
 PERSONAL_FIELDS: Final[Mapping[str, FieldRule]] = {rule.name: rule for rule in _TABLE}
-"""Personal fields by their name in the API (`recent` is inside only: what recommendations start from)."""
+"""Personal fields by their name in the API, and `recent`, the interactions that recommendations start from."""

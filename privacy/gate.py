@@ -144,10 +144,11 @@ class Decision:
         return self.verdict(field).reason
 
     def withheld(self) -> tuple[Withheld, ...] | None:
-        """The fields that are withheld with their reasons, or None for a viewer who may not know."""
+        """The fields of the API that are withheld, with reasons; None for a viewer who may not know."""
         if not self.explains:
             return None
-        return tuple(Withheld(name, self.reason(name)) for name in PERSONAL_FIELDS if not self.permits(name))
+        names = (name for name, rule in PERSONAL_FIELDS.items() if not rule.internal)
+        return tuple(Withheld(name, self.reason(name)) for name in names if not self.permits(name))
 
 
 def decide(viewer: Viewer, subject: SubjectPermits, policy: Policy, now: Millis) -> Decision:
@@ -196,7 +197,7 @@ def _judge(viewer: Viewer, category: Category, purpose: Verdict, policy: Policy)
     """The verdict on one category of a visible person."""
     if viewer.role is Role.SUBJECT:
         return Verdict(Ruling.PERMITTED, VerdictReason.OWN)
-    if category in (Category.CONSENTS, Category.LINKAGE):
+    if category is Category.CONSENTS:
         if viewer.role is Role.AUDITOR:
             return Verdict(Ruling.PERMITTED, VerdictReason.AUDIT)
         return Verdict(Ruling.WITHHELD, VerdictReason.NOT_FOR_ROLE)

@@ -51,7 +51,7 @@ DEFAULT_CATEGORIES: Final[Mapping[Category, frozenset[str]]] = {
     Category.SEGMENTS: frozenset({PERSONALISATION, ANALYTICS, MARKETING, PARTNER_SHARING}),
     Category.PREDICTIONS: frozenset({PERSONALISATION}),
 }
-"""Category → purposes that may see it. Consents and linkage are not here: no purpose opens them."""
+"""Category → purposes that may see it. Consents are not here: no purpose opens them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +99,8 @@ class Policy:
         for section, purpose in named:
             if purpose not in self.purposes:
                 raise BadInput(f"policy.{section}: {purpose!r} is no purpose; known are {', '.join(self.purposes)}")
-        closed = sorted({Category.CONSENTS, Category.LINKAGE} & set(self.categories))
-        if closed:
-            raise BadInput(f"policy.categories: {closed[0]} is for the person and auditors, no purpose opens it")
+        if Category.CONSENTS in self.categories:
+            raise BadInput("policy.categories: consents is for the person and auditors, no purpose opens it")
 
     @property
     def version(self) -> str:

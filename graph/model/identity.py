@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Any, NewType
+from typing import NewType
 
 from graph.model.time import Millis
 
@@ -50,16 +49,6 @@ class IdentifierRef:
         """Deterministic id, 32 hex digits."""
         text = f"{self.kind}\0{self.namespace}\0{self.value}".encode("utf-8", "surrogatepass")
         return blake2b(text, digest_size=16).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class RecordFacts:
-    """One source record of a person: its name, when it was first and last heard of, its traits {name: (value, at)}."""
-
-    ref: RecordRef
-    created_at: Millis
-    updated_at: Millis
-    traits: Mapping[str, tuple[Any, Millis]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from graph.model.activity import InteractionFacts, RecentInteraction, SessionFacts
 from graph.model.consent import ConsentEvent, ConsentStateFacts
-from graph.model.identity import IdentifierRef, RecordFacts, UserId
+from graph.model.identity import IdentifierRef, UserId
 from graph.model.recommendation import RankedItem
 from graph.model.segments import MembershipFacts, RfmFacts
 from graph.model.time import Millis
@@ -35,7 +35,6 @@ class ProfileFacts:
     country: str | None = None
     attributes: Mapping[str, Any] | None = None
     identifiers: tuple[IdentifierRef, ...] | None = None
-    records: tuple[RecordFacts, ...] | None = None
     consents: tuple[ConsentStateFacts, ...] | None = None
     consent_history: tuple[ConsentEvent, ...] | None = None
     sessions: tuple[SessionFacts, ...] | None = None
@@ -45,4 +44,3 @@ class ProfileFacts:
     rfm: RfmFacts | None = None
     recent: tuple[RecentInteraction, ...] | None = None
     recommendations: tuple[RankedItem, ...] | None = None
-    similar: tuple[Any, ...] | None = None

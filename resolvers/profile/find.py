@@ -13,7 +13,7 @@ nobody reads another's data by claiming their e-mail address.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from algorithms.identity.normalise import normalise_identifier
@@ -117,7 +117,11 @@ class PersonView:
     facts: ProfileFacts
     wanted: Wanted
     records: frozenset[RecordId]
-    withheld: tuple[Withheld, ...] | None = field(default=None)
+
+    @property
+    def withheld(self) -> tuple[Withheld, ...] | None:
+        """The fields that are withheld, with reasons; None for a viewer who may not know."""
+        return self.decision.withheld()
 
     def permits(self, name: str) -> bool:
         """Whether a field of the API may be shown."""
@@ -224,10 +228,7 @@ async def _decide(request: RequestContext, stored: StoredProfile) -> Decision:
 def _view(request: RequestContext, stored: StoredProfile, decision: Decision, wanted: Wanted) -> PersonView:
     facts = reveal(decision, _gather(request, stored, wanted.fields))
     assert facts is not None  # noqa: S101 - narrows the type: only visible people come here
-    withheld = decision.withheld()
-    if withheld is not None:
-        withheld = tuple(one for one in withheld if one.field != "recent")
-    return PersonView(request, decision, facts, wanted, stored.read, withheld)
+    return PersonView(request, decision, facts, wanted, stored.read)
 
 
 def _gather(request: RequestContext, stored: StoredProfile, fields: Collection[str]) -> ProfileFacts:

@@ -32,7 +32,7 @@ def test_slots_are_the_names_in_snake_case() -> None:
 
 
 def test_every_category_is_some_purposes_or_nobodys() -> None:
-    assert set(Policy.default().categories) == set(Category) - {Category.CONSENTS, Category.LINKAGE}
+    assert set(Policy.default().categories) == set(Category) - {Category.CONSENTS}
     assert {rule.category for rule in PERSONAL_FIELDS.values()} == set(Category)
 
 

@@ -39,7 +39,7 @@ POLICY = Policy.default()
 NOW = Millis(1000)
 ANNE, BEN = RecordRef("shop", RecordKind.USER, "anne"), RecordRef("shop", RecordKind.USER, "ben")
 FIRST_PARTY = ("service", "identity_linking", "analytics", "personalisation", "marketing")
-VALUES = set(PERSONAL_FIELDS) - {"consents", "consentHistory", "withheld", "records"}
+VALUES = set(PERSONAL_FIELDS) - {"consents", "consentHistory", "withheld"}
 
 
 def subject(*permits: str, until: int | None = None) -> SubjectPermits:
@@ -168,10 +168,10 @@ def test_a_partner_without_recipient_or_sharing_purpose_sees_nobody(who: Viewer)
 def test_people_see_all_of_their_own() -> None:
     me = viewer("subject", subject=ANNE)
     assert seen(me, subject(*FIRST_PARTY)) == set(PERSONAL_FIELDS)
-    computed = {"rfm", "recent", "recommendations", "similar"}
+    computed = {"rfm", "recent", "recommendations"}
     assert seen(me, subject()) == set(PERSONAL_FIELDS) - computed
     assert {(w.field, w.reason) for w in decide(me, subject(), POLICY, NOW).withheld() or ()} == {
-        (name, VerdictReason.NOT_COMPUTED) for name in computed
+        (name, VerdictReason.NOT_COMPUTED) for name in computed - {"recent"}
     }
 
 
@@ -195,8 +195,8 @@ def test_a_subject_without_a_record_is_nobody() -> None:
 # auditors
 
 
-def test_an_auditor_sees_linkage_and_consents_and_values_with_purpose_and_scope() -> None:
-    always = {"consents", "consentHistory", "withheld", "records"}
+def test_an_auditor_sees_consents_and_values_with_purpose_and_scope() -> None:
+    always = {"consents", "consentHistory", "withheld"}
     everything = subject(*FIRST_PARTY)
     scoped = frozenset({VALUES_SCOPE})
     assert seen(viewer("auditor"), everything) == always
@@ -206,7 +206,7 @@ def test_an_auditor_sees_linkage_and_consents_and_values_with_purpose_and_scope(
     assert seen(viewer("auditor", "marketing", scopes=scoped), subject("service")) == always
     reasons = {w.field: w.reason for w in decide(viewer("auditor"), everything, POLICY, NOW).withheld() or ()}
     assert reasons["email"] is VerdictReason.NO_SCOPE
-    assert set(reasons) == VALUES
+    assert set(reasons) == VALUES - {"recent"}
 
 
 # stale permits

@@ -25,7 +25,7 @@ DOCUMENTED = {
     "behaviour": ("sessions interactions", "personalisation analytics"),
     "preferences": ("preferences", "personalisation marketing partner_sharing"),
     "segments": ("segments rfm", "personalisation analytics marketing partner_sharing"),
-    "predictions": ("recommendations similar recent", "personalisation"),
+    "predictions": ("recommendations recent", "personalisation"),
 }
 
 

@@ -25,7 +25,10 @@ from algorithms.identity.blocking import ANONYMOUS_ID, EMAIL, PHONE, USER_ID
 from api.graphql.schema import GRAPHQL_SCHEMA, SCHEMA, print_sdl
 from api.graphql.sdl import SDL
 from api.graphql.types.personal import NOT_PERSONAL, mark_personal
+from graph.model.time import Millis
 from privacy.fields import PERSONAL_FIELDS
+from privacy.gate import Role, SubjectPermits, Viewer, decide
+from privacy.policy import Policy
 
 CONTRACT = {
     "Query": """
@@ -128,6 +131,15 @@ def test_exactly_the_personal_fields_are_marked_and_nullable() -> None:
     for name, kind in GRAPHQL_SCHEMA.type_map.items():
         if isinstance(kind, GraphQLObjectType) and name != "Profile":
             assert not directives_of(name), name
+
+
+def test_withheld_names_fields_of_the_profile_only() -> None:
+    auditor = Viewer("auditor", Role.AUDITOR)
+    withheld = decide(auditor, SubjectPermits(), Policy.default(), Millis(1)).withheld() or ()
+    profile = GRAPHQL_SCHEMA.type_map["Profile"]
+    assert isinstance(profile, GraphQLObjectType)
+    assert {one.field for one in withheld} <= set(profile.fields)
+    assert {name for name, rule in PERSONAL_FIELDS.items() if not rule.internal} == set(profile.fields) - NOT_PERSONAL
 
 
 def test_an_undeclared_field_is_refused() -> None:
