@@ -7,12 +7,12 @@ reason), and turns the facts that were read into those that may leave. Undecided
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 from graph.model.identity import RecordId, RecordRef
-from graph.model.profile import ProfileFacts
+from graph.model.profile import REVEAL_MINT, RevealedFacts, StoredFacts
 from graph.model.scope import SCOPE_MINT, PermittedScope
 from graph.model.time import Millis
 from privacy.fields import PERSONAL_FIELDS, Category, FieldRule, Withholding
@@ -215,20 +215,20 @@ _SLOTS: Final[tuple[tuple[str, FieldRule], ...]] = tuple(
 )
 
 
-def reveal(decision: Decision, facts: ProfileFacts) -> ProfileFacts | None:
-    """The facts as the viewer may see them: withheld fields are None, and the person is None where invisible."""
+def reveal(decision: Decision, stored: StoredFacts) -> RevealedFacts | None:
+    """The facts that the viewer may see: withheld ones are None, as is the whole person where invisible. A fact that
+    `privacy/fields.py` does not list stays behind."""
     if not decision.visible:
         return None
-    changes: dict[str, Any] = {}
+    revealed: dict[str, Any] = {}
     for slot, rule in _SLOTS:
-        value = getattr(facts, slot)
-        if value is None:
+        value = getattr(stored, slot)
+        if value is None or not decision.permits(rule.name):
             continue
-        if not decision.permits(rule.name):
-            changes[slot] = None
-        elif rule.withholding is Withholding.EACH:
-            changes[slot] = tuple(member for member in value if member.purpose in decision.held)
-    return replace(facts, **changes)
+        if rule.withholding is Withholding.EACH:
+            value = tuple(member for member in value if member.purpose in decision.held)
+        revealed[slot] = value
+    return RevealedFacts(stored.id, stored.created_at, stored.updated_at, **revealed, mint=REVEAL_MINT)
 
 
 def mint_scope(purpose: str, policy: Policy, now: Millis, recipient: str | None = None) -> PermittedScope:

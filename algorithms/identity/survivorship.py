@@ -27,7 +27,7 @@ OLDEST: Final = 150
 
 
 def derive_facts(records: Mapping[RecordId, Traits], now: Millis) -> dict[str, Any]:
-    """The facts of a person out of the traits of all their live records, by the slots of `ProfileFacts`; what is not
+    """The facts of a person out of the traits of all their live records, by the slots of `StoredFacts`; what is not
     known is left out. O(traits)."""
     sayings: dict[tuple[str, ...], tuple[tuple[int, str, str], Any]] = {}
     for record, traits in records.items():
@@ -96,4 +96,4 @@ _FACTS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "country": ("country", _text),
     "preferences": ("preferences", _object),
 }
-"""Trait → slot of `ProfileFacts`, and how its value is read."""
+"""Trait → slot of `StoredFacts`, and how its value is read."""

@@ -1,10 +1,10 @@
-"""One person as a viewer may get to see them."""
+"""One person: the facts that were read of them, and those that may leave."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import InitVar, dataclass
+from typing import Any, Final
 
 from graph.model.activity import InteractionFacts, RecentInteraction, SessionFacts
 from graph.model.consent import ConsentEvent, ConsentStateFacts
@@ -13,12 +13,14 @@ from graph.model.recommendation import RankedItem
 from graph.model.segments import MembershipFacts, RfmFacts
 from graph.model.time import Millis
 
+REVEAL_MINT: Final = object()
+"""The token that makes `RevealedFacts`. Only `privacy/gate.py` may name it; a test walks the code for others."""
+
 
 @dataclass(frozen=True, slots=True)
-class ProfileFacts:
-    """What a profile query found out about a person. It leaves only through `privacy.gate.reveal`, which sets to None
-    what is withheld; so None means withheld, absent, or not asked for. Every field but the first three is listed in
-    `privacy/fields.py`. `recent` is what recommendations start from and is withheld with them."""
+class _Facts:
+    """The fields of both types. Every one but the first three is listed in `privacy/fields.py`. `recent` is what
+    recommendations start from and is withheld with them."""
 
     id: UserId
     created_at: Millis
@@ -44,3 +46,21 @@ class ProfileFacts:
     rfm: RfmFacts | None = None
     recent: tuple[RecentInteraction, ...] | None = None
     recommendations: tuple[RankedItem, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFacts(_Facts):
+    """What was read or computed about a person; None where unknown or not asked for. `privacy.gate.reveal` makes
+    `RevealedFacts` of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RevealedFacts(_Facts):
+    """What one viewer may see of a person; None where withheld, unknown or not asked for. Only the gate makes it, and
+    everything that shows a person takes it."""
+
+    mint: InitVar[object] = None
+
+    def __post_init__(self, mint: object) -> None:
+        if mint is not REVEAL_MINT:
+            raise TypeError("RevealedFacts are made by privacy.gate.reveal only")

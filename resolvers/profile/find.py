@@ -1,9 +1,6 @@
-"""Use case: show one person to one viewer. One read of the store, one decision of the gate, then only what it lets out.
+"""Use case: show one person to one viewer. One read of the store, one decision of the gate, then only what it reveals.
 
-What lives here: which parts of a profile a query needs, choosing among the people a key may mean, deciding, masking.
-What does not: the statement (`graph/profile.py`), the rules (`privacy/`), later pages (`activity.py`), GraphQL.
-
-Absent and invisible are one answer, None, reached on the same way: candidates whom the viewer may not know of are gone
+Absent and invisible are one answer, None, reached in the same way: candidates whom the viewer may not know of are gone
 before they are counted, ordered or told apart.
 
 Linkage believes what records claim; a person's own credential does not. It opens what its own name leads to, so that
@@ -21,8 +18,9 @@ from algorithms.identity.survivorship import derive_facts
 from graph.catalogue.reading import ItemWish
 from graph.errors import BadInput, Forbidden
 from graph.identity.users import find_live_user
+from graph.model.activity import InteractionFacts, SessionFacts
 from graph.model.identity import IdentifierRef, RecordId, RecordKind, RecordRef, UserId
-from graph.model.profile import ProfileFacts
+from graph.model.profile import RevealedFacts, StoredFacts
 from graph.model.recommendation import RankedItem, Strategy
 from graph.profile import (
     ProfileParts,
@@ -110,11 +108,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class PersonView:
-    """One person as one viewer may see them: the decision, the facts it let through, and the records they are from."""
+    """One person as one viewer may see them: the decision, the facts it reveals, and the records they are from."""
 
     request: RequestContext
     decision: Decision
-    facts: ProfileFacts
+    facts: RevealedFacts
     wanted: Wanted
     records: frozenset[RecordId]
 
@@ -126,6 +124,30 @@ class PersonView:
     def permits(self, name: str) -> bool:
         """Whether a field of the API may be shown."""
         return self.decision.permits(name)
+
+    def reveal(
+        self,
+        *,
+        interactions: Sequence[InteractionFacts] | None = None,
+        sessions: Sequence[SessionFacts] | None = None,
+        recommendations: Sequence[RankedItem] | None = None,
+    ) -> RevealedFacts:
+        """What the same decision reveals of facts that were read or computed after the profile."""
+        later = StoredFacts(
+            self.facts.id,
+            self.facts.created_at,
+            self.facts.updated_at,
+            interactions=None if interactions is None else tuple(interactions),
+            sessions=None if sessions is None else tuple(sessions),
+            recommendations=None if recommendations is None else tuple(recommendations),
+        )
+        return _reveal_visible(self.decision, later)
+
+
+def _reveal_visible(decision: Decision, stored: StoredFacts) -> RevealedFacts:
+    facts = reveal(decision, stored)
+    assert facts is not None  # noqa: S101 - narrows the type: views are of visible people only
+    return facts
 
 
 async def find_profile(request: RequestContext, key: ProfileKey, wanted: Wanted) -> PersonView | None:
@@ -226,17 +248,16 @@ async def _decide(request: RequestContext, stored: StoredProfile) -> Decision:
 
 
 def _view(request: RequestContext, stored: StoredProfile, decision: Decision, wanted: Wanted) -> PersonView:
-    facts = reveal(decision, _gather(request, stored, wanted.fields))
-    assert facts is not None  # noqa: S101 - narrows the type: only visible people come here
+    facts = _reveal_visible(decision, _gather(request, stored, wanted.fields))
     return PersonView(request, decision, facts, wanted, stored.read)
 
 
-def _gather(request: RequestContext, stored: StoredProfile, fields: Collection[str]) -> ProfileFacts:
-    """All that was read, as the facts of a profile: before the gate."""
+def _gather(request: RequestContext, stored: StoredProfile, fields: Collection[str]) -> StoredFacts:
+    """All that was read, as the facts of a profile."""
     consents = None
     if "consents" in fields:
         consents = describe_states(fold(stored.events, instant_of(stored.events, request.now), request.services.policy))
-    return ProfileFacts(
+    return StoredFacts(
         id=stored.id,
         created_at=stored.created_at,
         updated_at=stored.updated_at,
@@ -265,4 +286,5 @@ def recommend(view: PersonView, first: int, strategy: str, wish: ItemWish | None
     services, now = view.request.services, view.request.now
     admits = wish.admits if wish else None
     chosen = None if strategy == AUTO else Strategy(strategy)
-    return services.shelf.recommend(view.facts.recent or (), first, now=now, item_filter=admits, strategy=chosen)
+    ranked = services.shelf.recommend(view.facts.recent or (), first, now=now, item_filter=admits, strategy=chosen)
+    return view.reveal(recommendations=ranked).recommendations

@@ -1,13 +1,11 @@
 """Use cases: a person's sessions, interactions and history of consents, a page at a time.
 
-What lives here: checking a page request, then the permission, then reading. What does not: the statements
-(`graph/activity/history.py`), cursors (`pages.py`). Arguments are checked before the permission, so that an error says
-nothing about it; the first page without a filter came with the profile and costs no further read.
+Arguments are checked before the permission, so that an error says nothing about it. The first page without a filter
+came with the profile and costs no further read; what a later page reads passes the gate again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from graph.activity.history import NEWEST, InteractionWish, read_interactions, read_sessions
@@ -30,12 +28,13 @@ async def page_interactions(
         raise BadInput(f"where.types: at most {MAX_TYPES} types.")
     if not view.permits("interactions"):
         return None
-    found: Sequence[InteractionFacts] = view.facts.interactions or ()
+    facts = view.facts
     if wish is not None or after is not None or first > view.wanted.interactions:
         client, user = view.request.services.client, view.facts.id
         wish = wish or InteractionWish()
-        found = await read_interactions(client, user, wish, first + 1, _before(request), records=view.records)
-    return signer.page(place, request, found, lambda one: (one.at, one.id))
+        later = await read_interactions(client, user, wish, first + 1, _before(request), records=view.records)
+        facts = view.reveal(interactions=later)
+    return signer.page(place, request, facts.interactions or (), lambda one: (one.at, one.id))
 
 
 async def page_sessions(view: PersonView, first: int, after: str | None) -> Page[SessionFacts] | None:
@@ -43,11 +42,12 @@ async def page_sessions(view: PersonView, first: int, after: str | None) -> Page
     place, signer, request = _open(view, "sessions", first, after)
     if not view.permits("sessions"):
         return None
-    found: Sequence[SessionFacts] = view.facts.sessions or ()
+    facts = view.facts
     if after is not None or first > view.wanted.sessions:
         client, user = view.request.services.client, view.facts.id
-        found = await read_sessions(client, user, first + 1, _before(request), records=view.records)
-    return signer.page(place, request, found, lambda one: (one.started_at, one.id))
+        later = await read_sessions(client, user, first + 1, _before(request), records=view.records)
+        facts = view.reveal(sessions=later)
+    return signer.page(place, request, facts.sessions or (), lambda one: (one.started_at, one.id))
 
 
 def page_consents(view: PersonView, first: int, after: str | None) -> Page[ConsentEvent] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from graph.model.profile import ProfileFacts
+from graph.model.profile import StoredFacts
 from privacy.fields import PERSONAL_FIELDS, Category
 from privacy.policy import Policy
 
@@ -14,11 +14,11 @@ OPEN = {"id", "created_at", "updated_at"}
 def test_every_fact_but_the_id_and_its_dates_is_listed() -> None:
     slots = [rule.slot for rule in PERSONAL_FIELDS.values() if rule.slot]
     assert len(slots) == len(set(slots))
-    assert set(slots) == {field.name for field in fields(ProfileFacts)} - OPEN
+    assert set(slots) == {field.name for field in fields(StoredFacts)} - OPEN
 
 
 def test_every_listed_fact_may_be_none() -> None:
-    for field in fields(ProfileFacts):
+    for field in fields(StoredFacts):
         if field.name not in OPEN:
             assert field.default is None
             assert "None" in str(field.type)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import ast
 import copy
+import os
 import pickle
+import re
+import subprocess
+import sys
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +19,7 @@ from hypothesis import strategies as st
 
 from graph.errors import BadInput
 from graph.model.identity import RecordKind, RecordRef, UserId
-from graph.model.profile import ProfileFacts
+from graph.model.profile import RevealedFacts, StoredFacts
 from graph.model.scope import PermittedScope
 from graph.model.segments import MembershipFacts, SegmentKey
 from graph.model.time import Millis
@@ -59,13 +63,13 @@ def fields_of(*purposes: str) -> set[str]:
     return {name for name in VALUES if set(purposes) & POLICY.categories[PERSONAL_FIELDS[name].category]}
 
 
-FACTS = ProfileFacts(
+FACTS = StoredFacts(
     id=UserId("u"),
     created_at=Millis(1),
     updated_at=Millis(2),
     **{
         field.name: ("x",)
-        for field in fields(ProfileFacts)
+        for field in fields(StoredFacts)
         if field.name not in ("id", "created_at", "updated_at", "segments")
     },
     segments=tuple(MembershipFacts(SegmentKey(p), p, Millis(1)) for p in ("analytics", "marketing", "partner_sharing")),
@@ -227,7 +231,7 @@ def test_stale_permits_decide_nothing() -> None:
 # the mask
 
 
-def revealed(decision: Decision) -> ProfileFacts:
+def revealed(decision: Decision) -> RevealedFacts:
     facts = reveal(decision, FACTS)
     assert facts is not None
     return facts
@@ -324,20 +328,43 @@ def test_nobody_else_can_make_or_change_a_scope() -> None:
     assert copy.copy(scope) == pickle.loads(pickle.dumps(scope)) == scope
 
 
+def test_nobody_else_can_make_or_change_what_is_revealed() -> None:
+    facts = revealed(decide(viewer("frontend", "service"), subject("service"), POLICY, NOW))
+    with pytest.raises(TypeError):
+        RevealedFacts(facts.id, facts.created_at, facts.updated_at, email="x")
+    with pytest.raises(TypeError):
+        RevealedFacts(facts.id, facts.created_at, facts.updated_at, email="x", mint=object())
+    with pytest.raises(TypeError):
+        replace(facts, rfm=FACTS.rfm)
+    with pytest.raises(AttributeError):
+        facts.rfm = FACTS.rfm  # type: ignore[misc]
+    assert copy.copy(facts) == copy.deepcopy(facts) == pickle.loads(pickle.dumps(facts)) == facts
+    assert facts != FACTS
+
+
+GUARDED = {"PermittedScope", "RevealedFacts"}
+INNER = {"SCOPE_MINT", "REVEAL_MINT", "_Facts"}
+BYPASSES = {"__new__", "__setattr__", "__setstate__", "__post_init__"}
+
+
 def mints(source: str) -> list[int]:
-    """Lines of code that make a scope, or name what makes one: calls, the token, reflection on either's name."""
+    """Lines that make a guarded value or may help to: its type anywhere but in an import or an annotation, the token
+    or the base class, the name of either as a text, and the ways around a constructor."""
+    nodes = list(ast.walk(ast.parse(source)))
+    notes = [note for node in nodes for kind in ("annotation", "returns") if (note := getattr(node, kind, None))]
+    annotated = {inner for note in notes for inner in ast.walk(note)}
     found = []
-    for node in ast.walk(ast.parse(source)):
-        called = node.func if isinstance(node, ast.Call) else None
-        name = called.id if isinstance(called, ast.Name) else called.attr if isinstance(called, ast.Attribute) else None
-        token = (
-            (isinstance(node, ast.Name) and node.id == "SCOPE_MINT")
-            or (isinstance(node, ast.Attribute) and node.attr == "SCOPE_MINT")
-            or (isinstance(node, ast.alias) and node.name == "SCOPE_MINT")
-            or (isinstance(node, ast.Constant) and node.value in ("SCOPE_MINT", "PermittedScope"))
-        )
-        renamed = isinstance(node, ast.alias) and node.name == "PermittedScope" and node.asname
-        if name == "PermittedScope" or token or renamed:
+    for node in nodes:
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name):
+                bad = name in INNER | BYPASSES or (name in GUARDED and node not in annotated)
+            case ast.alias(name=name, asname=renamed):
+                bad = name in INNER or (name in GUARDED and renamed is not None)
+            case ast.Constant(value=str(name)):
+                bad = name in GUARDED | INNER | BYPASSES
+            case _:
+                bad = False
+        if bad:
             found.append(getattr(node, "lineno", 0))
     return found
 
@@ -349,9 +376,9 @@ def test_only_the_gate_mints() -> None:
         for path in sorted((ROOT / package).rglob("*.py"))
         for line in mints(path.read_text(encoding="utf-8"))
     ]
-    outside = [place for place in places if not place.startswith(("privacy/gate.py:", "graph/model/scope.py:"))]
-    assert outside == []
-    assert [place for place in places if place.startswith("privacy/gate.py:")], "the walk sees the mint itself"
+    allowed = ("privacy/gate.py:", "graph/model/scope.py:", "graph/model/profile.py:")
+    assert [place for place in places if not place.startswith(allowed)] == []
+    assert len([place for place in places if place.startswith("privacy/gate.py:")]) >= 4, "the walk sees both mints"
 
 
 @pytest.mark.parametrize(
@@ -363,10 +390,75 @@ def test_only_the_gate_mints() -> None:
         "from graph.model import scope\nx = scope.SCOPE_MINT",
         "from graph.model.scope import PermittedScope as P",
         "from graph.model import scope\ngetattr(scope, 'SCOPE_MINT')",
+        "from graph.model.profile import RevealedFacts\nRevealedFacts('u', 1, 2)",
+        "from graph.model import profile\nprofile.RevealedFacts('u', 1, 2)",
+        "from graph.model.profile import REVEAL_MINT",
+        "from graph.model import profile\nreplace(facts, email='x', mint=profile.REVEAL_MINT)",
+        "from graph.model.profile import RevealedFacts as R",
+        "from graph.model import profile\ngetattr(profile, 'RevealedFacts')",
+        "from graph.model.profile import RevealedFacts\nmake = RevealedFacts",
+        "from graph.model.profile import RevealedFacts\nobject.__new__(RevealedFacts)",
+        "from graph.model.profile import RevealedFacts\nx = cast(RevealedFacts, stored)",
+        "from graph.model.profile import RevealedFacts\nclass Own(RevealedFacts): pass",
+        "from graph.model.profile import _Facts",
+        "object.__new__(type(view.facts))",
+        "object.__setattr__(copy(view.facts), 'email', 'x')",
+        "copy(view.facts).__setstate__(values)",
+        "setattr(type(view.facts), '__post_init__', print)",
     ],
 )
 def test_the_walk_has_teeth(leak: str) -> None:
     assert mints(leak)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "from graph.model.profile import RevealedFacts\ndef show(facts: RevealedFacts | None) -> RevealedFacts: ...",
+        "from graph.model.scope import PermittedScope\nclass Reader:\n    scopes: dict[str, PermittedScope]",
+    ],
+)
+def test_the_walk_lets_annotations_pass(use: str) -> None:
+    assert mints(use) == []
+
+
+SHOW = """
+from graph.model.profile import StoredFacts
+from privacy.gate import Decision, reveal
+from resolvers.context import RequestContext
+from resolvers.profile.find import PersonView, Wanted
+
+
+def show(request: RequestContext, decision: Decision, stored: StoredFacts) -> PersonView | None:
+    facts = {facts}
+    if facts is None:
+        return None
+    return PersonView(request, decision, facts, Wanted(frozenset()), frozenset())
+"""
+
+
+def test_showing_what_was_read_without_deciding_fails_in_mypy(tmp_path: Path) -> None:
+    for name, facts in (("leak", "stored"), ("decided", "reveal(decision, stored)")):
+        (tmp_path / f"{name}.py").write_text(SHOW.replace("{facts}", facts), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--follow-imports=silent", "--no-error-summary", *sorted(tmp_path.iterdir())],
+        cwd=ROOT,
+        env=os.environ | {"MYPYPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    (error,) = [line for line in done.stdout.splitlines() if ": error:" in line]
+    assert "leak.py" in error
+    assert "[arg-type]" in error
+    assert '"StoredFacts"; expected "RevealedFacts"' in error
+
+
+def test_the_doors_know_nothing_that_was_not_decided() -> None:
+    undecided = re.compile(r"\b(StoredFacts|StoredProfile|graph\.profile)\b")
+    doors = sorted((ROOT / "api").rglob("*.py"))
+    assert doors
+    assert [path.name for path in doors if undecided.search(path.read_text(encoding="utf-8"))] == []
 
 
 def test_every_category_has_a_verdict() -> None:

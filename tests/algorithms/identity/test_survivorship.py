@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import date
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from algorithms.identity.survivorship import derive_age, derive_facts
 from graph.model.identity import RecordId
-from graph.model.profile import ProfileFacts
+from graph.model.profile import StoredFacts
 from graph.model.time import Millis
 
 NOW = Millis(1_800_000_000_000)  # 2027-01-15
@@ -65,7 +66,7 @@ def test_the_order_of_records_does_not_matter(one: dict[str, Any], two: dict[str
     records = {RecordId("a"): one, RecordId("b"): two, RecordId("c"): three}
     facts = derive_facts(records, NOW)
     assert derive_facts(dict(reversed(records.items())), NOW) == facts
-    assert set(facts) <= {*ProfileFacts.__slots__}
+    assert set(facts) <= {field.name for field in fields(StoredFacts)}
 
 
 @given(traits, traits)
