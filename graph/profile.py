@@ -16,10 +16,10 @@ from typing import Any, Final
 
 from graph.activity.history import parse_interactions, parse_sessions
 from graph.consent.log import parse_events
-from graph.identity.traits import Kept, parse_traits
+from graph.identity.traits import parse_traits
 from graph.model.activity import InteractionFacts, RecentInteraction, SessionFacts
 from graph.model.consent import ConsentEvent
-from graph.model.identity import IdentifierRef, RecordId, RecordKind, RecordRef, UserId
+from graph.model.identity import IdentifierRef, RecordId, RecordKind, RecordRef, Traits, UserId
 from graph.model.segments import MembershipFacts, RfmFacts, SegmentKey
 from graph.model.time import Millis
 from graph.segments.rfm import parse_rfm
@@ -71,7 +71,7 @@ class StoredProfile:
     records: tuple[RecordRef, ...]
     read: frozenset[RecordId]
     linking_objected: bool
-    traits: Mapping[RecordId, Kept]
+    traits: Mapping[RecordId, Traits]
     identifiers: tuple[IdentifierRef, ...]
     events: tuple[ConsentEvent, ...]
     segments: tuple[MembershipFacts, ...]

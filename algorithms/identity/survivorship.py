@@ -1,42 +1,35 @@
 """Survivorship: one profile out of the traits of a person's records.
 
-What lives here: which of several sayings of a fact survives, and what follows from it (age from the birth date). What
-does not: what a source may call a trait (`api/collect`), who may see the outcome (`privacy/gate.py`).
-
-A trait is (value, at). The latest saying of a fact wins, over all records; at the same instant that of the larger
-record id, so that every server answers alike. None is a saying too: the fact is gone. A value that can't be what the
-profile declares is passed over. Attributes survive one by one, an address as a whole.
+The latest trait of a fact survives, over all records; at the same instant, that of the larger record id, so that every
+server decides alike. None counts too: the fact was removed. A value that can't be what the profile declares is passed
+over. Attributes survive one by one, an address as a whole. What follows from a fact is derived here as well: the age,
+from the birth date.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
-from graph.model.identity import RecordId
+from graph.model.identity import ATTRIBUTE_PREFIX, RecordId, Traits
 from graph.model.time import Millis
-
-Traits = Mapping[str, Sequence[Any]]
-"""One record's traits by name: [value, at]. An attribute is named `attributes.NAME`."""
-
-_ATTRIBUTE: Final = "attributes."
 
 OLDEST: Final = 150
 """Years. No age is above it."""
 
 
 def derive_facts(records: Mapping[RecordId, Traits], now: Millis) -> dict[str, Any]:
-    """The facts of a person out of the traits of all their live records, by the slots of `StoredFacts`; what is not
-    known is left out. O(traits)."""
-    sayings: dict[tuple[str, ...], tuple[tuple[int, str, str], Any]] = {}
+    """The facts of a person out of the traits of all their live records, by the slots of `StoredFacts`; unknown ones
+    are left out. O(traits)."""
+    latest: dict[tuple[str, ...], tuple[tuple[int, str, str], Any]] = {}
     for record, traits in records.items():
         for name, (value, at) in traits.items():
             path, read = _read(name, value)
             rank = (at, record, name)
-            if (read is not None or value is None) and (path not in sayings or rank > sayings[path][0]):
-                sayings[path] = (rank, read)
-    known = {path: value for path, (_, value) in sayings.items() if value is not None}
+            if (read is not None or value is None) and (path not in latest or rank > latest[path][0]):
+                latest[path] = (rank, read)
+    known = {path: value for path, (_, value) in latest.items() if value is not None}
     facts = {slot: known[(name,)] for name, (slot, _) in _FACTS.items() if (name,) in known}
     attributes = {path[1]: value for path, value in sorted(known.items()) if len(path) == 2}
     if attributes:
@@ -58,7 +51,7 @@ def derive_age(birth_date: date, now: Millis) -> int | None:
 def _read(name: str, value: Any) -> tuple[tuple[str, ...], Any]:
     """Which fact a trait is about, (name,) or ("attributes", name), and its value, None where it is gone or unfit."""
     if name not in _FACTS:
-        return ("attributes", name.removeprefix(_ATTRIBUTE)), value
+        return ("attributes", name.removeprefix(ATTRIBUTE_PREFIX)), value
     return (name,), None if value is None else _FACTS[name][1](value)
 
 

@@ -1,58 +1,56 @@
-"""What a record knows of its person, over time: the latest saying of each fact wins.
+"""The form in which traits are kept on a record, and adding to it: JSON text {name: [value, at]}.
 
-What lives here: the form in which traits are kept on a record (JSON text {name: [value, at]}) and adding to it. What
-does not: which traits stand for which fact (`api/collection/segment/traits.py`), one profile out of those of several
-records (`algorithms/identity/survivorship.py`), Cypher (`records.py`). Attributes are kept one by one, as
-`attributes.NAME`, so that each has its own time.
-
-A removed fact stays as [null, at], so that an older saying that arrives late can't revive it. Of two sayings with the
-same time the one that arrives later wins.
+The latest statement of each fact wins; of two at the same instant, the one that arrives later. Attributes are kept one
+by one, as `attributes.NAME`, so that each has its own time. A removed fact stays as [null, at], so that an older
+statement that arrives late can't revive it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from orjson import dumps, loads
 
+from graph.model.identity import ATTRIBUTE_PREFIX, Trait
 from graph.model.time import Millis
 
 ATTRIBUTES: Final = "attributes"
-PREFIX: Final = f"{ATTRIBUTES}."
 
-Kept = dict[str, list[Any]]
-"""name → [value, at]"""
+_Entries = dict[str, list[Any]]
+"""The JSON itself, name → [value, at]: it doesn't leave this module, and no trait is built only to be written again."""
 
 
-def parse_traits(text: str | None) -> Kept:
-    """The kept form as a dictionary."""
+def parse_traits(text: str | None) -> dict[str, Trait]:
+    """The traits in a record's text, by name."""
+    return {name: Trait(value, at) for name, (value, at) in _load(text).items()}
+
+
+def merge_traits(text: str | None, statements: Iterable[tuple[Mapping[str, Any], Millis]]) -> str | None:
+    """A record's text with these statements added, each (facts, instant), or None if they change nothing. O(traits +
+    facts stated)."""
+    entries = _load(text)
+    changed = False
+    for facts, at in statements:
+        for name, value in facts.items():
+            if name == ATTRIBUTES:
+                for attribute, inner in value.items():
+                    changed |= _put(entries, ATTRIBUTE_PREFIX + attribute, inner, at)
+            else:
+                changed |= _put(entries, name, value, at)
+    return dumps(entries).decode() if changed else None
+
+
+def _load(text: str | None) -> _Entries:
     if not text:
         return {}
-    kept: Kept = loads(text)
-    return kept
+    entries: _Entries = loads(text)
+    return entries
 
 
-def merge_traits(kept: Kept, said: Mapping[str, Any], at: Millis) -> bool:
-    """Adds what was said at an instant to `kept`, in place; answers whether that changed anything. O(facts said)."""
-    changed = False
-    for name, value in said.items():
-        if name == ATTRIBUTES:
-            for attribute, inner in value.items():
-                changed |= _put(kept, PREFIX + attribute, inner, at)
-        else:
-            changed |= _put(kept, name, value, at)
-    return changed
-
-
-def _put(kept: Kept, name: str, value: Any, at: Millis) -> bool:
-    known = kept.get(name)
+def _put(entries: _Entries, name: str, value: Any, at: Millis) -> bool:
+    known = entries.get(name)
     if known is not None and (known[1] > at or known == [value, at]):
         return False
-    kept[name] = [value, at]
+    entries[name] = [value, at]
     return True
-
-
-def write_text(kept: Kept) -> str:
-    """The kept form as text."""
-    return dumps(kept).decode()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
-from typing import NewType
+from typing import Any, Final, NamedTuple, NewType
 
 from graph.model.time import Millis
 
@@ -113,3 +114,17 @@ class LinkOutcome(StrEnum):
 
 LinkStatus = Judgement | LinkOutcome
 """What a LINKED edge states."""
+
+
+class Trait(NamedTuple):
+    """One fact in a record, with the time at which it was stated. None: the fact was removed."""
+
+    value: Any
+    at: Millis
+
+
+Traits = Mapping[str, Trait]
+"""One record's traits by name."""
+
+ATTRIBUTE_PREFIX: Final = "attributes."
+"""What the names of traits without a field of their own begin with."""

@@ -9,16 +9,17 @@ and retries (`ingest.py`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
 from ulid import ULID
 
 from graph.catalogue.items import write_items
 from graph.collection.messages import claim_messages
 from graph.identity.records import RecordCall, TouchedRecord, touch_records, write_people, write_traits
-from graph.identity.traits import Kept, merge_traits, parse_traits, write_text
+from graph.identity.traits import merge_traits
 from graph.model.catalogue import ItemFacts
 from graph.model.identity import RecordId, UserId
 from graph.model.time import Millis
@@ -119,14 +120,11 @@ async def _give_people(
 async def _write_traits(
     tx: Writer, new: Sequence[Arrival], touched: dict[RecordId, TouchedRecord], now: Millis
 ) -> None:
-    kept: dict[RecordId, Kept] = {}
-    changed: set[RecordId] = set()
+    statements: dict[RecordId, list[tuple[Mapping[str, Any], Millis]]] = {}
     for one in new:
-        if one.record is None or one.message.traits is None:
-            continue
-        if one.record not in kept:
-            kept[one.record] = parse_traits(touched[one.record].traits)
-        if merge_traits(kept[one.record], one.message.traits, one.message.at):
-            changed.add(one.record)
-    if changed:
-        await write_traits(tx, [(record, write_text(kept[record])) for record in sorted(changed)], now)
+        if one.record is not None and one.message.traits is not None:
+            statements.setdefault(one.record, []).append((one.message.traits, one.message.at))
+    merged = [(record, merge_traits(touched[record].traits, stated)) for record, stated in sorted(statements.items())]
+    texts = [(record, text) for record, text in merged if text is not None]
+    if texts:
+        await write_traits(tx, texts, now)

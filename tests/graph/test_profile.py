@@ -87,8 +87,8 @@ async def test_all_parts_in_one_read(door: Door) -> None:
 
     await client.write(derive)
     found = await one(await read_profile_of_user(client, user, ALL))
-    (kept,) = found.traits.values()
-    assert {name: value for name, (value, _) in kept.items()} == {"email": "ada@example.com", "givenName": "Ada"}
+    (traits,) = found.traits.values()
+    assert {name: trait.value for name, trait in traits.items()} == {"email": "ada@example.com", "givenName": "Ada"}
     assert {(i.kind, i.value) for i in found.identifiers} == {("email", "ada@example.com"), ("user_id", "ada")}
     assert [event.statement.purpose for event in found.events] == ["analytics"]
     (member,) = found.segments
@@ -112,7 +112,7 @@ async def test_records_come_in_the_order_asked_for(door: Door) -> None:
     await door.load({"type": "identify", "anonymousId": "ada", "traits": {"firstName": "Nobody"}})
     keys = [record("ada"), record("nobody"), record("ada", RecordKind.ANONYMOUS)]
     found = await read_profiles_of_records(door.services.client, keys, ProfileParts(traits=True))
-    names = [kept["givenName"][0] for profile in found for kept in profile.traits.values()]
+    names = [traits["givenName"].value for profile in found for traits in profile.traits.values()]
     assert names == ["Ada", "Nobody"]
     assert await read_profiles_of_records(door.services.client, [record("nobody")], ALL) == []
 

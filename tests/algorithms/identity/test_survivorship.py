@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from algorithms.identity.survivorship import derive_age, derive_facts
-from graph.model.identity import RecordId
+from graph.model.identity import RecordId, Trait
 from graph.model.profile import StoredFacts
 from graph.model.time import Millis
 
@@ -19,43 +19,50 @@ WEB, APP = RecordId("a"), RecordId("b")
 
 values = st.none() | st.text(max_size=5) | st.integers(0, 200) | st.dictionaries(st.text(max_size=3), st.integers())
 names = st.sampled_from(["email", "age", "birthDate", "address", "preferences", "colour", "attributes.colour"])
-traits = st.dictionaries(names, st.tuples(values, st.integers(0, 3)).map(list))
+traits = st.dictionaries(names, st.builds(Trait, values, st.integers(0, 3)))
 
 
 def test_the_latest_saying_wins_over_all_records() -> None:
-    web = {"email": ["old@x.org", 1], "givenName": ["Ann", 9]}
-    app = {"email": ["new@x.org", 2], "givenName": ["Anne", 3]}
+    web = {"email": Trait("old@x.org", 1), "givenName": Trait("Ann", 9)}
+    app = {"email": Trait("new@x.org", 2), "givenName": Trait("Anne", 3)}
     assert derive_facts({WEB: web, APP: app}, NOW) == {"email": "new@x.org", "given_name": "Ann"}
 
 
 def test_a_fact_that_was_removed_later_is_gone() -> None:
-    assert derive_facts({WEB: {"email": ["a@x.org", 1]}, APP: {"email": [None, 2]}}, NOW) == {}
-    assert derive_facts({WEB: {"email": ["a@x.org", 3]}, APP: {"email": [None, 2]}}, NOW) == {"email": "a@x.org"}
+    assert derive_facts({WEB: {"email": Trait("a@x.org", 1)}, APP: {"email": Trait(None, 2)}}, NOW) == {}
+    assert derive_facts({WEB: {"email": Trait("a@x.org", 3)}, APP: {"email": Trait(None, 2)}}, NOW) == {
+        "email": "a@x.org"
+    }
 
 
 def test_unknown_traits_survive_one_by_one() -> None:
-    web = {"attributes.colour": ["red", 5], "attributes.size": [4, 5], "tier": ["gold", 1]}
-    app = {"attributes.size": [None, 6], "colour": ["blue", 4]}
+    web = {"attributes.colour": Trait("red", 5), "attributes.size": Trait(4, 5), "tier": Trait("gold", 1)}
+    app = {"attributes.size": Trait(None, 6), "colour": Trait("blue", 4)}
     assert derive_facts({WEB: web, APP: app}, NOW) == {"attributes": {"colour": "red", "tier": "gold"}}
 
 
 def test_an_address_and_preferences_survive_as_a_whole() -> None:
-    web = {"address": [{"city": "Ulm", "street": "1"}, 1], "preferences": [{"news": True}, 1]}
-    app = {"address": [{"city": "Bonn"}, 2]}
+    web = {"address": Trait({"city": "Ulm", "street": "1"}, 1), "preferences": Trait({"news": True}, 1)}
+    app = {"address": Trait({"city": "Bonn"}, 2)}
     facts = derive_facts({WEB: web, APP: app}, NOW)
     assert facts == {"address": {"city": "Bonn"}, "preferences": {"news": True}}
 
 
 def test_a_value_of_the_wrong_form_is_passed_over() -> None:
-    web: dict[str, list[Any]] = {"age": [40, 1], "birthDate": ["1980-05-17", 1], "email": ["a@x.org", 1]}
-    app: dict[str, list[Any]] = {"age": ["old", 2], "birthDate": ["17.5.1980", 2], "email": [7, 2], "phone": ["  ", 2]}
+    web: dict[str, Trait] = {"age": Trait(40, 1), "birthDate": Trait("1980-05-17", 1), "email": Trait("a@x.org", 1)}
+    app: dict[str, Trait] = {
+        "age": Trait("old", 2),
+        "birthDate": Trait("17.5.1980", 2),
+        "email": Trait(7, 2),
+        "phone": Trait("  ", 2),
+    }
     assert derive_facts({WEB: web, APP: app}, NOW) == {"age": 40, "birth_date": "1980-05-17", "email": "a@x.org"}
 
 
 def test_age_follows_from_the_birth_date_unless_it_was_said() -> None:
-    assert derive_facts({WEB: {"birthDate": ["1980-01-15", 1]}}, NOW)["age"] == 47
-    assert derive_facts({WEB: {"birthDate": ["1980-01-16", 1]}}, NOW)["age"] == 46
-    assert derive_facts({WEB: {"birthDate": ["1980-01-16", 1], "age": [30, 0]}}, NOW)["age"] == 30
+    assert derive_facts({WEB: {"birthDate": Trait("1980-01-15", 1)}}, NOW)["age"] == 47
+    assert derive_facts({WEB: {"birthDate": Trait("1980-01-16", 1)}}, NOW)["age"] == 46
+    assert derive_facts({WEB: {"birthDate": Trait("1980-01-16", 1), "age": Trait(30, 0)}}, NOW)["age"] == 30
     assert derive_age(date(1800, 1, 1), NOW) is None
     assert derive_age(date(2030, 1, 1), NOW) is None
     assert derive_age(date(2000, 2, 29), Millis(951_782_400_000)) == 0

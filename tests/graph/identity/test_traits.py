@@ -8,19 +8,16 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graph.identity.traits import merge_traits, parse_traits, write_text
+from graph.identity.traits import merge_traits, parse_traits
 from graph.model.time import Millis
 
 
-def keep(*said: tuple[dict[str, Any], int], text: str | None = None) -> str:
-    kept = parse_traits(text)
-    for facts, at in said:
-        merge_traits(kept, facts, Millis(at))
-    return write_text(kept)
+def keep(*stated: tuple[dict[str, Any], int], text: str | None = None) -> str | None:
+    return merge_traits(text, [(facts, Millis(at)) for facts, at in stated]) or text
 
 
-def facts(text: str) -> dict[str, Any]:
-    return {name: value for name, (value, _) in parse_traits(text).items() if value is not None}
+def facts(text: str | None) -> dict[str, Any]:
+    return {name: trait.value for name, trait in parse_traits(text).items() if trait.value is not None}
 
 
 def test_a_later_saying_wins_and_an_earlier_one_that_arrives_late_does_not() -> None:
@@ -41,10 +38,10 @@ def test_attributes_have_their_own_times() -> None:
 
 
 def test_what_changes_nothing_says_so() -> None:
-    kept = parse_traits(keep(({"email": "a"}, 2)))
-    assert not merge_traits(kept, {"email": "a"}, Millis(2))
-    assert not merge_traits(kept, {"email": "b"}, Millis(1))
-    assert merge_traits(kept, {"email": "b"}, Millis(2))
+    text = keep(({"email": "a"}, 2))
+    assert merge_traits(text, [({"email": "a"}, Millis(2))]) is None
+    assert merge_traits(text, [({"email": "b"}, Millis(1))]) is None
+    assert merge_traits(text, [({"email": "b"}, Millis(2))]) is not None
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([None, 1, 2]), st.integers(0, 5)), max_size=12))

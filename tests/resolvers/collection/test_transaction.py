@@ -51,7 +51,7 @@ async def count(store: GraphClient, statement: str, **parameters: Any) -> int:
 
 async def profile(store: GraphClient, ref: RecordRef) -> dict[str, Any]:
     rows = await store.read("MATCH (r:Record {id: $id}) RETURN r.traits AS traits", id=ref.id)
-    return {name: value for name, (value, _) in parse_traits(rows[0]["traits"]).items() if value is not None}
+    return {name: trait.value for name, trait in parse_traits(rows[0]["traits"]).items() if trait.value is not None}
 
 
 def user(key: str, source: str = "shop") -> RecordRef:
