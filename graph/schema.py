@@ -92,7 +92,7 @@ class ValueType(StrEnum):
 
 class DataCategory(StrEnum):
     """What personal data says about a person. All values of `privacy.fields.Category`, which decides who may see a
-    field, and two that no field has."""
+    field, and three that no field has."""
 
     CONTACT = "contact"
     IDENTITY = "identity"

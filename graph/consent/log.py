@@ -1,10 +1,6 @@
-"""The log of consents in the graph: statements on `(Record)-[:DECIDED]->(ConsentEvent)` and on what the fold of them
-leaves on the person.
+"""The log of consents: events on `(Record)-[:DECIDED]->(ConsentEvent)`, locked, appended and read.
 
-What lives here: locking, appending, reading the log of records and people, keeping permits, closing what they no longer
-allow. What does not: the order of these steps (`resolvers/consent/permits.py`) and what a log adds up to
-(`privacy/rules.py`). The log is append-only; the one thing ever set later is `repeated_at`, when a denial was carried
-along again.
+The log is append-only; only `repeated_at` is ever set later, when a denial is carried along again.
 """
 
 from __future__ import annotations
@@ -16,9 +12,8 @@ from typing import Any, Final
 
 from graph.identity.locks import lock_records
 from graph.model.consent import ConsentEvent, ConsentState, ConsentStatement
-from graph.model.identity import RecordId, UserId
-from graph.model.time import Millis
-from graph.store.client import GraphClient, Row, Writer, chunk_rows
+from graph.model.identity import RecordId
+from graph.store.client import Row, Writer, chunk_rows
 
 _STATEMENT_FIELDS: Final = tuple(f.name for f in fields(ConsentStatement) if f.name not in ("state", "categories"))
 
@@ -108,13 +103,18 @@ async def append_events(tx: Writer, additions: Iterable[NewEvent]) -> None:
     """Appends events to their records' logs. Shared nodes are met in one order by every writer, against deadlocks."""
     new = sorted(additions, key=lambda n: (n.event.statement.purpose, n.event.statement.recipient or "", n.event.id))
     rows = [
-        {"record": n.event.record, "id": n.event.id, "purpose": n.event.statement.purpose, "facts": _facts(n.event)}
+        {
+            "record": n.event.record,
+            "id": n.event.id,
+            "purpose": n.event.statement.purpose,
+            "facts": _properties(n.event),
+        }
         for n in new
     ]
     recipients = [
         {"id": n.event.id, "recipient": n.event.statement.recipient} for n in new if n.event.statement.recipient
     ]
-    notices = sorted((row for n in new if (row := _notice(n.event))), key=lambda row: str(row["notice"]))
+    notices = sorted((row for n in new if (row := _read_notice(n.event))), key=lambda row: str(row["notice"]))
     predecessors = [{"id": n.event.id, "supersedes": n.supersedes} for n in new if n.supersedes]
     for statement, some in (
         (WRITE_EVENTS, rows),
@@ -154,27 +154,6 @@ async def write_linking_objections(tx: Writer, objections: dict[RecordId, bool])
         await tx.run(WRITE_LINKING_OBJECTIONS, rows=list(chunk))
 
 
-READ_CONSENT_HISTORY: Final = """
-MATCH (u:User {id: $user})<-[x:RESOLVES_TO]-(r:Record)-[:DECIDED]->(e:ConsentEvent)
-WHERE x.to IS NULL AND (e.received_at < $before OR (e.received_at = $before AND e.id < $before_id))
-WITH r.id AS record, e
-ORDER BY e.received_at DESC, e.id DESC
-LIMIT $limit
-RETURN record, properties(e) AS event
-"""
-
-LATEST: Final = (Millis(2**62), "")
-"""The position before the newest event."""
-
-
-async def read_consent_history(
-    client: GraphClient, user: UserId, limit: int, before: tuple[Millis, str] = LATEST
-) -> list[ConsentEvent]:
-    """A page of a person's events, the newest first. `before` is the (received_at, id) of the last one seen."""
-    rows = await client.read(READ_CONSENT_HISTORY, user=user, limit=limit, before=before[0], before_id=before[1])
-    return [event for row in rows for event in parse_events(row["record"], [row["event"]])]
-
-
 def parse_events(record: RecordId, rows: Sequence[Row | None]) -> tuple[ConsentEvent, ...]:
     """Events of one record from the properties of their nodes, in the order of arrival."""
     events = (
@@ -196,16 +175,16 @@ def parse_events(record: RecordId, rows: Sequence[Row | None]) -> tuple[ConsentE
     return tuple(sorted(events, key=lambda event: event.seq))
 
 
-def _facts(event: ConsentEvent) -> dict[str, Any]:
-    """An event as properties of its node; what was not stated is not kept."""
-    said = {name: value for name, value in asdict(event.statement).items() if value not in (None, ())}
-    said["state"] = event.statement.state.value
-    if "categories" in said:
-        said["categories"] = list(said["categories"])
-    return said | {"seq": event.seq, "received_at": event.received_at}
+def _properties(event: ConsentEvent) -> dict[str, Any]:
+    """An event as properties of its node, without what was not stated."""
+    stated = {name: value for name, value in asdict(event.statement).items() if value not in (None, ())}
+    stated["state"] = event.statement.state.value
+    if "categories" in stated:
+        stated["categories"] = list(stated["categories"])
+    return stated | {"seq": event.seq, "received_at": event.received_at}
 
 
-def _notice(event: ConsentEvent) -> dict[str, str | None] | None:
+def _read_notice(event: ConsentEvent) -> dict[str, str | None] | None:
     """The notice of an event as a row, or None where it names none."""
     name, version = event.statement.notice, event.statement.notice_version
     if not name:

@@ -1,4 +1,4 @@
-"""The fold of the consent log as it is kept on each person: permits, their expiry and the consent epoch."""
+"""What is stored on each person of the fold of their consent log: permits, their expiry, the consent epoch."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from graph.store.client import GraphClient, Row, Writer, chunk_rows
 
 
 @dataclass(frozen=True, slots=True)
-class KeptPermits:
-    """What the graph keeps of the fold on one person."""
+class StoredPermits:
+    """The permits stored on one person."""
 
     user: UserId
     permits: tuple[str, ...]
@@ -25,14 +25,14 @@ class KeptPermits:
 
 @dataclass(frozen=True, slots=True)
 class UserLog:
-    """What is kept on a person, and what it should follow from: the logs of the person's live records."""
+    """A person's stored permits, and what they should follow from: the logs of the person's live records."""
 
-    kept: KeptPermits
+    stored: StoredPermits
     records: tuple[RecordLog, ...]
 
     @property
     def events(self) -> list[ConsentEvent]:
-        """All that the person ever said."""
+        """Every statement of the person."""
         return [event for record in self.records for event in record.events]
 
 
@@ -49,18 +49,18 @@ RETURN u.id AS user, u.permits AS permits, u.permits_until AS until, coalesce(u.
 
 
 async def read_user_logs(tx: Writer | GraphClient, users: Collection[UserId]) -> list[UserLog]:
-    """What is kept on each person and the log of each: every live record of theirs, also those without statements. Only
+    """The stored permits and the log of each person: all their live records, including those without statements. Only
     deterministic links make people so far, so every event is on a verified record."""
     run = tx.run if isinstance(tx, Writer) else tx.read
-    kept: dict[UserId, KeptPermits] = {}
+    stored: dict[UserId, StoredPermits] = {}
     logs: dict[UserId, list[RecordLog]] = {}
     for row in await run(READ_USER_LOGS, users=sorted(users)):
         user = UserId(row["user"])
-        kept[user] = _kept(row)
+        stored[user] = _parse_permits(row)
         known = logs.setdefault(user, [])
         if row["record"] is not None:
             known.append(RecordLog(row["record"], parse_events(row["record"], row["events"])))
-    return [UserLog(one, tuple(logs[user])) for user, one in kept.items()]
+    return [UserLog(one, tuple(logs[user])) for user, one in stored.items()]
 
 
 READ_SUCCESSORS: Final = """
@@ -71,7 +71,7 @@ RETURN next.id AS user
 
 
 async def read_successors(tx: Writer, users: Collection[UserId]) -> set[UserId]:
-    """Into whom people were retired, one step."""
+    """The people that these were retired into, one step on."""
     return {UserId(row["user"]) for row in await tx.run(READ_SUCCESSORS, users=sorted(users))}
 
 
@@ -82,9 +82,9 @@ SET u.permits = row.permits, u.permits_until = row.until, u.consent_epoch = coal
 """
 
 
-async def write_permits(tx: Writer, changed: Iterable[KeptPermits]) -> None:
-    """Keeps new permits, one consent epoch later. What they no longer allow is ended by `graph.segments`."""
-    rows = [{"user": kept.user, "permits": list(kept.permits), "until": kept.until} for kept in changed]
+async def write_permits(tx: Writer, changed: Iterable[StoredPermits]) -> None:
+    """Stores new permits, one consent epoch later. What they no longer allow is ended by `graph.segments`."""
+    rows = [{"user": one.user, "permits": list(one.permits), "until": one.until} for one in changed]
     for chunk in chunk_rows(rows):
         await tx.run(WRITE_PERMITS, rows=list(chunk))
 
@@ -98,7 +98,7 @@ LIMIT $limit
 
 
 async def read_stale_users(client: GraphClient, now: Millis, limit: int) -> list[UserId]:
-    """People whose kept permits no longer hold by themselves."""
+    """People whose stored permits have become stale."""
     return [UserId(row["user"]) for row in await client.read(READ_STALE_USERS, now=now, limit=limit)]
 
 
@@ -112,9 +112,9 @@ LIMIT $limit
 
 
 async def read_user_page(client: GraphClient, after: str, limit: int) -> list[UserId]:
-    """People in the order of their ids, also retired ones."""
+    """People in the order of their ids, including retired ones."""
     return [UserId(row["user"]) for row in await client.read(READ_USER_PAGE, after=after, limit=limit)]
 
 
-def _kept(row: Row) -> KeptPermits:
-    return KeptPermits(row["user"], tuple(row["permits"] or ()), row["until"], row["epoch"])
+def _parse_permits(row: Row) -> StoredPermits:
+    return StoredPermits(row["user"], tuple(row["permits"] or ()), row["until"], row["epoch"])

@@ -1,13 +1,13 @@
-"""Use cases of consent: append what was said, refold what it permits, keep that on the person.
+"""Use cases of consent: append statements, fold the log into permits, store those on the person.
 
-What lives here: the order of locks, reads and writes. What does not: Cypher (`graph/consent/py`), the fold
-(`privacy/rules.py`), what a viewer sees (`privacy/gate.py`). Every function that takes a `Writer` works inside the
-caller's transaction: an event and what it permits become visible together.
+Every function that takes a `Writer` works inside the caller's transaction: an event and what it permits become visible
+together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import sys
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -22,7 +22,7 @@ from graph.consent.log import (
     write_repeats,
 )
 from graph.consent.permits import (
-    KeptPermits,
+    StoredPermits,
     UserLog,
     read_stale_users,
     read_successors,
@@ -32,7 +32,7 @@ from graph.consent.permits import (
 )
 from graph.consent.policy_version import read_policy_version, write_policy_version
 from graph.identity.locks import lock_users
-from graph.model.consent import ConsentEvent, ConsentStateFacts, ConsentStatement
+from graph.model.consent import ConsentEvent, ConsentStatement
 from graph.model.identity import RecordId, UserId
 from graph.model.time import Millis
 from graph.segments.memberships import end_unpermitted
@@ -40,10 +40,8 @@ from graph.segments.rfm import remove_unpermitted_rfm
 from graph.store.client import GraphClient, Writer
 from privacy.gate import SubjectPermits
 from privacy.policy import Policy
-from privacy.purposes import ANALYTICS, IDENTITY_LINKING, Permit
+from privacy.purposes import ANALYTICS, IDENTITY_LINKING
 from privacy.rules import (
-    PermitState,
-    describe_states,
     fold,
     instant_of,
     is_denial,
@@ -55,18 +53,28 @@ from privacy.rules import (
 )
 
 PAGE: Final = 200
-"""People refolded in one transaction, or checked with one read."""
+"""People refolded in one transaction or checked with one read."""
 
 
 @dataclass(frozen=True, slots=True)
 class PermitDifference:
-    """A person whose kept permits are not what the log adds up to."""
+    """A person whose stored permits are not those that the log adds up to."""
 
     user: UserId
-    kept: tuple[str, ...]
+    stored: tuple[str, ...]
     computed: tuple[str, ...]
-    kept_until: Millis | None
+    stored_until: Millis | None
     computed_until: Millis | None
+
+
+@dataclass(frozen=True, slots=True)
+class PermitCheck:
+    """How many people's stored permits were compared with their logs, and the differences. `complete`: no one is left
+    unchecked."""
+
+    checked: int
+    differences: tuple[PermitDifference, ...]
+    complete: bool
 
 
 async def write_consents(
@@ -76,7 +84,7 @@ async def write_consents(
     log holds already is skipped; so is a grant that was only carried along and repeats the record's last word, while
     such a denial makes the last word fresher. The statements were checked before (`Policy.check_statement`).
 
-    Answers the records whose own statements now bar them from linkage and didn't, or no longer do. Call
+    Returns the records whose own statements now bar them from linkage and didn't, or no longer do. Call
     `refresh_permits` for the people of all these records in the same transaction, after any linkage.
     """
     if not statements:
@@ -125,40 +133,36 @@ async def _keep_linking_objections(
 
 
 async def refresh_permits(tx: Writer, users: Collection[UserId], policy: Policy, now: Millis) -> None:
-    """Refolds people's logs and keeps what changed: permits, until when they hold, the next consent epoch; memberships
-    in segments of a purpose that is not permitted end. People who were retired are followed to whom they became."""
+    """Refolds people's logs and stores what changed: permits, until when they hold, the next consent epoch. Memberships
+    in segments of a purpose that is not permitted end. Retired people are followed to those they were retired into."""
     waiting, done = set(users), set()
     while waiting:
         some = sorted(waiting)[:PAGE]
         await lock_users(tx, some)
         logs = await read_user_logs(tx, some)
-        changed = [fresh for one in logs if (fresh := _refold(one, policy, now)) != one.kept]
+        changed = [fresh for one in logs if (fresh := _refold(one, policy, now)) != one.stored]
         await write_permits(tx, changed)
-        lost = [kept.user for kept in changed]
+        lost = [one.user for one in changed]
         await end_unpermitted(tx, lost, ANALYTICS, now)
         await remove_unpermitted_rfm(tx, lost, ANALYTICS)
         done.update(some)
-        empty = [one.kept.user for one in logs if not one.records]
+        empty = [one.stored.user for one in logs if not one.records]
         successors = await read_successors(tx, empty) if empty else set()
         waiting = (waiting | successors) - done
 
 
-def _refold(one: UserLog, policy: Policy, now: Millis) -> KeptPermits:
-    """What the graph should keep on a person; somebody without records permits nothing."""
+def _refold(one: UserLog, policy: Policy, now: Millis) -> StoredPermits:
+    """The permits that a person's log adds up to; a person without records permits nothing."""
     if not one.records:
-        return replace(one.kept, permits=(), until=None)
-    answers = _fold_log(one, policy, now)
-    return replace(one.kept, permits=permits_of(answers), until=until_of(answers))
-
-
-def _fold_log(one: UserLog, policy: Policy, now: Millis) -> dict[Permit, PermitState]:
+        return replace(one.stored, permits=(), until=None)
     events = one.events
-    return fold(events, instant_of(events, now), policy)
+    states = fold(events, instant_of(events, now), policy)
+    return replace(one.stored, permits=permits_of(states), until=until_of(states))
 
 
 async def refresh_stale(client: GraphClient, policy: Policy, now: Millis) -> int:
-    """Refolds everybody whose kept permits changed by themselves (expiries, statements with a later effective date).
-    Answers how many."""
+    """Refolds everybody whose permits changed by themselves (expiries, statements with a later effective date). Returns
+    how many people."""
     total = 0
     while users := await read_stale_users(client, now, PAGE):
         await client.write(partial(refresh_permits, users=users, policy=policy, now=now))
@@ -167,7 +171,7 @@ async def refresh_stale(client: GraphClient, policy: Policy, now: Millis) -> int
 
 
 async def refresh_everybody(client: GraphClient, policy: Policy, now: Millis) -> int:
-    """Refolds all people, as is due after the company changed its policy. Answers how many there are."""
+    """Refolds all people, as is due after the company changes its policy. Returns how many there are."""
     total, after = 0, ""
     while users := await read_user_page(client, after, PAGE):
         await client.write(partial(refresh_permits, users=users, policy=policy, now=now))
@@ -176,10 +180,10 @@ async def refresh_everybody(client: GraphClient, policy: Policy, now: Millis) ->
 
 
 async def apply_policy(client: GraphClient, policy: Policy, now: Millis) -> int:
-    """Refolds everybody if the permits were folded under another policy than this one; answers how many people.
+    """Refolds everybody if the permits were folded under a policy other than this one. Returns how many people.
 
-    Run when a process starts, before it answers. Interrupted, it starts over the next time, since the version is
-    remembered last. Processes that share a graph must share a policy: each start under another one refolds everybody.
+    Run when a process starts, before it serves. If interrupted, it starts over the next time, since the version is
+    stored last. Processes that share a graph must share a policy: each start under another one refolds everybody.
     """
     if await read_policy_version(client) == policy.version:
         return 0
@@ -191,32 +195,43 @@ async def apply_policy(client: GraphClient, policy: Policy, now: Millis) -> int:
 async def fresh_permits(
     client: GraphClient, user: UserId, subject: SubjectPermits, policy: Policy, now: Millis
 ) -> SubjectPermits:
-    """The permits of a person to decide by: those that were read, or refolded and kept where they are stale."""
+    """The permits of a person to decide by: those that were read, or, where they are stale, refolded and stored."""
     if not subject.stale(now):
         return subject
 
-    async def refold(tx: Writer) -> KeptPermits:
+    async def refold(tx: Writer) -> StoredPermits:
         await refresh_permits(tx, [user], policy, now)
-        return next((one.kept for one in await read_user_logs(tx, [user])), KeptPermits(user, (), None))
+        return next((one.stored for one in await read_user_logs(tx, [user])), StoredPermits(user, (), None))
 
-    kept = await client.write(refold)
-    return replace(subject, permits=kept.permits, permits_until=kept.until, consent_epoch=kept.epoch)
+    stored = await client.write(refold)
+    return replace(subject, permits=stored.permits, permits_until=stored.until, consent_epoch=stored.epoch)
 
 
-async def check_permits(client: GraphClient, policy: Policy, now: Millis) -> list[PermitDifference]:
-    """Recomputes every person's permits from the log and answers whose kept ones differ, other than by being stale."""
-    found: list[PermitDifference] = []
-    after = ""
+async def check_permits(
+    client: GraphClient, policy: Policy, clock: Callable[[], Millis], limit: int = sys.maxsize
+) -> PermitCheck:
+    """Computes the permits of people, at most about `limit`, from their logs again and compares them with the stored
+    ones. Stale permits don't count. Time: O(events); memory: one page, and the differences."""
+    checked, after, found = 0, "", list[PermitDifference]()
     while page := await read_user_page(client, after, PAGE):
-        after = page[-1]
-        for one in await read_user_logs(client, page):
-            kept, fresh = one.kept, _refold(one, policy, now)
-            if fresh != kept and (kept.until is None or now < kept.until):
-                found.append(PermitDifference(kept.user, kept.permits, fresh.permits, kept.until, fresh.until))
-    return found
+        if checked >= limit:
+            return PermitCheck(checked, tuple(found), complete=False)
+        differing = await _compare_permits(client, page, policy, clock)
+        if differing:  # a statement may have been committed during the read
+            users = [one.user for one in differing]
+            found += await _compare_permits(client, users, policy, clock)
+        checked, after = checked + len(page), page[-1]
+    return PermitCheck(checked, tuple(found), complete=True)
 
 
-async def read_states(client: GraphClient, user: UserId, policy: Policy, now: Millis) -> tuple[ConsentStateFacts, ...]:
-    """Where every purpose stands for a person, and which event decided it: for the person and auditors."""
-    logs = await read_user_logs(client, [user])
-    return describe_states(_fold_log(logs[0], policy, now)) if logs else ()
+async def _compare_permits(
+    client: GraphClient, users: Collection[UserId], policy: Policy, clock: Callable[[], Millis]
+) -> list[PermitDifference]:
+    logs = await read_user_logs(client, users)
+    now = clock()
+    pairs = [(one.stored, _refold(one, policy, now)) for one in logs]
+    return [
+        PermitDifference(stored.user, stored.permits, computed.permits, stored.until, computed.until)
+        for stored, computed in pairs
+        if computed != stored and (stored.until is None or now < stored.until)
+    ]

@@ -9,24 +9,28 @@ from dataclasses import replace
 
 import pytest
 
-from graph.consent.log import read_consent_history
 from graph.model.consent import ConsentState, ConsentStatement
 from graph.model.identity import RecordId, UserId
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
-from privacy.gate import SubjectPermits
+from privacy.gate import Role, SubjectPermits, Viewer
 from privacy.policy import Policy
 from privacy.rules import initial_permits
 from resolvers.consent.permits import (
+    PermitCheck,
+    PermitDifference,
     apply_policy,
     check_permits,
     fresh_permits,
-    read_states,
     refresh_everybody,
     refresh_permits,
     refresh_stale,
     write_consents,
 )
+from resolvers.context import RequestContext, Services
+from resolvers.profile.find import ById, Wanted, find_profile
+from resolvers.profile.history import page_consents
+from resolvers.recommendation.serve import ModelShelf
 
 pytestmark = pytest.mark.store
 
@@ -38,10 +42,11 @@ WEB, APP = RecordId("web-1"), RecordId("app-1")
 
 WRITE_PERSON = """
 MERGE (u:User {id: $user})
-ON CREATE SET u.permits = $permits, u.consent_epoch = 0
+ON CREATE SET u.permits = $permits, u.consent_epoch = 0, u.created_at = 0
 WITH u
 UNWIND $records AS id
 MERGE (r:Record {id: id})
+ON CREATE SET r.source = 'shop', r.kind = 'user', r.key = id
 MERGE (r)-[x:RESOLVES_TO]->(u)
 """
 
@@ -86,6 +91,12 @@ async def kept(store: GraphClient, user: str = ANNE) -> SubjectPermits:
     return SubjectPermits(tuple(rows[0]["p"]), rows[0]["t"], rows[0]["e"])
 
 
+async def differences(store: GraphClient, policy: Policy, now: Millis) -> tuple[PermitDifference, ...]:
+    check = await check_permits(store, policy, lambda: now)
+    assert check.complete
+    return check.differences
+
+
 async def count_events(store: GraphClient) -> int:
     return int((await store.read("MATCH (e:ConsentEvent) RETURN count(e) AS n"))[0]["n"])
 
@@ -99,7 +110,7 @@ async def test_a_grant_permits_and_a_withdrawal_ends_it(store: GraphClient) -> N
     after_withdrawal = await kept(store)
     assert set(after_withdrawal.permits) == {*BASE, "partner_sharing@acme"}
     assert after_withdrawal.consent_epoch == after_grant.consent_epoch + 1
-    assert await check_permits(store, POLICY, Millis(NOW + 1)) == []
+    assert await differences(store, POLICY, Millis(NOW + 1)) == ()
 
 
 async def test_a_withdrawal_holds_on_a_server_whose_clock_is_behind(store: GraphClient) -> None:
@@ -206,7 +217,7 @@ async def test_a_person_who_was_retired_meanwhile_is_followed(store: GraphClient
     await say(store, WEB, said("marketing"))
     assert (await kept(store)).permits == ()
     assert set((await kept(store, "ben")).permits) == {*BASE, "analytics", "marketing"}
-    assert await check_permits(store, POLICY, NOW) == []
+    assert await differences(store, POLICY, NOW) == ()
 
 
 async def test_objection_to_linking_is_told_and_kept(store: GraphClient) -> None:
@@ -277,7 +288,7 @@ async def test_a_carried_refusal_outlasts_a_grant_in_between(store: GraphClient)
     await say(store, WEB, said("marketing", "refused", NOW + 2, assurance=0), ids=["again"], now=NOW + 2)
     assert "marketing" not in (await kept(store)).permits
     assert await count_events(store) == 2
-    assert await check_permits(store, POLICY, Millis(NOW + 2)) == []
+    assert await differences(store, POLICY, Millis(NOW + 2)) == ()
 
 
 async def test_states_and_history(store: GraphClient) -> None:
@@ -285,7 +296,11 @@ async def test_states_and_history(store: GraphClient) -> None:
     await say(store, WEB, said("analytics", expires_at=NOW + 50), ids=["a"])
     await say(store, APP, said("marketing", "refused", NOW + 1), ids=["b"], now=NOW + 1)
     await say(store, WEB, said("partner_sharing", recipient="acme"), ids=["c"], now=NOW + 1)
-    states = {(s.purpose, s.recipient): s for s in await read_states(store, ANNE, POLICY, Millis(NOW + 2))}
+    services = Services(store, POLICY, ModelShelf(), b"k" * 32)
+    request = RequestContext(services, Viewer("audit", Role.AUDITOR), Millis(NOW + 2))
+    view = await find_profile(request, ById(ANNE), Wanted(frozenset({"consents", "consentHistory"})))
+    assert view is not None
+    states = {(s.purpose, s.recipient): s for s in view.facts.consents or ()}
     analytics = states["analytics", None]
     assert (analytics.permitted, analytics.state, analytics.event) == (True, ConsentState.GIVEN, "a")
     assert analytics.expires_at == NOW + 50
@@ -293,11 +308,13 @@ async def test_states_and_history(store: GraphClient) -> None:
     assert states["partner_sharing", "acme"].permitted
     assert not states["partner_sharing", None].permitted
     assert states["personalisation", None].state is None
-    first = await read_consent_history(store, ANNE, 2)
-    assert [event.id for event in first] == ["c", "b"]
-    rest = await read_consent_history(store, ANNE, 2, (first[-1].received_at, first[-1].id))
-    assert [event.id for event in rest] == ["a"]
-    assert rest[0].statement == said("analytics", expires_at=NOW + 50)
+    first = page_consents(view, 2, None)
+    assert first is not None
+    assert [event.id for event in first.nodes] == ["c", "b"]
+    rest = page_consents(view, 2, first.cursors[-1])
+    assert rest is not None
+    assert [event.id for event in rest.nodes] == ["a"]
+    assert rest.nodes[0].statement == said("analytics", expires_at=NOW + 50)
 
 
 async def test_a_new_policy_takes_hold_of_everybody(store: GraphClient) -> None:
@@ -305,9 +322,9 @@ async def test_a_new_policy_takes_hold_of_everybody(store: GraphClient) -> None:
         await person(store, name, f"record of {name}")
     entry = {"title": "A", "description": "A", "lawful_basis": "legitimate_interests", "regime": "opt_out"}
     loose = Policy.parse({"purposes": {"analytics": entry}})
-    assert len(await check_permits(store, loose, NOW)) == 3
+    assert len(await differences(store, loose, NOW)) == 3
     assert await refresh_everybody(store, loose, NOW) == 3
-    assert await check_permits(store, loose, NOW) == []
+    assert await differences(store, loose, NOW) == ()
     assert "analytics" in (await kept(store, "cyd")).permits
 
 
@@ -331,8 +348,19 @@ async def test_the_check_finds_permits_that_were_tampered_with(store: GraphClien
         await tx.run("MATCH (u:User {id: 'anne'}) SET u.permits = u.permits + ['marketing']")
 
     await store.write(tamper)
-    found = await check_permits(store, POLICY, NOW)
-    assert [(one.user, one.computed) for one in found] == [(ANNE, BASE)]
+    found = await differences(store, POLICY, NOW)
+    assert [(one.user, one.stored, one.computed) for one in found] == [(ANNE, (*BASE, "marketing"), BASE)]
+
+
+async def test_the_check_covers_everyone_or_says_that_it_does_not(
+    store: GraphClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resolvers.consent.permits.PAGE", 2)
+    for name in ("ben", "cyd", "dot", "eve", "fay"):
+        await person(store, name, f"record of {name}")
+    assert await check_permits(store, POLICY, lambda: NOW) == PermitCheck(5, (), complete=True)
+    assert await check_permits(store, POLICY, lambda: NOW, limit=4) == PermitCheck(4, (), complete=False)
+    assert await check_permits(store, POLICY, lambda: NOW, limit=5) == PermitCheck(5, (), complete=True)
 
 
 async def test_a_withdrawal_and_a_grant_race_without_write_skew(store: GraphClient) -> None:
@@ -346,7 +374,7 @@ async def test_a_withdrawal_and_a_grant_race_without_write_skew(store: GraphClie
             say(store, web, said("marketing", "given", NOW), users=[user]),
         )
         assert set((await kept(store, user)).permits) == {*BASE, "marketing"}
-    assert await check_permits(store, POLICY, NOW) == []
+    assert await differences(store, POLICY, NOW) == ()
 
 
 async def test_sequence_numbers_of_a_record_are_dense_under_races(store: GraphClient) -> None:
@@ -384,7 +412,7 @@ async def test_kept_permits_equal_the_log_after_any_history(store: GraphClient) 
         await say(store, rng.choice(records[user]), *statements, ids=ids, users=[user], now=now)
         if step % 5 == 0:
             await refresh_stale(store, POLICY, Millis(now))
-            assert await check_permits(store, POLICY, Millis(now)) == []
+            assert await differences(store, POLICY, Millis(now)) == ()
     await refresh_stale(store, POLICY, Millis(now + 10_000))
-    assert await check_permits(store, POLICY, Millis(now + 10_000)) == []
+    assert await differences(store, POLICY, Millis(now + 10_000)) == ()
     assert len({(await kept(store, user)).permits for user in users}) > 1
