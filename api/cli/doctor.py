@@ -20,11 +20,14 @@ from api.cli.running import run_until_done
 if TYPE_CHECKING:
     from api.process.settings import Settings
     from graph.store.client import GraphClient
+    from privacy.policy import Policy
 
 MIN_FREE_BYTES: Final = 1 << 30
 MAX_SKEW_MILLIS: Final = 5_000
 TOO_NEW: Final = (3, 15)
 FAILED_EXIT: Final = 78
+MOST_PEOPLE: Final = 50_000
+"""People whose permits are checked at most: some 10 seconds."""
 
 
 class State(StrEnum):
@@ -46,7 +49,7 @@ class Finding:
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Check Python, settings, data folder, keys, Java, port, store, clock, migrations and model.
+    """Check Python, settings, data folder, keys, Java, port, store, clock, migrations, permits and model.
 
     Also lists every setting, for people. Starts the embedded store for the check where none runs. Exit code 0 when
     nothing failed (warnings are no failure).
@@ -193,12 +196,16 @@ def check_java() -> Finding:
 
 async def collect(settings: Settings) -> list[Finding]:
     """The checks that need the store."""
-    from api.process.runtime import open_client
-    from graph.errors import ConsentricError
+    from api.process.runtime import open_client, read_policy
+    from graph.errors import ConsentricError, SettingsInvalid
 
     try:
+        policy = read_policy(settings.policy)
+    except SettingsInvalid:
+        policy = None
+    try:
         async with open_client(settings) as client:
-            return [finding async for finding in examine_store(client)]
+            return [finding async for finding in examine_store(client, policy)]
     except ConsentricError as error:
         advice = (
             "Look into store.log in the data folder." if settings.embedded else "Check CONSENTRIC_STORE and its user."
@@ -206,8 +213,8 @@ async def collect(settings: Settings) -> list[Finding]:
         return [Finding("store", State.FAILED, str(error), advice)]
 
 
-async def examine_store(client: GraphClient) -> AsyncIterator[Finding]:
-    """Store, clock, migrations, model."""
+async def examine_store(client: GraphClient, policy: Policy | None) -> AsyncIterator[Finding]:
+    """Store, clock, migrations, permits (if the policy can be read), model."""
     from graph.errors import MigrationRefused
     from migrations.runner import migrate
     from migrations.step import MigrationState
@@ -232,7 +239,33 @@ async def examine_store(client: GraphClient) -> AsyncIterator[Finding]:
         )
         return
     yield Finding("migrations", State.OK, f"all {len(steps)} there")
+    if policy is not None:
+        yield await check_stored_permits(client, policy)
     yield await check_model(client)
+
+
+async def check_stored_permits(client: GraphClient, policy: Policy) -> Finding:
+    """What is stored as permitted, against the log of consents."""
+    from graph.consent.policy_version import read_policy_version
+    from resolvers.consent.permits import check_permits
+    from resolvers.context import system_clock
+
+    version = await read_policy_version(client)
+    if version not in (None, policy.version):
+        found = f"computed under policy {version}, not {policy.version}"
+        return Finding("permits", State.WARNING, found, "serve computes them anew when it starts")
+    check = await check_permits(client, policy, system_clock, MOST_PEOPLE)
+    people = f"{check.checked:,} people" if check.complete else f"the first {check.checked:,} people"
+    if not check.differences:
+        return Finding("permits", State.OK, f"agree with the consent logs of {people}")
+    some = ", ".join(one.user for one in check.differences[:3])
+    return Finding(
+        "permits",
+        State.FAILED,
+        f"{len(check.differences):,} of {people} differ from their consent logs, such as {some}",
+        "Find what else writes to the store. Then serve under another CONSENTRIC_POLICY and again under yours: each "
+        "start computes all permits anew.",
+    )
 
 
 async def check_model(client: GraphClient) -> Finding:

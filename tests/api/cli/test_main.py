@@ -354,7 +354,9 @@ def test_a_started_store_runs_until_it_is_stopped(
         assert {step["state"] for step in steps} == {"applied"}
         findings = json.loads(run_here("doctor", "--json").stdout)
         assert [finding for finding in findings if finding["state"] == "failed"] == []
-        assert {"python", "keys", "store", "migrations", "clock"} <= {finding["check"] for finding in findings}
+        assert {"python", "keys", "store", "migrations", "permits", "clock"} <= {
+            finding["check"] for finding in findings
+        }
     finally:
         stopped = document(run_here("store", "stop", "--json"))
     assert stopped == {"stopped": True}
