@@ -1,11 +1,9 @@
-"""A person's profile as one read: whatever a query selects of it comes back in one round trip.
+"""A person's profile as one read: finds the people that a key may mean, and returns what a query selects of each in one
+round trip.
 
-What lives here: finding the people that a key may mean, and the one statement that reads of them what is wanted. What
-does not: choosing among them, what the viewer may see (`resolvers/profile/find.py`), later pages (`activity.py`).
-
-The statement is a constant with switches: a part that is not wanted sits behind a CASE that neither engine evaluates
-then (measured: a point read costs the same with all parts off as without them). Answers are lists, not maps: a map
-repeats its keys on the wire. The statement has one beginning for each kind of key and one body.
+The statement is a constant with switches: a part that is not wanted sits behind a CASE that neither engine then
+evaluates (measured: a point read costs the same with all parts off as without them). Rows hold lists, not maps, since a
+map repeats its keys on the wire. The statement has one beginning for each kind of key and one body.
 """
 
 from __future__ import annotations
@@ -56,10 +54,10 @@ class Sharing:
 
 @dataclass(frozen=True, slots=True)
 class StoredProfile:
-    """What the graph holds of one person, as far as it was wanted. Nothing here was decided by the gate yet.
+    """What the graph holds of one person, as far as it was wanted. The gate has not decided about any of it.
 
     `linking_objected`: the record through which the person was found objects to linkage. `read` are the records that
-    the rest was read of: all of `records`, unless it was asked for what one of them leads to.
+    the rest was read from: all of `records`, unless only what one of them leads to was asked for.
     """
 
     id: UserId

@@ -1,8 +1,5 @@
-"""The policy: what a company decides about purposes, as data.
-
-What lives here: which purposes may see a category, the purposes themselves, regimes by jurisdiction, how Segment's
-categories translate; the default, and reading a company's changes from a mapping (a parsed YAML, TOML or JSON file).
-What does not: applying it (`privacy/rules.py`, `privacy/gate.py`).
+"""The policy: what a company decides about purposes, as data. The purposes, which categories each may see, regimes by
+jurisdiction and the translation of Segment's categories; the default, and a company's changes to it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,4 @@
-"""The purposes data may be used for, as they stand before a company changes them, and how permits are spelled.
-
-What lives here: values and tables (purposes, Segment's categories, jurisdictions with a regime of their own).
-What does not: which fields a purpose may see (`privacy/policy.py`), what a history of statements adds up to
-(`privacy/rules.py`).
-"""
+"""The purposes that data may be used for, as they are before a company changes them, and the spelling of permits."""
 
 from __future__ import annotations
 

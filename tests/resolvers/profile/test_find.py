@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 
-from graph.model.identity import RecordKind, RecordRef
+from graph.model.activity import SessionFacts, SessionId
+from graph.model.identity import RecordKind, RecordRef, UserId
+from graph.model.profile import StoredFacts
 from graph.store.client import GraphClient
+from privacy.gate import Role, SubjectPermits, Viewer, decide, reveal
 from resolvers.access import registration
+from resolvers.context import RequestContext
+from resolvers.profile.find import PersonView, Wanted
 from tests.api.door import ISSUER, Door, given, identify, open_door, viewed
 
 pytestmark = pytest.mark.store
@@ -52,6 +57,18 @@ async def door(store: GraphClient) -> AsyncIterator[Door]:
             viewed("victim", f"{CANARY}-item", f"{CANARY}-view"),
         )
         yield door
+
+
+async def test_what_is_read_after_the_profile_passes_the_gate_as_well(door: Door) -> None:
+    policy, now = door.services.policy, door.clock()
+    visit = SessionFacts(SessionId("s"), "shop", now, now)
+    for permits, seen in ((("personalisation",), (visit,)), ((), None)):
+        viewer = Viewer("web", Role.FRONTEND, "personalisation")
+        decision = decide(viewer, SubjectPermits(permits), policy, now)
+        facts = reveal(decision, StoredFacts(UserId("u"), now, now, sessions=(visit,)))
+        assert facts is not None
+        view = PersonView(RequestContext(door.services, viewer, now), decision, facts, Wanted(frozenset()), frozenset())
+        assert facts.sessions == view.reveal(sessions=[visit]).sessions == seen
 
 
 async def people(door: Door) -> int:
