@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from graph.catalogue.reading import ItemWish, read_item, read_items
+from graph.catalogue.reading import ItemFilter, read_item, read_items
 from graph.errors import BadInput
 from graph.model.catalogue import ItemFacts, ItemKey
 from graph.store.client import GraphClient
@@ -25,20 +25,22 @@ async def find_item(request: RequestContext, key: str) -> ItemFacts | None:
     return await read_item(request.services.client, ItemKey(check_key(key)))
 
 
-async def page_items(request: RequestContext, wish: ItemWish | None, first: int, after: str | None) -> Page[ItemFacts]:
+async def page_items(
+    request: RequestContext, where: ItemFilter | None, first: int, after: str | None
+) -> Page[ItemFacts]:
     """A page of items."""
     signer = CursorSigner(request.services.secret, request.viewer)
     wanted = signer.request("Query.items", first, after)
-    wish = check_wish(wish) or ItemWish()
-    found = await read_items(request.services.client, wish, first + 1, read_position(wanted.after))
+    where = check_filter(where) or ItemFilter()
+    found = await read_items(request.services.client, where, first + 1, read_position(wanted.after))
     return signer.page("Query.items", wanted, found, lambda item: (item.key,))
 
 
-def check_wish(wish: ItemWish | None) -> ItemWish | None:
-    """The filter, if its lists are not too long. Raises BadInput."""
-    if wish is not None and wish.keys is not None and len(wish.keys) > MAX_KEYS:
+def check_filter(where: ItemFilter | None) -> ItemFilter | None:
+    """Returns the filter unless it lists too many keys. Raises BadInput."""
+    if where is not None and where.keys is not None and len(where.keys) > MAX_KEYS:
         raise BadInput(f"where.keys: at most {MAX_KEYS} keys.")
-    return wish
+    return where
 
 
 def check_key(key: str) -> str:
@@ -55,7 +57,7 @@ async def read_catalogue(client: GraphClient) -> list[ItemFacts]:
     """All items, in pages."""
     found: list[ItemFacts] = []
     while True:
-        page = await read_items(client, ItemWish(), CATALOGUE_PAGE, found[-1].key if found else "")
+        page = await read_items(client, ItemFilter(), CATALOGUE_PAGE, found[-1].key if found else "")
         found.extend(page)
         if len(page) < CATALOGUE_PAGE:
             return found

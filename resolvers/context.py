@@ -37,7 +37,7 @@ class Shelf(Protocol):
         n: int,
         *,
         now: Millis,
-        item_filter: Callable[[ItemFacts], bool] | None = None,
+        admits: Callable[[ItemFacts], bool] | None = None,
         strategy: Strategy | None = None,
         include_seen: bool = False,
     ) -> list[RankedItem]:

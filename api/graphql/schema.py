@@ -18,7 +18,7 @@ from strawberry.types.field import StrawberryField
 
 from api.graphql.mutations.mutation import Mutation
 from api.graphql.types.context import GraphQLContext, request_of
-from api.graphql.types.item import Item, ItemFilter
+from api.graphql.types.item import Item, ItemFilterInput
 from api.graphql.types.personal import describe_arguments
 from api.graphql.types.profile import IDENTIFIER_KINDS, Profile
 from api.graphql.types.purpose import Purpose, list_purposes
@@ -135,10 +135,10 @@ class Query:
         first: First,
         after: After = strawberry.UNSET,
         where: Annotated[
-            ItemFilter | None, strawberry.argument(description="Which items; left out or null: all.")
+            ItemFilterInput | None, strawberry.argument(description="Which items; left out or null: all.")
         ] = strawberry.UNSET,
     ) -> Connection[Item]:
-        return show_page(await page_items(request_of(info), where.wish() if where else None, first, given(after)))  # type: ignore[no-any-return]
+        return show_page(await page_items(request_of(info), where.to_filter() if where else None, first, given(after)))  # type: ignore[no-any-return]
 
     @strawberry.field(description="One segment. Null if there is none.")
     async def segment(self, info: GraphQLInfo, key: Key) -> Segment | None:

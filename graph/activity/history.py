@@ -22,8 +22,8 @@ NEWEST: Final = (Millis(2**62), "")
 
 
 @dataclass(frozen=True, slots=True)
-class InteractionWish:
-    """Which interactions; None does not filter. `since` is included, `until` is not."""
+class InteractionFilter:
+    """Which interactions; a condition that is None is ignored. `since` is included, `until` is not."""
 
     types: tuple[str, ...] | None = None
     item: str | None = None
@@ -46,7 +46,7 @@ RETURN collect([x.message_id, x.at, type(x), x.name, x.weight, x.value, x.quanti
 async def read_interactions(
     client: GraphClient,
     user: UserId,
-    wish: InteractionWish,
+    where: InteractionFilter,
     limit: int,
     before: tuple[Millis, str] = NEWEST,
     *,
@@ -57,10 +57,10 @@ async def read_interactions(
         READ_INTERACTIONS,
         user=user,
         records=None if records is None else sorted(records),
-        types=None if wish.types is None else list(wish.types),
-        item=wish.item,
-        since=wish.since,
-        until=wish.until,
+        types=None if where.types is None else list(where.types),
+        item=where.item,
+        since=where.since,
+        until=where.until,
         at=before[0],
         id=before[1],
         limit=limit,

@@ -20,8 +20,8 @@ from graph.store.client import GraphClient, Row
 
 
 @dataclass(frozen=True, slots=True)
-class ItemWish:
-    """Which items; None does not filter. Prices and years are bounds, themselves included."""
+class ItemFilter:
+    """Which items; a condition that is None is ignored. Bounds of price and year include themselves."""
 
     keys: tuple[ItemKey, ...] | None = None
     category: str | None = None
@@ -33,7 +33,7 @@ class ItemWish:
     max_year: int | None = None
 
     def admits(self, item: ItemFacts) -> bool:
-        """Whether an item is wished for. What is not known of an item does not satisfy a part that asks for it."""
+        """Whether an item meets all conditions. An unknown value meets none."""
         return (
             (self.keys is None or item.key in self.keys)
             and (self.category is None or item.category == self.category)
@@ -62,7 +62,7 @@ async def read_item(client: GraphClient, key: ItemKey) -> ItemFacts | None:
     return parse_item(rows[0]["item"], rows[0]["topics"]) if rows else None
 
 
-_WISHED: Final = """
+_FILTERED: Final = """
 WHERE ($min_price IS NULL OR i.price >= $min_price) AND ($max_price IS NULL OR i.price <= $max_price)
   AND ($min_year IS NULL OR i.year >= $min_year) AND ($max_year IS NULL OR i.year <= $max_year)
   AND ($available IS NULL OR i.available = $available) AND ($category IS NULL OR i.category = $category)
@@ -72,32 +72,32 @@ RETURN properties(i) AS item, [(i)-[a:ABOUT]->(t:Topic) | [t.key, a.weight]] AS 
 ORDER BY item.key
 """
 
-READ_ITEMS: Final = "MATCH (i:Item)" + _WISHED
-READ_ITEMS_OF_CATEGORY: Final = "MATCH (i:Item {category: $category})" + _WISHED
-READ_ITEMS_OF_TOPIC: Final = "MATCH (:Topic {key: $topic})<-[:ABOUT]-(i:Item)" + _WISHED
-READ_ITEMS_OF_KEYS: Final = "UNWIND $keys AS key MATCH (i:Item {key: key})" + _WISHED
+READ_ITEMS: Final = "MATCH (i:Item)" + _FILTERED
+READ_ITEMS_OF_CATEGORY: Final = "MATCH (i:Item {category: $category})" + _FILTERED
+READ_ITEMS_OF_TOPIC: Final = "MATCH (:Topic {key: $topic})<-[:ABOUT]-(i:Item)" + _FILTERED
+READ_ITEMS_OF_KEYS: Final = "UNWIND $keys AS key MATCH (i:Item {key: key})" + _FILTERED
 """One statement for each way into the catalogue, the narrowest first; all have the same rest."""
 
 
-async def read_items(client: GraphClient, wish: ItemWish, limit: int, after: str = "") -> list[ItemFacts]:
+async def read_items(client: GraphClient, where: ItemFilter, limit: int, after: str = "") -> list[ItemFacts]:
     """A page of items in the order of their keys, after a key."""
     rest: dict[str, Any] = {
-        "category": wish.category,
-        "available": wish.available,
-        "min_price": wish.min_price,
-        "max_price": wish.max_price,
-        "min_year": wish.min_year,
-        "max_year": wish.max_year,
+        "category": where.category,
+        "available": where.available,
+        "min_price": where.min_price,
+        "max_price": where.max_price,
+        "min_year": where.min_year,
+        "max_year": where.max_year,
         "after": after,
         "limit": limit,
     }
-    if wish.keys is not None:
-        rows = await client.read(READ_ITEMS_OF_KEYS, keys=sorted(set(wish.keys)), **rest | {"limit": len(wish.keys)})
-        return [item for item in _parse_items(rows) if wish.admits(item)][:limit]
-    if wish.topic is not None:
-        rows = await client.read(READ_ITEMS_OF_TOPIC, topic=wish.topic, **rest)
+    if where.keys is not None:
+        rows = await client.read(READ_ITEMS_OF_KEYS, keys=sorted(set(where.keys)), **rest | {"limit": len(where.keys)})
+        return [item for item in _parse_items(rows) if where.admits(item)][:limit]
+    if where.topic is not None:
+        rows = await client.read(READ_ITEMS_OF_TOPIC, topic=where.topic, **rest)
     else:
-        rows = await client.read(READ_ITEMS_OF_CATEGORY if wish.category is not None else READ_ITEMS, **rest)
+        rows = await client.read(READ_ITEMS_OF_CATEGORY if where.category is not None else READ_ITEMS, **rest)
     return _parse_items(rows)
 
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from algorithms.identity.normalise import normalise_identifier
 from algorithms.identity.survivorship import derive_facts
-from graph.catalogue.reading import ItemWish
+from graph.catalogue.reading import ItemFilter
 from graph.errors import BadInput, Forbidden
 from graph.identity.users import find_live_user
 from graph.model.activity import InteractionFacts, SessionFacts
@@ -34,7 +34,7 @@ from graph.profile import (
 from privacy.gate import Decision, Role, SubjectPermits, Withheld, decide, reveal
 from privacy.purposes import ANALYTICS
 from privacy.rules import describe_states, fold, instant_of
-from resolvers.catalogue import check_wish
+from resolvers.catalogue import check_filter
 from resolvers.consent.permits import fresh_permits
 from resolvers.context import RequestContext
 from resolvers.pages import MAX_PAGE
@@ -273,18 +273,18 @@ def _gather(request: RequestContext, stored: StoredProfile, fields: Collection[s
     )
 
 
-def recommend(view: PersonView, first: int, strategy: str, wish: ItemWish | None) -> Sequence[RankedItem] | None:
+def recommend(view: PersonView, first: int, strategy: str, where: ItemFilter | None) -> Sequence[RankedItem] | None:
     """Recommendations from the person's latest interactions, or None where they may not be computed or shown. Arguments
     are checked first, so that an error says nothing about the permission. Raises BadInput."""
     if not 1 <= first <= MAX_PAGE:
         raise BadInput(f"first: a number from 1 to {MAX_PAGE} is expected.")
     if strategy not in STRATEGIES:
         raise BadInput(f"strategy: {strategy.upper()} is not built in; use {', '.join(s.upper() for s in STRATEGIES)}.")
-    check_wish(wish)
+    check_filter(where)
     if not view.permits("recommendations"):
         return None
     services, now = view.request.services, view.request.now
-    admits = wish.admits if wish else None
+    admits = where.admits if where else None
     chosen = None if strategy == AUTO else Strategy(strategy)
-    ranked = services.shelf.recommend(view.facts.recent or (), first, now=now, item_filter=admits, strategy=chosen)
+    ranked = services.shelf.recommend(view.facts.recent or (), first, now=now, admits=admits, strategy=chosen)
     return view.reveal(recommendations=ranked).recommendations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from graph.activity.history import NEWEST, InteractionWish, read_interactions, read_sessions
+from graph.activity.history import NEWEST, InteractionFilter, read_interactions, read_sessions
 from graph.errors import BadInput
 from graph.model.activity import InteractionFacts, SessionFacts
 from graph.model.consent import ConsentEvent
@@ -20,19 +20,19 @@ MAX_TYPES: Final = 20
 
 
 async def page_interactions(
-    view: PersonView, first: int, after: str | None, wish: InteractionWish | None
+    view: PersonView, first: int, after: str | None, where: InteractionFilter | None
 ) -> Page[InteractionFacts] | None:
     """A page of interactions, the newest first; None where they are withheld."""
     place, signer, request = _open(view, "interactions", first, after)
-    if wish and wish.types is not None and len(wish.types) > MAX_TYPES:
+    if where and where.types is not None and len(where.types) > MAX_TYPES:
         raise BadInput(f"where.types: at most {MAX_TYPES} types.")
     if not view.permits("interactions"):
         return None
     facts = view.facts
-    if wish is not None or after is not None or first > view.wanted.interactions:
+    if where is not None or after is not None or first > view.wanted.interactions:
         client, user = view.request.services.client, view.facts.id
-        wish = wish or InteractionWish()
-        later = await read_interactions(client, user, wish, first + 1, _before(request), records=view.records)
+        where = where or InteractionFilter()
+        later = await read_interactions(client, user, where, first + 1, _before(request), records=view.records)
         facts = view.reveal(interactions=later)
     return signer.page(place, request, facts.interactions or (), lambda one: (one.at, one.id))
 

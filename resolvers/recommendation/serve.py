@@ -33,8 +33,6 @@ WALK: Final = "walk"
 CATALOGUE_SECONDS: Final = 60.0
 LOAD_TRIES: Final = 3
 
-ItemFilter = Callable[[ItemFacts], bool]
-
 log = logging.getLogger("consentric.model")
 
 DONE: Final[Mapping[str, str]] = {
@@ -120,7 +118,7 @@ class ModelShelf:
         n: int,
         *,
         now: Millis,
-        item_filter: ItemFilter | None = None,
+        admits: Callable[[ItemFacts], bool] | None = None,
         strategy: Strategy | None = None,
         include_seen: bool = False,
     ) -> list[RankedItem]:
@@ -135,7 +133,7 @@ class ModelShelf:
         hidden = served.absent.copy()
         if not include_seen:
             hidden[_columns(served, {event.item for event in recent})] = True
-        accept = None if item_filter is None else lambda column: item_filter(served.facts[column])
+        accept = None if admits is None else lambda column: admits(served.facts[column])
         answer: list[RankedItem] = []
         if strategy is not Strategy.POPULAR:
             known = {served.columns[item]: seed for item, seed in seeds.items() if item in served.columns}

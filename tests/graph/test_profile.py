@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from graph.activity.history import NEWEST, InteractionWish, read_interactions, read_sessions
-from graph.catalogue.reading import ItemWish, read_item, read_items
+from graph.activity.history import NEWEST, InteractionFilter, read_interactions, read_sessions
+from graph.catalogue.reading import ItemFilter, read_item, read_items
 from graph.model.catalogue import ItemKey
 from graph.model.identity import IdentifierRef, RecordId, RecordKind, RecordRef, UserId
 from graph.model.segments import SegmentKey
@@ -149,18 +149,18 @@ async def test_an_identifier_means_only_those_whom_the_viewer_may_know_of(door: 
 async def test_later_pages_of_activity(door: Door) -> None:
     client = door.services.client
     user = (await one(await read_profiles_of_records(client, [record("ada")], NONE))).id
-    everything = await read_interactions(client, user, InteractionWish(), 50)
+    everything = await read_interactions(client, user, InteractionFilter(), 50)
     assert len(everything) == 7
     walked, before = [], NEWEST
-    while page := await read_interactions(client, user, InteractionWish(), 2, before):
+    while page := await read_interactions(client, user, InteractionFilter(), 2, before):
         walked += page
         before = (page[-1].at, page[-1].id)
     assert tuple(walked) == everything
-    lamps = await read_interactions(client, user, InteractionWish(types=("VIEWED",), item="i1"), 50)
+    lamps = await read_interactions(client, user, InteractionFilter(types=("VIEWED",), item="i1"), 50)
     assert [event.id for event in lamps] == ["shop|m3", "shop|m0"]
-    between = InteractionWish(since=everything[3].at, until=everything[1].at)
+    between = InteractionFilter(since=everything[3].at, until=everything[1].at)
     assert await read_interactions(client, user, between, 50) == everything[2:4]
-    assert await read_interactions(client, user, InteractionWish(types=("RATED",)), 50) == ()
+    assert await read_interactions(client, user, InteractionFilter(types=("RATED",)), 50) == ()
     sessions = await read_sessions(client, user, 50)
     first = await read_sessions(client, user, 3)
     rest = await read_sessions(client, user, 50, (first[-1].started_at, first[-1].id))
@@ -171,8 +171,8 @@ async def test_later_pages_of_activity(door: Door) -> None:
 async def test_the_catalogue_by_each_way_into_it(door: Door) -> None:
     client = door.services.client
 
-    async def keys(limit: int = 10, after: str = "", **wish: object) -> list[str]:
-        return [item.key for item in await read_items(client, ItemWish(**wish), limit, after)]  # type: ignore[arg-type]
+    async def keys(limit: int = 10, after: str = "", **conditions: object) -> list[str]:
+        return [item.key for item in await read_items(client, ItemFilter(**conditions), limit, after)]  # type: ignore[arg-type]
 
     assert await keys() == ["i1", "i2", "i3"]
     assert await keys(limit=2) == ["i1", "i2"]

@@ -11,7 +11,7 @@ import strawberry
 from api.graphql.types.item import Item
 from api.graphql.types.relay import given, optional
 from api.graphql.types.scalars import DateTime, expose_enum
-from graph.activity.history import InteractionWish
+from graph.activity.history import InteractionFilter
 from graph.schema import InteractionType
 
 expose_enum(
@@ -79,20 +79,21 @@ class Interaction:
 
 
 @strawberry.input(
-    description="Selects interactions. Conditions that are left out or null are ignored; all others must hold."
+    name="InteractionFilter",
+    description="Selects interactions. Conditions that are left out or null are ignored; all others must hold.",
 )
-class InteractionFilter:
-    """A filter of interactions."""
+class InteractionFilterInput:
+    """A filter of interactions, as a query gives it."""
 
     types: list[InteractionType] | None = optional("Only interactions of these types; at most 20.")
     item: str | None = optional("Only interactions with the item of this key.")
     since: DateTime | None = optional("Only interactions at this instant or later.")
     until: DateTime | None = optional("Only interactions before this instant.")
 
-    def wish(self) -> InteractionWish:
-        """The filter as the resolvers take it."""
+    def to_filter(self) -> InteractionFilter:
+        """The filter as the graph takes it."""
         types = given(self.types)
-        return InteractionWish(
+        return InteractionFilter(
             types=None if types is None else tuple(str(kind) for kind in types),
             item=given(self.item),
             since=given(self.since),

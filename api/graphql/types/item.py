@@ -12,7 +12,7 @@ import strawberry
 
 from api.graphql.types.relay import Node, given, global_id, optional
 from api.graphql.types.scalars import DateTime, Json
-from graph.catalogue.reading import ItemWish
+from graph.catalogue.reading import ItemFilter
 from graph.model.catalogue import ItemFacts, ItemKey
 
 
@@ -61,9 +61,12 @@ class Item(Node):
         return isinstance(source, ItemFacts)
 
 
-@strawberry.input(description="Selects items. Conditions that are left out or null are ignored; all others must hold.")
-class ItemFilter:
-    """A filter of items."""
+@strawberry.input(
+    name="ItemFilter",
+    description="Selects items. Conditions that are left out or null are ignored; all others must hold.",
+)
+class ItemFilterInput:
+    """A filter of items, as a query gives it."""
 
     keys: list[str] | None = optional("Only items with one of these keys; at most 100.")
     category: str | None = optional("Only items of exactly this category.")
@@ -77,10 +80,10 @@ class ItemFilter:
     min_year: int | None = optional("Only items of this year or later; excludes items without a year.")
     max_year: int | None = optional("Only items of this year or earlier; excludes items without a year.")
 
-    def wish(self) -> ItemWish:
-        """The filter as the resolvers take it."""
+    def to_filter(self) -> ItemFilter:
+        """The filter as the graph takes it."""
         keys = given(self.keys)
-        return ItemWish(
+        return ItemFilter(
             keys=None if keys is None else tuple(ItemKey(key) for key in keys),
             category=given(self.category),
             topic=given(self.topic),

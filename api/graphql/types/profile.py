@@ -12,9 +12,9 @@ from typing import Annotated, Any, Final
 
 import strawberry
 
-from api.graphql.types.activity import Interaction, InteractionFilter, Session
+from api.graphql.types.activity import Interaction, InteractionFilterInput, Session
 from api.graphql.types.consent import ConsentEvent, ConsentState, show_event
-from api.graphql.types.item import ItemFilter
+from api.graphql.types.item import ItemFilterInput
 from api.graphql.types.personal import mark_personal
 from api.graphql.types.recommendation import Recommendation, Strategy
 from api.graphql.types.relay import After, Connection, First, Node, given, global_id, show_page
@@ -198,10 +198,10 @@ class Profile(Node):
         first: First,
         after: After = strawberry.UNSET,
         where: Annotated[
-            InteractionFilter | None, strawberry.argument(description="Which interactions; left out or null: all.")
+            InteractionFilterInput | None, strawberry.argument(description="Which interactions; left out or null: all.")
         ] = strawberry.UNSET,
     ) -> Connection[Interaction] | None:
-        page = await page_interactions(self._view, first, given(after), where.wish() if where else None)
+        page = await page_interactions(self._view, first, given(after), where.to_filter() if where else None)
         return show_page(page) if page else None
 
     @strawberry.field(
@@ -215,11 +215,12 @@ class Profile(Node):
             Strategy | None, strawberry.argument(description="How to recommend; null means AUTO.")
         ] = Strategy.AUTO,
         where: Annotated[
-            ItemFilter | None, strawberry.argument(description="Which items may be recommended; left out or null: all.")
+            ItemFilterInput | None,
+            strawberry.argument(description="Which items may be recommended; left out or null: all."),
         ] = strawberry.UNSET,
     ) -> list[Recommendation] | None:
         kind = (strategy or Strategy.AUTO).value
-        return recommend(self._view, first, kind, where.wish() if where else None)  # type: ignore[return-value]
+        return recommend(self._view, first, kind, where.to_filter() if where else None)  # type: ignore[return-value]
 
 
 def read_address(known: Mapping[str, Any]) -> Address:

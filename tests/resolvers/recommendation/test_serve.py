@@ -96,7 +96,7 @@ def test_what_is_not_available_or_gone_is_never_recommended() -> None:
 
 
 def test_a_filter_holds_for_the_walk_and_for_popular_items() -> None:
-    answer = shelf_of().recommend([did("alien")], 5, now=NOW, item_filter=lambda item: (item.year or 0) > 1990)
+    answer = shelf_of().recommend([did("alien")], 5, now=NOW, admits=lambda item: (item.year or 0) > 1990)
     assert [(r.item.key, r.strategy) for r in answer] == [("heat", Strategy.GRAPH_WALK), ("new", Strategy.POPULAR)]
 
 
