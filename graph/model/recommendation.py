@@ -19,7 +19,7 @@ class Strategy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class RecommendationReason:
     """Why an item is recommended: what the person did with which item (both None for POPULAR), the share of the score
     that this path brought (0–1), and the same in words."""
 
@@ -36,4 +36,4 @@ class RankedItem:
     item: ItemFacts
     score: float
     strategy: Strategy
-    reasons: tuple[Reason, ...] = ()
+    reasons: tuple[RecommendationReason, ...] = ()

@@ -21,7 +21,7 @@ from algorithms.arrays import Flags
 from algorithms.recommendation.ranking import Lists, Ranked, RankingConfig, Seed, rank_items, rank_popular, weigh_seeds
 from graph.model.activity import RecentInteraction
 from graph.model.catalogue import ItemFacts, ItemKey
-from graph.model.recommendation import RankedItem, Reason, RunId, Strategy
+from graph.model.recommendation import RankedItem, RecommendationReason, RunId, Strategy
 from graph.model.time import Millis
 from graph.recommendation.runs import ModelRow, ModelRun, read_current_run, read_model_rows
 from graph.store.client import GraphClient
@@ -49,7 +49,7 @@ DONE: Final[Mapping[str, str]] = {
 }
 """What a person did with a seed, in words."""
 
-POPULAR_REASON: Final = Reason("Many people chose this.", 1.0)
+POPULAR_REASON: Final = RecommendationReason("Many people chose this.", 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,9 @@ def _columns(served: Served, items: Collection[ItemKey]) -> list[int]:
 
 def _explain(served: Served, ranked: Ranked, seeds: Mapping[int, Seed]) -> RankedItem:
     reasons = tuple(
-        Reason(describe_path(served.facts[seed], seeds[seed].type), share, served.facts[seed], seeds[seed].type)
+        RecommendationReason(
+            describe_path(served.facts[seed], seeds[seed].type), share, served.facts[seed], seeds[seed].type
+        )
         for seed, share in ranked.paths
     )
     return RankedItem(served.facts[ranked.item], ranked.score, Strategy.GRAPH_WALK, reasons)

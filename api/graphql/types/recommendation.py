@@ -48,7 +48,7 @@ expose_enum(
 
 @strawberry.type(description="Why an item is recommended: what the person did with which item, or that it is popular.")
 class Reason:
-    """One path to an item; its source is `graph.model.Reason`."""
+    """One path to an item; its source is `graph.model.recommendation.RecommendationReason`."""
 
     text: str = strawberry.field(description="The reason as an English sentence.")
     share: float = strawberry.field(description="Share of the score that this reason contributes, 0 to 1.")
