@@ -38,7 +38,7 @@ class Shelf(Protocol):
         *,
         now: Millis,
         admits: Callable[[ItemFacts], bool] | None = None,
-        strategy: Strategy | None = None,
+        strategy: Strategy = Strategy.AUTO,
         include_seen: bool = False,
     ) -> list[RankedItem]:
         """The n best items for a person with these latest interactions, best first."""

@@ -12,8 +12,9 @@ RunId = NewType("RunId", str)
 
 
 class Strategy(StrEnum):
-    """How a recommendation came about."""
+    """How to recommend items: a strategy alone, or AUTO, which takes GRAPH_WALK first and fills up with POPULAR."""
 
+    AUTO = "auto"
     GRAPH_WALK = "graph_walk"
     POPULAR = "popular"
 
@@ -31,7 +32,8 @@ class RecommendationReason:
 
 @dataclass(frozen=True, slots=True)
 class RankedItem:
-    """One recommendation. Scores compare only within one answer and one strategy."""
+    """One recommendation. Scores compare only within one answer and one strategy. `strategy` is the one that found the
+    item, never AUTO."""
 
     item: ItemFacts
     score: float

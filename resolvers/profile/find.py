@@ -45,10 +45,6 @@ TRAITS: Final = frozenset(
 )  # fmt: skip
 """Fields that come from the traits of records."""
 
-AUTO: Final = "auto"
-STRATEGIES: Final = (AUTO, *(strategy.value for strategy in Strategy))
-"""What a query may ask for: AUTO, or one that is built."""
-
 LONGEST_KEY: Final = 512
 
 RECENT: Final = 200
@@ -273,18 +269,17 @@ def _gather(request: RequestContext, stored: StoredProfile, fields: Collection[s
     )
 
 
-def recommend(view: PersonView, first: int, strategy: str, where: ItemFilter | None) -> Sequence[RankedItem] | None:
+def recommend(
+    view: PersonView, first: int, strategy: Strategy, where: ItemFilter | None
+) -> Sequence[RankedItem] | None:
     """Recommendations from the person's latest interactions, or None where they may not be computed or shown. Arguments
     are checked first, so that an error says nothing about the permission. Raises BadInput."""
     if not 1 <= first <= MAX_PAGE:
         raise BadInput(f"first: a number from 1 to {MAX_PAGE} is expected.")
-    if strategy not in STRATEGIES:
-        raise BadInput(f"strategy: {strategy.upper()} is not built in; use {', '.join(s.upper() for s in STRATEGIES)}.")
     check_filter(where)
     if not view.permits("recommendations"):
         return None
     services, now = view.request.services, view.request.now
     admits = where.admits if where else None
-    chosen = None if strategy == AUTO else Strategy(strategy)
-    ranked = services.shelf.recommend(view.facts.recent or (), first, now=now, admits=admits, strategy=chosen)
+    ranked = services.shelf.recommend(view.facts.recent or (), first, now=now, admits=admits, strategy=strategy)
     return view.reveal(recommendations=ranked).recommendations

@@ -119,7 +119,7 @@ class ModelShelf:
         *,
         now: Millis,
         admits: Callable[[ItemFacts], bool] | None = None,
-        strategy: Strategy | None = None,
+        strategy: Strategy = Strategy.AUTO,
         include_seen: bool = False,
     ) -> list[RankedItem]:
         """The n best items for a person of whom these interactions are the latest, best first.

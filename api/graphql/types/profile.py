@@ -16,10 +16,11 @@ from api.graphql.types.activity import Interaction, InteractionFilterInput, Sess
 from api.graphql.types.consent import ConsentEvent, ConsentState, show_event
 from api.graphql.types.item import ItemFilterInput
 from api.graphql.types.personal import mark_personal
-from api.graphql.types.recommendation import Recommendation, Strategy
+from api.graphql.types.recommendation import Recommendation
 from api.graphql.types.relay import After, Connection, First, Node, given, global_id, show_page
 from api.graphql.types.scalars import Date, DateTime, Json
 from api.graphql.types.segment import SegmentMembership
+from graph.model.recommendation import Strategy
 from resolvers.profile.find import PersonView, recommend
 from resolvers.profile.history import page_consents, page_interactions, page_sessions
 
@@ -219,8 +220,8 @@ class Profile(Node):
             strawberry.argument(description="Which items may be recommended; left out or null: all."),
         ] = strawberry.UNSET,
     ) -> list[Recommendation] | None:
-        kind = (strategy or Strategy.AUTO).value
-        return recommend(self._view, first, kind, where.to_filter() if where else None)  # type: ignore[return-value]
+        criteria = where.to_filter() if where else None
+        return recommend(self._view, first, strategy or Strategy.AUTO, criteria)  # type: ignore[return-value]
 
 
 def read_address(known: Mapping[str, Any]) -> Address:

@@ -1,34 +1,13 @@
-"""Recommendations as they are shown, with their reasons.
-
-What lives here: the types and the strategies' names. What does not: ranking (`resolvers/recommendation/serve.py`).
-Their sources are the graph's own values.
-"""
+"""Recommendations, their reasons and strategies as the API shows them. Their sources are the graph's own values."""
 
 from __future__ import annotations
-
-from enum import Enum
-from typing import Final
 
 import strawberry
 
 from api.graphql.types.item import Item
 from api.graphql.types.scalars import expose_enum
+from graph.model.recommendation import Strategy
 from graph.schema import InteractionType
-
-
-class Strategy(Enum):
-    """The contract's strategies; the values are those of `graph.model.Strategy` where they are built."""
-
-    AUTO = "auto"
-    GRAPH_WALK = "graph_walk"
-    ITEM_ITEM = "item_item"
-    USER_USER = "user_user"
-    MATRIX_FACTORISATION = "matrix_factorisation"
-    CONTENT = "content"
-    POPULAR = "popular"
-
-
-NOT_BUILT: Final = "Not built yet: refused with BAD_USER_INPUT."
 
 expose_enum(
     Strategy,
@@ -37,10 +16,6 @@ expose_enum(
     {
         Strategy.AUTO: "GRAPH_WALK first; POPULAR fills up what it leaves.",
         Strategy.GRAPH_WALK: "Items chosen by people who chose what this person chose. May find few or none.",
-        Strategy.ITEM_ITEM: NOT_BUILT,
-        Strategy.USER_USER: NOT_BUILT,
-        Strategy.MATRIX_FACTORISATION: NOT_BUILT,
-        Strategy.CONTENT: NOT_BUILT,
         Strategy.POPULAR: "Items that most people chose.",
     },
 )
