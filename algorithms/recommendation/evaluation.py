@@ -1,6 +1,6 @@
 """How good recommendations are, measured offline: splits of interactions and metrics of rankings.
 
-What lives here: deterministic splits (random, and each person's latest), the ranking of a scored block, nDCG, recall,
+What lives here: a random split, the ranking of a scored block, nDCG, recall,
 hit rate, coverage. What does not: the models (`filtering.py`), which interactions count as liked (the caller says).
 
 Relevance is binary. Rankings are int arrays of shape (people, k): item columns, best first, -1 where nothing was left
@@ -34,20 +34,6 @@ def hold_back_random(size: int, share: float, rng: np.random.Generator) -> Flags
     """Which of `size` interactions are held back: exactly ⌊share · size⌋, chosen evenly. Shape (size,)."""
     held = np.zeros(size, dtype=np.bool_)
     held[rng.permutation(size)[: int(share * size)]] = True
-    return held
-
-
-def hold_back_latest(people: npt.ArrayLike, at: npt.ArrayLike, share: float) -> Flags:
-    """Which interactions are held back: of each person the latest ⌊share · n⌋ by time; equal times by position, later
-    ones last. `people` and `at` have one entry an interaction; so has the result."""
-    owner, times = np.asarray(people), np.asarray(at)
-    order = np.lexsort((np.arange(len(owner)), times, owner))
-    sorted_owner = owner[order]
-    starts = np.flatnonzero(np.r_[True, sorted_owner[1:] != sorted_owner[:-1]]) if len(owner) else np.empty(0, int)
-    sizes = np.diff(np.r_[starts, len(owner)])
-    place = np.arange(len(owner)) - np.repeat(starts, sizes)
-    held = np.zeros(len(owner), dtype=np.bool_)
-    held[order] = place >= np.repeat(sizes - (share * sizes).astype(np.int64), sizes)
     return held
 
 

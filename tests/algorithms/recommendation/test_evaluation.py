@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from algorithms.recommendation.evaluation import hold_back_latest, hold_back_random, measure_ranking, rank_scores
+from algorithms.recommendation.evaluation import hold_back_random, measure_ranking, rank_scores
 
 ITEMS = 7
 CASES = st.lists(
@@ -79,13 +79,3 @@ def test_random_split_is_exact_and_repeatable(size: int, share: float) -> None:
     first, again = (hold_back_random(size, share, np.random.default_rng(3)) for _ in range(2))
     assert first.sum() == int(share * size)
     assert (first == again).all()
-
-
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=40))
-def test_latest_split_takes_each_persons_last_fifth(events: list[tuple[int, int]]) -> None:
-    people, times = [person for person, _ in events], [at for _, at in events]
-    held = hold_back_latest(people, times, 0.2)
-    for person in set(people):
-        mine = [place for place, owner in enumerate(people) if owner == person]
-        order = sorted(mine, key=lambda place: (times[place], place))
-        assert [place for place in order if held[place]] == order[len(order) - int(0.2 * len(order)) :]
