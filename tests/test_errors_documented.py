@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from api.collection.reasons import Reason
+from api.collection.reasons import RejectionReason
 from api.errors import (
     ERROR_PAGES,
     INTERRUPT_EXIT,
@@ -127,7 +127,7 @@ def test_the_index_lists_every_page_with_its_status_and_exit_code() -> None:
 
 def test_every_reason_of_rejection_is_explained() -> None:
     headings = re.findall(r"^## (.+)$", page(REJECTIONS), re.MULTILINE)
-    assert sorted(headings) == sorted(Reason)
+    assert sorted(headings) == sorted(RejectionReason)
 
 
 @pytest.mark.parametrize("name", [*sorted(outcomes()), REJECTIONS])

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import orjson
 
-from api.collection.reasons import Reason, Rejected
+from api.collection.reasons import Rejected, RejectionReason
 from graph.errors import PayloadTooLarge
 
 MAX_EVENT: Final = 32 * 1024
@@ -42,11 +42,11 @@ def decompress(body: bytes, limit: int) -> bytes:
         try:
             unpacked += stream.decompress(body, limit + 1 - len(unpacked))
         except zlib.error:
-            raise Rejected(Reason.MALFORMED_JSON, "The body begins like gzip and is damaged.") from None
+            raise Rejected(RejectionReason.MALFORMED_JSON, "The body begins like gzip and is damaged.") from None
         if len(unpacked) > limit:
             raise PayloadTooLarge(f"The body unpacks to more than {limit} bytes: send less at once.")
         if not stream.eof:
-            raise Rejected(Reason.MALFORMED_JSON, "The body begins like gzip and ends too early.")
+            raise Rejected(RejectionReason.MALFORMED_JSON, "The body begins like gzip and ends too early.")
         body = stream.unused_data
     return bytes(unpacked)
 
@@ -88,8 +88,8 @@ def read_batch(body: bytes) -> Body:
         messages = value.pop("batch", None)
         if isinstance(messages, list):
             return Body([Piece(each) for each in messages], value)
-        raise Rejected(Reason.MISSING_FIELD, "batch must be an array of messages.", "batch")
-    raise Rejected(Reason.NOT_AN_OBJECT, "The body must be a JSON object.")
+        raise Rejected(RejectionReason.MISSING_FIELD, "batch must be an array of messages.", "batch")
+    raise Rejected(RejectionReason.NOT_AN_OBJECT, "The body must be a JSON object.")
 
 
 def read_text(text: str) -> Any:
@@ -97,19 +97,19 @@ def read_text(text: str) -> Any:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise Rejected(Reason.BAD_UNICODE, "The text is not valid UTF-8.") from None
+        raise Rejected(RejectionReason.BAD_UNICODE, "The text is not valid UTF-8.") from None
     try:
         value = json.loads(text, parse_int=_read_integer, parse_constant=_refuse_constant)
     except RecursionError:
-        raise Rejected(Reason.TOO_DEEP, f"A message has at most {DEEPEST} levels.") from None
+        raise Rejected(RejectionReason.TOO_DEEP, f"A message has at most {DEEPEST} levels.") from None
     except ValueError:
-        raise Rejected(Reason.MALFORMED_JSON, "The text is not JSON.") from None
+        raise Rejected(RejectionReason.MALFORMED_JSON, "The text is not JSON.") from None
     if measure_depth(text) > DEEPEST:
-        raise Rejected(Reason.TOO_DEEP, f"A message has at most {DEEPEST} levels.")
+        raise Rejected(RejectionReason.TOO_DEEP, f"A message has at most {DEEPEST} levels.")
     if isinstance(value, dict):
         for name in ID_FIELDS:
             if isinstance(value.get(name), str) and not _is_whole(value[name]):
-                raise Rejected(Reason.BAD_UNICODE, f"{name} has half a surrogate pair.", name)
+                raise Rejected(RejectionReason.BAD_UNICODE, f"{name} has half a surrogate pair.", name)
     return _repair(value)
 
 
@@ -167,7 +167,7 @@ def _salvage(text: str) -> Body:
             if piece.error is None:
                 body.head[name] = piece.value
     if not found:
-        raise Rejected(Reason.MALFORMED_JSON, "The body is not JSON.")
+        raise Rejected(RejectionReason.MALFORMED_JSON, "The body is not JSON.")
     return body
 
 

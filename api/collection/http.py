@@ -21,7 +21,7 @@ from starlette.routing import Route
 from api.auth import NO_WRITE_KEY, admit_sender
 from api.collection.bodies import MAX_BATCH, MAX_EVENT, Piece, decompress, read_batch, read_single
 from api.collection.intake import Complaint, Receipt, judge, take_in, write_letter
-from api.collection.reasons import Reason, Rejected
+from api.collection.reasons import Rejected, RejectionReason
 from api.collection.segment.mapping import Origin
 from api.collection.segment.times import read_time
 from api.errors import MAPPINGS, documentation_of
@@ -122,7 +122,7 @@ async def _read_body(request: Request, limit: int) -> bytes:
 def _origin(source: Source, runtime: Runtime, sent_at: Any = None) -> Origin:
     """Where a request's messages come from. Raises Rejected for a sending time that is none."""
     if isinstance(sent_at, bool) or not isinstance(sent_at, str | int | float | None):
-        raise Rejected(Reason.BAD_TIMESTAMP, "sentAt is not an ISO 8601 date and time.", "sentAt")
+        raise Rejected(RejectionReason.BAD_TIMESTAMP, "sentAt is not an ISO 8601 date and time.", "sentAt")
     return Origin(source, runtime.services.clock(), runtime.services.policy, read_time(sent_at, "sentAt"))
 
 

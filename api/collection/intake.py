@@ -15,12 +15,12 @@ from typing import Any, Final
 import orjson
 
 from api.collection.bodies import MAX_EVENT, Piece, write_payload
-from api.collection.reasons import Reason, Rejected
+from api.collection.reasons import Rejected, RejectionReason
 from api.collection.segment.mapping import Origin, read_message
 from graph.collection.dead_letters import LONGEST_PAYLOAD, DeadLetter
 from graph.model.message import Message
 from resolvers.collection.ingestor import STORE_REFUSED, Ingestor
-from resolvers.collection.transaction import Outcome
+from resolvers.collection.transaction import MessageOutcome
 
 BREATH: Final = 16
 """Messages read before other requests get their turn."""
@@ -96,9 +96,9 @@ def bound_size(value: Any) -> None:
     try:
         size = len(orjson.dumps(value))
     except orjson.JSONEncodeError:
-        raise Rejected(Reason.TOO_DEEP, "The message is nested too deep.") from None
+        raise Rejected(RejectionReason.TOO_DEEP, "The message is nested too deep.") from None
     if size > MAX_EVENT:
-        raise Rejected(Reason.TOO_LARGE, f"A message has at most {MAX_EVENT} bytes.")
+        raise Rejected(RejectionReason.TOO_LARGE, f"A message has at most {MAX_EVENT} bytes.")
 
 
 def _put_times(value: Any, origin: Origin, *, received: bool = False) -> Any:
@@ -142,9 +142,9 @@ async def take_in(ingestor: Ingestor, judged: Judged, pieces: Sequence[Piece]) -
     outcomes = await ingestor.submit(judged.messages, judged.letters, payload)
     receipt = Receipt(complaints=list(judged.complaints))
     for place, outcome in enumerate(outcomes):
-        if outcome is Outcome.ACCEPTED:
+        if outcome is MessageOutcome.ACCEPTED:
             receipt.accepted += 1
-        elif outcome is Outcome.DUPLICATE:
+        elif outcome is MessageOutcome.DUPLICATE:
             receipt.duplicate += 1
         else:
             text = "The store can't hold a value of this message."

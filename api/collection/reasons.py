@@ -13,7 +13,7 @@ from graph.errors import BadInput
 from resolvers.collection.ingestor import STORE_REFUSED
 
 
-class Reason(StrEnum):
+class RejectionReason(StrEnum):
     """Codes of rejection. Stable: programs branch on them. `docs/errors/rejections.md` explains each."""
 
     MALFORMED_JSON = "malformed_json"
@@ -36,7 +36,7 @@ class Reason(StrEnum):
 class Rejected(BadInput):
     """One message can't be taken, and never can: sending it again changes nothing."""
 
-    def __init__(self, reason: Reason, message: str, field: str | None = None) -> None:
+    def __init__(self, reason: RejectionReason, message: str, field: str | None = None) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message

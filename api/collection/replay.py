@@ -7,7 +7,7 @@ the use case (`resolvers/collection/dead_letters.py`), the command line.
 from __future__ import annotations
 
 from api.collection.bodies import read_single
-from api.collection.reasons import Reason, Rejected
+from api.collection.reasons import Rejected, RejectionReason
 from api.collection.segment.mapping import Origin, read_message
 from api.process.runtime import Runtime
 from graph.access.sources import read_sources
@@ -27,8 +27,8 @@ async def replay(runtime: Runtime, *, source: str | None = None, reason: str | N
     sources = {known.name: known for known in await read_sources(client)}
 
     def read(letter: DeadLetter) -> Message:
-        if letter.reason == Reason.BAD_UNICODE and letter.field is None:
-            raise Rejected(Reason.BAD_UNICODE, letter.message)
+        if letter.reason == RejectionReason.BAD_UNICODE and letter.field is None:
+            raise Rejected(RejectionReason.BAD_UNICODE, letter.message)
         known = sources.get(letter.source) or Source(letter.source)
         from_file = letter.from_file or letter.reason == STORE_REFUSED
         origin = Origin(known, letter.received_at, policy, from_file=from_file)

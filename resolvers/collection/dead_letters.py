@@ -15,7 +15,7 @@ from graph.errors import BadInput
 from graph.model.message import Message
 from graph.store.client import GraphClient
 from resolvers.collection.ingestor import Ingestor
-from resolvers.collection.transaction import Outcome
+from resolvers.collection.transaction import MessageOutcome
 
 PAGE: Final = 200
 
@@ -70,9 +70,13 @@ async def _replay(
         except BadInput:
             report.kept.append(letter.id)
     outcomes = await ingestor.submit(messages, payload=lambda place: letters[place].payload)
-    report.accepted += outcomes.count(Outcome.ACCEPTED)
-    report.duplicate += outcomes.count(Outcome.DUPLICATE)
-    done = [letter.id for letter, outcome in zip(letters, outcomes, strict=True) if outcome is not Outcome.REFUSED]
-    report.kept += [letter.id for letter, outcome in zip(letters, outcomes, strict=True) if outcome is Outcome.REFUSED]
+    report.accepted += outcomes.count(MessageOutcome.ACCEPTED)
+    report.duplicate += outcomes.count(MessageOutcome.DUPLICATE)
+    done = [
+        letter.id for letter, outcome in zip(letters, outcomes, strict=True) if outcome is not MessageOutcome.REFUSED
+    ]
+    report.kept += [
+        letter.id for letter, outcome in zip(letters, outcomes, strict=True) if outcome is MessageOutcome.REFUSED
+    ]
     if done:
         await client.write(lambda tx: remove_letters(tx, done))

@@ -24,7 +24,7 @@ from graph.store.client import GraphClient, Writer
 from privacy.policy import Policy
 from resolvers.collection.arrival import Arrival
 from resolvers.collection.sessions import ItemMemory
-from resolvers.collection.transaction import Outcome, Written, write_arrivals
+from resolvers.collection.transaction import MessageOutcome, Written, write_arrivals
 
 GROUP: Final = 500
 """Most messages of a transaction, rejections among them."""
@@ -52,9 +52,9 @@ class Parcel:
     arrivals: Sequence[Arrival]
     letters: Sequence[DeadLetter]
     payload: Payload
-    answer: asyncio.Future[list[Outcome]]
+    answer: asyncio.Future[list[MessageOutcome]]
     rows: int = 0
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[MessageOutcome] = field(default_factory=list)
 
     def settle(self, error: BaseException | None = None) -> None:
         """Answers whoever waits, if anybody still does."""
@@ -117,7 +117,7 @@ class Ingestor:
 
     async def submit(
         self, messages: Sequence[Message], letters: Sequence[DeadLetter] = (), payload: Payload | None = None
-    ) -> list[Outcome]:
+    ) -> list[MessageOutcome]:
         """Writes messages, and rejections as dead letters; returns what became of each message once all are on disk.
 
         `payload` gives the text of a message by its place, should the store refuse it. Raises RateLimited when too much
@@ -216,7 +216,7 @@ class Ingestor:
             done += len(parcel.arrivals)
             parcel.settle()
 
-    def _report(self, outcomes: Sequence[Outcome], letters: Sequence[DeadLetter]) -> None:
+    def _report(self, outcomes: Sequence[MessageOutcome], letters: Sequence[DeadLetter]) -> None:
         """Tells `observe` how many there are of each outcome; letters are of messages rejected before."""
         if self.observe is not None:
             for outcome, number in Counter(outcomes).items():
@@ -226,7 +226,7 @@ class Ingestor:
 
     async def _write(
         self, arrivals: Sequence[Arrival], letters: Sequence[DeadLetter], places: Sequence[tuple[Parcel, int]]
-    ) -> list[Outcome]:
+    ) -> list[MessageOutcome]:
         """One transaction; where the store refuses it for what it holds, one for each half."""
 
         async def work(tx: Writer) -> Written:
@@ -255,7 +255,7 @@ class Ingestor:
         if letters:
             await self._client.write(lambda tx: write_letters(tx, letters))
 
-    async def _bury(self, message: Message, error: Exception, parcel: Parcel, place: int) -> list[Outcome]:
+    async def _bury(self, message: Message, error: Exception, parcel: Parcel, place: int) -> list[MessageOutcome]:
         """Makes a dead letter of the one message that the store refuses."""
         payload = parcel.payload(place)
         reason = str(error) if isinstance(error, ConsentricError) else "The store can't hold a value of this message."
@@ -268,7 +268,7 @@ class Ingestor:
             truncated=len(payload) > LONGEST_PAYLOAD,
         )
         await self._write_letters([letter])
-        return [Outcome.REFUSED]
+        return [MessageOutcome.REFUSED]
 
 
 def _shift(payload: Payload, start: int) -> Payload:

@@ -31,7 +31,7 @@ from resolvers.collection.evidence import touch_partners, write_evidence
 from resolvers.collection.sessions import ItemMemory, choose_items, write_visits
 
 
-class Outcome(StrEnum):
+class MessageOutcome(StrEnum):
     """What became of a message that could be read."""
 
     ACCEPTED = "accepted"
@@ -43,7 +43,7 @@ class Outcome(StrEnum):
 class Written:
     """What a transaction did: the outcome of each message, and the items to remember once it is committed."""
 
-    outcomes: list[Outcome]
+    outcomes: list[MessageOutcome]
     items: list[ItemFacts] = field(default_factory=list)
 
 
@@ -54,12 +54,12 @@ async def write_arrivals(
 
     `now` is the time of writing; `memory` spares what events lately said of items.
     """
-    outcomes = [Outcome.DUPLICATE] * len(arrivals)
+    outcomes = [MessageOutcome.DUPLICATE] * len(arrivals)
     new = await _claim(tx, arrivals)
     if not new:
         return Written(outcomes)
     for one in new:
-        outcomes[one.order] = Outcome.ACCEPTED
+        outcomes[one.order] = MessageOutcome.ACCEPTED
     touched = await touch_records(tx, _find_calls(new), now)
     aliases = await touch_partners(tx, new, touched, now)
     await _give_people(tx, new, touched, policy, now)

@@ -23,7 +23,7 @@ import orjson
 from api.collection.bodies import MAX_EVENT, Piece, read_text
 from api.collection.files.ndjson import STDIN, Line, MessageFile
 from api.collection.intake import Judged, Receipt, take_in, write_letter
-from api.collection.reasons import Reason, Rejected
+from api.collection.reasons import Rejected, RejectionReason
 from api.collection.segment.mapping import Origin, read_message
 from api.process.runtime import Runtime
 from graph.access.sources import read_source
@@ -279,7 +279,7 @@ def judge_lines(file: MessageFile, lines: Sequence[Line], origin: Origin) -> tup
 
 def _parse(line: Line) -> Any:
     if not line.whole:
-        raise Rejected(Reason.TOO_LARGE, f"A message has at most {MAX_EVENT} bytes.")
+        raise Rejected(RejectionReason.TOO_LARGE, f"A message has at most {MAX_EVENT} bytes.")
     try:
         return orjson.loads(line.content)
     except orjson.JSONDecodeError:

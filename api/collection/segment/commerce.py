@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from api.collection.reasons import Reason, Rejected
+from api.collection.reasons import Rejected, RejectionReason
 from graph.model.activity import Interaction
 from graph.model.catalogue import ItemFacts, ItemKey
 from graph.model.time import Millis
@@ -142,18 +142,22 @@ def bound_key(value: object, field: str) -> ItemKey:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        raise Rejected(Reason.WRONG_TYPE, f"{field} must be text or a whole number.", field)
+        raise Rejected(RejectionReason.WRONG_TYPE, f"{field} must be text or a whole number.", field)
     if not 0 < len(value) <= LONGEST_KEY:
-        raise Rejected(Reason.BAD_VALUE, f"{field} has 1 to {LONGEST_KEY} characters.", field)
+        raise Rejected(RejectionReason.BAD_VALUE, f"{field} has 1 to {LONGEST_KEY} characters.", field)
     return ItemKey(value)
 
 
 def _product_list(products: object) -> list[dict[str, Any]]:
     if not isinstance(products, list) or not all(isinstance(product, dict) for product in products):
-        raise Rejected(Reason.WRONG_TYPE, "properties.products must be a list of objects.", "properties.products")
+        raise Rejected(
+            RejectionReason.WRONG_TYPE, "properties.products must be a list of objects.", "properties.products"
+        )
     if len(products) > MOST_PRODUCTS:
         raise Rejected(
-            Reason.BAD_VALUE, f"properties.products has more than {MOST_PRODUCTS} entries.", "properties.products"
+            RejectionReason.BAD_VALUE,
+            f"properties.products has more than {MOST_PRODUCTS} entries.",
+            "properties.products",
         )
     return products
 
@@ -241,7 +245,7 @@ def read_number(properties: Mapping[str, Any], field: str) -> float | None:
         return None
     number = _loose_number(value)
     if number is None:
-        raise Rejected(Reason.BAD_VALUE, f"properties.{field} must be a number.", f"properties.{field}")
+        raise Rejected(RejectionReason.BAD_VALUE, f"properties.{field} must be a number.", f"properties.{field}")
     return number
 
 

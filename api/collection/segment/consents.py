@@ -11,7 +11,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from algorithms.identity.normalise import normalise_id
-from api.collection.reasons import Reason, Rejected
+from api.collection.reasons import Rejected, RejectionReason
 from api.collection.segment.times import bound_stated, read_time
 from graph.errors import BadInput
 from graph.model.consent import ConsentState, ConsentStatement
@@ -99,7 +99,9 @@ def read_statement(line: Mapping[str, Any], received_at: Millis, policy: Policy)
         policy.check_statement(statement)
     except BadInput as error:
         field = str(error).partition(":")[0]
-        raise Rejected(Reason.BAD_VALUE, f"{field} does not fit the policy's purposes.", field) from None
+        raise Rejected(RejectionReason.BAD_VALUE, f"{field} does not fit the policy's purposes.", field) from None
     if statement.notice is not None and normalise_id(statement.notice).value is None:
-        raise Rejected(Reason.BAD_VALUE, "notice can't be a key: it is empty or has control characters.", "notice")
+        raise Rejected(
+            RejectionReason.BAD_VALUE, "notice can't be a key: it is empty or has control characters.", "notice"
+        )
     return statement

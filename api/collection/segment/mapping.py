@@ -16,7 +16,7 @@ from ulid import ULID
 
 from algorithms.identity.blocking import ANONYMOUS_ID, EMAIL, PHONE, USER_ID, BlockReason
 from algorithms.identity.normalise import examine_identifier, normalise_id, normalise_identifier
-from api.collection.reasons import Reason, Rejected
+from api.collection.reasons import Rejected, RejectionReason
 from api.collection.segment.commerce import LONGEST_KEY, bound_key, merge_mentions, read_event, read_view
 from api.collection.segment.consents import (
     digest_preferences,
@@ -115,7 +115,7 @@ class Name:
     identifier: IdentifierRef
 
 
-def _name(source: str, namespace: str, kind: RecordKind, key: str | int | None) -> Name | Reason | None:
+def _name(source: str, namespace: str, kind: RecordKind, key: str | int | None) -> Name | RejectionReason | None:
     """The name, None where there is none, or why it can't be one."""
     if key is None or key == "":
         return None
@@ -123,20 +123,20 @@ def _name(source: str, namespace: str, kind: RecordKind, key: str | int | None) 
 
 
 @lru_cache(maxsize=_NAMES)
-def _find_name(source: str, namespace: str, kind: RecordKind, key: str) -> Name | Reason | None:
+def _find_name(source: str, namespace: str, kind: RecordKind, key: str) -> Name | RejectionReason | None:
     identifier_kind = USER_ID if kind is RecordKind.USER else ANONYMOUS_ID
     found = examine_identifier(identifier_kind, key)
     if found.value is not None:
         return Name(RecordRef(source, kind, key), IdentifierRef(identifier_kind, found.value, namespace))
-    return Reason.BLOCKED_ID if isinstance(found.reason, BlockReason) else Reason.BAD_ID
+    return RejectionReason.BLOCKED_ID if isinstance(found.reason, BlockReason) else RejectionReason.BAD_ID
 
 
-def _refuse_names(user: Name | Reason | None, anonymous: Name | Reason | None) -> Rejected:
-    reason = next((name for name in (user, anonymous) if isinstance(name, Reason)), Reason.MISSING_ID)
-    if reason is Reason.MISSING_ID:
+def _refuse_names(user: Name | RejectionReason | None, anonymous: Name | RejectionReason | None) -> Rejected:
+    reason = next((name for name in (user, anonymous) if isinstance(name, RejectionReason)), RejectionReason.MISSING_ID)
+    if reason is RejectionReason.MISSING_ID:
         return Rejected(reason, "userId or anonymousId is needed, not null and not empty.", "userId")
     field = "userId" if user is reason else "anonymousId"
-    if reason is Reason.BLOCKED_ID:
+    if reason is RejectionReason.BLOCKED_ID:
         return Rejected(reason, f"{field} is a placeholder that names nobody.", field)
     return Rejected(reason, f"{field} has 1 to 512 characters and no control characters.", field)
 
@@ -164,7 +164,9 @@ def _message_id(value: str | int | None, default: str | None) -> str:
     text = str(value)
     if len(text) > LONGEST_ID or not text.isprintable():
         raise Rejected(
-            Reason.BAD_ID, f"messageId has 1 to {LONGEST_ID} characters and no control characters.", "messageId"
+            RejectionReason.BAD_ID,
+            f"messageId has 1 to {LONGEST_ID} characters and no control characters.",
+            "messageId",
         )
     return text
 
@@ -212,7 +214,7 @@ def _read_track(checked: Mapping[str, Any], head: _Head) -> Message:
         preferences = find_preferences(checked)
         if preferences is None:
             field = "context.consent.categoryPreferences"
-            raise Rejected(Reason.MISSING_FIELD, f"{field} is needed by this event.", field)
+            raise Rejected(RejectionReason.MISSING_FIELD, f"{field} is needed by this event.", field)
         statements = read_preferences(preferences, head.at, head.origin.policy, Assurance.STATED)
         return head.complete(name=event, consents=statements)
     interactions, mentions = read_event(event, checked.get("properties") or _NOTHING, head.at)
@@ -245,7 +247,7 @@ def _read_group(checked: Mapping[str, Any], head: _Head) -> Message:
     attributes: dict[str, Any] = {}
     group = checked.get("groupId")
     if group is None or normalise_id(group).value is None:
-        raise Rejected(Reason.MISSING_ID, "groupId is needed, without control characters.", "groupId")
+        raise Rejected(RejectionReason.MISSING_ID, "groupId is needed, without control characters.", "groupId")
     attributes["groupId"] = str(group)
     if traits := checked.get("traits"):
         attributes["groupTraits"] = traits
@@ -256,11 +258,11 @@ def _read_alias(checked: Mapping[str, Any], head: _Head) -> Message:
     source = head.origin.source.name
     previous = _name(source, "", RecordKind.ANONYMOUS, checked.get("previousId"))
     if head.record.kind is not RecordKind.USER:
-        raise Rejected(Reason.MISSING_ID, "alias needs userId and previousId.", "userId")
+        raise Rejected(RejectionReason.MISSING_ID, "alias needs userId and previousId.", "userId")
     if not isinstance(previous, Name):
-        raise Rejected(previous or Reason.MISSING_ID, "previousId must name somebody.", "previousId")
+        raise Rejected(previous or RejectionReason.MISSING_ID, "previousId must name somebody.", "previousId")
     if previous.record.key == head.record.key:
-        raise Rejected(Reason.BAD_VALUE, "previousId and userId are the same.", "previousId")
+        raise Rejected(RejectionReason.BAD_VALUE, "previousId and userId are the same.", "previousId")
     return head.complete(alias_of=previous.record, **_carry(checked, head))
 
 
@@ -297,7 +299,7 @@ def read_item(checked: Mapping[str, Any], at: Millis) -> ItemFacts:
     """The facts of a checked item line. Raises Rejected."""
     item = checked["itemId"]
     if item is None:
-        raise Rejected(Reason.MISSING_ID, f"itemId is needed, 1 to {LONGEST_KEY} characters.", "itemId")
+        raise Rejected(RejectionReason.MISSING_ID, f"itemId is needed, 1 to {LONGEST_KEY} characters.", "itemId")
     topics: dict[str, float] = {}
     for topic in checked.get("topics") or ():
         key, weight = (topic, 1.0) if isinstance(topic, str) else (topic["key"], topic["weight"])

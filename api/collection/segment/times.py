@@ -13,7 +13,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from api.collection.reasons import Reason, Rejected
+from api.collection.reasons import Rejected, RejectionReason
 from graph.model.time import Millis
 
 EARLIEST: Final = 631_152_000_000
@@ -43,9 +43,11 @@ def read_time(value: str | int | float | None, field: str) -> int | None:
                 at = at.replace(tzinfo=UTC)
             return (at - _EPOCH) // _MILLISECOND
         except (ValueError, OverflowError):
-            raise Rejected(Reason.BAD_TIMESTAMP, f"{field} is not an ISO 8601 date and time.", field) from None
+            raise Rejected(RejectionReason.BAD_TIMESTAMP, f"{field} is not an ISO 8601 date and time.", field) from None
     if abs(value) > LATEST_STATED:
-        raise Rejected(Reason.BAD_TIMESTAMP, f"{field} is out of range; numbers are epoch milliseconds.", field)
+        raise Rejected(
+            RejectionReason.BAD_TIMESTAMP, f"{field} is out of range; numbers are epoch milliseconds.", field
+        )
     return int(value)
 
 
@@ -56,7 +58,7 @@ def place_event(timestamp: int | None, sent_at: int | None, received_at: Millis)
     at = timestamp if sent_at is None else timestamp - (sent_at - received_at)
     if at < EARLIEST or at > received_at + AHEAD:
         raise Rejected(
-            Reason.BAD_TIMESTAMP,
+            RejectionReason.BAD_TIMESTAMP,
             "timestamp must lie between 1990 and one day after receipt, corrected by the sender's clock.",
             "timestamp",
         )
@@ -66,5 +68,5 @@ def place_event(timestamp: int | None, sent_at: int | None, received_at: Millis)
 def bound_stated(at: int, field: str) -> Millis:
     """An instant that may lie in the future. Raises Rejected outside 1990 to 2100."""
     if not EARLIEST <= at <= LATEST_STATED:
-        raise Rejected(Reason.BAD_TIMESTAMP, f"{field} must lie between 1990 and 2100.", field)
+        raise Rejected(RejectionReason.BAD_TIMESTAMP, f"{field} must lie between 1990 and 2100.", field)
     return Millis(at)

@@ -16,7 +16,7 @@ from orjson import JSONEncodeError, dumps
 
 from algorithms.identity.blocking import EMAIL, PHONE
 from algorithms.identity.normalise import normalise_birth_date, normalise_email, normalise_identifier, normalise_phone
-from api.collection.reasons import Reason, Rejected
+from api.collection.reasons import Rejected, RejectionReason
 from graph.model.identity import IdentifierRef
 
 NAMES: Final[Mapping[str, str]] = {
@@ -66,7 +66,7 @@ def read_traits(traits: Mapping[str, Any], locale: str | None = None) -> dict[st
     """Profile facts, with unknown traits under `attributes`. None (or an empty text) removes a fact. Raises
     Rejected."""
     if len(traits) > MOST_TRAITS:
-        raise Rejected(Reason.BAD_VALUE, f"traits has more than {MOST_TRAITS} entries.", "traits")
+        raise Rejected(RejectionReason.BAD_VALUE, f"traits has more than {MOST_TRAITS} entries.", "traits")
     facts: dict[str, Any] = {}
     attributes: dict[str, Any] = {}
     for name, value in traits.items():
@@ -203,7 +203,9 @@ def check_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
     """The attributes, fit to be kept as JSON. Raises Rejected."""
     for name in attributes:
         if not 0 < len(name) <= LONGEST_NAME:
-            raise Rejected(Reason.BAD_VALUE, f"The name of a trait has 1 to {LONGEST_NAME} characters.", "traits")
+            raise Rejected(
+                RejectionReason.BAD_VALUE, f"The name of a trait has 1 to {LONGEST_NAME} characters.", "traits"
+            )
     _check_json(attributes, "traits")
     return attributes
 
@@ -218,5 +220,5 @@ def _check_json(value: Any, field: str) -> None:
     try:
         dumps(value)
     except JSONEncodeError as error:
-        reason = Reason.TOO_DEEP if "ecursion" in str(error) else Reason.BAD_VALUE
+        reason = RejectionReason.TOO_DEEP if "ecursion" in str(error) else RejectionReason.BAD_VALUE
         raise Rejected(reason, f"{field} can't be kept: it is nested too deep or not plain JSON.", field) from None

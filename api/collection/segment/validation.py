@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from api.collection.reasons import Reason, Rejected
+from api.collection.reasons import Rejected, RejectionReason
 from api.collection.segment import lines, messages
 
 SegmentMessage = Annotated[
@@ -39,12 +39,12 @@ TYPES: Final = frozenset({"identify", "track", "page", "screen", "group", "alias
 LINE_TYPES: Final = TYPES | {"item", "consent"}
 
 _REASONS: Final = {
-    "missing": Reason.MISSING_FIELD,
-    "union_tag_invalid": Reason.UNKNOWN_TYPE,
-    "union_tag_not_found": Reason.UNKNOWN_TYPE,
-    "model_attributes_type": Reason.NOT_AN_OBJECT,
-    "dict_attributes_type": Reason.NOT_AN_OBJECT,
-    "string_unicode": Reason.BAD_UNICODE,
+    "missing": RejectionReason.MISSING_FIELD,
+    "union_tag_invalid": RejectionReason.UNKNOWN_TYPE,
+    "union_tag_not_found": RejectionReason.UNKNOWN_TYPE,
+    "model_attributes_type": RejectionReason.NOT_AN_OBJECT,
+    "dict_attributes_type": RejectionReason.NOT_AN_OBJECT,
+    "string_unicode": RejectionReason.BAD_UNICODE,
 }
 _VALUE_ERRORS: Final = frozenset(
     {
@@ -53,17 +53,17 @@ _VALUE_ERRORS: Final = frozenset(
     }
 )  # fmt: skip
 _EXPECTED: Final = {
-    Reason.MISSING_FIELD: "is needed",
-    Reason.WRONG_TYPE: "has the wrong type",
-    Reason.BAD_VALUE: "is not an allowed field or value",
-    Reason.BAD_UNICODE: "is not valid Unicode",
+    RejectionReason.MISSING_FIELD: "is needed",
+    RejectionReason.WRONG_TYPE: "has the wrong type",
+    RejectionReason.BAD_VALUE: "is not an allowed field or value",
+    RejectionReason.BAD_UNICODE: "is not valid Unicode",
 }
 
 
 def check_message(raw: object, *, from_file: bool = False) -> dict[str, Any]:
     """The message with what is read of it, checked. Raises Rejected with the first complaint."""
     if not isinstance(raw, dict):
-        raise Rejected(Reason.NOT_AN_OBJECT, "A message must be a JSON object.")
+        raise Rejected(RejectionReason.NOT_AN_OBJECT, "A message must be a JSON object.")
     try:
         checked: dict[str, Any] = (_check_line if from_file else _check_message)(raw)
         return checked
@@ -79,8 +79,8 @@ def explain(error: ValidationError, types: frozenset[str]) -> Rejected:
     """The first complaint as a rejection. It names declared fields only: free keys may be personal data."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     kind = first["type"]
-    reason = _REASONS.get(kind) or (Reason.BAD_VALUE if kind in _VALUE_ERRORS else Reason.WRONG_TYPE)
-    if reason is Reason.UNKNOWN_TYPE:
+    reason = _REASONS.get(kind) or (RejectionReason.BAD_VALUE if kind in _VALUE_ERRORS else RejectionReason.WRONG_TYPE)
+    if reason is RejectionReason.UNKNOWN_TYPE:
         return Rejected(reason, f"type must be one of {', '.join(sorted(types))}.", "type")
     if kind == "extra_forbidden":
         return Rejected(reason, "The line has a field that its type does not have.")

@@ -16,7 +16,7 @@ import orjson
 import strawberry
 from strawberry.types import Info
 
-from api.collection.reasons import Reason, Rejected
+from api.collection.reasons import Rejected, RejectionReason
 from api.collection.segment.mapping import Origin, read_message
 from api.graphql.mutations.inputs import (
     ConsentInput,
@@ -42,7 +42,7 @@ from graph.model.identity import RecordKind, RecordRef
 from graph.model.message import Message
 from privacy.gate import Role
 from privacy.purposes import Assurance
-from resolvers.collection.transaction import Outcome
+from resolvers.collection.transaction import MessageOutcome
 from resolvers.context import RequestContext
 from resolvers.profile.find import Wanted, find_own
 
@@ -94,9 +94,9 @@ class Delivery:
         if not self.messages:
             return 0, 0
         outcomes = await self.asking.ingestor.submit(self.messages, payload=lambda place: _text(self.lines[place]))
-        if any(outcome not in (Outcome.ACCEPTED, Outcome.DUPLICATE) for outcome in outcomes):
+        if any(outcome not in (MessageOutcome.ACCEPTED, MessageOutcome.DUPLICATE) for outcome in outcomes):
             raise BadInput("input: the store can't hold a value of it; it was kept as a dead letter.")
-        return outcomes.count(Outcome.ACCEPTED), outcomes.count(Outcome.DUPLICATE)
+        return outcomes.count(MessageOutcome.ACCEPTED), outcomes.count(MessageOutcome.DUPLICATE)
 
 
 def _text(line: Line) -> str:
@@ -156,7 +156,9 @@ class Mutation:
             try:
                 source = await delivery.source(event.source)
             except BadInput as error:
-                unknown = Rejection(index=index, code=Reason.UNKNOWN_SOURCE, message=str(error), field="source")
+                unknown = Rejection(
+                    index=index, code=RejectionReason.UNKNOWN_SOURCE, message=str(error), field="source"
+                )
                 delivery.rejected.append(unknown)
             else:
                 delivery.add(index, event.line(), source)

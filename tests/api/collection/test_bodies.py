@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from api.collection.bodies import DEEPEST, MAX_BATCH, decompress, measure_depth, read_batch, read_single, write_payload
-from api.collection.reasons import Reason, Rejected
+from api.collection.reasons import Rejected, RejectionReason
 from graph.errors import PayloadTooLarge
 
 
@@ -38,7 +38,7 @@ def _bomb(size: int) -> bytes:
 def test_damaged_gzip_is_malformed(body: bytes) -> None:
     with pytest.raises(Rejected) as caught:
         decompress(body, 100)
-    assert caught.value.reason is Reason.MALFORMED_JSON
+    assert caught.value.reason is RejectionReason.MALFORMED_JSON
 
 
 def reasons(body: bytes) -> list[object]:
@@ -52,8 +52,8 @@ def test_one_bad_message_costs_no_other() -> None:
         b'{"t": "\\ud83d!", "\\ude00": 1}, {"a":\xff}, {"b": tru}, 7, {"last": {}}], "context": {"x": 1}}'
     )
     assert reasons(body) == [
-        {"a": '],}"'}, Reason.MALFORMED_JSON, Reason.TOO_DEEP, Reason.BAD_UNICODE,
-        {"t": "\ufffd!", "\ufffd": 1}, Reason.BAD_UNICODE, Reason.MALFORMED_JSON, 7, {"last": {}},
+        {"a": '],}"'}, RejectionReason.MALFORMED_JSON, RejectionReason.TOO_DEEP, RejectionReason.BAD_UNICODE,
+        {"t": "\ufffd!", "\ufffd": 1}, RejectionReason.BAD_UNICODE, RejectionReason.MALFORMED_JSON, 7, {"last": {}},
     ]  # fmt: skip
     assert read_batch(body).head == {"sentAt": "2024-01-01", "context": {"x": 1}}
 
@@ -70,19 +70,19 @@ def test_a_batch_may_be_a_bare_array() -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (b"", Reason.MALFORMED_JSON),
-        (b"nonsense", Reason.MALFORMED_JSON),
-        (b"{", Reason.MALFORMED_JSON),
-        (b"\xff\xfe{}", Reason.MALFORMED_JSON),
-        (b'{"batch": NaN}', Reason.MALFORMED_JSON),
-        (b"{}", Reason.MISSING_FIELD),
-        (b'{"batch": {}}', Reason.MISSING_FIELD),
-        (b'{"batch": null}', Reason.MISSING_FIELD),
-        (b"7", Reason.NOT_AN_OBJECT),
-        (b'"text"', Reason.NOT_AN_OBJECT),
+        (b"", RejectionReason.MALFORMED_JSON),
+        (b"nonsense", RejectionReason.MALFORMED_JSON),
+        (b"{", RejectionReason.MALFORMED_JSON),
+        (b"\xff\xfe{}", RejectionReason.MALFORMED_JSON),
+        (b'{"batch": NaN}', RejectionReason.MALFORMED_JSON),
+        (b"{}", RejectionReason.MISSING_FIELD),
+        (b'{"batch": {}}', RejectionReason.MISSING_FIELD),
+        (b'{"batch": null}', RejectionReason.MISSING_FIELD),
+        (b"7", RejectionReason.NOT_AN_OBJECT),
+        (b'"text"', RejectionReason.NOT_AN_OBJECT),
     ],
 )
-def test_what_is_no_batch_is_rejected(body: bytes, reason: Reason) -> None:
+def test_what_is_no_batch_is_rejected(body: bytes, reason: RejectionReason) -> None:
     with pytest.raises(Rejected) as caught:
         read_batch(body)
     assert caught.value.reason is reason

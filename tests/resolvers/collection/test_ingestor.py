@@ -20,7 +20,7 @@ from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
 from privacy.policy import Policy
 from resolvers.collection.ingestor import GROUP, STORE_REFUSED, Ingestor
-from resolvers.collection.transaction import Outcome
+from resolvers.collection.transaction import MessageOutcome
 
 pytestmark = pytest.mark.store
 
@@ -68,7 +68,7 @@ async def test_requests_that_arrive_together_share_a_commit(store: GraphClient) 
     counted = Counted(store)
     async with open_ingestor(counted) as ingestor:  # type: ignore[arg-type]
         answers = await asyncio.gather(*(ingestor.submit([track(f"m{n}")]) for n in range(50)))
-    assert answers == [[Outcome.ACCEPTED]] * 50
+    assert answers == [[MessageOutcome.ACCEPTED]] * 50
     assert counted.writes == 1
 
 
@@ -76,7 +76,7 @@ async def test_a_group_is_bounded(store: GraphClient) -> None:
     counted = Counted(store)
     async with open_ingestor(counted) as ingestor:  # type: ignore[arg-type]
         answer = await ingestor.submit([track(f"m{n}", f"u{n % 9}") for n in range(2 * GROUP + 1)])
-    assert (answer.count(Outcome.ACCEPTED), counted.writes) == (2 * GROUP + 1, 3)
+    assert (answer.count(MessageOutcome.ACCEPTED), counted.writes) == (2 * GROUP + 1, 3)
     assert await count(store, EVENTS) == 2 * GROUP + 1
 
 
@@ -85,7 +85,7 @@ async def test_leaving_writes_what_waits_and_then_takes_nothing(store: GraphClie
     waiting = [asyncio.ensure_future(ingestor.submit([track(f"m{n}")])) for n in range(5)]
     await asyncio.sleep(0)
     await ingestor.close()
-    assert [await one for one in waiting] == [[Outcome.ACCEPTED]] * 5
+    assert [await one for one in waiting] == [[MessageOutcome.ACCEPTED]] * 5
     with pytest.raises(StoreUnavailable):
         await ingestor.submit([track("late")])
     assert await count(store, EVENTS) == 5
@@ -106,7 +106,7 @@ async def test_too_much_that_waits_is_refused(store: GraphClient) -> None:
         assert ingestor.waiting == 8
         with pytest.raises(RateLimited):
             await ingestor.submit([track(f"n{n}") for n in range(8)])
-        assert await first == [Outcome.ACCEPTED] * 8
+        assert await first == [MessageOutcome.ACCEPTED] * 8
     assert await count(store, EVENTS) == 8
 
 
@@ -118,7 +118,7 @@ async def test_only_the_message_that_the_store_refuses_is_a_dead_letter(store: G
             ingestor.submit([poison("y")]),
             ingestor.submit([], [DeadLetter("shop", "bad_value", "no", "{}", NOW)]),
         )
-    good, bad = Outcome.ACCEPTED, Outcome.REFUSED
+    good, bad = MessageOutcome.ACCEPTED, MessageOutcome.REFUSED
     assert answers == [[good, good], [good, bad, good], [bad], []]
     assert await count(store, EVENTS) == 4
     letters = {letter.payload: letter.reason for letter in await read_letters(store, 10)}
@@ -130,7 +130,7 @@ async def test_a_passing_fault_fails_its_group_and_no_later_one(store: GraphClie
     async with open_ingestor(counted) as ingestor:  # type: ignore[arg-type]
         with pytest.raises(StoreUnavailable):
             await ingestor.submit([track("a")], [DeadLetter("shop", "bad_value", "no", "{}", NOW)])
-        assert await ingestor.submit([track("a")]) == [Outcome.ACCEPTED]
+        assert await ingestor.submit([track("a")]) == [MessageOutcome.ACCEPTED]
     assert await count(store, EVENTS) == 1
     assert await count_letters(store) == []
 
@@ -140,7 +140,7 @@ async def test_an_error_of_ours_fails_its_group_and_no_later_one(store: GraphCli
     async with open_ingestor(counted) as ingestor:  # type: ignore[arg-type]
         with pytest.raises(KeyError):
             await ingestor.submit([track("a")])
-        assert await ingestor.submit([track("a")]) == [Outcome.ACCEPTED]
+        assert await ingestor.submit([track("a")]) == [MessageOutcome.ACCEPTED]
 
 
 async def test_the_same_garbage_is_one_letter_however_often_it_comes(store: GraphClient) -> None:
@@ -165,5 +165,5 @@ async def test_several_lanes_write_each_message_once(store: GraphClient) -> None
             *(ingestor.submit([track(f"m{n % 60}", f"u{n % 5}"), track(f"k{n}", f"u{n % 3}")]) for n in range(120))
         )
     outcomes = [outcome for answer in answers for outcome in answer]
-    assert outcomes.count(Outcome.ACCEPTED) == 180
+    assert outcomes.count(MessageOutcome.ACCEPTED) == 180
     assert await count(store, EVENTS) == 180

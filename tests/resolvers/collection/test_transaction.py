@@ -19,7 +19,7 @@ from graph.model.time import Millis
 from graph.store.client import GraphClient
 from privacy.policy import Policy
 from resolvers.collection.ingestor import Ingestor
-from resolvers.collection.transaction import Outcome
+from resolvers.collection.transaction import MessageOutcome
 
 pytestmark = pytest.mark.store
 
@@ -40,7 +40,7 @@ def track(id_: str, user: str, event: str, at: int = NOW, **rest: Any) -> Messag
     return message(type="track", messageId=id_, userId=user, event=event, at=at, **rest)
 
 
-async def ingest(store: GraphClient, *messages: Message) -> list[Outcome]:
+async def ingest(store: GraphClient, *messages: Message) -> list[MessageOutcome]:
     async with Ingestor(store, POLICY, lambda: NOW) as ingestor:
         return await ingestor.submit(messages)
 
@@ -60,7 +60,7 @@ def user(key: str, source: str = "shop") -> RecordRef:
 
 async def test_a_message_makes_record_person_session_and_interaction(store: GraphClient) -> None:
     product = {"product_id": "p1", "name": "Lamp", "price": 12.5, "category": "home"}
-    assert await ingest(store, track("m1", "ada", "Product Viewed", properties=product)) == [Outcome.ACCEPTED]
+    assert await ingest(store, track("m1", "ada", "Product Viewed", properties=product)) == [MessageOutcome.ACCEPTED]
     rows = await store.read(
         """
         MATCH (src:Source)<-[:FROM]-(r:Record)-[x:RESOLVES_TO]->(u:User)
@@ -85,21 +85,21 @@ async def test_a_message_makes_record_person_session_and_interaction(store: Grap
 
 async def test_a_message_counts_once_in_a_group_later_and_at_once(store: GraphClient) -> None:
     first = track("m1", "ada", "Product Viewed", properties={"product_id": "p1"})
-    assert await ingest(store, first, first) == [Outcome.ACCEPTED, Outcome.DUPLICATE]
-    assert await ingest(store, first) == [Outcome.DUPLICATE]
+    assert await ingest(store, first, first) == [MessageOutcome.ACCEPTED, MessageOutcome.DUPLICATE]
+    assert await ingest(store, first) == [MessageOutcome.DUPLICATE]
     async with Ingestor(store, POLICY, lambda: NOW) as one, Ingestor(store, POLICY, lambda: NOW) as other:
         for n in range(10):
             again = track(f"n{n}", "ada", "Product Viewed", properties={"product_id": "p1"})
             answers = await asyncio.gather(*(each.submit([again]) for each in (one, other, one, other)))
-            assert sorted(outcome for answer in answers for outcome in answer) == [Outcome.ACCEPTED] + 3 * [
-                Outcome.DUPLICATE
+            assert sorted(outcome for answer in answers for outcome in answer) == [MessageOutcome.ACCEPTED] + 3 * [
+                MessageOutcome.DUPLICATE
             ]
     assert await count(store, "MATCH (:Session)-[e:VIEWED]->(:Item) RETURN count(e) AS n") == 11
 
 
 async def test_the_same_message_id_of_another_source_is_another_message(store: GraphClient) -> None:
     app = message(Source("app"), type="track", messageId="m1", userId="ada", event="Signed Up")
-    assert await ingest(store, track("m1", "ada", "Signed Up"), app) == [Outcome.ACCEPTED] * 2
+    assert await ingest(store, track("m1", "ada", "Signed Up"), app) == [MessageOutcome.ACCEPTED] * 2
 
 
 async def test_events_within_half_an_hour_share_a_session_in_whatever_order(store: GraphClient) -> None:
@@ -295,7 +295,7 @@ async def test_unicode_at_its_worst_is_kept(store: GraphClient) -> None:
         "none": "\ufffe\uffff", "quote": "'\"\\`$${}", "long": "x" * 20_000,
     }  # fmt: skip
     assert await ingest(store, message(type="identify", messageId="m", userId="ada\U0001f600", traits=texts)) == [
-        Outcome.ACCEPTED
+        MessageOutcome.ACCEPTED
     ]
     kept = await profile(store, user("ada\U0001f600"))
     assert kept == {f"attributes.{name}": text for name, text in texts.items()}

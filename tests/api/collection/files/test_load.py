@@ -25,7 +25,7 @@ from graph.model.time import Millis
 from graph.store.client import GraphClient
 from privacy.policy import Policy
 from resolvers.collection.ingestor import Ingestor
-from resolvers.collection.transaction import Outcome
+from resolvers.collection.transaction import MessageOutcome
 from resolvers.context import Services
 from resolvers.recommendation.serve import ModelShelf
 
@@ -115,7 +115,7 @@ class Dying(Ingestor):
 
     left = 3
 
-    async def submit(self, messages: Sequence[Message], *rest: Any, **more: Any) -> list[Outcome]:
+    async def submit(self, messages: Sequence[Message], *rest: Any, **more: Any) -> list[MessageOutcome]:
         if self.left == 0:
             raise asyncio.CancelledError
         self.left -= 1
@@ -151,7 +151,7 @@ async def test_the_mark_stays_before_a_chunk_that_was_not_written(
     checkpoints = tmp_path / "checkpoints"
 
     class Gapped(Ingestor):
-        async def submit(self, messages: Sequence[Message], *rest: Any, **more: Any) -> list[Outcome]:
+        async def submit(self, messages: Sequence[Message], *rest: Any, **more: Any) -> list[MessageOutcome]:
             if any(message.id.endswith(f"m{CHUNK}") for message in messages):
                 raise how
             return await super().submit(messages, *rest, **more)
@@ -188,7 +188,7 @@ async def test_passing_faults_are_waited_out(runtime: Runtime, tmp_path: Path) -
     failures = [StoreUnavailable("away"), StoreUnavailable("away")]
 
     class Flaky(Ingestor):
-        async def submit(self, *given: Any, **more: Any) -> list[Outcome]:
+        async def submit(self, *given: Any, **more: Any) -> list[MessageOutcome]:
             if failures:
                 raise failures.pop()
             return await super().submit(*given, **more)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from api.collection.reasons import Reason, Rejected
+from api.collection.reasons import Rejected, RejectionReason
 from api.collection.segment.mapping import Origin, read_message
 from api.collection.segment.validation import LINE_TYPES, TYPES
 from graph.model.access import Source
@@ -26,7 +26,7 @@ def read(raw: Any, *, source: Source = Source("shop"), sent_at: Any = None, from
     return read_message(raw, Origin(source, NOW, POLICY, sent_at, from_file))
 
 
-def refusal(raw: Any, *, from_file: bool = False) -> tuple[Reason, str | None]:
+def refusal(raw: Any, *, from_file: bool = False) -> tuple[RejectionReason, str | None]:
     with pytest.raises(Rejected) as caught:
         read(raw, from_file=from_file)
     return caught.value.reason, caught.value.field
@@ -67,24 +67,24 @@ def test_whole_numbers_are_names_too() -> None:
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
-        ({"userId": None}, Reason.MISSING_ID),
-        ({"userId": "", "anonymousId": ""}, Reason.MISSING_ID),
-        ({"userId": "null"}, Reason.BLOCKED_ID),
-        ({"userId": "undefined", "anonymousId": None}, Reason.BLOCKED_ID),
-        ({"userId": "00000000-0000-0000-0000-000000000000"}, Reason.BLOCKED_ID),
-        ({"userId": "a\0b"}, Reason.BAD_ID),
-        ({"userId": "x" * 513}, Reason.BAD_ID),
-        ({"userId": "  "}, Reason.BAD_ID),
-        ({"userId": True}, Reason.WRONG_TYPE),
-        ({"userId": 1.5}, Reason.WRONG_TYPE),
-        ({"userId": {"$ne": 1}}, Reason.WRONG_TYPE),
-        ({"userId": "half \ud83d"}, Reason.BAD_ID),
-        ({"messageId": "x" * 257}, Reason.BAD_ID),
-        ({"messageId": "a\nb"}, Reason.BAD_ID),
-        ({"messageId": []}, Reason.WRONG_TYPE),
+        ({"userId": None}, RejectionReason.MISSING_ID),
+        ({"userId": "", "anonymousId": ""}, RejectionReason.MISSING_ID),
+        ({"userId": "null"}, RejectionReason.BLOCKED_ID),
+        ({"userId": "undefined", "anonymousId": None}, RejectionReason.BLOCKED_ID),
+        ({"userId": "00000000-0000-0000-0000-000000000000"}, RejectionReason.BLOCKED_ID),
+        ({"userId": "a\0b"}, RejectionReason.BAD_ID),
+        ({"userId": "x" * 513}, RejectionReason.BAD_ID),
+        ({"userId": "  "}, RejectionReason.BAD_ID),
+        ({"userId": True}, RejectionReason.WRONG_TYPE),
+        ({"userId": 1.5}, RejectionReason.WRONG_TYPE),
+        ({"userId": {"$ne": 1}}, RejectionReason.WRONG_TYPE),
+        ({"userId": "half \ud83d"}, RejectionReason.BAD_ID),
+        ({"messageId": "x" * 257}, RejectionReason.BAD_ID),
+        ({"messageId": "a\nb"}, RejectionReason.BAD_ID),
+        ({"messageId": []}, RejectionReason.WRONG_TYPE),
     ],
 )
-def test_names_that_can_not_be(names: dict[str, Any], expected: Reason) -> None:
+def test_names_that_can_not_be(names: dict[str, Any], expected: RejectionReason) -> None:
     assert refusal(track(**names))[0] is expected
 
 
@@ -97,49 +97,58 @@ def test_a_placeholder_beside_a_name_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        (None, (Reason.NOT_AN_OBJECT, None)),
-        ([], (Reason.NOT_AN_OBJECT, None)),
-        ("text", (Reason.NOT_AN_OBJECT, None)),
-        ({}, (Reason.UNKNOWN_TYPE, "type")),
-        ({"type": None}, (Reason.UNKNOWN_TYPE, "type")),
-        ({"type": ["track"]}, (Reason.UNKNOWN_TYPE, "type")),
-        ({"type": "delete"}, (Reason.UNKNOWN_TYPE, "type")),
-        ({"type": "track", "userId": "u"}, (Reason.MISSING_FIELD, "event")),
-        (track(event=5), (Reason.WRONG_TYPE, "event")),
-        (track(event=""), (Reason.BAD_VALUE, "event")),
-        (track(properties=[]), (Reason.WRONG_TYPE, "properties")),
-        (track(context="x"), (Reason.WRONG_TYPE, "context")),
-        (track(context={"externalIds": {}}), (Reason.WRONG_TYPE, "context.externalIds")),
+        (None, (RejectionReason.NOT_AN_OBJECT, None)),
+        ([], (RejectionReason.NOT_AN_OBJECT, None)),
+        ("text", (RejectionReason.NOT_AN_OBJECT, None)),
+        ({}, (RejectionReason.UNKNOWN_TYPE, "type")),
+        ({"type": None}, (RejectionReason.UNKNOWN_TYPE, "type")),
+        ({"type": ["track"]}, (RejectionReason.UNKNOWN_TYPE, "type")),
+        ({"type": "delete"}, (RejectionReason.UNKNOWN_TYPE, "type")),
+        ({"type": "track", "userId": "u"}, (RejectionReason.MISSING_FIELD, "event")),
+        (track(event=5), (RejectionReason.WRONG_TYPE, "event")),
+        (track(event=""), (RejectionReason.BAD_VALUE, "event")),
+        (track(properties=[]), (RejectionReason.WRONG_TYPE, "properties")),
+        (track(context="x"), (RejectionReason.WRONG_TYPE, "context")),
+        (track(context={"externalIds": {}}), (RejectionReason.WRONG_TYPE, "context.externalIds")),
         (
             track(context={"consent": {"categoryPreferences": {"Analytics": "yes"}}}),
-            (Reason.WRONG_TYPE, "context.consent.categoryPreferences"),
+            (RejectionReason.WRONG_TYPE, "context.consent.categoryPreferences"),
         ),
-        (track(timestamp="soon"), (Reason.BAD_TIMESTAMP, "timestamp")),
-        (track(timestamp={}), (Reason.WRONG_TYPE, "timestamp")),
-        (track(timestamp=True), (Reason.WRONG_TYPE, "timestamp")),
-        (track(timestamp="1970-01-01"), (Reason.BAD_TIMESTAMP, "timestamp")),
-        (track(timestamp="2099-01-01"), (Reason.BAD_TIMESTAMP, "timestamp")),
-        (track(sentAt="soon"), (Reason.BAD_TIMESTAMP, "sentAt")),
-        ({"type": "group", "userId": "u"}, (Reason.MISSING_FIELD, "groupId")),
-        ({"type": "alias", "userId": "u", "previousId": None}, (Reason.MISSING_ID, "previousId")),
-        ({"type": "alias", "userId": "u"}, (Reason.MISSING_FIELD, "previousId")),
-        ({"type": "alias", "anonymousId": "a", "previousId": "b"}, (Reason.MISSING_ID, "userId")),
-        ({"type": "alias", "userId": "u", "previousId": "u"}, (Reason.BAD_VALUE, "previousId")),
+        (track(timestamp="soon"), (RejectionReason.BAD_TIMESTAMP, "timestamp")),
+        (track(timestamp={}), (RejectionReason.WRONG_TYPE, "timestamp")),
+        (track(timestamp=True), (RejectionReason.WRONG_TYPE, "timestamp")),
+        (track(timestamp="1970-01-01"), (RejectionReason.BAD_TIMESTAMP, "timestamp")),
+        (track(timestamp="2099-01-01"), (RejectionReason.BAD_TIMESTAMP, "timestamp")),
+        (track(sentAt="soon"), (RejectionReason.BAD_TIMESTAMP, "sentAt")),
+        ({"type": "group", "userId": "u"}, (RejectionReason.MISSING_FIELD, "groupId")),
+        ({"type": "alias", "userId": "u", "previousId": None}, (RejectionReason.MISSING_ID, "previousId")),
+        ({"type": "alias", "userId": "u"}, (RejectionReason.MISSING_FIELD, "previousId")),
+        ({"type": "alias", "anonymousId": "a", "previousId": "b"}, (RejectionReason.MISSING_ID, "userId")),
+        ({"type": "alias", "userId": "u", "previousId": "u"}, (RejectionReason.BAD_VALUE, "previousId")),
         (
             track(event="Segment Consent Preference Updated"),
-            (Reason.MISSING_FIELD, "context.consent.categoryPreferences"),
+            (RejectionReason.MISSING_FIELD, "context.consent.categoryPreferences"),
         ),
-        (track(properties={"product_id": []}), (Reason.WRONG_TYPE, "properties.product_id")),
-        (track(properties={"product_id": "x" * 513}), (Reason.BAD_VALUE, "properties.product_id")),
-        (track(properties={"products": {"a": 1}}), (Reason.WRONG_TYPE, "properties.products")),
-        (track(properties={"products": [{}] * 251}), (Reason.BAD_VALUE, "properties.products")),
-        (track(event="Product Added", properties={"sku": 1, "price": "no"}), (Reason.BAD_VALUE, "properties.price")),
-        (track(event="Product Rated", properties={"sku": "a", "rating": {}}), (Reason.BAD_VALUE, "properties.rating")),
-        ({"type": "identify", "userId": "u", "traits": {"x" * 257: 1}}, (Reason.BAD_VALUE, "traits")),
-        ({"type": "identify", "userId": "u", "traits": {str(n): n for n in range(257)}}, (Reason.BAD_VALUE, "traits")),
+        (track(properties={"product_id": []}), (RejectionReason.WRONG_TYPE, "properties.product_id")),
+        (track(properties={"product_id": "x" * 513}), (RejectionReason.BAD_VALUE, "properties.product_id")),
+        (track(properties={"products": {"a": 1}}), (RejectionReason.WRONG_TYPE, "properties.products")),
+        (track(properties={"products": [{}] * 251}), (RejectionReason.BAD_VALUE, "properties.products")),
+        (
+            track(event="Product Added", properties={"sku": 1, "price": "no"}),
+            (RejectionReason.BAD_VALUE, "properties.price"),
+        ),
+        (
+            track(event="Product Rated", properties={"sku": "a", "rating": {}}),
+            (RejectionReason.BAD_VALUE, "properties.rating"),
+        ),
+        ({"type": "identify", "userId": "u", "traits": {"x" * 257: 1}}, (RejectionReason.BAD_VALUE, "traits")),
+        (
+            {"type": "identify", "userId": "u", "traits": {str(n): n for n in range(257)}},
+            (RejectionReason.BAD_VALUE, "traits"),
+        ),
     ],
 )  # fmt: skip
-def test_what_can_not_be_taken_has_a_reason_and_a_field(raw: Any, expected: tuple[Reason, str | None]) -> None:
+def test_what_can_not_be_taken_has_a_reason_and_a_field(raw: Any, expected: tuple[RejectionReason, str | None]) -> None:
     assert refusal(raw) == expected
 
 
@@ -147,14 +156,16 @@ def test_nesting_that_can_not_be_kept() -> None:
     deep: Any = 1
     for _ in range(600):
         deep = [deep]
-    assert refusal({"type": "identify", "userId": "u", "traits": {"a": deep}}) == (Reason.TOO_DEEP, "traits")
-    assert refusal({"type": "identify", "userId": "u", "traits": {"address": {"a": deep}}})[0] is Reason.TOO_DEEP
+    assert refusal({"type": "identify", "userId": "u", "traits": {"a": deep}}) == (RejectionReason.TOO_DEEP, "traits")
+    assert (
+        refusal({"type": "identify", "userId": "u", "traits": {"address": {"a": deep}}})[0] is RejectionReason.TOO_DEEP
+    )
     assert read(track(properties={"a": deep})).interactions
 
 
 def test_lines_are_for_files_only() -> None:
     assert {"item", "consent"} == LINE_TYPES - TYPES
-    assert refusal({"type": "item", "itemId": "a"}) == (Reason.UNKNOWN_TYPE, "type")
+    assert refusal({"type": "item", "itemId": "a"}) == (RejectionReason.UNKNOWN_TYPE, "type")
 
 
 def test_a_new_id_is_made_where_none_is_given() -> None:
@@ -299,20 +310,20 @@ def test_a_consent_line_with_all_it_may_say() -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"purpose": "fun"}, (Reason.BAD_VALUE, "purpose")),
-        ({"purpose": "analytics", "recipient": "acme"}, (Reason.BAD_VALUE, "recipient")),
-        ({"state": "maybe"}, (Reason.BAD_VALUE, "state")),
-        ({"mechanism": "shout"}, (Reason.BAD_VALUE, "mechanism")),
-        ({"lawfulBasis": "whim"}, (Reason.BAD_VALUE, "lawfulBasis")),
-        ({"assurance": 3}, (Reason.BAD_VALUE, "assurance")),
-        ({"expiresAt": "never"}, (Reason.BAD_TIMESTAMP, "expiresAt")),
-        ({"timestamp": "1815-12-10"}, (Reason.BAD_TIMESTAMP, "timestamp")),
-        ({"expires_at": "2030-01-01"}, (Reason.BAD_VALUE, None)),
-        ({"userId": None}, (Reason.MISSING_ID, "userId")),
-        ({"notice": " "}, (Reason.BAD_VALUE, "notice")),
+        ({"purpose": "fun"}, (RejectionReason.BAD_VALUE, "purpose")),
+        ({"purpose": "analytics", "recipient": "acme"}, (RejectionReason.BAD_VALUE, "recipient")),
+        ({"state": "maybe"}, (RejectionReason.BAD_VALUE, "state")),
+        ({"mechanism": "shout"}, (RejectionReason.BAD_VALUE, "mechanism")),
+        ({"lawfulBasis": "whim"}, (RejectionReason.BAD_VALUE, "lawfulBasis")),
+        ({"assurance": 3}, (RejectionReason.BAD_VALUE, "assurance")),
+        ({"expiresAt": "never"}, (RejectionReason.BAD_TIMESTAMP, "expiresAt")),
+        ({"timestamp": "1815-12-10"}, (RejectionReason.BAD_TIMESTAMP, "timestamp")),
+        ({"expires_at": "2030-01-01"}, (RejectionReason.BAD_VALUE, None)),
+        ({"userId": None}, (RejectionReason.MISSING_ID, "userId")),
+        ({"notice": " "}, (RejectionReason.BAD_VALUE, "notice")),
     ],
 )  # fmt: skip
-def test_consent_lines_that_can_not_be(change: dict[str, Any], expected: tuple[Reason, str | None]) -> None:
+def test_consent_lines_that_can_not_be(change: dict[str, Any], expected: tuple[RejectionReason, str | None]) -> None:
     assert refusal(consent(**change), from_file=True) == expected
 
 
@@ -333,18 +344,18 @@ def test_an_item_line() -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"itemId": None}, (Reason.MISSING_ID, "itemId")),
-        ({"itemId": ""}, (Reason.BAD_VALUE, "itemId")),
-        ({"price": "dear"}, (Reason.WRONG_TYPE, "price")),
-        ({"year": 10**9}, (Reason.BAD_VALUE, "year")),
-        ({"topics": [{"key": "a", "weight": -1}]}, (Reason.WRONG_TYPE, "topics")),
-        ({"titel": "misspelt"}, (Reason.BAD_VALUE, None)),
+        ({"itemId": None}, (RejectionReason.MISSING_ID, "itemId")),
+        ({"itemId": ""}, (RejectionReason.BAD_VALUE, "itemId")),
+        ({"price": "dear"}, (RejectionReason.WRONG_TYPE, "price")),
+        ({"year": 10**9}, (RejectionReason.BAD_VALUE, "year")),
+        ({"topics": [{"key": "a", "weight": -1}]}, (RejectionReason.WRONG_TYPE, "topics")),
+        ({"titel": "misspelt"}, (RejectionReason.BAD_VALUE, None)),
     ],
 )  # fmt: skip
-def test_item_lines_that_can_not_be(change: dict[str, Any], expected: tuple[Reason, str | None]) -> None:
+def test_item_lines_that_can_not_be(change: dict[str, Any], expected: tuple[RejectionReason, str | None]) -> None:
     found = refusal({"type": "item", "itemId": "a"} | change, from_file=True)
     assert found[1] == expected[1] or (found[1] or "").startswith(expected[1] or "")
-    assert found[0] in (expected[0], Reason.BAD_VALUE)
+    assert found[0] in (expected[0], RejectionReason.BAD_VALUE)
 
 
 json_values = st.recursive(
@@ -412,7 +423,7 @@ def test_any_json_is_read_or_rejected_with_a_reason(raw: Any, from_file: bool) -
     else:
         refused = None
     if refused is not None:
-        assert refused.reason in Reason
+        assert refused.reason in RejectionReason
         assert refused.message
         return
     assert message.record is not None or message.items

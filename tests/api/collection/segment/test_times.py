@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.collection.reasons import Reason, Rejected
+from api.collection.reasons import Rejected, RejectionReason
 from api.collection.segment.times import AHEAD, EARLIEST, bound_stated, place_event, read_time
 from graph.model.time import Millis
 
@@ -35,7 +35,7 @@ def test_timestamps_are_read_as_milliseconds(value: str | float | None, expected
 def test_what_is_no_time_is_rejected(value: str | float) -> None:
     with pytest.raises(Rejected) as caught:
         read_time(value, "sentAt")
-    assert (caught.value.reason, caught.value.field) == (Reason.BAD_TIMESTAMP, "sentAt")
+    assert (caught.value.reason, caught.value.field) == (RejectionReason.BAD_TIMESTAMP, "sentAt")
 
 
 def test_the_senders_clock_is_corrected() -> None:
@@ -49,7 +49,7 @@ def test_the_senders_clock_is_corrected() -> None:
 def test_absurd_dates_are_rejected(at: int) -> None:
     with pytest.raises(Rejected) as caught:
         place_event(at, None, NOW)
-    assert caught.value.reason is Reason.BAD_TIMESTAMP
+    assert caught.value.reason is RejectionReason.BAD_TIMESTAMP
 
 
 @pytest.mark.parametrize("at", [EARLIEST, NOW, NOW + AHEAD])
