@@ -1,11 +1,7 @@
-"""Sessions of records and the interactions in them.
+"""Sessions of records and the interactions in them: statements that begin sessions and add interactions.
 
-What lives here: statements that begin sessions, and add interactions, which move their bounds. What does not: which
-session an event belongs to (`algorithms/activity/sessions.py`), what an event means
-(`api/collection/segment/commerce.py`).
-
-An interaction without an item is kept as a relationship from the session to itself: it stays in the person's history
-and no item is made up. Statements that name `(:Item)` as the other end do not meet it.
+An interaction without an item is a relationship from the session to itself: it stays in the person's history and no
+item is made up. Statements that name `(:Item)` as the other end do not match it.
 """
 
 from __future__ import annotations
@@ -25,13 +21,32 @@ from graph.store.client import Writer, chunk_rows
 
 @dataclass(frozen=True, slots=True)
 class SessionStart:
-    """A session that may have to be begun, by an event at `at`. `latest`: it is the one that the record's next event is
-    compared with."""
+    """A session to create, if it is not there, with an event at `at`. `latest`: the record's next event is compared
+    with this session."""
 
     id: SessionId
     record: RecordId
     at: Millis
     latest: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionWindow:
+    """A stretch of time in which sessions of a record are looked for; both ends are included."""
+
+    record: RecordId
+    start: Millis
+    end: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class SessionBounds:
+    """A session of a record, from its first event to its last."""
+
+    id: SessionId
+    record: RecordId
+    start: Millis
+    end: Millis
 
 
 WRITE_SESSIONS: Final = """
@@ -45,7 +60,7 @@ MERGE (r)-[:HAD]->(s)
 
 
 async def write_sessions(tx: Writer, starts: Iterable[SessionStart]) -> None:
-    """Begins sessions; interactions then move their bounds."""
+    """Creates sessions; interactions then extend their bounds."""
     for chunk in chunk_rows([[one.id, one.record, one.at, one.latest] for one in starts]):
         await tx.run(WRITE_SESSIONS, rows=list(chunk))
 
@@ -58,14 +73,15 @@ RETURN collect([row[0], s.id, s.started_at, s.ended_at]) AS sessions
 """
 
 
-async def read_sessions_around(
-    tx: Writer, windows: Collection[tuple[RecordId, Millis, Millis]]
-) -> list[tuple[RecordId, SessionId, Millis, Millis]]:
-    """The sessions of records that meet a window of time: (record, session, start, end)."""
-    found: list[tuple[RecordId, SessionId, Millis, Millis]] = []
-    for chunk in chunk_rows([list(window) for window in windows]):
-        answer = await tx.run(READ_SESSIONS_AROUND, rows=list(chunk))
-        found.extend(tuple(session) for session in answer[0]["sessions"])
+async def read_sessions_around(tx: Writer, windows: Collection[SessionWindow]) -> list[SessionBounds]:
+    """Returns the sessions that overlap a window of their record."""
+    found: list[SessionBounds] = []
+    for chunk in chunk_rows([[one.record, one.start, one.end] for one in windows]):
+        rows = await tx.run(READ_SESSIONS_AROUND, rows=list(chunk))
+        found.extend(
+            SessionBounds(SessionId(id_), RecordId(record), Millis(start), Millis(end))
+            for record, id_, start, end in rows[0]["sessions"]
+        )
     return found
 
 
@@ -99,9 +115,10 @@ FEW: Final = 60
 
 
 async def write_interactions(tx: Writer, events: Iterable[tuple[SessionId, Message]]) -> None:
-    """Adds the interactions of messages to their sessions, which must be there, and moves their bounds. Of several in a
-    message each has a number after the message's id. The ledger of messages (`messages.py`) is what keeps an event from
-    being added twice. Items are met in one order by every writer, against deadlocks."""
+    """Adds the interactions of messages to their sessions, which must exist, and extends the sessions' bounds. Where a
+    message has several, each has a number after the message's id. The ledger of messages
+    (`graph/collection/messages.py`) keeps an event from being added twice. Every writer locks items in the same order,
+    which prevents deadlocks."""
     kinds: dict[tuple[str, bool], list[list[Any]]] = {}
     for session, message in events:
         for number, one in enumerate(message.interactions, 1):

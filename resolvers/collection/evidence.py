@@ -1,12 +1,9 @@
 """Who people are and what they permit, on its way into the graph: second names, identifiers, consents, linkage.
 
-What lives here: choosing what to write and in which order, inside the transaction of `arrivals.py`. What does not: the
-decision to link (`linkage.py`), the log of consents (`consents.py`), Cypher.
-
 Most messages repeat what is known. So a record remembers the identifiers it carries, each with the earliest event that
-said so, and the consents that its messages last repeated, with the consent epoch of its person then: only what differs
-is looked at again. Repeated consents are looked at again when the epoch moved, because another record of the person may
-have said otherwise since, and then a repeated denial counts as the later word.
+stated it, and the consents that its messages last repeated, with the consent epoch of its person then: only what
+differs is looked at again. Repeated consents are looked at again when the epoch moved, because another record of the
+person may have stated otherwise since, and then a repeated denial counts as the later word.
 """
 
 from __future__ import annotations
@@ -39,7 +36,7 @@ Statement = tuple[RecordId, str, ConsentStatement]
 
 async def touch_partners(tx: Writer, new: Sequence[Arrival], touched: Touched, now: Millis) -> dict[str, RecordRef]:
     """Touches the second records of messages that say something new about who is the same person, and adds them to
-    `touched`. Answers who the aliases name, by message. Notes which messages say nothing new about names."""
+    `touched`. Returns whom the aliases name, by message. Marks messages that say nothing new about names."""
     calls: dict[RecordId, RecordCall] = {}
     aliases = await _find_aliases(tx, new)
     for one in new:
@@ -101,7 +98,7 @@ async def write_evidence(
 async def _attach(
     tx: Writer, new: Sequence[Arrival], touched: Touched, aliases: dict[str, RecordRef], now: Millis
 ) -> set[RecordId]:
-    """Attaches what records don't carry yet; answers the records that linkage must look at."""
+    """Attaches what records don't carry yet; returns the records that linkage must look at."""
     pairs: dict[tuple[RecordId, str], tuple[RecordId, IdentifierRef, Millis]] = {}
 
     def add(record: RecordId, identifier: IdentifierRef, id_: str, at: Millis) -> None:

@@ -23,7 +23,7 @@ from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
 from privacy.policy import Policy
 from resolvers.collection.arrival import Arrival
-from resolvers.collection.sessions import ItemMemory
+from resolvers.collection.items import ItemMemory
 from resolvers.collection.transaction import MessageOutcome, Written, write_arrivals
 
 GROUP: Final = 500

@@ -1,10 +1,9 @@
-"""The one transaction through which messages enter the graph.
+"""The one transaction through which messages enter the graph: the order of its steps.
 
-What lives here: the order of its steps. Messages are claimed, so that duplicates fall out; their records are touched,
-which locks them; then traits, items, sessions and interactions (`visits.py`); then identifiers, consents, linkage,
-and last the permits of everybody affected (`evidence.py`). So an acknowledged message is already visible in its
-profile, and no reader ever meets a half of one. What does not: Cypher (`graph/`), validation (`api/collect/`), grouping
-and retries (`ingest.py`).
+Messages are claimed, which sorts out duplicates; their records are touched, which locks them; then come traits, items
+(`items.py`), sessions and interactions (`sessions.py`), then identifiers, consents, linkage, and last the permits of
+everybody affected (`evidence.py`). So an acknowledged message is visible in its profile, and no reader sees only half
+of it.
 """
 
 from __future__ import annotations
@@ -28,7 +27,8 @@ from privacy.policy import Policy
 from privacy.rules import initial_permits
 from resolvers.collection.arrival import Arrival
 from resolvers.collection.evidence import touch_partners, write_evidence
-from resolvers.collection.sessions import ItemMemory, choose_items, write_visits
+from resolvers.collection.items import ItemMemory, choose_items
+from resolvers.collection.sessions import place_in_sessions
 
 
 class MessageOutcome(StrEnum):
@@ -52,7 +52,7 @@ async def write_arrivals(
 ) -> Written:
     """Writes messages, each once. It may run several times in a row (`GraphClient.write`), as one.
 
-    `now` is the time of writing; `memory` spares what events lately said of items.
+    `now` is the time of writing; `memory` saves writing what events last mentioned of items.
     """
     outcomes = [MessageOutcome.DUPLICATE] * len(arrivals)
     new = await _claim(tx, arrivals)
@@ -67,7 +67,7 @@ async def write_arrivals(
     items = choose_items((item for one in new for item in one.message.items), memory)
     if items:
         await write_items(tx, items, now)
-    await write_visits(tx, new, touched)
+    await place_in_sessions(tx, new, touched)
     await write_evidence(tx, new, touched, aliases, policy=policy, now=now)
     return Written(outcomes, items)
 
@@ -101,9 +101,8 @@ def _find_calls(new: Sequence[Arrival]) -> list[RecordCall]:
 async def _give_people(
     tx: Writer, new: Sequence[Arrival], touched: dict[RecordId, TouchedRecord], policy: Policy, now: Millis
 ) -> None:
-    """Gives each new record a person, so that no record is ever without one: of its own, or, where one message brings
-    both of its records for the first time, one for the two. Linkage, later in this transaction, is what decides; this
-    only spares it making a person of two that never were apart."""
+    """Gives each new record a person of its own, or one for both where a message brings two new records. Linkage, later
+    in this transaction, decides; this avoids merging two people that were just created."""
     fresh = sorted(record.id for record in touched.values() if record.new)
     if not fresh:
         return
