@@ -1,11 +1,8 @@
 """From bytes to JSON values: compression, size limits, and what can be saved of a batch that is not JSON as a whole.
 
-What lives here: pure functions on bodies. What does not: reading from the network (`http.py`), what a message may be
-(`validation.py`).
-
-The fast way is one call of orjson. Where that fails, a batch is cut into its messages by their brackets and each is
-read alone, so that one bad message costs no other. Text with half a surrogate pair (a truncated emoji, as JavaScript
-writes it) is repaired with U+FFFD in values; in an id it is refused, since two different ids could become one.
+The fast way is one call of orjson. Where that fails, a batch is cut into its entries by their brackets and each is read
+alone, so that one bad entry costs no other. Text with half a surrogate pair (a truncated emoji, as JavaScript writes
+it) is repaired with U+FFFD in values; in an ID it is refused, since two different IDs could become one.
 """
 
 from __future__ import annotations
@@ -52,8 +49,8 @@ def decompress(body: bytes, limit: int) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """One message of a batch, read or not: its value, else why there is none and the text it has."""
+class Entry:
+    """One entry of a body: its parsed value, or the error and the text that can't be parsed."""
 
     value: Any = None
     error: Rejected | None = None
@@ -62,9 +59,9 @@ class Piece:
 
 @dataclass(slots=True)
 class Body:
-    """A batch in pieces, with what it says for all of them."""
+    """A batch: its entries, and the fields that apply to all of them."""
 
-    pieces: list[Piece]
+    entries: list[Entry]
     head: dict[str, Any] = field(default_factory=dict)
 
 
@@ -77,17 +74,17 @@ def read_single(body: bytes) -> Any:
 
 
 def read_batch(body: bytes) -> Body:
-    """The messages of a batch: an object with `batch`, or the array itself. Raises Rejected where neither is found."""
+    """The entries of a batch: an object with `batch`, or the array itself. Raises Rejected where neither is found."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         return _salvage(body.decode("utf-8", "surrogateescape"))
     if isinstance(value, list):
-        return Body([Piece(each) for each in value])
+        return Body([Entry(each) for each in value])
     if isinstance(value, dict):
         messages = value.pop("batch", None)
         if isinstance(messages, list):
-            return Body([Piece(each) for each in messages], value)
+            return Body([Entry(each) for each in messages], value)
         raise Rejected(RejectionReason.MISSING_FIELD, "batch must be an array of messages.", "batch")
     raise Rejected(RejectionReason.NOT_AN_OBJECT, "The body must be a JSON object.")
 
@@ -161,25 +158,25 @@ def _salvage(text: str) -> Body:
     for name, start, end in _split(text, _opening(text, "{")) if text.lstrip().startswith("{") else ():
         if name == "batch" and text[start:end].lstrip().startswith("["):
             found = True
-            body.pieces = [_piece(text[a:b]) for _, a, b in _split(text, _opening(text, "[", start))]
+            body.entries = [_read_entry(text[a:b]) for _, a, b in _split(text, _opening(text, "[", start))]
         elif name in ("sentAt", "context", "writeKey"):
-            piece = _piece(text[start:end])
-            if piece.error is None:
-                body.head[name] = piece.value
+            entry = _read_entry(text[start:end])
+            if entry.error is None:
+                body.head[name] = entry.value
     if not found:
         raise Rejected(RejectionReason.MALFORMED_JSON, "The body is not JSON.")
     return body
 
 
-def _piece(text: str) -> Piece:
+def _read_entry(text: str) -> Entry:
     text = text.strip()
     try:
         try:
-            return Piece(orjson.loads(text))
+            return Entry(orjson.loads(text))
         except (orjson.JSONDecodeError, UnicodeEncodeError):
-            return Piece(read_text(text))
+            return Entry(read_text(text))
     except Rejected as error:
-        return Piece(error=error, text=text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+        return Entry(error=error, text=text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
 
 
 def _opening(text: str, bracket: str, start: int = 0) -> int:
@@ -210,15 +207,3 @@ def _split(text: str, start: int) -> Iterator[tuple[str, int, int]]:
             depth -= 1
     if text[begin:].strip():
         yield name, begin, len(text)
-
-
-def write_payload(value: Any) -> str:
-    """A value as text for a dead letter; empty where it can't be written."""
-    try:
-        return orjson.dumps(value).decode()
-    except orjson.JSONEncodeError:
-        pass
-    try:
-        return json.dumps(value)
-    except (RecursionError, ValueError, TypeError):
-        return ""

@@ -1,11 +1,8 @@
-"""Segment's HTTP tracking API: `POST /v1/batch` and one endpoint a message type.
+"""Segment's HTTP tracking API: `POST /v1/batch` and one endpoint for each message type.
 
-What lives here: routes, who sends, reading bodies within limits, statuses and answers. What does not: judging messages
-(`intake.py`), bytes to JSON (`bodies.py`).
-
-Statuses: 200 once everything acceptable is on disk, also when some messages of a batch were rejected (the answer counts
-them); 400 for a body or a single message that can never be taken; 401, 413; 429 and 503, with Retry-After, for what
-passes by itself: then nothing may be lost by sending the same again, since every message counts once.
+Statuses: 200 once everything acceptable is on disk, including when some messages of a batch were rejected (the response
+counts them); 400 for a body or a single message that can never be accepted; 401, 413; 429 and 503, with Retry-After,
+for faults that pass by themselves: then the same can safely be sent again, since every message counts once.
 """
 
 from __future__ import annotations
@@ -19,10 +16,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from api.auth import NO_WRITE_KEY, admit_sender
-from api.collection.bodies import MAX_BATCH, MAX_EVENT, Piece, decompress, read_batch, read_single
-from api.collection.intake import Complaint, Receipt, judge, take_in, write_letter
+from api.collection.bodies import MAX_BATCH, MAX_EVENT, Entry, decompress, read_batch, read_single
+from api.collection.intake import Receipt, RejectedEntry, read_entries, submit, write_letter
+from api.collection.origin import Origin
 from api.collection.reasons import Rejected, RejectionReason
-from api.collection.segment.mapping import Origin
 from api.collection.segment.times import read_time
 from api.errors import MAPPINGS, documentation_of
 from api.process.runtime import Runtime
@@ -31,7 +28,7 @@ from graph.model.access import Source
 
 SINGLES: Final = ("identify", "track", "page", "screen", "group", "alias")
 MOST_LISTED: Final = 100
-"""Complaints that an answer spells out; all are counted."""
+"""Rejected entries that a response lists; all are counted."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -57,14 +54,13 @@ def _handle_batch(runtime: Runtime) -> Handler:
             origin = _origin(source, runtime, sent_at)
         except Rejected as error:
             return await _refuse(runtime, source, body, error)
-        judged = await judge(
-            batch.pieces,
+        submission = await read_entries(
+            batch.entries,
             origin,
             sized=len(body) <= MAX_EVENT and not body.startswith(b"\x1f\x8b"),
             context=context if isinstance(context, dict) else None,
         )
-        receipt = await take_in(runtime.ingestor, judged, batch.pieces)
-        return _answer(receipt)
+        return _answer(await submit(runtime.ingestor, submission))
 
     return handle
 
@@ -78,9 +74,10 @@ def _handle_single(runtime: Runtime, kind: str) -> Handler:
         except Rejected as error:
             return await _refuse(runtime, await _admit(source, None, runtime), body, error)
         source = await _admit(source, value.get("writeKey") if isinstance(value, dict) else None, runtime)
-        pieces = [Piece(_put_type(value, kind))]
-        receipt = await take_in(runtime.ingestor, await judge(pieces, _origin(source, runtime), sized=True), pieces)
-        return _answer_rejection(receipt.complaints[0]) if receipt.complaints else _answer(receipt)
+        entries = [Entry(_put_type(value, kind))]
+        submission = await read_entries(entries, _origin(source, runtime), sized=True)
+        receipt = await submit(runtime.ingestor, submission)
+        return _answer_rejection(receipt.rejections[0]) if receipt.rejections else _answer(receipt)
 
     return handle
 
@@ -131,11 +128,11 @@ async def _refuse(runtime: Runtime, source: Source, body: bytes, error: Rejected
     text = body.decode("utf-8", "replace").replace("\0", "\ufffd")
     letter = write_letter(text, error, Origin(source, runtime.services.clock(), runtime.services.policy))
     await runtime.ingestor.submit([], [letter])
-    return _answer_rejection(Complaint(0, error.reason, error.message, error.field))
+    return _answer_rejection(RejectedEntry(0, error.reason, error.message, error.field))
 
 
 def _answer(receipt: Receipt) -> Response:
-    listed = [_show(complaint) for complaint in receipt.complaints[:MOST_LISTED]]
+    listed = [_show(rejection) for rejection in receipt.rejections[:MOST_LISTED]]
     return _json(
         200,
         {
@@ -148,16 +145,16 @@ def _answer(receipt: Receipt) -> Response:
     )
 
 
-def _answer_rejection(complaint: Complaint) -> Response:
-    error = {"code": BadInput.code, **_show(complaint, placed=False)}
-    error["documentation"] = documentation_of(f"rejections#{complaint.reason}")
+def _answer_rejection(rejection: RejectedEntry) -> Response:
+    error = {"code": BadInput.code, **_show(rejection, placed=False)}
+    error["documentation"] = documentation_of(f"rejections#{rejection.reason}")
     return _json(MAPPINGS[BadInput].status, {"success": False, "error": error})
 
 
-def _show(complaint: Complaint, *, placed: bool = True) -> dict[str, Any]:
-    shown: dict[str, Any] = {"index": complaint.index} if placed else {}
-    shown |= {"reason": str(complaint.reason), "message": complaint.message}
-    return shown | {"field": complaint.field} if complaint.field else shown
+def _show(rejection: RejectedEntry, *, placed: bool = True) -> dict[str, Any]:
+    shown: dict[str, Any] = {"index": rejection.index} if placed else {}
+    shown |= {"reason": str(rejection.reason), "message": rejection.message}
+    return shown | {"field": rejection.field} if rejection.field else shown
 
 
 def _json(status: int, body: dict[str, Any]) -> Response:

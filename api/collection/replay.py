@@ -1,14 +1,14 @@
-"""Trying dead letters again, by the rules of today.
-
-What lives here: reading a letter's payload as what it was, a message or a line, received when it was. What does not:
-the use case (`resolvers/collection/dead_letters.py`), the command line.
-"""
+"""Trying dead letters again, by the rules of today: each is read as what it was, received when it was."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from api.collection.bodies import read_single
+from api.collection.origin import Origin
+from api.collection.payloads import TextPayload
 from api.collection.reasons import Rejected, RejectionReason
-from api.collection.segment.mapping import Origin, read_message
+from api.collection.segment.mapping import read_message
 from api.process.runtime import Runtime
 from graph.access.sources import read_sources
 from graph.collection.dead_letters import DeadLetter
@@ -19,10 +19,12 @@ from resolvers.collection.ingestor import STORE_REFUSED
 
 
 async def replay(runtime: Runtime, *, source: str | None = None, reason: str | None = None) -> ReplayReport:
-    """Tries the letters of a source, or of a reason, or all, again. A letter without a messageId goes by its own id, so
-    that trying twice counts once. Only what an operator loaded is read as a line of a file: a sender's consent line
-    that was refused at the door must not come in by the back. What the store refused had passed its door. What
-    was not UTF-8 was kept with U+FFFD in its place: that reads well and is not what was said, so it stays."""
+    """Tries letters again: all, or those of a source, or of a reason. A letter without a messageId counts by its own
+    ID, so that trying twice counts once.
+
+    Our own types are read only from what an operator loaded, or what passed its door and was refused by the store: a
+    sender's consent statement that was rejected must not enter by replay. Both state their own receipt, if any. What
+    was not UTF-8 was kept with U+FFFD in its place: it would be read, but is not what was sent, so it stays."""
     client, policy = runtime.services.client, runtime.services.policy
     sources = {known.name: known for known in await read_sources(client)}
 
@@ -30,8 +32,9 @@ async def replay(runtime: Runtime, *, source: str | None = None, reason: str | N
         if letter.reason == RejectionReason.BAD_UNICODE and letter.field is None:
             raise Rejected(RejectionReason.BAD_UNICODE, letter.message)
         known = sources.get(letter.source) or Source(letter.source)
-        from_file = letter.from_file or letter.reason == STORE_REFUSED
-        origin = Origin(known, letter.received_at, policy, from_file=from_file)
-        return read_message(read_single(letter.payload.encode()), origin, f"letter-{letter.id}")
+        passed = letter.from_file or letter.reason == STORE_REFUSED
+        origin = Origin(known, letter.received_at, policy, own_types=passed, received_earlier=passed)
+        message = read_message(read_single(letter.payload.encode()), origin, f"letter-{letter.id}")
+        return replace(message, payload=TextPayload(letter.payload))
 
     return await replay_letters(client, runtime.ingestor, read, source=source, reason=reason)

@@ -21,7 +21,7 @@ LONGEST_PAYLOAD: Final = 32_768
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """One rejected message. `payload` is what arrived, as text. The same payload of the same source is one letter,
-    however often it comes: `times`. `from_file`: an operator loaded it, so it may say more than a sender may."""
+    however often it comes: `times`. `from_file`: an operator loaded it, so it may be of our own types."""
 
     source: str
     reason: str

@@ -1,7 +1,6 @@
-"""Dead letters: looking at what was rejected, and trying it again once its cause is mended.
+"""Dead letters, for operators: listing what was rejected, and trying it again once the cause is removed.
 
-What lives here: the two use cases, for operators. What does not: statements (`graph/collection/dead_letters.py`),
-reading a payload, which the caller brings along, since formats are the doors' business.
+The caller supplies the function that reads a payload: formats belong to `api/collection/`.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from resolvers.collection.transaction import MessageOutcome
 PAGE: Final = 200
 
 ReadLetter = Callable[[DeadLetter], Message]
-"""Reads a letter's payload as a message; raises BadInput where it still can't be one."""
+"""Reads a letter as a message that keeps its payload; raises BadInput where it still can't be one."""
 
 
 @dataclass(slots=True)
@@ -69,7 +68,7 @@ async def _replay(
             letters.append(letter)
         except BadInput:
             report.kept.append(letter.id)
-    outcomes = await ingestor.submit(messages, payload=lambda place: letters[place].payload)
+    outcomes = await ingestor.submit(messages)
     report.accepted += outcomes.count(MessageOutcome.ACCEPTED)
     report.duplicate += outcomes.count(MessageOutcome.DUPLICATE)
     done = [

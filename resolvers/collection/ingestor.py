@@ -1,11 +1,9 @@
-"""The ingestor: concurrent requests share commits, and each is answered only after its own.
+"""The ingestor: concurrent submissions share commits, and each returns only after its own.
 
-What lives here: the bounded queue, the grouping into transactions of at most 500 rows, what follows when the store
-refuses a group. What does not: what a transaction writes (`arrivals.py`), reading messages (`api/collect/`).
-
-While one group commits, the next one gathers. A group that the store refuses for what it holds is halved until the
-culprit stands alone: it becomes a dead letter and the rest is written. Faults that pass by themselves (the store busy,
-restarting, out of reach) fail the requests concerned instead, so that their senders try again.
+A bounded queue is grouped into transactions of at most 500 rows; while one group commits, the next one gathers. A group
+that the store refuses for what it holds is halved until the cause stands alone: that message becomes a dead letter and
+the rest is written. Faults that pass by themselves (the store busy, restarting, unreachable) fail the submissions
+concerned instead, so that their senders try again.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Self
 
 from graph.collection.dead_letters import LONGEST_PAYLOAD, DeadLetter, write_letters
@@ -30,7 +28,7 @@ GROUP: Final = 500
 """Most messages of a transaction, rejections among them."""
 
 LINGER: Final = 0.003
-"""Seconds at most that a group waits for company."""
+"""Seconds at most that a group waits to grow."""
 
 MOST_WAITING: Final = 20_000
 """Most rows that may wait. More are refused, so that senders slow down before memory runs out."""
@@ -41,36 +39,36 @@ STORE_REFUSED: Final = "store_refused"
 _PASSING: Final = (StoreUnavailable, StoreTimeout, RateLimited, Conflict)
 _REFUSALS: Final = (ConsentricError, UnicodeError, OverflowError, ValueError)
 
-Payload = Callable[[int], str]
-"""The text of a parcel's message by its place, asked for only if it becomes a dead letter."""
 
-
-@dataclass(slots=True)
-class Parcel:
-    """Messages and rejections that arrived together and are answered together. `refused` are outcomes by place."""
+@dataclass(frozen=True, slots=True)
+class WaitingBatch:
+    """Messages and dead letters of one submission that wait for their transaction, and the future of their outcomes."""
 
     arrivals: Sequence[Arrival]
     letters: Sequence[DeadLetter]
-    payload: Payload
-    answer: asyncio.Future[list[MessageOutcome]]
-    rows: int = 0
-    outcomes: list[MessageOutcome] = field(default_factory=list)
+    outcomes: asyncio.Future[list[MessageOutcome]]
 
-    def settle(self, error: BaseException | None = None) -> None:
-        """Answers whoever waits, if anybody still does."""
-        if self.answer.done():
-            return
-        if error is None:
-            self.answer.set_result(self.outcomes)
-        else:
-            self.answer.set_exception(error)
+    @property
+    def rows(self) -> int:
+        """How much of a group it fills."""
+        return len(self.arrivals) + len(self.letters)
+
+    def settle(self, outcomes: list[MessageOutcome]) -> None:
+        """Returns the outcomes to the sender, if it still waits."""
+        if not self.outcomes.done():
+            self.outcomes.set_result(outcomes)
+
+    def fail(self, error: BaseException) -> None:
+        """Raises the error at the sender, if it still waits."""
+        if not self.outcomes.done():
+            self.outcomes.set_exception(error)
 
 
 class Ingestor:
     """Writes what arrives, in groups. Use as an async context manager: leaving it writes what still waits.
 
     `lanes` is how many groups may be written at once: one on the embedded engine, whose writers take turns anyway.
-    `observe` is told what became of messages: an outcome, or `rejected`, and how many.
+    `observe` is called with an outcome, or `rejected`, and how many messages had it.
     """
 
     def __init__(
@@ -89,7 +87,7 @@ class Ingestor:
         self._linger = linger
         self._most_waiting = most_waiting
         self._lanes = lanes
-        self._queue: deque[Parcel] = deque()
+        self._queue: deque[WaitingBatch] = deque()
         self._rows = 0
         self._wake = asyncio.Event()
         self._complete = asyncio.Event()
@@ -110,18 +108,11 @@ class Ingestor:
         """Rows that wait for their transaction."""
         return self._rows
 
-    @property
-    def policy(self) -> Policy:
-        """The policy that consent is read and folded by."""
-        return self._policy
+    async def submit(self, messages: Sequence[Message], letters: Sequence[DeadLetter] = ()) -> list[MessageOutcome]:
+        """Writes messages and dead letters; returns what became of each message once all are on disk.
 
-    async def submit(
-        self, messages: Sequence[Message], letters: Sequence[DeadLetter] = (), payload: Payload | None = None
-    ) -> list[MessageOutcome]:
-        """Writes messages, and rejections as dead letters; returns what became of each message once all are on disk.
-
-        `payload` gives the text of a message by its place, should the store refuse it. Raises RateLimited when too much
-        waits, StoreUnavailable or StoreTimeout when the store can't be written: then send all of it again.
+        A message that the store refuses becomes a dead letter with its payload. Raises RateLimited when too much waits,
+        StoreUnavailable or StoreTimeout when the store can't be written: then send all of it again.
         """
         if self._closing:
             raise StoreUnavailable("The service is stopping; send it again.")
@@ -130,26 +121,25 @@ class Ingestor:
         rows = len(messages) + len(letters)
         if self._rows and self._rows + rows > self._most_waiting:
             raise RateLimited("Too much is waiting to be written; try again after a pause.")
-        parcels = self._pack(messages, letters, payload or _without_payload)
-        answers = await asyncio.gather(*(parcel.answer for parcel in parcels))
-        return [outcome for answer in answers for outcome in answer]
+        batches = self._enqueue(messages, letters)
+        outcomes = await asyncio.gather(*(batch.outcomes for batch in batches))
+        return [outcome for part in outcomes for outcome in part]
 
-    def _pack(self, messages: Sequence[Message], letters: Sequence[DeadLetter], payload: Payload) -> list[Parcel]:
-        """Queues parcels of at most a group each."""
+    def _enqueue(self, messages: Sequence[Message], letters: Sequence[DeadLetter]) -> list[WaitingBatch]:
+        """Queues batches of at most a group each."""
         loop = asyncio.get_running_loop()
-        parcels: list[Parcel] = []
+        batches: list[WaitingBatch] = []
         for start in range(0, max(len(messages), 1), GROUP):
             arrivals = [Arrival.of(message) for message in messages[start : start + GROUP]]
-            rows = len(arrivals) + len(letters)
-            parcels.append(Parcel(arrivals, letters, _shift(payload, start), loop.create_future(), rows))
+            batches.append(WaitingBatch(arrivals, letters, loop.create_future()))
             letters = ()
-        self._queue.extend(parcels)
-        self._rows += sum(parcel.rows for parcel in parcels)
+        self._queue.extend(batches)
+        self._rows += sum(batch.rows for batch in batches)
         self._start()
         self._wake.set()
         if self._is_company():
             self._complete.set()
-        return parcels
+        return batches
 
     def _start(self) -> None:
         if not self._workers:
@@ -176,8 +166,8 @@ class Ingestor:
                 await self._write_group(group)
 
     async def _gather(self) -> None:
-        """Waits a moment for as much company as the last group had: whoever was answered with it is about to send the
-        next. A lone sender never waits."""
+        """Waits briefly until the group is as large as the previous one, whose senders are about to send the next. A
+        lone sender never waits."""
         if self._is_company() or self._closing:
             return
         self._complete.clear()
@@ -188,33 +178,31 @@ class Ingestor:
     def _is_company(self) -> bool:
         return len(self._queue) >= self._company or self._rows >= GROUP
 
-    def _take(self) -> list[Parcel]:
-        group: list[Parcel] = []
+    def _take(self) -> list[WaitingBatch]:
+        group: list[WaitingBatch] = []
         rows = 0
         while self._queue and (not group or rows + self._queue[0].rows <= GROUP):
-            parcel = self._queue.popleft()
-            rows += parcel.rows
-            group.append(parcel)
+            batch = self._queue.popleft()
+            rows += batch.rows
+            group.append(batch)
         self._rows -= rows
         return group
 
-    async def _write_group(self, group: Sequence[Parcel]) -> None:
-        """Writes parcels in one transaction and answers them."""
-        arrivals = [one for parcel in group for one in parcel.arrivals]
-        letters = [letter for parcel in group for letter in parcel.letters]
-        places = [(parcel, place) for parcel in group for place in range(len(parcel.arrivals))]
+    async def _write_group(self, group: Sequence[WaitingBatch]) -> None:
+        """Writes batches in one transaction and settles them."""
+        arrivals = [one for batch in group for one in batch.arrivals]
+        letters = [letter for batch in group for letter in batch.letters]
         try:
-            outcomes = await self._write(arrivals, letters, places)
+            outcomes = await self._write(arrivals, letters)
             self._report(outcomes, letters)
         except Exception as error:
-            for parcel in group:
-                parcel.settle(error)
+            for batch in group:
+                batch.fail(error)
             return
         done = 0
-        for parcel in group:
-            parcel.outcomes = outcomes[done : done + len(parcel.arrivals)]
-            done += len(parcel.arrivals)
-            parcel.settle()
+        for batch in group:
+            batch.settle(outcomes[done : done + len(batch.arrivals)])
+            done += len(batch.arrivals)
 
     def _report(self, outcomes: Sequence[MessageOutcome], letters: Sequence[DeadLetter]) -> None:
         """Tells `observe` how many there are of each outcome; letters are of messages rejected before."""
@@ -224,9 +212,7 @@ class Ingestor:
             if letters:
                 self.observe("rejected", len(letters))
 
-    async def _write(
-        self, arrivals: Sequence[Arrival], letters: Sequence[DeadLetter], places: Sequence[tuple[Parcel, int]]
-    ) -> list[MessageOutcome]:
+    async def _write(self, arrivals: Sequence[Arrival], letters: Sequence[DeadLetter]) -> list[MessageOutcome]:
         """One transaction; where the store refuses it for what it holds, one for each half."""
 
         async def work(tx: Writer) -> Written:
@@ -241,13 +227,13 @@ class Ingestor:
             raise
         except _REFUSALS as error:
             if len(arrivals) == 1 and not letters:
-                return await self._bury(arrivals[0].message, error, *places[0])
+                return await self._bury(arrivals[0].message, error)
             if not arrivals:
                 raise
             half = len(arrivals) // 2
             await self._write_letters(letters)
-            first = await self._write(arrivals[:half], (), places[:half]) if half else []
-            return first + await self._write(arrivals[half:], (), places[half:])
+            first = await self._write(arrivals[:half], ()) if half else []
+            return first + await self._write(arrivals[half:], ())
         self._memory.remember(written.items)
         return written.outcomes
 
@@ -255,12 +241,12 @@ class Ingestor:
         if letters:
             await self._client.write(lambda tx: write_letters(tx, letters))
 
-    async def _bury(self, message: Message, error: Exception, parcel: Parcel, place: int) -> list[MessageOutcome]:
+    async def _bury(self, message: Message, error: Exception) -> list[MessageOutcome]:
         """Makes a dead letter of the one message that the store refuses."""
-        payload = parcel.payload(place)
+        payload = "" if message.payload is None else message.payload.write()
         reason = str(error) if isinstance(error, ConsentricError) else "The store can't hold a value of this message."
         letter = DeadLetter(
-            source=message.id.partition("|")[0],
+            source=message.source,
             reason=STORE_REFUSED,
             message=reason,
             payload=payload[:LONGEST_PAYLOAD],
@@ -269,11 +255,3 @@ class Ingestor:
         )
         await self._write_letters([letter])
         return [MessageOutcome.REFUSED]
-
-
-def _shift(payload: Payload, start: int) -> Payload:
-    return payload if start == 0 else lambda place: payload(start + place)
-
-
-def _without_payload(_: int) -> str:
-    return ""

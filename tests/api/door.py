@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from api.auth import admit_request
-from api.collection.segment.mapping import Origin, read_message
+from api.collection.origin import Origin
+from api.collection.segment.mapping import read_message
 from api.graphql.endpoint import GraphQLEndpoint
 from api.process.runtime import Runtime
 from graph.model.access import Source
@@ -74,7 +75,7 @@ class Door:
 
     async def load(self, *lines: Mapping[str, Any], source: str = "shop") -> None:
         """Ingests lines in the format of `consentric load`."""
-        origin = Origin(Source(source), self.clock(), self.services.policy, from_file=True)
+        origin = Origin(Source(source), self.clock(), self.services.policy, own_types=True, received_earlier=True)
         await self.runtime.ingestor.submit([read_message(dict(line), origin) for line in lines])
 
     async def send(

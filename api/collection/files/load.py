@@ -1,11 +1,8 @@
-"""Loading files: the engine behind `consentric load`.
+"""Loading files: the engine behind `consentric load`. It reads ahead while the store commits.
 
-What lives here: reading ahead while the store commits, progress, resuming, the report. What does not: the command line
-(`api/cli/`), files and lines (`ndjson.py`), what a message means (`mapping.py`).
-
-A load can be killed at any time and run again: every message counts once. A checkpoint beside says how far the last run
-had come, so that the next one need not ask the store about each line; it is trusted only if the store knows the message
-it names, and it goes away when the file is done.
+A load can be killed at any time and run again: every message counts once. A checkpoint records how far the last run
+came, so that the next one need not ask the store about each line; it is trusted only if the store knows the message it
+names, and it is removed when the file is done.
 """
 
 from __future__ import annotations
@@ -20,11 +17,12 @@ from typing import Any, Final
 
 import orjson
 
-from api.collection.bodies import MAX_EVENT, Piece, read_text
+from api.collection.bodies import MAX_EVENT, read_text
 from api.collection.files.ndjson import STDIN, Line, MessageFile
-from api.collection.intake import Judged, Receipt, take_in, write_letter
+from api.collection.intake import Receipt, Submission, submit, write_letter
+from api.collection.origin import Origin
 from api.collection.reasons import Rejected, RejectionReason
-from api.collection.segment.mapping import Origin, read_message
+from api.collection.segment.mapping import read_message
 from api.process.runtime import Runtime
 from graph.access.sources import read_source
 from graph.collection.messages import is_claimed
@@ -33,7 +31,7 @@ from graph.model.access import Source
 
 CHUNK: Final = 250
 AHEAD: Final = 4
-"""Chunks that are read and judged while others are written."""
+"""Chunks that are read while others are written."""
 
 TRIES: Final = 8
 """How often a chunk is sent that meets a passing fault, with pauses of 0.25 to 16 seconds."""
@@ -226,17 +224,18 @@ class _Load:
         return [line for line in lines if line.number > mark.line]
 
     def _send(self, file: MessageFile, lines: list[Line]) -> None:
-        origin = Origin(self.source, self.runtime.services.clock(), self.runtime.services.policy, from_file=True)
-        judged, pieces = judge_lines(file, lines, origin)
-        last = judged.messages[-1].id if judged.messages else None
-        self.under_way.append(_Chunk(lines, last, asyncio.create_task(self._write(judged, pieces))))
+        services = self.runtime.services
+        origin = Origin(self.source, services.clock(), services.policy, own_types=True, received_earlier=True)
+        submission = read_messages(file, lines, origin)
+        last = next((message.id for message in reversed(submission.messages.values())), None)
+        self.under_way.append(_Chunk(lines, last, asyncio.create_task(self._write(submission))))
 
-    async def _write(self, judged: Judged, pieces: Sequence[Piece]) -> Receipt:
+    async def _write(self, submission: Submission) -> Receipt:
         """Writes a chunk, again after passing faults: nothing is written twice."""
         pause = 0.25
         for left in reversed(range(TRIES)):
             try:
-                return await take_in(self.runtime.ingestor, judged, pieces)
+                return await submit(self.runtime.ingestor, submission)
             except (StoreUnavailable, StoreTimeout, RateLimited):
                 if not left:
                     raise
@@ -262,19 +261,17 @@ class _Load:
             self.on_progress(Progress(file.path, last.position, file.size, self.tally.lines))
 
 
-def judge_lines(file: MessageFile, lines: Sequence[Line], origin: Origin) -> tuple[Judged, list[Piece]]:
+def read_messages(file: MessageFile, lines: Sequence[Line], origin: Origin) -> Submission:
     """Reads each line by itself."""
-    judged, pieces = Judged(), []
+    submission = Submission()
     for index, line in enumerate(lines):
-        piece = Piece()
         try:
-            piece = Piece(_parse(line))
-            judged.messages.append(read_message(piece.value, origin, _own_id(file, line, piece.value)))
-            judged.places.append(index)
+            value = _parse(line)
+            submission.messages[index] = read_message(value, origin, _own_id(file, line, value))
         except Rejected as error:
-            judged.complain(index, write_letter(line.content.decode("utf-8", "replace"), error, origin), error)
-        pieces.append(piece)
-    return judged, pieces
+            text = line.content.decode("utf-8", "replace")
+            submission.reject(index, error, write_letter(text, error, origin, from_file=True))
+    return submission
 
 
 def _parse(line: Line) -> Any:
@@ -287,7 +284,7 @@ def _parse(line: Line) -> Any:
 
 
 def _own_id(file: MessageFile, line: Line, value: Any) -> str | None:
-    """The id for a message that brings none."""
+    """The ID used when a message has none."""
     given = value.get("messageId") if isinstance(value, dict) else None
     return file.name_line(line) if given is None or given == "" else None
 

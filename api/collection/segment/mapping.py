@@ -16,6 +16,8 @@ from ulid import ULID
 
 from algorithms.identity.blocking import ANONYMOUS_ID, EMAIL, PHONE, USER_ID, BlockReason
 from algorithms.identity.normalise import examine_identifier, normalise_id, normalise_identifier
+from api.collection.origin import Origin
+from api.collection.payloads import ParsedPayload
 from api.collection.reasons import Rejected, RejectionReason
 from api.collection.segment.commerce import LONGEST_KEY, bound_key, merge_mentions, read_event, read_view
 from api.collection.segment.consents import (
@@ -31,9 +33,8 @@ from api.collection.segment.validation import check_message
 from graph.model.access import Source
 from graph.model.catalogue import ItemFacts
 from graph.model.identity import IdentifierRef, RecordKind, RecordRef
-from graph.model.message import Message
+from graph.model.message import Message, Payload
 from graph.model.time import Millis
-from privacy.policy import Policy
 from privacy.purposes import Assurance
 
 LONGEST_ID: Final = 256
@@ -41,27 +42,15 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 _NAMES: Final = 65_536
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where messages come from: their source, when they were received, when the sender says it sent them (None: it does
-    not say), and the policy that consent is read by. `from_file`: lines may be of our own types and may bring the time
-    of an earlier receipt; `default_id` names a message that names itself not."""
-
-    source: Source
-    received_at: Millis
-    policy: Policy
-    sent_at: str | int | float | None = None
-    from_file: bool = False
-
-
 def read_message(raw: object, origin: Origin, default_id: str | None = None) -> Message:
-    """The message to write. Raises Rejected."""
-    checked = check_message(raw, from_file=origin.from_file)
+    """The message to write; `default_id` is the ID used when it has none. Raises Rejected."""
+    checked = check_message(raw, own_types=origin.own_types)
     message_id = f"{origin.source.name}|{_message_id(checked.get('messageId'), default_id)}"
+    payload = ParsedPayload(raw, origin)
     kind = checked["type"]
     if kind == "item":
-        return _read_item(checked, origin, message_id)
-    return _READERS[kind](checked, _read_head(checked, origin, message_id))
+        return _read_item(checked, origin, message_id, payload)
+    return _READERS[kind](checked, _read_head(checked, origin, message_id, payload))
 
 
 @dataclass(slots=True)
@@ -74,21 +63,24 @@ class _Head:
     also: RecordRef | None
     identifiers: tuple[IdentifierRef, ...]
     at: Millis
+    payload: Payload
 
     def complete(self, *identifiers: IdentifierRef, **rest: Any) -> Message:
         """The message with what its type adds."""
         return Message(
             id=self.id,
+            source=self.origin.source.name,
             record=self.record,
             at=self.at,
             received_at=self.origin.received_at,
             also=self.also,
             identifiers=self.identifiers + identifiers if identifiers else self.identifiers,
+            payload=self.payload,
             **rest,
         )
 
 
-def _read_head(checked: Mapping[str, Any], origin: Origin, message_id: str) -> _Head:
+def _read_head(checked: Mapping[str, Any], origin: Origin, message_id: str, payload: Payload) -> _Head:
     source = origin.source
     user = _name(source.name, source.user_namespace, RecordKind.USER, checked.get("userId"))
     anonymous = _name(source.name, "", RecordKind.ANONYMOUS, checked.get("anonymousId"))
@@ -104,7 +96,7 @@ def _read_head(checked: Mapping[str, Any], origin: Origin, message_id: str) -> _
         identifiers = (named.identifier, anonymous.identifier)
     if external:
         identifiers += _read_external(external, source)
-    return _Head(message_id, origin, named.record, also, identifiers, _read_at(checked, origin))
+    return _Head(message_id, origin, named.record, also, identifiers, _read_at(checked, origin), payload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +164,11 @@ def _message_id(value: str | int | None, default: str | None) -> str:
 
 
 def _read_at(checked: Mapping[str, Any], origin: Origin) -> Millis:
-    """The message's time. A file's `sentAt` is compared with the receipt that the line itself states, not with ours; a
-    line with `originalTimestamp` was corrected by whoever wrote the file."""
+    """The message's time. Where it was received earlier, its `sentAt` is compared with the receipt that it states, not
+    with ours; one with `originalTimestamp` was corrected then."""
     timestamp = read_time(checked.get("timestamp"), "timestamp")
     sent = checked.get("sentAt")
-    if origin.from_file:
+    if origin.received_earlier:
         received = read_time(checked.get("receivedAt"), "receivedAt")
         if received is None or sent is None or checked.get("originalTimestamp") is not None:
             return place_event(timestamp if timestamp is not None else received, None, origin.received_at)
@@ -289,10 +281,18 @@ def _session(checked: Mapping[str, Any]) -> str | None:
     return str(bound_key(session, "context.sessionId"))
 
 
-def _read_item(checked: Mapping[str, Any], origin: Origin, message_id: str) -> Message:
+def _read_item(checked: Mapping[str, Any], origin: Origin, message_id: str, payload: Payload) -> Message:
     """An item line. It speaks of no person; its `timestamp` says as of when its facts hold."""
     at = _read_at(checked, origin)
-    return Message(id=message_id, record=None, at=at, received_at=origin.received_at, items=(read_item(checked, at),))
+    return Message(
+        id=message_id,
+        source=origin.source.name,
+        record=None,
+        at=at,
+        received_at=origin.received_at,
+        items=(read_item(checked, at),),
+        payload=payload,
+    )
 
 
 def read_item(checked: Mapping[str, Any], at: Millis) -> ItemFacts:

@@ -60,15 +60,16 @@ _EXPECTED: Final = {
 }
 
 
-def check_message(raw: object, *, from_file: bool = False) -> dict[str, Any]:
-    """The message with what is read of it, checked. Raises Rejected with the first complaint."""
+def check_message(raw: object, *, own_types: bool = False) -> dict[str, Any]:
+    """The message with what is read of it, checked; `own_types` admits items and consent statements. Raises Rejected
+    with the first complaint."""
     if not isinstance(raw, dict):
         raise Rejected(RejectionReason.NOT_AN_OBJECT, "A message must be a JSON object.")
     try:
-        checked: dict[str, Any] = (_check_line if from_file else _check_message)(raw)
+        checked: dict[str, Any] = (_check_line if own_types else _check_message)(raw)
         return checked
     except ValidationError as error:
-        raise explain(error, LINE_TYPES if from_file else TYPES) from None
+        raise explain(error, LINE_TYPES if own_types else TYPES) from None
 
 
 _check_message: Final = MESSAGES.validator.validate_python

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Annotated, Any, Final
 
-import orjson
 import strawberry
 from strawberry.types import Info
 
+from api.collection.origin import Origin
 from api.collection.reasons import Rejected, RejectionReason
-from api.collection.segment.mapping import Origin, read_message
+from api.collection.segment.mapping import read_message
 from api.graphql.mutations.inputs import (
     ConsentInput,
     ConsentPayload,
@@ -66,7 +66,6 @@ class Delivery:
 
     asking: GraphQLContext
     messages: list[Message] = field(default_factory=list)
-    lines: list[Line] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
     _sources: dict[str, Source | None] = field(default_factory=dict)
 
@@ -82,10 +81,9 @@ class Delivery:
     def add(self, index: int, line: Line, source: Source) -> None:
         """Reads one line; what can't be read is noted as rejected."""
         services = self.asking.request.services
-        origin = Origin(source, services.clock(), services.policy, from_file=True)
+        origin = Origin(source, services.clock(), services.policy, own_types=True)
         try:
             self.messages.append(read_message(line, origin))
-            self.lines.append(line)
         except Rejected as error:
             self.rejected.append(Rejection(index=index, code=error.reason, message=error.message, field=error.field))
 
@@ -93,14 +91,10 @@ class Delivery:
         """Writes what could be read; answers how many were new and how many known. Raises where one is refused."""
         if not self.messages:
             return 0, 0
-        outcomes = await self.asking.ingestor.submit(self.messages, payload=lambda place: _text(self.lines[place]))
+        outcomes = await self.asking.ingestor.submit(self.messages)
         if any(outcome not in (MessageOutcome.ACCEPTED, MessageOutcome.DUPLICATE) for outcome in outcomes):
             raise BadInput("input: the store can't hold a value of it; it was kept as a dead letter.")
         return outcomes.count(MessageOutcome.ACCEPTED), outcomes.count(MessageOutcome.DUPLICATE)
-
-
-def _text(line: Line) -> str:
-    return orjson.dumps(line, default=str).decode()
 
 
 def _admit(info: GraphQLInfo, roles: Collection[Role]) -> GraphQLContext:

@@ -8,11 +8,12 @@ from typing import Any
 import orjson
 import pytest
 
-from api.collection.bodies import Piece, read_batch
-from api.collection.intake import judge, take_in, write_letter
+from api.collection.bodies import Entry, read_batch
+from api.collection.intake import read_entries, submit, write_letter
+from api.collection.origin import Origin
 from api.collection.reasons import Rejected
 from api.collection.replay import replay
-from api.collection.segment.mapping import Origin, read_message
+from api.collection.segment.mapping import read_message
 from graph.model.access import Source
 from graph.store.client import GraphClient
 from tests.api.door import Door, identify, open_door
@@ -34,9 +35,9 @@ async def door(store: GraphClient) -> AsyncIterator[Door]:
 async def send(door: Door, *messages: dict[str, Any]) -> None:
     """As `POST /v1/batch` does."""
     origin = Origin(Source("shop"), door.clock(), door.services.policy)
-    pieces = [Piece(message) for message in messages]
-    receipt = await take_in(door.runtime.ingestor, await judge(pieces, origin), pieces)
-    assert len(receipt.complaints) == len(messages)
+    entries = [Entry(message) for message in messages]
+    receipt = await submit(door.runtime.ingestor, await read_entries(entries, origin))
+    assert len(receipt.rejections) == len(messages)
 
 
 async def test_a_senders_consent_line_does_not_come_in_by_replay(door: Door) -> None:
@@ -51,19 +52,19 @@ async def test_a_senders_consent_line_does_not_come_in_by_replay(door: Door) -> 
 async def test_bytes_that_were_no_text_do_not_come_in_as_something_else(door: Door) -> None:
     body = b'{"batch": [{"type": "track", "userId": "ad\xff", "event": "X"}]}'
     origin = Origin(Source("shop"), door.clock(), door.services.policy)
-    pieces = read_batch(body).pieces
-    receipt = await take_in(door.runtime.ingestor, await judge(pieces, origin), pieces)
+    receipt = await submit(door.runtime.ingestor, await read_entries(read_batch(body).entries, origin))
     assert receipt.rejected == {"bad_unicode": 1}
     report = await replay(door.runtime)
     assert (report.accepted, len(report.kept)) == (0, 1)
 
 
 async def test_a_line_that_an_operator_loaded_does(door: Door) -> None:
-    origin = Origin(Source("shop"), door.clock(), door.services.policy, from_file=True)
+    origin = Origin(Source("shop"), door.clock(), door.services.policy, own_types=True, received_earlier=True)
     line = {"type": "consent", "userId": "ada", "purpose": "research", "state": "given"}
     with pytest.raises(Rejected) as refused:
         read_message(line, origin)
-    letter = write_letter(orjson.dumps(line | {"purpose": "analytics"}).decode(), refused.value, origin)
+    text = orjson.dumps(line | {"purpose": "analytics"}).decode()
+    letter = write_letter(text, refused.value, origin, from_file=True)
     await door.runtime.ingestor.submit([], [letter])
     assert (await replay(door.runtime)).accepted == 1
     assert [row["purpose"] for row in await door.services.client.read(READ_EVENTS)] == ["analytics"]

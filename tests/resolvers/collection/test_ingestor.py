@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
-from api.collection.segment.mapping import Origin, read_message
+from api.collection.origin import Origin
+from api.collection.payloads import TextPayload
+from api.collection.segment.mapping import read_message
 from graph.collection.dead_letters import DeadLetter, count_letters, read_letters
 from graph.errors import RateLimited, StoreUnavailable
 from graph.model.access import Source
 from graph.model.activity import Interaction
 from graph.model.catalogue import ItemKey
 from graph.model.identity import RecordKind, RecordRef
-from graph.model.message import Message
+from graph.model.message import Message, Payload
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
 from privacy.policy import Policy
@@ -34,11 +36,11 @@ def track(id_: str, user: str = "ada") -> Message:
     return read_message(raw, Origin(Source("shop"), NOW, POLICY))
 
 
-def poison(id_: str) -> Message:
+def poison(id_: str, payload: Payload | None = None) -> Message:
     """A message that no store can hold: half a surrogate pair in an item's key."""
     interaction = Interaction("VIEWED", ItemKey("half \ud83d"))
     record = RecordRef("shop", RecordKind.USER, "ada")
-    return Message(f"shop|{id_}", record, NOW, NOW, interactions=(interaction,))
+    return Message(f"shop|{id_}", "shop", record, NOW, NOW, interactions=(interaction,), payload=payload)
 
 
 def open_ingestor(store: GraphClient, **options: Any) -> Ingestor:
@@ -114,7 +116,7 @@ async def test_only_the_message_that_the_store_refuses_is_a_dead_letter(store: G
     async with open_ingestor(store) as ingestor:
         answers = await asyncio.gather(
             ingestor.submit([track("a"), track("b")]),
-            ingestor.submit([track("c"), poison("x"), track("d")], payload=lambda place: f"payload {place}"),
+            ingestor.submit([track("c"), poison("x", TextPayload("payload 1")), track("d")]),
             ingestor.submit([poison("y")]),
             ingestor.submit([], [DeadLetter("shop", "bad_value", "no", "{}", NOW)]),
         )

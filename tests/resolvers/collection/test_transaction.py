@@ -10,7 +10,8 @@ from typing import Any
 import orjson
 import pytest
 
-from api.collection.segment.mapping import Origin, read_message
+from api.collection.origin import Origin
+from api.collection.segment.mapping import read_message
 from graph.identity.traits import parse_traits
 from graph.model.access import Source
 from graph.model.identity import RecordKind, RecordRef
@@ -33,7 +34,7 @@ def message(
     source: Source = SHOP, *, at: int = NOW, received: int = NOW, from_file: bool = False, **raw: Any
 ) -> Message:
     raw.setdefault("timestamp", at)
-    return read_message(raw, Origin(source, Millis(received), POLICY, from_file=from_file))
+    return read_message(raw, Origin(source, Millis(received), POLICY, own_types=from_file, received_earlier=from_file))
 
 
 def track(id_: str, user: str, event: str, at: int = NOW, **rest: Any) -> Message:

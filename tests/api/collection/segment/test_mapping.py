@@ -8,8 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from api.collection.origin import Origin
 from api.collection.reasons import Rejected, RejectionReason
-from api.collection.segment.mapping import Origin, read_message
+from api.collection.segment.mapping import read_message
 from api.collection.segment.validation import LINE_TYPES, TYPES
 from graph.model.access import Source
 from graph.model.consent import ConsentState
@@ -23,7 +24,7 @@ POLICY = Policy.default()
 
 
 def read(raw: Any, *, source: Source = Source("shop"), sent_at: Any = None, from_file: bool = False) -> Message:
-    return read_message(raw, Origin(source, NOW, POLICY, sent_at, from_file))
+    return read_message(raw, Origin(source, NOW, POLICY, sent_at, own_types=from_file, received_earlier=from_file))
 
 
 def refusal(raw: Any, *, from_file: bool = False) -> tuple[RejectionReason, str | None]:
