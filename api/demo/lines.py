@@ -1,7 +1,7 @@
 """The NDJSON files of the demonstration: what each system exports, in the format that any system would use.
 
-What lives here: writing the cast's items, people, consents and ratings as lines of Segment's format and ours, with the
-flaws of real exports: lines sent twice and lines that nobody can read. What does not: who plays (`cast.py`), loading.
+The cast's items, people, consents and ratings become lines of Segment's format and ours, with the flaws of real
+exports: lines sent twice and lines that can't be read.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import orjson
 
+from api.collection.segment.messages import RawMessage
 from api.demo.cast import STATED_AT, SYSTEMS, Cast, Member, Statement
 from api.demo.datasets import FebrlRow, Movie, Rating
 from graph.model.identity import RecordKind, RecordRef
@@ -34,11 +35,9 @@ FLAWED: Final = (
 )
 """Lines that are rejected, each for another reason."""
 
-Line = dict[str, Any]
-
 
 def write_files(cast: Cast, folder: Path) -> dict[str, Path]:
-    """One gzipped NDJSON file a system, in the order they are to be loaded; answers source → file."""
+    """One gzipped NDJSON file a system, in the order they are to be loaded; returns them by source."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
     for system in SYSTEMS:
@@ -48,7 +47,7 @@ def write_files(cast: Cast, folder: Path) -> dict[str, Path]:
     return files
 
 
-def flaw(lines: Iterable[Line]) -> Iterator[bytes]:
+def flaw(lines: Iterable[RawMessage]) -> Iterator[bytes]:
     """The lines as bytes, some of them twice, and the flawed ones behind them."""
     for number, line in enumerate(lines):
         text = orjson.dumps(line)
@@ -58,7 +57,7 @@ def flaw(lines: Iterable[Line]) -> Iterator[bytes]:
     yield from FLAWED
 
 
-def system_lines(cast: Cast, system: str) -> Iterator[Line]:
+def system_lines(cast: Cast, system: str) -> Iterator[RawMessage]:
     """What one system exports: the catalogue (the first system only), people, what they said, what they did."""
     catalogue = (item_line(movie) for movie in cast.movies) if system == SYSTEMS[0] else iter(())
     people = chain.from_iterable(person_lines(member, system) for member in cast.members)
@@ -68,19 +67,29 @@ def system_lines(cast: Cast, system: str) -> Iterator[Line]:
     return chain(catalogue, people, said, did)
 
 
-def item_line(movie: Movie) -> Line:
+def item_line(movie: Movie) -> RawMessage:
     """A film of the catalogue."""
-    line: Line = {"type": "item", "itemId": movie.id, "title": movie.title or f"Film {movie.id}", "available": True}
+    line: RawMessage = {
+        "type": "item",
+        "itemId": movie.id,
+        "title": movie.title or f"Film {movie.id}",
+        "available": True,
+    }
     line |= {"messageId": f"item-{movie.id}", "topics": [{"key": genre, "weight": 1} for genre in movie.genres]}
     return line | ({"category": movie.genres[0]} if movie.genres else {}) | ({"year": movie.year} if movie.year else {})
 
 
-def person_lines(member: Member, system: str) -> Iterator[Line]:
+def person_lines(member: Member, system: str) -> Iterator[RawMessage]:
     """The person's row in this system; where a device was theirs, the identify that ties it to them."""
     for ref, row in member.records:
         if ref.source != system:
             continue
-        line: Line = {"type": "identify", "userId": ref.key, "messageId": f"who-{ref.key}", "timestamp": iso(STATED_AT)}
+        line: RawMessage = {
+            "type": "identify",
+            "userId": ref.key,
+            "messageId": f"who-{ref.key}",
+            "timestamp": iso(STATED_AT),
+        }
         if row.soc_sec_id:
             line["context"] = {"externalIds": [{"type": "soc_sec_id", "id": row.soc_sec_id, "collection": "users"}]}
         if member.device and member.device.source == system:
@@ -88,7 +97,7 @@ def person_lines(member: Member, system: str) -> Iterator[Line]:
         yield line | {"traits": row_traits(row) | (watcher_traits(member) if system == SYSTEMS[0] else {})}
 
 
-def row_traits(row: FebrlRow) -> Line:
+def row_traits(row: FebrlRow) -> dict[str, Any]:
     """A FEBRL row as Segment's standard traits; what the row lacks is left out."""
     street = " ".join(part for part in (row.street_number, row.address_1, row.address_2) if part)
     address = {"street": street, "city": row.suburb, "postalCode": row.postcode, "state": row.state, "country": "AU"}
@@ -101,7 +110,7 @@ def row_traits(row: FebrlRow) -> Line:
     return {name: value for name, value in traits.items() if value}
 
 
-def watcher_traits(member: Member) -> Line:
+def watcher_traits(member: Member) -> dict[str, Any]:
     """What MovieLens knows of the person."""
     person = member.movie_person
     return {"age": person.age, "gender": person.gender, "occupation": person.occupation}
@@ -115,11 +124,11 @@ def iso_date(digits: str | None) -> str | None:
         return None
 
 
-def consent_line(statement: Statement) -> Line:
+def consent_line(statement: Statement) -> RawMessage:
     """One consent statement."""
     who = "userId" if statement.record.kind is RecordKind.USER else "anonymousId"
     recipient = f"-{statement.recipient}" if statement.recipient else ""
-    line: Line = {
+    line: RawMessage = {
         "type": "consent",
         "messageId": f"said-{statement.record.key}-{statement.purpose}{recipient}-{statement.state}",
         who: statement.record.key,
@@ -136,7 +145,7 @@ def consent_line(statement: Statement) -> Line:
     return line | ({"expiresAt": iso(statement.at + statement.expires_after)} if statement.expires_after else {})
 
 
-def rating_line(ref: RecordRef, rating: Rating, title: str | None) -> Line:
+def rating_line(ref: RecordRef, rating: Rating, title: str | None) -> RawMessage:
     """One rating as a track event."""
     return {
         "type": "track",

@@ -1,10 +1,7 @@
-"""The messages of Segment's tracking format, as they arrive.
+"""Segment's tracking format, as messages arrive: the shape of identify, track, page, screen, group and alias.
 
-What lives here: the shape of identify, track, page, screen, group and alias, as typed dictionaries that Pydantic checks
-(0.7 µs a message, half the time of model classes) and exports as JSON Schema. What does not: the lines that only files
-carry (`lines.py`), the check itself (`validation.py`), what a message means (`mapping.py`).
-
-Fields that are not listed are allowed and ignored, since real senders add their own everywhere.
+They are typed dictionaries that Pydantic checks (0.7 µs a message, half the time of model classes) and exports as JSON
+Schema. Fields that are not listed are allowed and ignored, since real senders add their own everywhere.
 """
 
 from __future__ import annotations
@@ -13,6 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from typing_extensions import TypedDict
+
+RawMessage = dict[str, Any]
+"""A message as it arrives: parsed, not yet checked."""
 
 Id = Annotated[
     str | Annotated[int, Field(strict=True)] | None,

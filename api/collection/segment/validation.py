@@ -1,7 +1,6 @@
-"""The check that every message passes: one cached validator, and its complaints as typed rejections.
+"""The check that every message passes: its shape, by `type`, with Pydantic's errors as typed rejections.
 
-What lives here: the union of all message types, told apart by `type`, and the translation of Pydantic's errors. What
-does not: rules over several fields, ids and dates (`mapping.py`).
+Rules over several fields, IDs and dates are in `mapping.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ SegmentMessage = Annotated[
     messages.Identify | messages.Track | messages.Page | messages.Screen | messages.Group | messages.Alias,
     Field(discriminator="type"),
 ]
-Line = Annotated[
+AnyMessage = Annotated[
     messages.Identify
     | messages.Track
     | messages.Page
@@ -32,7 +31,7 @@ Line = Annotated[
 MESSAGES: Final[TypeAdapter[Any]] = TypeAdapter(SegmentMessage)
 """What the HTTP endpoints take."""
 
-LINES: Final[TypeAdapter[Any]] = TypeAdapter(Line)
+LINES: Final[TypeAdapter[Any]] = TypeAdapter(AnyMessage)
 """What files may hold."""
 
 TYPES: Final = frozenset({"identify", "track", "page", "screen", "group", "alias"})
