@@ -1,23 +1,23 @@
-"""Consent as it arrives: categories of a consent tool, and lines that state one purpose.
-
-What lives here: both turned into `ConsentStatement`. What does not: what they add up to (`privacy/rules.py`), the table
-of categories (`privacy/policy.py`).
-"""
+"""Consent as it arrives: categories of a consent tool and lines that state one purpose, read as `ConsentStatement`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
 
-from algorithms.identity.normalise import normalise_id
+from api.collection.payloads import write_payload
 from api.collection.reasons import Rejected, RejectionReason
-from api.collection.segment.times import bound_stated, read_time
-from graph.errors import BadInput
+from api.collection.segment.messages import RawMessage
+from api.collection.segment.times import bound_stated, read_stated, read_time
 from graph.model.consent import ConsentState, ConsentStatement
+from graph.model.identity import RecordKind
+from graph.model.message import Message
 from graph.model.time import Millis
 from privacy.policy import Policy
-from privacy.purposes import Assurance, spell_recipient
+from privacy.purposes import Assurance
+from resolvers.consent.statements import STATEMENT_TEXTS, InvalidStatement, check_statement
 
 PREFERENCE_EVENT: Final = "segment consent preference updated"
 PREFERENCE_METHOD: Final = "segment_category_preferences"
@@ -38,8 +38,7 @@ def find_preferences(message: Mapping[str, Any]) -> dict[str, bool] | None:
 def read_preferences(
     preferences: Mapping[str, bool], at: Millis, policy: Policy, assurance: Assurance
 ) -> tuple[ConsentStatement, ...]:
-    """One statement a category that stands for a purpose; categories that stand for none are the tool's own
-    business."""
+    """One statement for each category that stands for a purpose; the others concern the consent tool alone."""
     return tuple(
         ConsentStatement(
             purpose=purpose,
@@ -60,48 +59,53 @@ def digest_preferences(preferences: Mapping[str, bool]) -> str:
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
-_PLAIN: Final[Mapping[str, str]] = {
-    "recipient": "recipient",
-    "lawfulBasis": "lawful_basis",
-    "mechanism": "mechanism",
-    "jurisdiction": "jurisdiction",
-    "controller": "controller",
-    "channel": "channel",
-    "notice": "notice",
-    "noticeVersion": "notice_version",
-    "noticeSha256": "notice_sha256",
-    "language": "language",
-    "method": "method",
-    "actor": "actor",
-    "evidenceHash": "evidence_hash",
-    "rawSignal": "raw_signal",
-}
-
-
 def read_statement(line: Mapping[str, Any], received_at: Millis, policy: Policy) -> ConsentStatement:
-    """The statement of a checked consent line. Raises Rejected where it can't be folded."""
+    """The statement of a checked consent line. Raises Rejected where it can't be kept."""
     stated = read_time(line.get("timestamp"), "timestamp")
-    expires = read_time(line.get("expiresAt"), "expiresAt")
+    expires = read_stated(line.get("expiresAt"), "expiresAt")
     assurance = line.get("assurance")
-    known: dict[str, Any] = {slot: line[name] for name, slot in _PLAIN.items() if line.get(name)}
-    if "recipient" in known:
-        known["recipient"] = spell_recipient(known["recipient"])
+    texts: dict[str, Any] = {slot: line[name] for slot, name in STATEMENT_TEXTS.items() if line.get(name)}
     statement = ConsentStatement(
         purpose=line["purpose"],
         state=ConsentState(line["state"]),
         effective_at=received_at if stated is None else bound_stated(stated, "timestamp"),
-        expires_at=None if expires is None else bound_stated(expires, "expiresAt"),
+        expires_at=expires,
         assurance=int(Assurance.STATED if assurance is None else assurance),
         categories=tuple(line.get("categories") or ()),
-        **known,
+        **texts,
     )
     try:
-        policy.check_statement(statement)
-    except BadInput as error:
-        field = str(error).partition(":")[0]
-        raise Rejected(RejectionReason.BAD_VALUE, f"{field} does not fit the policy's purposes.", field) from None
-    if statement.notice is not None and normalise_id(statement.notice).value is None:
-        raise Rejected(
-            RejectionReason.BAD_VALUE, "notice can't be a key: it is empty or has control characters.", "notice"
-        )
-    return statement
+        return check_statement(statement, policy)
+    except InvalidStatement as error:
+        raise Rejected(RejectionReason.BAD_VALUE, str(error), error.field) from None
+
+
+@dataclass(frozen=True, slots=True)
+class StatementPayload:
+    """A message that states one consent; serialised, as a consent line, only if it becomes a dead letter."""
+
+    message: Message
+
+    def write(self) -> str:
+        """The line from which the same message is read."""
+        return write_payload(write_line(self.message))
+
+
+def write_line(message: Message) -> RawMessage:
+    """The consent line that states what a message with one statement does."""
+    (statement,) = message.consents
+    line: RawMessage = {
+        "type": "consent",
+        "messageId": message.id.removeprefix(f"{message.source}|"),
+        "purpose": statement.purpose,
+        "state": statement.state.value,
+        "timestamp": statement.effective_at,
+        "expiresAt": statement.expires_at,
+        "assurance": statement.assurance,
+        "categories": list(statement.categories) or None,
+    }
+    line |= {name: getattr(statement, slot) for slot, name in STATEMENT_TEXTS.items()}
+    for ref in (message.record, message.also):
+        if ref is not None:
+            line["userId" if ref.kind is RecordKind.USER else "anonymousId"] = ref.key
+    return {name: value for name, value in line.items() if value is not None}

@@ -1,8 +1,6 @@
-"""The lines that only files carry, beside Segment's messages: items and consent statements.
+"""Our own types, which files may hold beside Segment's messages: the shape of items and consent statements.
 
-What lives here: their shape, in the same manner as `segment.py`. What does not: reading files (`ndjson.py`), what a
-line means (`mapping.py`, `consents.py`). Here an unknown field is refused, since the format is ours and a misspelt
-field would be silently lost.
+An unknown field is refused here, since the format is ours and a misspelt field would be silently lost.
 """
 
 from __future__ import annotations
@@ -13,9 +11,10 @@ from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
 from api.collection.segment.messages import Id, Instant, Text
+from resolvers.consent.statements import LONGEST_SIGNAL, LONGEST_TEXT
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
-Short = Annotated[Text, Field(max_length=512)]
+Short = Annotated[Text, Field(max_length=LONGEST_TEXT)]
 
 
 class Topic(TypedDict):
@@ -69,7 +68,7 @@ class ConsentFields(TypedDict, total=False):
     actor: Short | None
     assurance: Annotated[int, Field(ge=0, le=2, strict=True)] | None
     evidenceHash: Short | None
-    rawSignal: Annotated[Text, Field(max_length=8192)] | None
+    rawSignal: Annotated[Text, Field(max_length=LONGEST_SIGNAL)] | None
     categories: list[Short] | None
 
 

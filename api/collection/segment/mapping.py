@@ -1,16 +1,11 @@
-"""From a checked message of a source to the value that is written.
-
-What lives here: names of people, the message's id and time, and one reader a message type. What does not: the shape of
-messages (`segment.py`, `lines.py`), products (`commerce.py`), traits (`traits.py`), consent (`consents.py`), writing
-(`resolvers/collection/transaction.py`).
-"""
+"""From a checked message of a source to the value that is written: names of people, IDs, times, one reader a type."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ulid import ULID
 
@@ -81,22 +76,51 @@ class _Head:
 
 
 def _read_head(checked: Mapping[str, Any], origin: Origin, message_id: str, payload: Payload) -> _Head:
-    source = origin.source
-    user = _name(source.name, source.user_namespace, RecordKind.USER, checked.get("userId"))
-    anonymous = _name(source.name, "", RecordKind.ANONYMOUS, checked.get("anonymousId"))
+    names = _read_names(origin.source, checked.get("userId"), checked.get("anonymousId"))
     context = checked.get("context")
     external = context.get("externalIds") if context else None
-    named = user if isinstance(user, Name) else anonymous
-    if not isinstance(named, Name):
-        raise _refuse_names(user, anonymous)
-    identifiers: tuple[IdentifierRef, ...] = (named.identifier,)
-    also = None
-    if named is user and isinstance(anonymous, Name):
-        also = anonymous.record
-        identifiers = (named.identifier, anonymous.identifier)
+    identifiers = names.identifiers
     if external:
-        identifiers += _read_external(external, source)
-    return _Head(message_id, origin, named.record, also, identifiers, _read_at(checked, origin), payload)
+        identifiers += _read_external(external, origin.source)
+    return _Head(message_id, origin, names.record, names.also, identifiers, _read_at(checked, origin), payload)
+
+
+def open_message(
+    origin: Origin, user_id: str | None, anonymous_id: str | None, *, message_id: str | None, timestamp: int | None
+) -> Message:
+    """A message without content yet: its ID, whom it is about, and when. Raises Rejected."""
+    id_ = f"{origin.source.name}|{_message_id(message_id, None)}"
+    names = _read_names(origin.source, user_id, anonymous_id)
+    at = place_event(read_time(timestamp, "timestamp"), None, origin.received_at)
+    return Message(
+        id=id_,
+        source=origin.source.name,
+        record=names.record,
+        at=at,
+        received_at=origin.received_at,
+        also=names.also,
+        identifiers=names.identifiers,
+    )
+
+
+class Names(NamedTuple):
+    """Whom a message is about: its record, the second one if it names two, and the identifiers that the names are."""
+
+    record: RecordRef
+    also: RecordRef | None
+    identifiers: tuple[IdentifierRef, ...]
+
+
+def _read_names(source: Source, user_id: str | int | None, anonymous_id: str | int | None) -> Names:
+    user = _name(source.name, source.user_namespace, RecordKind.USER, user_id)
+    anonymous = _name(source.name, "", RecordKind.ANONYMOUS, anonymous_id)
+    if isinstance(user, Name):
+        if isinstance(anonymous, Name):
+            return Names(user.record, anonymous.record, (user.identifier, anonymous.identifier))
+        return Names(user.record, None, (user.identifier,))
+    if isinstance(anonymous, Name):
+        return Names(anonymous.record, None, (anonymous.identifier,))
+    raise _refuse_names(user, anonymous)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,5 @@
 """When a message happened: reading timestamps, correcting the sender's clock, refusing absurd dates.
 
-What lives here: pure functions on texts and epoch milliseconds. What does not: when consent begins or ends to hold,
-which may lie in the future (`consents.py`).
-
 As in Segment's specification, at = timestamp − (sentAt − receivedAt): what the sender's clock showed at sending is
 compared with ours at receipt, so that a clock that is wrong by years is corrected by years. There is no bound on the
 correction itself; there is one on its outcome, which must lie between 1990 and one day after receipt.
@@ -63,6 +60,13 @@ def place_event(timestamp: int | None, sent_at: int | None, received_at: Millis)
             "timestamp",
         )
     return Millis(at)
+
+
+def read_stated(value: str | int | float | None, field: str) -> Millis | None:
+    """An instant that may lie in the future, such as the end of a consent; None for an absent one. Raises Rejected for
+    what is no instant, or not between 1990 and 2100."""
+    at = read_time(value, field)
+    return None if at is None else bound_stated(at, field)
 
 
 def bound_stated(at: int, field: str) -> Millis:

@@ -1,8 +1,4 @@
-"""Inputs and payloads of mutations.
-
-What lives here: the shapes, and how each becomes a line of the collection format. What does not: reading those lines
-(`api/collect/`), running mutations (`api/graphql/mutations/mutation.py`).
-"""
+"""Inputs of mutations, and what each becomes: a message of the collection format, or a consent statement."""
 
 from __future__ import annotations
 
@@ -10,18 +6,19 @@ from typing import Any
 
 import strawberry
 
-from api.graphql.types.consent import ConsentState
+from api.collection.segment.messages import RawMessage
+from api.collection.segment.times import read_stated
 from api.graphql.types.profile import IDENTIFIER_KINDS
 from api.graphql.types.relay import given, optional
 from api.graphql.types.scalars import DateTime, Json
 from graph.model.consent import ConsentState as State
+from graph.model.consent import ConsentStatement
+from graph.model.time import Millis
+from resolvers.consent.statements import NamedRecord
 
-Line = dict[str, Any]
-"""One line of the collection format (`docs/schemas`)."""
 
-
-def _say(**fields: Any) -> Line:
-    """A line of the fields that were given."""
+def _pick_given(**fields: Any) -> RawMessage:
+    """The fields that were given."""
     return {name: value for name, value in fields.items() if given(value) is not None}
 
 
@@ -35,6 +32,10 @@ class RecordName:
         "The source's anonymous ID for the person, such as that of a browser. With a user ID too, it ties the two "
         "records together."
     )
+
+    def named(self) -> NamedRecord:
+        """The record as the use case names it."""
+        return NamedRecord(self.source, given(self.user_id), given(self.anonymous_id))
 
 
 @strawberry.input(description="An identifier of the person, such as an e-mail address or a customer number.")
@@ -81,13 +82,13 @@ class RecordInput:
         "request counts anew."
     )
 
-    def line(self) -> Line:
+    def raw_message(self) -> RawMessage:
         """An identify message."""
         external = [
-            _say(type=one.kind, id=one.value, namespace=one.namespace, collection="users")
+            _pick_given(type=one.kind, id=one.value, namespace=one.namespace, collection="users")
             for one in given(self.identifiers) or ()
         ]
-        return _say(
+        return _pick_given(
             type="identify",
             userId=self.user_id,
             anonymousId=self.anonymous_id,
@@ -132,10 +133,10 @@ class ItemInput:
         "counts anew."
     )
 
-    def line(self) -> Line:
-        """An item line."""
+    def raw_message(self) -> RawMessage:
+        """An item message."""
         topics = [{"key": topic.key, "weight": topic.weight} for topic in given(self.topics) or ()]
-        return _say(
+        return _pick_given(
             type="item",
             itemId=self.key,
             title=self.title,
@@ -185,14 +186,14 @@ class EventInput:
         "share a session."
     )
 
-    def line(self) -> Line:
+    def raw_message(self) -> RawMessage:
         """A track message."""
         properties: Any = given(self.properties)
         item = given(self.item)
         if item is not None:
             properties = {**properties, "product_id": item} if isinstance(properties, dict) else {"product_id": item}
         session = given(self.session_id)
-        return _say(
+        return _pick_given(
             type="track",
             event=self.event,
             userId=self.user_id,
@@ -206,7 +207,7 @@ class EventInput:
 
 @strawberry.input(description="What a person states about one purpose; `withdrawConsent` takes a consent back.")
 class ConsentInput:
-    """A statement. Without `record` it is the credential's own person who speaks."""
+    """A statement. Without `record`, the credential's own person speaks."""
 
     purpose: str = strawberry.field(description="Key of a purpose in the policy; `purposes` lists them.")
     state: State = strawberry.field(
@@ -256,35 +257,33 @@ class ConsentInput:
         "request counts anew."
     )
 
-    def line(self) -> Line:
-        """A consent line, without who speaks."""
-        return _say(
-            type="consent",
+    def statement(self, effective_at: Millis) -> ConsentStatement:
+        """The statement, without who vouches for it. Raises Rejected for an instant out of range."""
+        return ConsentStatement(
             purpose=self.purpose,
-            state=str(self.state),
-            recipient=self.recipient,
-            timestamp=self.effective_at,
-            expiresAt=self.expires_at,
-            lawfulBasis=self.lawful_basis,
-            mechanism=self.mechanism,
-            jurisdiction=self.jurisdiction,
-            controller=self.controller,
-            channel=self.channel,
-            notice=self.notice,
-            noticeVersion=self.notice_version,
-            noticeSha256=self.notice_sha256,
-            language=self.language,
-            method=self.method,
-            categories=self.categories,
-            evidenceHash=self.evidence_hash,
-            rawSignal=self.raw_signal,
-            messageId=self.message_id,
+            state=State(self.state),
+            effective_at=effective_at,
+            recipient=given(self.recipient) or None,
+            lawful_basis=given(self.lawful_basis) or None,
+            mechanism=given(self.mechanism) or None,
+            jurisdiction=given(self.jurisdiction) or None,
+            expires_at=read_stated(given(self.expires_at), "expiresAt"),
+            controller=given(self.controller) or None,
+            channel=given(self.channel) or None,
+            notice=given(self.notice) or None,
+            notice_version=given(self.notice_version) or None,
+            notice_sha256=given(self.notice_sha256) or None,
+            language=given(self.language) or None,
+            method=given(self.method) or None,
+            evidence_hash=given(self.evidence_hash) or None,
+            raw_signal=given(self.raw_signal) or None,
+            categories=tuple(given(self.categories) or ()),
         )
 
 
 @strawberry.input(description="A consent taken back. It applies to every read that starts after the response.")
 class WithdrawInput:
-    """A withdrawal. Without `record` it is the credential's own person who speaks."""
+    """A withdrawal. Without `record`, the credential's own person speaks."""
 
     purpose: str = strawberry.field(description="Key of a purpose in the policy; `purposes` lists them.")
     record: RecordName | None = optional(
@@ -308,85 +307,14 @@ class WithdrawInput:
         "request counts anew."
     )
 
-    def line(self) -> Line:
-        """A consent line, without who speaks."""
-        return _say(
-            type="consent",
+    def statement(self, effective_at: Millis) -> ConsentStatement:
+        """The statement, without who vouches for it."""
+        return ConsentStatement(
             purpose=self.purpose,
-            state="withdrawn",
-            recipient=self.recipient,
-            timestamp=self.effective_at,
-            jurisdiction=self.jurisdiction,
-            channel=self.channel,
-            method=self.method,
-            messageId=self.message_id,
+            state=State.WITHDRAWN,
+            effective_at=effective_at,
+            recipient=given(self.recipient) or None,
+            jurisdiction=given(self.jurisdiction) or None,
+            channel=given(self.channel) or None,
+            method=given(self.method) or None,
         )
-
-
-@strawberry.type(
-    description="An entry that was not accepted and never will be as it is: sending it again changes nothing."
-)
-class Rejection:
-    """Which entry, and why."""
-
-    index: int = strawberry.field(description="Position of the entry in the input, counted from 0.")
-    code: str = strawberry.field(
-        description="Stable code of the reason, such as `missing_id`, `bad_timestamp` or `unknown_source`."
-    )
-    message: str = strawberry.field(description="The reason in English, for developers.")
-    field: str | None = strawberry.field(
-        description="Field that caused the rejection, by its name in the collection format. Null if it is not a "
-        "single field."
-    )
-
-
-@strawberry.type(description="What became of a record. Everything accepted is on disk.")
-class RecordPayload:
-    """What became of a record."""
-
-    accepted: int = strawberry.field(description="1 if the record was written, otherwise 0.")
-    duplicate: int = strawberry.field(
-        description="1 if its `messageId` arrived before and nothing was written, otherwise 0."
-    )
-    rejected: list[Rejection] = strawberry.field(
-        description="Why the record can never be accepted as it is. Empty if it was accepted."
-    )
-
-
-@strawberry.type(description="What became of the items. Everything accepted is on disk.")
-class ItemsPayload:
-    """What became of items."""
-
-    accepted: int = strawberry.field(description="Number of entries written.")
-    duplicate: int = strawberry.field(
-        description="Number of entries whose `messageId` arrived before; they were not written again."
-    )
-    rejected: list[Rejection] = strawberry.field(
-        description="Entries that can never be accepted as they are, with reasons. Empty if all were accepted."
-    )
-
-
-@strawberry.type(description="What became of the events. Everything accepted is on disk.")
-class TrackPayload:
-    """What became of events."""
-
-    accepted: int = strawberry.field(description="Number of events written.")
-    duplicate: int = strawberry.field(
-        description="Number of events whose `messageId` arrived before; they were not counted again."
-    )
-    rejected: list[Rejection] = strawberry.field(
-        description="Entries that can never be accepted as they are, with reasons. Empty if all were accepted."
-    )
-
-
-@strawberry.type(description="What became of a consent statement, and where the person's purposes stand now.")
-class ConsentPayload:
-    """What became of a statement, and where every purpose stands now."""
-
-    accepted: int = strawberry.field(description="1 if the statement was written, otherwise 0.")
-    duplicate: int = strawberry.field(
-        description="1 if its `messageId` arrived before and nothing was written, otherwise 0."
-    )
-    consents: list[ConsentState] | None = strawberry.field(
-        description="Where each purpose stands now. Null unless the person made the request with their own token."
-    )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from graph.store.client import GraphClient
-from tests.api.door import Door, identify, open_door, viewed
+from tests.api.door import START, Door, identify, open_door, viewed
 
 pytestmark = pytest.mark.store
 
@@ -63,6 +65,78 @@ async def test_a_front_end_withdraws_consent_but_states_no_jurisdiction(door: Do
     assert await door.codes(WITHDRAW_FOR_ADA, door.keys["web"], {"where": "US-CA"}) == ["FORBIDDEN"]
     await door.client("app", "subject")
     assert await door.codes(WITHDRAW_FOR_ADA, door.keys["app"]) == ["FORBIDDEN"]
+
+
+RECORD = "mutation($input: ConsentInput!) { recordConsent(input: $input) { accepted } }"
+ADA = {"record": {"source": "shop", "userId": "ada"}, "purpose": "analytics", "state": "GIVEN"}
+DAY = 86_400_000
+
+
+def iso(at: int) -> str:
+    return datetime.fromtimestamp(at / 1000, UTC).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"purpose": ""}, "purpose is not an allowed field or value."),
+        ({"purpose": "fun"}, "purpose does not fit the policy's purposes."),
+        ({"recipient": "acme"}, "recipient does not fit the policy's purposes."),
+        ({"noticeVersion": "x" * 513}, "noticeVersion is not an allowed field or value."),
+        ({"rawSignal": "x" * 8193}, "rawSignal is not an allowed field or value."),
+        ({"categories": ["x" * 513]}, "categories is not an allowed field or value."),
+        ({"mechanism": "shout"}, "mechanism does not fit the policy's purposes."),
+        ({"notice": "a\nb"}, "notice can't be a key: it is empty or has control characters."),
+        ({"messageId": "x" * 257}, "messageId has 1 to 256 characters and no control characters."),
+        ({"record": {"source": "shop"}}, "userId or anonymousId is needed, not null and not empty."),
+        ({"record": {"source": "shop", "userId": "null"}}, "userId is a placeholder that names nobody."),
+        (
+            {"record": {"source": "no", "userId": "ada"}},
+            "source: it is not registered; see `consentric source create`.",
+        ),
+        ({"effectiveAt": "2101-01-01T00:00:00Z"}, "timestamp is out of range; numbers are epoch milliseconds."),
+        (
+            {"effectiveAt": iso(START + 2 * DAY)},
+            "timestamp must lie between 1990 and one day after receipt, corrected by the sender's clock.",
+        ),
+        ({"expiresAt": "1989-12-31T00:00:00Z"}, "expiresAt must lie between 1990 and 2100."),
+        ({"expiresAt": "2101-01-01T00:00:00Z"}, "expiresAt is out of range; numbers are epoch milliseconds."),
+    ],
+)
+async def test_a_statement_that_can_not_be_kept_is_refused(door: Door, change: dict[str, Any], message: str) -> None:
+    key = await door.client("support", "operator")
+    answer = (await door.send(RECORD, key, {"input": ADA | change})).json()
+    assert [(one["message"], one["extensions"]["code"]) for one in answer["errors"]] == [(message, "BAD_USER_INPUT")]
+    rows = await door.services.client.read("MATCH (e:ConsentEvent) RETURN count(e) AS n")
+    assert rows[0]["n"] == 0
+
+
+async def test_a_statement_is_kept_as_it_was_made(door: Door) -> None:
+    given = {
+        "recipient": " ACME ", "effectiveAt": iso(START - DAY), "expiresAt": iso(START + DAY), "lawfulBasis": "consent",
+        "mechanism": "opt-in", "jurisdiction": "AU", "channel": "", "method": "banner", "categories": ["contact"],
+    }  # fmt: skip
+    key = await door.client("support", "operator")
+    statement = ADA | given | {"purpose": "partner_sharing", "messageId": "s1"}
+    assert (await door.ask(RECORD, key, {"input": statement}))["recordConsent"] == {"accepted": 1}
+    token = await door.token("web", "ada")
+    await door.ask(RECORD, token, {"input": {"purpose": "analytics", "state": "REFUSED"}})
+    rows = await door.services.client.read(
+        """
+        MATCH (r:Record {key: 'ada'})-[:DECIDED]->(e:ConsentEvent)-[:FOR]->(p:Purpose)
+        RETURN p.key AS purpose, properties(e) AS event ORDER BY e.seq
+        """
+    )
+    assert [row["purpose"] for row in rows] == ["partner_sharing", "analytics"]
+    first, second = (row["event"] for row in rows)
+    assert {name: first[name] for name in ("id", "state", "recipient", "effective_at", "expires_at")} == {
+        "id": "shop|s1", "state": "given", "recipient": "acme", "effective_at": START - DAY, "expires_at": START + DAY,
+    }  # fmt: skip
+    assert [first.get(name) for name in ("lawful_basis", "mechanism", "jurisdiction", "channel", "method")] == [
+        "consent", "opt-in", "AU", None, "banner",
+    ]  # fmt: skip
+    assert (first["actor"], first["assurance"], first["categories"]) == ("support", 1, ["contact"])
+    assert (second["actor"], second["assurance"], second["state"]) == ("web", 2, "refused")
 
 
 TRACK = """mutation($input: [EventInput!]!) { track(input: $input) { accepted rejected { index code field } } }"""
