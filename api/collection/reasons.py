@@ -1,8 +1,7 @@
-"""Why a message is not taken: stable codes, and the error that carries one.
+"""Why an entry is rejected: stable codes, and the error that carries one.
 
-What lives here: the codes that answers, dead letters and load reports count by. What does not: where they are decided
-(the modules beside this one), the HTTP status of a request as a whole (`http.py`). Texts name a field of the format and
-what is expected there, never a value.
+Responses, dead letters and load reports count by these codes. Messages name a field of the format and what is expected
+there, never a value.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class RejectionReason(StrEnum):
 
 
 class Rejected(BadInput):
-    """One message can't be taken, and never can: sending it again changes nothing."""
+    """One entry can't be accepted, and never can: sending it again changes nothing."""
 
     def __init__(self, reason: RejectionReason, message: str, field: str | None = None) -> None:
         super().__init__(message)

@@ -1,7 +1,6 @@
-"""JSON Schemas of what collection takes, exported from the types that check it.
+"""JSON Schemas of what collection accepts, exported from the types that check it.
 
-What lives here: `python -m api.collection.schemas`, which writes `docs/schemas/`; a test holds the files to the types.
-What does not: the types (`segment.py`, `lines.py`).
+`python -m api.collection.schemas` writes `docs/schemas/`; a test holds the files to the types.
 """
 
 from __future__ import annotations

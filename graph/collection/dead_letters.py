@@ -1,7 +1,6 @@
 """Dead letters: what was rejected, with the reason, to be listed and replayed.
 
-What lives here: statements on `(DeadLetter)`. What does not: deciding a rejection, parsing anew. The payload is
-personal data: it is never logged, and only an operator reads it.
+The payload is personal data: it is never logged, and only an operator reads it.
 """
 
 from __future__ import annotations
@@ -89,19 +88,6 @@ async def read_letters(
     return [letter_of(row) for row in rows]
 
 
-READ_LETTER_COUNTS: Final = """
-MATCH (d:DeadLetter)
-RETURN d.source AS source, d.reason AS reason, sum(d.times) AS times, count(*) AS letters
-ORDER BY source, reason
-"""
-
-
-async def count_letters(client: GraphClient) -> list[tuple[str, str, int, int]]:
-    """How many letters there are: (source, reason, how often they came, how many differ)."""
-    rows = await client.read(READ_LETTER_COUNTS)
-    return [(row["source"], row["reason"], row["times"], row["letters"]) for row in rows]
-
-
 WRITE_REMOVALS: Final = """
 UNWIND $ids AS id
 MATCH (d:DeadLetter {id: id})
@@ -110,7 +96,7 @@ DELETE d
 
 
 async def remove_letters(tx: Writer, ids: Sequence[str]) -> None:
-    """Forgets letters, once what they held was accepted."""
+    """Deletes letters, once what they held was accepted."""
     await tx.run(WRITE_REMOVALS, ids=list(ids))
 
 

@@ -1,7 +1,7 @@
 """The ledger of accepted messages: each counts once however often it arrives.
 
-What lives here: claiming messages for a transaction. What does not: what they say (the other modules). A message is
-claimed by one MERGE that leaves the mark of the attempt on new nodes only: what bears another mark was there before.
+A transaction claims messages with one MERGE that leaves the mark of the attempt on new nodes only: what bears another
+mark was there before.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ RETURN collect(m.id) AS known
 
 
 async def claim_messages(tx: Writer, messages: Iterable[tuple[str, Millis]]) -> set[str]:
-    """Puts messages (id, at) into the ledger; answers which were there before. Rolled back with the transaction.
+    """Puts messages (id, at) into the ledger; returns which were there before. Rolled back with the transaction.
 
-    What was claimed is locked until the end: another transaction with the same message waits, or fails and runs again.
-    The mark is new at every attempt, so that an attempt whose commit got lost on the way is found and not doubled.
+    Claimed messages are locked until the end: another transaction with the same message waits, or fails and runs again.
+    The mark is new at every attempt, so that an attempt that committed without our knowing is found, not repeated.
     """
     known: set[str] = set()
     claim = secrets.randbits(62)

@@ -1,10 +1,7 @@
-"""Files of messages, one JSON object a line: plain, gzip, or standard input.
-
-What lives here: opening a file, cutting it into numbered lines within limits, the id of a line that brings none. What
-does not: judging and writing them (`load.py`).
+"""Files of messages, one JSON object per line: plain, gzip, or standard input.
 
 A line without a `messageId` gets one from the file's first line, its own number and its content: the same file loaded
-again, also under another name or with lines added at its end, gives the same ids.
+again, under another name or with lines added at its end, gives the same IDs.
 """
 
 from __future__ import annotations
@@ -107,7 +104,7 @@ class MessageFile:
         return self._raw.tell() if self.path != STDIN else 0
 
     def name_line(self, line: Line) -> str:
-        """The id of a message that brings none, 32 hex digits."""
+        """The ID used when the line's message has none, 32 hex digits."""
         digest = blake2b(self.head, digest_size=16)
         digest.update(b"\0%d\0" % line.number)
         digest.update(line.content)

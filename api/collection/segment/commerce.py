@@ -1,7 +1,4 @@
-"""Events in the words of the graph: Segment's e-commerce events become typed interactions with items.
-
-What lives here: one table from event names to interaction types and weights, how products are read, how money is shared
-out. What does not: the shape of messages (`segment.py`), how interactions are kept (`graph/activity/sessions.py`).
+"""Segment's e-commerce events as typed interactions with items: event names, weights, products, money.
 
 An event that names no item (a search, a page, `Signed Up`) is an interaction without an item: the graph keeps it on the
 session alone. It is not lost, and no item is invented that every reader of the catalogue would see.

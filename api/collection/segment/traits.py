@@ -1,9 +1,8 @@
-"""Segment's traits in the words of a profile.
+"""Segment's traits as facts of a profile, and which of them name the person.
 
-What lives here: one table from trait names to profile facts, how each is read, and which traits name the person. What
-does not: which fact wins over time (`graph/identity/traits.py`). A trait that no profile field stands for, or whose
-value can't be one, goes to `attributes`, so that nothing is lost; a contact or identity fact that has no canonical form
-is kept as it was written, because `attributes` are of another category and seen for other purposes.
+A trait that no profile field stands for, or whose value can't be one, goes to `attributes`, so that nothing is lost. A
+contact or identity fact without a canonical form is kept as it was written, because `attributes` are of another
+category and seen for other purposes.
 """
 
 from __future__ import annotations
