@@ -17,7 +17,7 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 Short = Annotated[Text, Field(max_length=LONGEST_TEXT)]
 
 
-class Topic(TypedDict):
+class ItemTopic(TypedDict):
     """A subject that an item is about, with its weight."""
 
     key: Annotated[Short, Field(min_length=1)]
@@ -34,12 +34,12 @@ class ItemFields(TypedDict, total=False):
     price: Number | None
     available: bool | None
     year: Annotated[int, Field(ge=-9999, le=9999)] | None
-    topics: list[Annotated[Short, Field(min_length=1)] | Topic] | None
+    topics: list[Annotated[Short, Field(min_length=1)] | ItemTopic] | None
     attributes: dict[str, Any] | None
 
 
 @with_config(ConfigDict(extra="forbid"))
-class Item(ItemFields):
+class ItemMessage(ItemFields):
     """One item of a catalogue."""
 
     type: Literal["item"]
@@ -73,7 +73,7 @@ class ConsentFields(TypedDict, total=False):
 
 
 @with_config(ConfigDict(extra="forbid"))
-class Consent(ConsentFields):
+class ConsentMessage(ConsentFields):
     """What a person said about one purpose. `timestamp` is when it takes effect."""
 
     type: Literal["consent"]

@@ -314,12 +314,12 @@ def _read_item(checked: Mapping[str, Any], origin: Origin, message_id: str, payl
         record=None,
         at=at,
         received_at=origin.received_at,
-        items=(read_item(checked, at),),
+        items=(_read_item_facts(checked, at),),
         payload=payload,
     )
 
 
-def read_item(checked: Mapping[str, Any], at: Millis) -> ItemFacts:
+def _read_item_facts(checked: Mapping[str, Any], at: Millis) -> ItemFacts:
     """The facts of a checked item line. Raises Rejected."""
     item = checked["itemId"]
     if item is None:

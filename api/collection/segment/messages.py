@@ -53,7 +53,7 @@ class Context(TypedDict, total=False):
     traits: Traits
 
 
-class Envelope(TypedDict, total=False):
+class CommonFields(TypedDict, total=False):
     """What all messages share. One of `userId` and `anonymousId` is needed, at least."""
 
     messageId: Annotated[Id, Field(description="Makes the message count once however often it arrives.")]
@@ -66,32 +66,32 @@ class Envelope(TypedDict, total=False):
     context: Context | None
 
 
-class IdentifyFields(Envelope, total=False):
+class IdentifyFields(CommonFields, total=False):
     """What only identify has."""
 
     traits: Traits
 
 
-class Identify(IdentifyFields):
+class IdentifyMessage(IdentifyFields):
     """Who the person is."""
 
     type: Literal["identify"]
 
 
-class TrackFields(Envelope, total=False):
+class TrackFields(CommonFields, total=False):
     """What track may have."""
 
     properties: Properties
 
 
-class Track(TrackFields):
+class TrackMessage(TrackFields):
     """What the person did."""
 
     type: Literal["track"]
     event: Annotated[Text, Field(min_length=1, max_length=512)]
 
 
-class PageFields(Envelope, total=False):
+class PageFields(CommonFields, total=False):
     """What page and screen may have."""
 
     name: Text | None
@@ -99,32 +99,32 @@ class PageFields(Envelope, total=False):
     properties: Properties
 
 
-class Page(PageFields):
+class PageMessage(PageFields):
     """A page that the person saw."""
 
     type: Literal["page"]
 
 
-class Screen(PageFields):
+class ScreenMessage(PageFields):
     """A screen of an app that the person saw."""
 
     type: Literal["screen"]
 
 
-class GroupFields(Envelope, total=False):
+class GroupFields(CommonFields, total=False):
     """What group may have."""
 
     traits: Traits
 
 
-class Group(GroupFields):
+class GroupMessage(GroupFields):
     """An organisation that the person belongs to."""
 
     type: Literal["group"]
     groupId: Id
 
 
-class Alias(Envelope):
+class AliasMessage(CommonFields):
     """Two names of one person: what was said under `previousId` is `userId`'s."""
 
     type: Literal["alias"]

@@ -13,18 +13,23 @@ from api.collection.reasons import Rejected, RejectionReason
 from api.collection.segment import lines, messages
 
 SegmentMessage = Annotated[
-    messages.Identify | messages.Track | messages.Page | messages.Screen | messages.Group | messages.Alias,
+    messages.IdentifyMessage
+    | messages.TrackMessage
+    | messages.PageMessage
+    | messages.ScreenMessage
+    | messages.GroupMessage
+    | messages.AliasMessage,
     Field(discriminator="type"),
 ]
 AnyMessage = Annotated[
-    messages.Identify
-    | messages.Track
-    | messages.Page
-    | messages.Screen
-    | messages.Group
-    | messages.Alias
-    | lines.Item
-    | lines.Consent,
+    messages.IdentifyMessage
+    | messages.TrackMessage
+    | messages.PageMessage
+    | messages.ScreenMessage
+    | messages.GroupMessage
+    | messages.AliasMessage
+    | lines.ItemMessage
+    | lines.ConsentMessage,
     Field(discriminator="type"),
 ]
 
@@ -90,8 +95,9 @@ def explain(error: ValidationError, types: frozenset[str]) -> Rejected:
 
 def _declared() -> frozenset[str]:
     shapes = (
-        messages.Identify, messages.Track, messages.Page, messages.Screen, messages.Group, messages.Alias,
-        messages.Context, messages.ConsentContext, messages.ExternalId, lines.Item, lines.Consent, lines.Topic,
+        messages.IdentifyMessage, messages.TrackMessage, messages.PageMessage, messages.ScreenMessage,
+        messages.GroupMessage, messages.AliasMessage, messages.Context, messages.ConsentContext, messages.ExternalId,
+        lines.ItemMessage, lines.ConsentMessage, lines.ItemTopic,
     )  # fmt: skip
     return frozenset(name for shape in shapes for name in shape.__annotations__)
 

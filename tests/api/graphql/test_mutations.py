@@ -67,7 +67,7 @@ async def test_a_front_end_withdraws_consent_but_states_no_jurisdiction(door: Do
     assert await door.codes(WITHDRAW_FOR_ADA, door.keys["app"]) == ["FORBIDDEN"]
 
 
-RECORD = "mutation($input: ConsentInput!) { recordConsent(input: $input) { accepted } }"
+RECORD_INPUT = "mutation($input: ConsentInput!) { recordConsent(input: $input) { accepted } }"
 ADA = {"record": {"source": "shop", "userId": "ada"}, "purpose": "analytics", "state": "GIVEN"}
 DAY = 86_400_000
 
@@ -105,7 +105,7 @@ def iso(at: int) -> str:
 )
 async def test_a_statement_that_can_not_be_kept_is_refused(door: Door, change: dict[str, Any], message: str) -> None:
     key = await door.client("support", "operator")
-    answer = (await door.send(RECORD, key, {"input": ADA | change})).json()
+    answer = (await door.send(RECORD_INPUT, key, {"input": ADA | change})).json()
     assert [(one["message"], one["extensions"]["code"]) for one in answer["errors"]] == [(message, "BAD_USER_INPUT")]
     rows = await door.services.client.read("MATCH (e:ConsentEvent) RETURN count(e) AS n")
     assert rows[0]["n"] == 0
@@ -118,9 +118,9 @@ async def test_a_statement_is_kept_as_it_was_made(door: Door) -> None:
     }  # fmt: skip
     key = await door.client("support", "operator")
     statement = ADA | given | {"purpose": "partner_sharing", "messageId": "s1"}
-    assert (await door.ask(RECORD, key, {"input": statement}))["recordConsent"] == {"accepted": 1}
+    assert (await door.ask(RECORD_INPUT, key, {"input": statement}))["recordConsent"] == {"accepted": 1}
     token = await door.token("web", "ada")
-    await door.ask(RECORD, token, {"input": {"purpose": "analytics", "state": "REFUSED"}})
+    await door.ask(RECORD_INPUT, token, {"input": {"purpose": "analytics", "state": "REFUSED"}})
     rows = await door.services.client.read(
         """
         MATCH (r:Record {key: 'ada'})-[:DECIDED]->(e:ConsentEvent)-[:FOR]->(p:Purpose)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from graph.collection.dead_letters import DeadLetter, count_letters, read_letters, remove_letters, write_letters
+from graph.collection.dead_letters import DeadLetter, read_letters, remove_letters, write_letters
 from graph.model.time import Millis
 from graph.store.client import GraphClient
 from tests.crowd import run
@@ -62,16 +62,6 @@ async def test_letters_come_once_in_pages_and_by_source_and_reason(store: GraphC
     assert await read_letters(store, 10, source="shop", reason="missing_id") == [kept[2], kept[4]]
     assert len(await read_letters(store, 10, reason="missing_id")) == 3
     assert await read_letters(store, 10, source="crm") == []
-
-
-async def test_letters_are_counted_by_source_and_reason(store: GraphClient) -> None:
-    assert await count_letters(store) == []
-    first, second, third = letters(3)
-    await keep(store, replace(first, times=2), second, replace(third, reason="missing_id"))
-    await keep(store, first, replace(first, source="app"))
-    assert await count_letters(store) == [
-        ("app", "bad_value", 1, 1), ("shop", "bad_value", 4, 2), ("shop", "missing_id", 1, 1),
-    ]  # fmt: skip
 
 
 async def test_removed_letters_are_gone_and_the_others_stay(store: GraphClient) -> None:
