@@ -60,7 +60,7 @@ def as_message(id_: str, event: Event) -> Message:
     item = None if event.item is None else ItemKey(event.item)
     interaction = Interaction(event.type, item, weight=event.weight, value=event.value, order=event.order)
     at = Millis(int(NOW - event.days_ago * DAY))
-    return Message(id_, None, at, at, interactions=(interaction,))
+    return Message(id_, "shop", None, at, at, interactions=(interaction,))
 
 
 async def write_crowd(store: GraphClient, people: Iterable[Person], items: Iterable[ItemFacts] = ()) -> None:
