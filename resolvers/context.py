@@ -21,12 +21,12 @@ def system_clock() -> Millis:
     return Millis(time.time_ns() // 1_000_000)
 
 
-class Shelf(Protocol):
-    """Holds the model that is served; `resolvers.recommendation.serve.ModelShelf` is the one in use."""
+class Recommender(Protocol):
+    """Recommends items by the model in use; `resolvers.recommendation.serve.WalkRecommender` is the implementation."""
 
     @property
     def run(self) -> RunId | None:
-        """The run that is served; None before the first is loaded."""
+        """The run whose model is in use; None before the first is loaded."""
 
     async def load(self, client: GraphClient, *, catalogue: bool = False) -> None:
         """Loads the current run if it has changed, and the catalogue if it is due or asked for."""
@@ -41,7 +41,7 @@ class Shelf(Protocol):
         strategy: Strategy = Strategy.AUTO,
         include_seen: bool = False,
     ) -> list[RankedItem]:
-        """The n best items for a person with these latest interactions, best first."""
+        """The n best items for a person with these latest interactions, best first. `admits` filters items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Services:
 
     client: GraphClient
     policy: Policy
-    shelf: Shelf
+    recommender: Recommender
     secret: bytes = field(repr=False)
     clock: Callable[[], Millis] = system_clock
 

@@ -182,7 +182,7 @@ async def derive(demo: Demonstration) -> None:
     with timed(demo.summary, "refresh"):
         demo.show.act("Fitting the graph walk, RFM and communities on the people who permit it")
         derived = await refresh(demo.services, refresh_config())
-        await demo.services.shelf.load(demo.services.client, catalogue=True)
+        await demo.services.recommender.load(demo.services.client, catalogue=True)
     demo.summary |= summarise_derived(derived)
     demo.show.derived(demo.summary)
 

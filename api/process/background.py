@@ -27,7 +27,7 @@ async def background(services: Services) -> AsyncIterator[None]:
     """Repeats the work while the block runs. The current model is loaded before the block is entered."""
 
     async def load_model() -> None:
-        await services.shelf.load(services.client)
+        await services.recommender.load(services.client)
 
     async def refold() -> None:
         await refresh_stale(services.client, services.policy, services.clock())

@@ -28,7 +28,7 @@ from resolvers.access.tokens import TokenIssuer, TokenVerifier
 from resolvers.collection.ingestor import Ingestor
 from resolvers.consent.permits import apply_policy
 from resolvers.context import Services, system_clock
-from resolvers.recommendation.serve import ModelShelf
+from resolvers.recommendation.serve import WalkRecommender
 
 NEO4J_LANES: Final = 4
 """How many groups of messages are written to a Neo4j server at once; the embedded engine's writers take turns."""
@@ -74,7 +74,7 @@ def locate_server(settings: Settings) -> StoreTarget:
 
 @asynccontextmanager
 async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
-    """Opens everything that a process needs, on a migrated store. The model shelf is still empty.
+    """Opens everything that a process needs, on a migrated store. The recommender has no model yet.
 
     Settings are checked before the store is opened, as far as they can be without it.
     """
@@ -86,7 +86,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         await migrate(client)
         await apply_policy(client, policy, system_clock())
         lanes = 1 if settings.embedded else NEO4J_LANES
-        services = Services(client, policy, ModelShelf(), keys.secret, system_clock)
+        services = Services(client, policy, WalkRecommender(), keys.secret, system_clock)
         async with Ingestor(client, policy, system_clock, lanes=lanes) as ingestor:
             yield Runtime(services, ingestor, Authority(client, keys.secret, verifier, system_clock))
 

@@ -281,5 +281,6 @@ def recommend(
         return None
     services, now = view.request.services, view.request.now
     admits = where.admits if where else None
-    ranked = services.shelf.recommend(view.facts.recent or (), first, now=now, admits=admits, strategy=strategy)
+    recent = view.facts.recent or ()
+    ranked = services.recommender.recommend(recent, first, now=now, admits=admits, strategy=strategy)
     return view.reveal(recommendations=ranked).recommendations

@@ -85,7 +85,7 @@ async def refresh_walk(services: Services, config: WalkFitConfig) -> WalkReport:
     )
     await write_current_run(services.client, finished)
     await remove_earlier_runs(services.client, finished)
-    await services.shelf.load(services.client)
+    await services.recommender.load(services.client)
     return WalkReport(run, manifest.people, len(fitted.rows), len(behaviour.at), fitted.metrics)
 
 

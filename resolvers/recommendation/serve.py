@@ -72,7 +72,7 @@ class Served:
     absent: Flags
 
 
-class ModelShelf:
+class WalkRecommender:
     """Holds the current model. One writer (`load`) replaces what is served in one assignment; readers never wait."""
 
     def __init__(self, config: RankingConfig | None = None) -> None:

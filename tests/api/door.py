@@ -28,7 +28,7 @@ from resolvers.access.credentials import Authority
 from resolvers.access.tokens import TokenIssuer, TokenVerifier
 from resolvers.collection.ingestor import Ingestor
 from resolvers.context import RequestContext, Services
-from resolvers.recommendation.serve import ModelShelf
+from resolvers.recommendation.serve import WalkRecommender
 
 START = Millis(1_790_000_000_000)
 SECRET = b"k" * 32
@@ -105,7 +105,7 @@ async def open_door(store: GraphClient, *, production: bool = False, **options: 
     clock, policy = Clock(), Policy.default()
     verifier = TokenVerifier([ISSUER.trusted()], "consentric")
     async with Ingestor(store, policy, clock) as ingestor:
-        services = Services(client=store, policy=policy, shelf=ModelShelf(), secret=SECRET, clock=clock)
+        services = Services(client=store, policy=policy, recommender=WalkRecommender(), secret=SECRET, clock=clock)
         runtime = Runtime(services, ingestor, Authority(store, SECRET, verifier, clock))
 
         async def admit(request: Request) -> RequestContext | None:

@@ -22,7 +22,7 @@ from resolvers.access.registration import register_client, register_source
 from resolvers.access.tokens import TokenIssuer, TokenVerifier
 from resolvers.collection.ingestor import Ingestor
 from resolvers.context import Services, system_clock
-from resolvers.recommendation.serve import ModelShelf
+from resolvers.recommendation.serve import WalkRecommender
 
 SECRET = b"s" * 32
 ISSUER = TokenIssuer("consentric", "consentric", Ed25519PrivateKey.generate())
@@ -34,7 +34,7 @@ async def open_app(store: GraphClient, **settings: object) -> AsyncIterator[tupl
     verifier = TokenVerifier([ISSUER.trusted()], "consentric")
     policy = Policy.default()
     async with Ingestor(store, policy, system_clock) as ingestor:
-        services = Services(client=store, policy=policy, shelf=ModelShelf(), secret=SECRET)
+        services = Services(client=store, policy=policy, recommender=WalkRecommender(), secret=SECRET)
         runtime = Runtime(services, ingestor, Authority(store, SECRET, verifier, system_clock))
         app = create_app(runtime, load_settings(data_dir=Path("unused"), **settings))
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)

@@ -23,7 +23,7 @@ from resolvers.activity import behaviour as behaviours
 from resolvers.activity.behaviour import Behaviour, compute_settled, read_behaviour
 from resolvers.context import Services
 from resolvers.recommendation.fit import WalkFitConfig
-from resolvers.recommendation.serve import ModelShelf
+from resolvers.recommendation.serve import WalkRecommender
 from resolvers.refresh import RefreshConfig, refresh
 from tests.crowd import NOW, Event, Person, set_permits, write_crowd
 
@@ -40,7 +40,7 @@ ITEMS = [
 
 
 def services_of(store: GraphClient, clock: Callable[[], Millis] = lambda: NOW) -> Services:
-    return Services(client=store, policy=Policy.default(), shelf=ModelShelf(), secret=b"s" * 32, clock=clock)
+    return Services(client=store, policy=Policy.default(), recommender=WalkRecommender(), secret=b"s" * 32, clock=clock)
 
 
 def two_tastes(size: int = 20, permits: tuple[str, ...] = ("personalisation", "analytics")) -> list[Person]:
@@ -76,7 +76,7 @@ async def test_everything_is_derived_from_those_who_permit_it(store: GraphClient
     )
     scored = await store.read("MATCH (u:User) WHERE u.rfm_run IS NOT NULL RETURN u.id AS user")
     assert {row["user"] for row in scored} == inside | {"only_analytics"}
-    assert services.shelf.run == report.walk.run == run.id
+    assert services.recommender.run == report.walk.run == run.id
     assert len(await read_model_rows(store, run.id)) == run.rows == 20
 
 
@@ -85,7 +85,7 @@ async def test_the_model_recommends_within_a_taste(store: GraphClient) -> None:
     services = services_of(store)
     report = await refresh(services, CONFIG)
     recent = [RecentInteraction(ItemKey("i12"), "RATED", NOW, 5.0, 5.0)]
-    best = services.shelf.recommend(recent, 5, now=NOW)
+    best = services.recommender.recommend(recent, 5, now=NOW)
     assert {ranked.item.topics[0][0] for ranked in best} == {"Comedy"}
     assert best[0].reasons[0].text.startswith("You rated Film 12 highly")
     assert 0 < report.walk.metrics["popular_ndcg10"] <= 1
@@ -126,7 +126,7 @@ async def test_a_community_that_is_no_more_is_left_by_all(store: GraphClient) ->
     assert (report.walk.people, report.rfm.people, report.communities.people) == (0, 0, 0)
     for key in [*await read_keys_of_kind(store, "community"), SegmentKey("high_value_buyer")]:
         assert await read_members(store, key) == []
-    assert services.shelf.run == report.walk.run
+    assert services.recommender.run == report.walk.run
     assert await store.read("MATCH (u:User) WHERE u.rfm_run IS NOT NULL RETURN u.id AS user") == []
 
 

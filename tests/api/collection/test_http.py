@@ -26,7 +26,7 @@ from resolvers.access.registration import register_source
 from resolvers.access.tokens import TokenIssuer, TokenVerifier
 from resolvers.collection.ingestor import Ingestor
 from resolvers.context import Services, system_clock
-from resolvers.recommendation.serve import ModelShelf
+from resolvers.recommendation.serve import WalkRecommender
 
 pytestmark = pytest.mark.store
 
@@ -64,7 +64,7 @@ async def sender(store: GraphClient) -> AsyncIterator[Sender]:
     policy = Policy.default()
     async with Ingestor(store, policy, system_clock) as ingestor:
         authority = Authority(store, SECRET, VERIFIER, system_clock)
-        runtime = Runtime(Services(store, policy, ModelShelf(), SECRET), ingestor, authority)
+        runtime = Runtime(Services(store, policy, WalkRecommender(), SECRET), ingestor, authority)
         made = await register_source(runtime.services, "shop")
         one = Sender(runtime, made.write_key)
         async with one.http:
@@ -227,7 +227,7 @@ async def test_passing_faults_ask_to_come_again(store: GraphClient, error: Conse
     authority = Authority(store, SECRET, VERIFIER, system_clock)
     busy = Busy(store, policy, system_clock)
     busy.error = error
-    runtime = Runtime(Services(store, policy, ModelShelf(), SECRET), busy, authority)
+    runtime = Runtime(Services(store, policy, WalkRecommender(), SECRET), busy, authority)
     sender = Sender(runtime, (await register_source(runtime.services, "shop")).write_key)
     for path, body in (("batch", {"batch": [track(0), {}]}), ("track", track(0)), ("track", {}), ("batch", b"{")):
         answer = await sender.post(path, body)

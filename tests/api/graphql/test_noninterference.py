@@ -81,7 +81,7 @@ async def door(store: GraphClient) -> AsyncIterator[Door]:
             identify("dan", email="dan@example.com", firstName="Dan", age=40),
             *given("ada", "partner_sharing", recipient="acme"),
         )
-        await door.services.shelf.load(door.services.client, catalogue=True)
+        await door.services.recommender.load(door.services.client, catalogue=True)
         yield door
 
 
@@ -191,7 +191,7 @@ async def test_internal_errors_reveal_nothing(door: Door, caplog: pytest.LogCapt
     def fail(*_: object, **__: object) -> None:
         raise ValueError(f"{CANARY}@example.com")
 
-    object.__setattr__(door.services, "shelf", type("Broken", (), {"recommend": fail})())
+    object.__setattr__(door.services, "recommender", type("Broken", (), {"recommend": fail})())
     query = f"{{ profile({BY.format('ada')}) {{ id recommendations(first: 1) {{ score }} }} }}"
     answer = await door.http.post(URL, json={"query": query}, headers={"authorization": f"Bearer {door.keys['web']}"})
     (error,) = answer.json()["errors"]

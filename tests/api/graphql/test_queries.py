@@ -49,7 +49,7 @@ async def door(store: GraphClient) -> AsyncIterator[Door]:
             viewed("ada", "i3", "m3"),
             *given("ada", "personalisation", "analytics"),
         )
-        await door.services.shelf.load(door.services.client, catalogue=True)
+        await door.services.recommender.load(door.services.client, catalogue=True)
         yield door
 
 

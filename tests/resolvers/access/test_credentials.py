@@ -26,7 +26,7 @@ from resolvers.access.credentials import (
 from resolvers.access.keys import KeyKind, checksum, make_key
 from resolvers.access.tokens import SubjectClaims, TokenIssuer, TokenVerifier
 from resolvers.context import Services
-from resolvers.recommendation.serve import ModelShelf
+from resolvers.recommendation.serve import WalkRecommender
 
 NOW = Millis(1_790_000_000_000)
 SECRET = b"s" * 32
@@ -55,7 +55,9 @@ def clock() -> Clock:
 
 @pytest.fixture
 def services(store: GraphClient, clock: Clock) -> Services:
-    return Services(client=store, policy=Policy.default(), shelf=ModelShelf(), secret=SECRET, clock=clock.millis)
+    return Services(
+        client=store, policy=Policy.default(), recommender=WalkRecommender(), secret=SECRET, clock=clock.millis
+    )
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from graph.recommendation.runs import ModelRow, ModelRun, write_current_run, wri
 from graph.store.client import GraphClient
 from resolvers.recommendation import serve as recommend
 from resolvers.recommendation.fit import make_rows
-from resolvers.recommendation.serve import ModelShelf, build_model, join_catalogue
+from resolvers.recommendation.serve import WalkRecommender, build_model, join_catalogue
 
 NOW = Millis(1_750_000_000_000)
 RUN = ModelRun(
@@ -36,11 +36,11 @@ ITEMS = [
 ]
 
 
-def shelf_of(items: list[ItemFacts] = ITEMS, rows: list[ModelRow] = ROWS) -> ModelShelf:
-    shelf = ModelShelf()
-    shelf._model = build_model(RUN, rows)
-    shelf._served = join_catalogue(shelf._model, items)
-    return shelf
+def recommender_of(items: list[ItemFacts] = ITEMS, rows: list[ModelRow] = ROWS) -> WalkRecommender:
+    recommender = WalkRecommender()
+    recommender._model = build_model(RUN, rows)
+    recommender._served = join_catalogue(recommender._model, items)
+    return recommender
 
 
 def did(item: str, type_: str = "PURCHASED", weight: float = 5, value: float | None = None) -> RecentInteraction:
@@ -52,7 +52,7 @@ def keys(answer: list[RankedItem]) -> list[str]:
 
 
 def test_the_walk_comes_first_and_popular_items_fill_up() -> None:
-    answer = shelf_of().recommend([did("alien")], 5, now=NOW)
+    answer = recommender_of().recommend([did("alien")], 5, now=NOW)
     assert [(r.item.key, r.strategy) for r in answer] == [
         ("aliens", Strategy.GRAPH_WALK),
         ("heat", Strategy.GRAPH_WALK),
@@ -64,7 +64,7 @@ def test_the_walk_comes_first_and_popular_items_fill_up() -> None:
 
 def test_reasons_name_what_the_person_did() -> None:
     recent = [did("alien", "RATED", 5, 5.0), did("heat", "VIEWED", 1)]
-    best = shelf_of().recommend(recent, 1, now=NOW)[0]
+    best = recommender_of().recommend(recent, 1, now=NOW)[0]
     assert [reason.text for reason in best.reasons] == [
         "You rated Alien highly; people who chose it also chose this.",
         "You viewed Heat; people who chose it also chose this.",
@@ -77,7 +77,7 @@ def test_reasons_name_what_the_person_did() -> None:
 
 def test_people_without_usable_history_get_what_is_popular() -> None:
     for recent in ([], [did("new")], [did("unknown")], [did("heat", "RATED", 1, 1.0)]):
-        answer = shelf_of().recommend(recent, 2, now=NOW)
+        answer = recommender_of().recommend(recent, 2, now=NOW)
         assert keys(answer) == (["alien", "aliens"] if recent and recent[0].item == "heat" else ["alien", "heat"])
         assert {ranked.strategy for ranked in answer} == {Strategy.POPULAR}
         assert all(len(ranked.reasons) == 1 and ranked.reasons[0].item is None for ranked in answer)
@@ -85,31 +85,35 @@ def test_people_without_usable_history_get_what_is_popular() -> None:
 
 def test_seen_items_come_back_only_on_request() -> None:
     recent = [did("alien"), did("aliens", "VIEWED", 1), did("heat", "RATED", 1, 1.0)]
-    assert keys(shelf_of().recommend(recent, 5, now=NOW)) == ["new"]
-    assert keys(shelf_of().recommend(recent, 5, now=NOW, include_seen=True)) == ["aliens", "alien", "heat", "new"]
+    assert keys(recommender_of().recommend(recent, 5, now=NOW)) == ["new"]
+    assert keys(recommender_of().recommend(recent, 5, now=NOW, include_seen=True)) == ["aliens", "alien", "heat", "new"]
 
 
 def test_what_is_not_available_or_gone_is_never_recommended() -> None:
     items = [replace(ITEMS[1], available=False), ITEMS[0], replace(ITEMS[3], available=True)]
-    assert keys(shelf_of(items).recommend([did("alien")], 5, now=NOW)) == ["new"]
-    assert keys(shelf_of(items).recommend([], 5, now=NOW)) == ["alien", "new"]
+    assert keys(recommender_of(items).recommend([did("alien")], 5, now=NOW)) == ["new"]
+    assert keys(recommender_of(items).recommend([], 5, now=NOW)) == ["alien", "new"]
 
 
 def test_a_filter_holds_for_the_walk_and_for_popular_items() -> None:
-    answer = shelf_of().recommend([did("alien")], 5, now=NOW, admits=lambda item: (item.year or 0) > 1990)
+    answer = recommender_of().recommend([did("alien")], 5, now=NOW, admits=lambda item: (item.year or 0) > 1990)
     assert [(r.item.key, r.strategy) for r in answer] == [("heat", Strategy.GRAPH_WALK), ("new", Strategy.POPULAR)]
 
 
 def test_one_strategy_alone() -> None:
-    shelf = shelf_of()
-    assert keys(shelf.recommend([did("alien")], 5, now=NOW, strategy=Strategy.GRAPH_WALK)) == ["aliens", "heat"]
-    assert keys(shelf.recommend([did("alien")], 5, now=NOW, strategy=Strategy.POPULAR)) == ["heat", "aliens", "new"]
-    assert shelf.recommend([], 5, now=NOW, strategy=Strategy.GRAPH_WALK) == []
+    recommender = recommender_of()
+    assert keys(recommender.recommend([did("alien")], 5, now=NOW, strategy=Strategy.GRAPH_WALK)) == ["aliens", "heat"]
+    assert keys(recommender.recommend([did("alien")], 5, now=NOW, strategy=Strategy.POPULAR)) == [
+        "heat",
+        "aliens",
+        "new",
+    ]
+    assert recommender.recommend([], 5, now=NOW, strategy=Strategy.GRAPH_WALK) == []
 
 
-def test_an_empty_shelf_recommends_nothing() -> None:
-    assert ModelShelf().recommend([did("alien")], 5, now=NOW) == []
-    assert ModelShelf().run is None
+def test_without_a_model_nothing_is_recommended() -> None:
+    assert WalkRecommender().recommend([did("alien")], 5, now=NOW) == []
+    assert WalkRecommender().run is None
 
 
 def test_stored_rows_serve_what_was_fitted() -> None:
@@ -125,36 +129,36 @@ def test_stored_rows_serve_what_was_fitted() -> None:
 
 
 @pytest.mark.store
-async def test_a_shelf_takes_up_the_current_run_once(store: GraphClient) -> None:
-    shelf = ModelShelf()
-    await shelf.load(store)
-    assert shelf.run is None
+async def test_the_current_run_is_loaded_once(store: GraphClient) -> None:
+    recommender = WalkRecommender()
+    await recommender.load(store)
+    assert recommender.run is None
     await store.write(lambda tx: write_items(tx, ITEMS, NOW))
     await write_model_rows(store, RUN.id, ROWS)
     await write_current_run(store, RUN)
-    await shelf.load(store)
-    assert shelf.run == "r1"
-    assert keys(shelf.recommend([did("alien")], 2, now=NOW)) == ["aliens", "heat"]
-    served = shelf._served
-    await shelf.load(store)
-    assert shelf._served is served
+    await recommender.load(store)
+    assert recommender.run == "r1"
+    assert keys(recommender.recommend([did("alien")], 2, now=NOW)) == ["aliens", "heat"]
+    served = recommender._served
+    await recommender.load(store)
+    assert recommender._served is served
 
 
 @pytest.mark.store
 async def test_a_later_run_replaces_the_earlier_and_a_half_read_one_does_not(store: GraphClient) -> None:
-    shelf = ModelShelf()
+    recommender = WalkRecommender()
     await store.write(lambda tx: write_items(tx, ITEMS, NOW))
     await write_model_rows(store, RUN.id, ROWS)
     await write_current_run(store, RUN)
-    await shelf.load(store)
+    await recommender.load(store)
     later = replace(RUN, id=RunId("r2"), rows=2)
     await write_model_rows(store, later.id, ROWS[:1])
     await write_current_run(store, later)
-    await shelf.load(store)
-    assert shelf.run == "r1"
+    await recommender.load(store)
+    assert recommender.run == "r1"
     await write_model_rows(store, later.id, ROWS[1:2])
-    await shelf.load(store)
-    assert shelf.run == "r2"
+    await recommender.load(store)
+    assert recommender.run == "r2"
 
 
 @pytest.mark.store
@@ -163,20 +167,20 @@ async def test_the_catalogue_is_read_again_when_due_or_asked_for(
 ) -> None:
     monkeypatch.setattr("resolvers.catalogue.CATALOGUE_PAGE", 2)
     monkeypatch.setattr(models, "ROWS_READ", 2)
-    shelf = ModelShelf()
+    recommender = WalkRecommender()
     await store.write(lambda tx: write_items(tx, ITEMS, NOW))
     await write_model_rows(store, RUN.id, ROWS)
     await write_current_run(store, RUN)
-    await shelf.load(store)
-    assert len(shelf.recommend([], 10, now=NOW)) == 4
+    await recommender.load(store)
+    assert len(recommender.recommend([], 10, now=NOW)) == 4
     later = replace(ITEMS[0], available=False, updated_at=Millis(NOW + 1))
     await store.write(lambda tx: write_items(tx, [later, ItemFacts(ItemKey("newer"))], Millis(NOW + 1)))
-    await shelf.load(store)
-    assert "newer" not in keys(shelf.recommend([], 10, now=NOW))
-    await shelf.load(store, catalogue=True)
-    assert keys(shelf.recommend([], 10, now=NOW)) == ["heat", "aliens", "new", "newer"]
+    await recommender.load(store)
+    assert "newer" not in keys(recommender.recommend([], 10, now=NOW))
+    await recommender.load(store, catalogue=True)
+    assert keys(recommender.recommend([], 10, now=NOW)) == ["heat", "aliens", "new", "newer"]
     monkeypatch.setattr(recommend, "CATALOGUE_SECONDS", 0.0)
-    await shelf.load(store, catalogue=True)
+    await recommender.load(store, catalogue=True)
     await store.write(lambda tx: write_items(tx, [ItemFacts(ItemKey("newest"))], Millis(NOW + 2)))
-    await shelf.load(store)
-    assert "newest" in keys(shelf.recommend([], 10, now=NOW))
+    await recommender.load(store)
+    assert "newest" in keys(recommender.recommend([], 10, now=NOW))

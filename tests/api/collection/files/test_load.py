@@ -27,7 +27,7 @@ from privacy.policy import Policy
 from resolvers.collection.ingestor import Ingestor
 from resolvers.collection.transaction import MessageOutcome
 from resolvers.context import Services
-from resolvers.recommendation.serve import ModelShelf
+from resolvers.recommendation.serve import WalkRecommender
 
 pytestmark = pytest.mark.store
 
@@ -43,7 +43,7 @@ async def runtime(store: GraphClient) -> AsyncIterator[Runtime]:
     await store.write(lambda tx: write_source(tx, "shop", "", NOW))
     policy = Policy.default()
     async with Ingestor(store, policy, lambda: NOW) as ingestor:
-        services = Services(store, policy, ModelShelf(), b"", clock=lambda: NOW)
+        services = Services(store, policy, WalkRecommender(), b"", clock=lambda: NOW)
         yield Runtime(services, ingestor, None)  # type: ignore[arg-type] - loading admits nobody
 
 
