@@ -1,58 +1,70 @@
-"""Ranking at request time: a person's latest interactions meet the model, so that a click changes the next answer.
+"""Ranking at request time: a person's latest interactions become seeds, the seeds meet the fitted lists.
 
-What lives here: how strongly an interaction speaks for its item, what remains of it with time, the seeds it makes, and
-the ranking of items from seeds with the share that each seed had. What does not: how the lists are fitted
-(`filtering.py`), titles, availability and words (`resolvers/recommendation/serve.py`).
-
-Strengths are pure numbers: 1 is a purchase or the best rating; below zero an interaction takes back another one.
+Strengths are numbers without a unit: 1 is a purchase or the best rating; a negative strength takes an earlier
+interaction back. Because seeds are weighed at request time, a click changes the next answer without a new fit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 
-from algorithms.arrays import Flags, Floats, Ints
+from algorithms.arrays import Csr, Flags, Floats, Ints
 from graph.model.activity import RecentInteraction
 from graph.model.catalogue import ItemKey
 from graph.model.time import Millis
 
 DAY: Final = 86_400_000
+"""Milliseconds."""
+
 FULL_WEIGHT: Final = 5.0
-"""Weights are collected on a scale of 0–5, ratings included."""
+"""The largest weight of an interaction; ratings are on the same scale of 0–5."""
 
 GRADED: Final = frozenset({"RATED", "REVIEWED"})
-"""Types whose weight is a grade where they carry a value: low grades speak for nothing."""
+"""Types whose weight is a grade if they carry a value. A low grade is no sign of liking."""
 
 TAKEN_BACK: Final[Mapping[str, float]] = {"UNCARTED": 3.0, "REFUNDED": 5.0}
-"""Types that undo another: the weight that they take back, of a cart and of a purchase."""
+"""Types that undo another, with the weight they take back: that of a cart, that of a purchase."""
 
 
 class StrengthConfig(BaseModel):
-    """How interactions become strengths. The floor of 2 was the best of six on validation splits of MovieLens 100K."""
+    """How interactions become strengths."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    grade_floor: float = Field(2.0, ge=0, lt=FULL_WEIGHT, description="grades up to here (of 5) speak for nothing")
-    cap: float = Field(1.0, gt=0, description="most that a person's interactions with one item add up to")
-    half_life_days: float | None = Field(None, gt=0, description="days after which half remains; None: time is ignored")
+    grade_floor: float = Field(2.0, ge=0, lt=FULL_WEIGHT)
+    """Grades up to this one (0–5) have strength 0; above it, strength rises linearly to 1 at grade 5. The default was
+    the best of six on validation splits of MovieLens 100K."""
+
+    cap: float = Field(1.0, gt=0)
+    """Upper limit of the sum of a person's strengths with one item."""
+
+    half_life_days: float | None = Field(None, gt=0)
+    """Age in days at which half of a strength remains; None: age does not matter."""
 
 
 class RankingConfig(StrengthConfig):
-    """How a person's latest interactions are weighed when they are served."""
+    """How a person's latest interactions are weighed at request time."""
 
-    half_life_days: float | None = Field(90.0, gt=0, description="as above, counted from the person's latest")
-    reasons: int = Field(3, ge=0, le=10, description="most reasons an item")
+    half_life_days: float | None = Field(90.0, gt=0)
+    """As in `StrengthConfig`; age counts from the person's latest interaction."""
+
+    reasons: int = Field(3, ge=0, le=10)
+    """Largest number of reasons per recommended item."""
 
 
 def rate_strength(type_: str, weight: float, graded: bool, config: StrengthConfig) -> float:
-    """The strength of one interaction, before time. `graded`: it carries a value, so a rating's weight is a grade."""
+    """Returns the strength of one interaction, regardless of its age.
+
+    `weight` is 0–5; `graded` tells whether the interaction carries a value, so that the weight of a rating is its
+    grade. The result is 0–1, or −1–0 for a type that takes another back.
+    """
     if type_ in TAKEN_BACK:
         return -TAKEN_BACK[type_] / FULL_WEIGHT
     if graded and type_ in GRADED:
@@ -62,15 +74,19 @@ def rate_strength(type_: str, weight: float, graded: bool, config: StrengthConfi
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """An item that speaks for others: how strongly, and the strongest thing the person did with it."""
+    """An item that the person chose, from which others are recommended: its strength (above 0, at most
+    `StrengthConfig.cap`) and the type of the strongest interaction with it."""
 
     strength: float
     type: str
 
 
 def weigh_seeds(recent: Iterable[RecentInteraction], now: Millis, config: RankingConfig) -> dict[ItemKey, Seed]:
-    """One person's seeds: strengths summed an item, halved every half-life before the person's latest interaction (so
-    a pause changes nothing), capped; items with nothing left are not seeds. Later than `now` counts as now."""
+    """Returns one person's seeds: strengths decayed by age, summed per item, capped.
+
+    A strength halves with every half-life between its interaction and the person's latest one, so that a pause changes
+    nothing. Instants after `now` count as `now`. Items whose sum is not above 0 are no seeds. O(interactions).
+    """
     events = list(recent)
     latest = min(max((event.at for event in events), default=now), now)
     sums: dict[ItemKey, float] = {}
@@ -95,9 +111,13 @@ def build_histories(
     *,
     shape: tuple[int, int],
     config: StrengthConfig,
-) -> sparse.csr_array[np.float64, tuple[int, int]]:
-    """Everyone's histories for fitting, shape (people, items), from one entry an interaction: its row, its column, its
-    strength (`rate_strength`) and its age in days. Summed a cell, capped; what adds up to nothing has no entry."""
+) -> Csr:
+    """Returns the histories that models are fitted on: CSR of shape (people, items), entries above 0, at most the cap.
+
+    The four arrays have one entry per interaction: row, column, strength (`rate_strength`) and age in days (negative
+    counts as 0). Strengths are decayed, summed per cell and capped; a cell whose sum is not above 0 has no entry.
+    Raises ValueError if lengths differ or an index lies outside `shape`. O(interactions).
+    """
     weights = np.asarray(strengths, dtype=np.float64)
     if config.half_life_days is not None:
         weights = weights * 0.5 ** (np.maximum(np.asarray(ages, dtype=np.float64), 0) / config.half_life_days)
@@ -109,18 +129,25 @@ def build_histories(
 
 
 @dataclass(frozen=True, slots=True)
-class Lists:
-    """The model in the form it is served from: row i of the CSR (start, targets, weights) is what seed i leads to;
-    `popularity` of shape (items,) is ≥ 0."""
+class TargetLists:
+    """The fitted model as it is ranked from: for each seed the targets it leads to, and each item's popularity. The
+    first three arrays are those of a CSR array of shape (items, items)."""
 
     start: Ints
+    """Shape (items + 1,): the targets of seed i are at `start[i]:start[i + 1]`."""
+
     targets: Ints
+    """Columns of the targets."""
+
     weights: Floats
+    """How strongly the seed leads to the target, above 0."""
+
     popularity: Floats
+    """Shape (items,): how many people interacted with each item, 0 or more."""
 
     @classmethod
-    def of(cls, lists: Any, popularity: npt.ArrayLike) -> Lists:
-        """From a CSR array of shape (items, items) as `filtering` fits it."""
+    def from_csr(cls, lists: Csr, popularity: npt.ArrayLike) -> TargetLists:
+        """Takes lists as `filtering` fits them, shape (items, items)."""
         return cls(
             np.asarray(lists.indptr, dtype=np.int64),
             np.asarray(lists.indices, dtype=np.int64),
@@ -130,32 +157,44 @@ class Lists:
 
     @property
     def size(self) -> int:
-        """How many items the model knows."""
+        """How many items there are."""
         return len(self.popularity)
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """One ranked item by its column, with its score and the seeds that brought most of it: (column, share of score)."""
+class SeedShare(NamedTuple):
+    """A seed's column and its share of a target's score, above 0, at most 1."""
 
-    item: int
+    seed: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class RankedColumn:
+    """A ranked item by its column, with its score and the seeds that contribute most to it, largest share first."""
+
+    column: int
     score: float
-    paths: tuple[tuple[int, float], ...]
+    paths: tuple[SeedShare, ...]
 
 
 def rank_items(
-    lists: Lists,
+    lists: TargetLists,
     seeds: Mapping[int, float],
     n: int,
     hidden: Flags,
     *,
     accept: Callable[[int], bool] | None = None,
     reasons: int = 3,
-) -> list[Ranked]:
-    """The n best items that the seeds (column → strength) lead to, best first; ties go to the lower column.
+) -> list[RankedColumn]:
+    """Returns the n best items that the seeds (column → strength) lead to, best first; ties go to the lower column.
 
-    `hidden`, shape (items,), are never recommended; `accept` is asked about candidates in order until n are found.
-    Returns fewer than n where the walk ends. O(entries of the seeds' rows), about 0.2 ms for 100 seeds of 100 targets.
+    The score of target j is Σ_i strength_i · weight_ij over the seeds i: the person's own first step of the walk that
+    `filtering.fit_walk` fits. Scores are above 0 and compare only with each other.
+
+    `hidden`, shape (items,), marks items that are never recommended; `accept` is asked about candidates in order until
+    n are found; `reasons` limits the paths per item. Returns fewer than n if the seeds lead to fewer. Raises IndexError
+    for a seed that is no column, or if `hidden` has another shape. O(items + targets of the seeds), about 0.2 ms for
+    100 seeds of 100 targets.
     """
     columns = np.fromiter(seeds, dtype=np.int64, count=len(seeds))
     steps = _walk(lists, columns, np.fromiter(seeds.values(), dtype=np.float64, count=len(seeds)))
@@ -164,28 +203,35 @@ def rank_items(
     chosen = _choose(scores, n, accept)
     shares = _share(chosen, steps, lists.size, len(columns))
     return [
-        Ranked(item, float(scores[item]), _name_paths(row, columns, reasons))
+        RankedColumn(item, float(scores[item]), _name_paths(row, columns, reasons))
         for item, row in zip(chosen, shares, strict=True)
     ]
 
 
-def rank_popular(lists: Lists, n: int, hidden: Flags, accept: Callable[[int], bool] | None = None) -> list[Ranked]:
-    """The n most popular items, for people without usable history or to fill up; items nobody touched come last."""
+def rank_popular(
+    lists: TargetLists, n: int, hidden: Flags, accept: Callable[[int], bool] | None = None
+) -> list[RankedColumn]:
+    """Returns the n most popular items, most popular first, for people without usable history or to fill up a list.
+
+    Scores are numbers of people; items without any come last. Ties go to the lower column. Arguments and errors as in
+    `rank_items`. O(items log items) at worst.
+    """
     scores: Floats = lists.popularity + 1.0
     scores[hidden] = 0
-    return [Ranked(item, float(lists.popularity[item]), ()) for item in _choose(scores, n, accept)]
+    return [RankedColumn(item, float(lists.popularity[item]), ()) for item in _choose(scores, n, accept)]
 
 
 @dataclass(frozen=True, slots=True)
 class _Steps:
-    """The walk's last steps, one entry each: the target, the place of the seed it came from, its part of the score."""
+    """The last steps of the walk, one entry each: the target, the place of the seed it came from, its part of the
+    score."""
 
     targets: Ints
     seeds: Ints
     parts: Floats
 
 
-def _walk(lists: Lists, columns: Ints, strengths: Floats) -> _Steps:
+def _walk(lists: TargetLists, columns: Ints, strengths: Floats) -> _Steps:
     sizes = lists.start[columns + 1] - lists.start[columns]
     seeds = np.repeat(np.arange(len(columns)), sizes)
     ends = np.cumsum(sizes)
@@ -229,6 +275,6 @@ def _share(chosen: Sequence[int], steps: _Steps, size: int, seeds: int) -> Float
     return shares
 
 
-def _name_paths(shares: Floats, columns: Ints, most: int) -> tuple[tuple[int, float], ...]:
+def _name_paths(shares: Floats, columns: Ints, most: int) -> tuple[SeedShare, ...]:
     best = np.argsort(-shares, kind="stable")[:most]
-    return tuple((int(columns[seed]), float(shares[seed])) for seed in best if shares[seed] > 0)
+    return tuple(SeedShare(int(columns[seed]), float(shares[seed])) for seed in best if shares[seed] > 0)

@@ -1,9 +1,7 @@
-"""The model that is served: kept in memory, met by a person's latest interactions at request time.
+"""Recommendations served from memory: the current model joined with the catalogue, ranked for one person at a time.
 
-What lives here: loading the current run and the catalogue, ranking for one person, the words of reasons. What does not:
-the walk's arithmetic (`algorithms/recommendation/ranking.py`), whether the viewer may see recommendations (the gate),
-fitting (`resolvers/refresh.py`). The catalogue and the model are not personal data; what is personal comes with the
-call and is not kept.
+The model and the catalogue are not personal data. What is personal comes with the call and is not kept; whether the
+viewer may see recommendations is decided by the caller, through the gate.
 """
 
 from __future__ import annotations
@@ -18,7 +16,15 @@ import numpy as np
 from scipy import sparse
 
 from algorithms.arrays import Flags
-from algorithms.recommendation.ranking import Lists, Ranked, RankingConfig, Seed, rank_items, rank_popular, weigh_seeds
+from algorithms.recommendation.ranking import (
+    RankedColumn,
+    RankingConfig,
+    Seed,
+    TargetLists,
+    rank_items,
+    rank_popular,
+    weigh_seeds,
+)
 from graph.model.activity import RecentInteraction
 from graph.model.catalogue import ItemFacts, ItemKey
 from graph.model.recommendation import RankedItem, RecommendationReason, RunId, Strategy
@@ -28,14 +34,17 @@ from graph.store.client import GraphClient
 from resolvers.catalogue import read_catalogue
 
 WALK: Final = "walk"
-"""The name of the runs that are served."""
+"""Name of the runs whose models are served."""
 
 CATALOGUE_SECONDS: Final = 60.0
+"""Age at which the catalogue is read again."""
+
 LOAD_TRIES: Final = 3
+"""How often to read a model's rows when a newer run removes them meanwhile."""
 
 log = logging.getLogger("consentric.model")
 
-DONE: Final[Mapping[str, str]] = {
+PHRASES: Final[Mapping[str, str]] = {
     "VIEWED": "You viewed {}",
     "SEARCHED": "You searched for {}",
     "CLICKED": "You looked at {}",
@@ -47,33 +56,34 @@ DONE: Final[Mapping[str, str]] = {
     "REVIEWED": "You reviewed {}",
     "SHARED": "You shared {}",
 }
-"""What a person did with a seed, in words."""
+"""What the person did with a seed, by type of interaction."""
 
 POPULAR_REASON: Final = RecommendationReason("Many people chose this.", 1.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
-    """A fitted walk: its run (None: nothing was fitted yet), the items of its columns, its lists."""
+class WalkModel:
+    """A fitted walk as it is stored: its run (None if nothing is fitted yet), the items of its columns, its lists."""
 
     run: ModelRun | None
     items: tuple[ItemKey, ...]
-    lists: Lists
+    lists: TargetLists
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """A model joined with the catalogue. Columns beyond the model's are items that nobody touched yet. `absent` are
-    columns that may not be recommended: gone from the catalogue, or not available."""
+class ServedModel:
+    """A model joined with the catalogue. Columns beyond the model's are items without interactions. `absent` marks the
+    columns that are never recommended: items no longer in the catalogue, or not available."""
 
-    lists: Lists
+    lists: TargetLists
     facts: tuple[ItemFacts, ...]
     columns: Mapping[ItemKey, int]
     absent: Flags
 
 
 class WalkRecommender:
-    """Holds the current model. One writer (`load`) replaces what is served in one assignment; readers never wait."""
+    """Recommends by the current graph walk and fills up with popular items. `load` replaces what is served in one
+    assignment, so that readers never wait."""
 
     def __init__(self, config: RankingConfig | None = None) -> None:
         self._config = config or RankingConfig()
@@ -84,12 +94,12 @@ class WalkRecommender:
 
     @property
     def run(self) -> RunId | None:
-        """The run that is served."""
+        """The run whose model is served; None before the first is loaded."""
         return self._model.run.id if self._model.run else None
 
     async def load(self, client: GraphClient, *, catalogue: bool = False) -> None:
-        """Takes up the current run if it is another one than before, and the catalogue if it is older than a minute, if
-        the run changed, or if asked to. Cheap when nothing changed: one read."""
+        """Loads the current run if it has changed. Reads the catalogue again if the run has changed, after
+        `CATALOGUE_SECONDS`, or if `catalogue` asks for it. A single read if nothing has changed."""
         async with self._loading:
             model = await self._read_model(client)
             now = asyncio.get_running_loop().time()
@@ -100,8 +110,8 @@ class WalkRecommender:
             self._model = model
             self._catalogue_due = now + CATALOGUE_SECONDS
 
-    async def _read_model(self, client: GraphClient) -> Model:
-        """The current run's model; what is served already where it is current, or where runs overtake each other."""
+    async def _read_model(self, client: GraphClient) -> WalkModel:
+        """Returns the model of the current run; the one in use if it is current, or if runs overtake each other."""
         for _ in range(LOAD_TRIES):
             run = await read_current_run(client, WALK)
             if run is None or run.id == self.run:
@@ -109,7 +119,7 @@ class WalkRecommender:
             rows = await read_model_rows(client, run.id)
             if len(rows) == run.rows:
                 return await asyncio.to_thread(build_model, run, rows)
-        log.warning("model runs follow each other too fast to be read; the earlier one is served on")
+        log.warning("model runs follow each other too fast to be read; the earlier model stays in use")
         return self._model
 
     def recommend(
@@ -122,11 +132,11 @@ class WalkRecommender:
         strategy: Strategy = Strategy.AUTO,
         include_seen: bool = False,
     ) -> list[RankedItem]:
-        """The n best items for a person of whom these interactions are the latest, best first.
+        """Returns the n best items for a person with these latest interactions, best first.
 
-        The walk comes first and popular items fill up what it leaves; `strategy` asks for one of them alone. Items that
-        the person touched are left out unless asked for; what is not available always is. No I/O; well under a
-        millisecond for some thousand items.
+        `strategy` chooses the walk, popular items, or (AUTO) the walk filled up with popular items. Items that the
+        person interacted with are left out unless `include_seen`; items that are not available always are. No I/O;
+        well under a millisecond for some thousand items.
         """
         served = self._served
         seeds = weigh_seeds(recent, now, self._config)
@@ -140,18 +150,18 @@ class WalkRecommender:
             strengths = {column: seed.strength for column, seed in known.items()}
             found = rank_items(served.lists, strengths, n, hidden, accept=accept, reasons=self._config.reasons)
             answer = [_explain(served, ranked, known) for ranked in found]
-            hidden[[ranked.item for ranked in found]] = True
+            hidden[[ranked.column for ranked in found]] = True
         if strategy is not Strategy.GRAPH_WALK and len(answer) < n:
             popular = rank_popular(served.lists, n - len(answer), hidden, accept)
             answer += [
-                RankedItem(served.facts[ranked.item], ranked.score, Strategy.POPULAR, (POPULAR_REASON,))
+                RankedItem(served.facts[ranked.column], ranked.score, Strategy.POPULAR, (POPULAR_REASON,))
                 for ranked in popular
             ]
         return answer
 
 
-def build_model(run: ModelRun | None, rows: Sequence[ModelRow]) -> Model:
-    """A model from the rows it is stored in, each of which lists the seeds of one target."""
+def build_model(run: ModelRun | None, rows: Sequence[ModelRow]) -> WalkModel:
+    """Builds a model from its stored rows, each of which lists the seeds of one target."""
     items = sorted({row.item for row in rows}.union(*(row.neighbours for row in rows)))
     columns = {item: column for column, item in enumerate(items)}
     targets = np.repeat([columns[row.item] for row in rows], [len(row.neighbours) for row in rows])
@@ -161,40 +171,40 @@ def build_model(run: ModelRun | None, rows: Sequence[ModelRow]) -> Model:
     popularity[[columns[row.item] for row in rows]] = [row.popularity for row in rows]
     cells = (np.asarray(seeds, dtype=np.int64), np.asarray(targets, dtype=np.int64))
     lists = sparse.csr_array((np.asarray(weights, dtype=np.float64), cells), shape=(len(items), len(items)))
-    return Model(run, tuple(items), Lists.of(lists, popularity))
+    return WalkModel(run, tuple(items), TargetLists.from_csr(lists, popularity))
 
 
-def join_catalogue(model: Model, items: Collection[ItemFacts]) -> Served:
-    """The model's columns with what is known of their items, then the items that the model does not know, by key."""
+def join_catalogue(model: WalkModel, items: Collection[ItemFacts]) -> ServedModel:
+    """Joins a model with the catalogue: the model's columns first, then the items it does not know, by key."""
     known = {item.key: item for item in items}
     fresh = sorted(known.keys() - set(model.items))
     keys = [*model.items, *fresh]
     facts = tuple(known.get(key) or ItemFacts(key, available=False) for key in keys)
-    lists = Lists(
+    lists = TargetLists(
         np.r_[model.lists.start, np.full(len(fresh), model.lists.start[-1])],
         model.lists.targets,
         model.lists.weights,
         np.r_[model.lists.popularity, np.zeros(len(fresh))],
     )
     absent = np.array([item.available is False for item in facts], dtype=np.bool_)
-    return Served(lists, facts, {key: column for column, key in enumerate(keys)}, absent)
+    return ServedModel(lists, facts, {key: column for column, key in enumerate(keys)}, absent)
 
 
-def _columns(served: Served, items: Collection[ItemKey]) -> list[int]:
+def _columns(served: ServedModel, items: Collection[ItemKey]) -> list[int]:
     return [served.columns[item] for item in items if item in served.columns]
 
 
-def _explain(served: Served, ranked: Ranked, seeds: Mapping[int, Seed]) -> RankedItem:
+def _explain(served: ServedModel, ranked: RankedColumn, seeds: Mapping[int, Seed]) -> RankedItem:
     reasons = tuple(
         RecommendationReason(
             describe_path(served.facts[seed], seeds[seed].type), share, served.facts[seed], seeds[seed].type
         )
         for seed, share in ranked.paths
     )
-    return RankedItem(served.facts[ranked.item], ranked.score, Strategy.GRAPH_WALK, reasons)
+    return RankedItem(served.facts[ranked.column], ranked.score, Strategy.GRAPH_WALK, reasons)
 
 
 def describe_path(seed: ItemFacts, type_: str) -> str:
-    """A path of the walk in words."""
-    done = DONE.get(type_, "You chose {}").format(seed.title or seed.key)
+    """Returns the reason for following a seed, as a sentence."""
+    done = PHRASES.get(type_, "You chose {}").format(seed.title or seed.key)
     return f"{done}; people who chose it also chose this."

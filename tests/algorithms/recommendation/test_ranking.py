@@ -10,9 +10,9 @@ from scipy import sparse
 from algorithms.recommendation.filtering import WalkConfig, count_people, fit_walk
 from algorithms.recommendation.ranking import (
     DAY,
-    Lists,
     RankingConfig,
     StrengthConfig,
+    TargetLists,
     build_histories,
     rank_items,
     rank_popular,
@@ -108,11 +108,11 @@ def test_ranking_equals_the_dense_product(lists: np.ndarray, seeds: dict[int, fl
     expected = history @ lists
     expected[hidden] = 0
     order = [item for item in sorted(range(6), key=lambda item: (-expected[item], item)) if expected[item] > 0][:n]
-    ranked = rank_items(Lists.of(sparse.csr_array(lists), np.zeros(6)), seeds, n, hidden, reasons=10)
-    assert [found.item for found in ranked] == order
+    ranked = rank_items(TargetLists.from_csr(sparse.csr_array(lists), np.zeros(6)), seeds, n, hidden, reasons=10)
+    assert [found.column for found in ranked] == order
     for found in ranked:
-        assert found.score == pytest.approx(expected[found.item])
-        parts = {seed: history[seed] * lists[seed, found.item] / expected[found.item] for seed in seeds}
+        assert found.score == pytest.approx(expected[found.column])
+        parts = {seed: history[seed] * lists[seed, found.column] / expected[found.column] for seed in seeds}
         assert dict(found.paths) == pytest.approx({seed: part for seed, part in parts.items() if part > 0})
         assert [share for _, share in found.paths] == sorted((share for _, share in found.paths), reverse=True)
 
@@ -127,37 +127,37 @@ def test_large_catalogues_rank_as_small_ones() -> None:
     history[list(seeds)] = list(seeds.values())
     expected = np.where(hidden, 0, history @ lists)
     order = np.argsort(-expected, kind="stable")[: np.count_nonzero(expected)].tolist()
-    model = Lists.of(lists, np.zeros(2000))
-    assert [found.item for found in rank_items(model, seeds, 10, hidden)] == order[:10]
+    model = TargetLists.from_csr(lists, np.zeros(2000))
+    assert [found.column for found in rank_items(model, seeds, 10, hidden)] == order[:10]
     only_last = rank_items(model, seeds, 10, hidden, accept=lambda item: item == order[-1])
-    assert [found.item for found in only_last] == [order[-1]]
+    assert [found.column for found in only_last] == [order[-1]]
 
 
 def test_accepted_items_only_and_no_more_than_there_are() -> None:
-    lists = Lists.of(sparse.csr_array(np.array([[0.0, 3.0, 2.0, 1.0]] + [[0.0] * 4] * 3)), [4, 3, 2, 1])
+    lists = TargetLists.from_csr(sparse.csr_array(np.array([[0.0, 3.0, 2.0, 1.0]] + [[0.0] * 4] * 3)), [4, 3, 2, 1])
     hidden = np.array([True, False, False, False])
-    assert [found.item for found in rank_items(lists, {0: 1.0}, 3, hidden, accept=lambda item: item != 1)] == [2, 3]
-    assert [found.item for found in rank_popular(lists, 2, hidden, accept=lambda item: item != 1)] == [2, 3]
+    assert [found.column for found in rank_items(lists, {0: 1.0}, 3, hidden, accept=lambda item: item != 1)] == [2, 3]
+    assert [found.column for found in rank_popular(lists, 2, hidden, accept=lambda item: item != 1)] == [2, 3]
 
 
 def test_nobody_and_nothing() -> None:
-    lists = Lists.of(sparse.csr_array((0, 0)), [])
+    lists = TargetLists.from_csr(sparse.csr_array((0, 0)), [])
     assert rank_items(lists, {}, 5, np.zeros(0, dtype=np.bool_)) == []
     assert rank_popular(lists, 5, np.zeros(0, dtype=np.bool_)) == []
 
 
 def test_popular_counts_people_and_includes_the_untouched_last() -> None:
-    lists = Lists.of(sparse.csr_array((3, 3)), [0, 5, 2])
+    lists = TargetLists.from_csr(sparse.csr_array((3, 3)), [0, 5, 2])
     ranked = rank_popular(lists, 3, np.zeros(3, dtype=np.bool_))
-    assert [(found.item, found.score) for found in ranked] == [(1, 5), (2, 2), (0, 0)]
+    assert [(found.column, found.score) for found in ranked] == [(1, 5), (2, 2), (0, 0)]
 
 
 def test_one_more_click_changes_the_next_answer() -> None:
     together = np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]], dtype=float)
     histories = sparse.csr_array(together)
-    model = Lists.of(fit_walk(histories, WalkConfig()), count_people(histories))
+    model = TargetLists.from_csr(fit_walk(histories, WalkConfig()), count_people(histories))
     before = rank_items(model, {0: 1.0}, 2, np.array([True, False, False, False]))
     after = rank_items(model, {0: 1.0, 2: 1.0}, 2, np.array([True, False, True, False]))
-    assert [found.item for found in before] == [1]
-    assert [found.item for found in after] == [1, 3]
+    assert [found.column for found in before] == [1]
+    assert [found.column for found in after] == [1, 3]
     assert after[1].paths == ((2, 1.0),)
