@@ -341,9 +341,6 @@ _NODES: Final = (
         Property("created_at", INSTANT, None, KEEP, _ITEMS, "When something was first stated of it."),
         Property("updated_at", INSTANT, None, KEEP, _ITEMS,
                  "As of when it was last declared; a mention does not move it."),
-        Property("declared_at", INSTANT, None, KEEP, (),
-                 "Nothing writes it. `parse_item` takes it for the mark of a declaration, so every item that is read "
-                 "counts as not declared."),
     )),
     NodeType(Label.TOPIC, "key", KEEP, "What items are about.", (
         Property("key", STRING, None, KEEP, _ITEMS, "Its name."),

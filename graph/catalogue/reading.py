@@ -118,5 +118,5 @@ def parse_item(row: Mapping[str, Any], topics: Sequence[Sequence[Any]] = ()) -> 
         topics=tuple(sorted((key, float(weight)) for key, weight in topics)),
         attributes=loads(attributes) if attributes else {},
         updated_at=Millis(row.get("updated_at") or row.get("created_at") or 0),
-        declared=row.get("declared_at") is not None,
+        declared=row.get("updated_at") is not None,
     )

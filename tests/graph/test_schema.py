@@ -183,7 +183,7 @@ def test_no_statement_is_passed_over() -> None:
 
 def test_what_is_read_whole_is_looked_into() -> None:
     """Functions that take a node apart read what this test believes they do, and no more."""
-    assert {"key", "title", "declared_at"} <= READ_WHOLE[Label.ITEM]
+    assert {"key", "title", "updated_at"} <= READ_WHOLE[Label.ITEM]
     assert {"id", "seq", "received_at", "repeated_at", "state"} <= names_taken(parse_events)
     assert names_taken(parse_rfm) == {"rfm_cell"}
 
