@@ -1,11 +1,8 @@
-"""Items: what people look at, buy, rate.
+"""Items as catalogues declare and events mention them: writing their facts and topics.
 
-What lives here: statements that keep what catalogues declare and events mention. What does not: interactions
-(`sessions.py`), reading them for a catalogue's pages.
-
-Each fact carries a rank, so that the answer does not depend on the order of arrival: a declaration outranks every
-mention, among equals the later one counts, and nothing is ever overwritten by nothing. Only declarations move
-`updated_at`: every reader of the catalogue sees it, and a mention's time is the time at which somebody did something.
+Each fact has a rank, so that the result does not depend on the order of arrival: a declaration outranks every mention,
+the later of two equals wins, and a missing value never overwrites a known one. Only declarations move `updated_at`:
+every reader of the catalogue sees it, and the time of a mention would reveal when a person did something.
 """
 
 from __future__ import annotations
@@ -20,7 +17,7 @@ from graph.model.time import Millis
 from graph.store.client import Writer, chunk_rows
 
 DECLARED: Final = 10**15
-"""What a declaration adds to its time to make its rank: more than any time of a mention."""
+"""Added to the time of a declaration to make its rank; larger than the time of any mention."""
 
 WRITE_ITEMS: Final = """
 UNWIND $rows AS row
@@ -62,11 +59,11 @@ SET a.weight = row[3]
 
 
 async def write_items(tx: Writer, items: Iterable[ItemFacts], now: Millis) -> None:
-    """Keeps what is said of items. Topics, where any are given, replace those before."""
-    said = sorted(items, key=lambda item: item.key)
-    for chunk in chunk_rows([_row(item) for item in said]):
+    """Writes what is stated of items. Topics that a declaration states replace those before."""
+    stated = sorted(items, key=lambda item: item.key)
+    for chunk in chunk_rows([_row(item) for item in stated]):
         await tx.run(WRITE_ITEMS, rows=list(chunk), now=now)
-    about = [item for item in said if item.topics and item.declared]
+    about = [item for item in stated if item.topics and item.declared]
     for ends in chunk_rows([[item.key, _rank(item)] for item in about]):
         await tx.run(WRITE_TOPIC_ENDS, rows=list(ends))
     topics = [[item.key, _rank(item), topic, weight] for item in about for topic, weight in item.topics]

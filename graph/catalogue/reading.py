@@ -1,10 +1,5 @@
-"""Reading the catalogue: items and segments, by key and in pages.
-
-What lives here: the statements of what is the same for everybody who may see it. What does not: keeping items
-(`items.py`) and segments (`segments.py`), a person's own memberships (`profiles.py`).
-
-Pages are in the order of keys. A filter's parts that are not given are null and hold for everything.
-"""
+"""Items read by key or in pages, in the order of their keys. A condition that a filter leaves out is passed as null
+and holds for every item."""
 
 from __future__ import annotations
 
@@ -14,7 +9,7 @@ from typing import Any, Final
 
 from orjson import loads
 
-from graph.model.catalogue import ItemFacts, ItemKey
+from graph.model.catalogue import ItemFacts, ItemKey, ItemTopic
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Row
 
@@ -57,7 +52,7 @@ RETURN properties(i) AS item, [(i)-[a:ABOUT]->(t:Topic) | [t.key, a.weight]] AS 
 
 
 async def read_item(client: GraphClient, key: ItemKey) -> ItemFacts | None:
-    """One item."""
+    """Returns one item, or None if there is none with this key."""
     rows = await client.read(READ_ITEM, key=key)
     return parse_item(rows[0]["item"], rows[0]["topics"]) if rows else None
 
@@ -76,11 +71,11 @@ READ_ITEMS: Final = "MATCH (i:Item)" + _FILTERED
 READ_ITEMS_OF_CATEGORY: Final = "MATCH (i:Item {category: $category})" + _FILTERED
 READ_ITEMS_OF_TOPIC: Final = "MATCH (:Topic {key: $topic})<-[:ABOUT]-(i:Item)" + _FILTERED
 READ_ITEMS_OF_KEYS: Final = "UNWIND $keys AS key MATCH (i:Item {key: key})" + _FILTERED
-"""One statement for each way into the catalogue, the narrowest first; all have the same rest."""
+"""One statement for each way into the catalogue; all apply the same conditions."""
 
 
 async def read_items(client: GraphClient, where: ItemFilter, limit: int, after: str = "") -> list[ItemFacts]:
-    """A page of items in the order of their keys, after a key."""
+    """Returns a page of the items that a filter admits, in the order of their keys, after a key."""
     rest: dict[str, Any] = {
         "category": where.category,
         "available": where.available,
@@ -106,7 +101,7 @@ def _parse_items(rows: Sequence[Row]) -> list[ItemFacts]:
 
 
 def parse_item(row: Mapping[str, Any], topics: Sequence[Sequence[Any]] = ()) -> ItemFacts:
-    """An item from the properties of its node and its (topic, weight) pairs."""
+    """Makes an item of the properties of its node and its pairs of topic and weight."""
     attributes = row.get("attributes")
     return ItemFacts(
         key=ItemKey(row["key"]),
@@ -115,7 +110,7 @@ def parse_item(row: Mapping[str, Any], topics: Sequence[Sequence[Any]] = ()) -> 
         price=row.get("price"),
         available=row.get("available"),
         year=row.get("year"),
-        topics=tuple(sorted((key, float(weight)) for key, weight in topics)),
+        topics=tuple(sorted(ItemTopic(key, float(weight)) for key, weight in topics)),
         attributes=loads(attributes) if attributes else {},
         updated_at=Millis(row.get("updated_at") or row.get("created_at") or 0),
         declared=row.get("updated_at") is not None,

@@ -1,12 +1,7 @@
-"""Items: what people interact with, and what is recommended to them.
-
-What lives here: `Item`, its topics and its filter. What does not: finding items (`resolvers/catalogue.py`). The source
-of an `Item` is `graph.model.ItemFacts` itself, so its fields are plain attributes.
-"""
+"""Items, their topics and their filter, as the API shows them. The source of an `Item` is
+`graph.model.catalogue.ItemFacts`, so most of its fields are plain attributes."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import strawberry
 
@@ -18,7 +13,7 @@ from graph.model.catalogue import ItemFacts, ItemKey
 
 @strawberry.type(description="A topic that an item is about, and how much.")
 class Topic:
-    """One of an item's topics."""
+    """A topic of an item; its source is `graph.model.catalogue.ItemTopic`."""
 
     key: str = strawberry.field(description="Key of the topic, such as a genre.")
     weight: float = strawberry.field(description="How much the item is about the topic: 0 or more.")
@@ -50,10 +45,7 @@ class Item(Node):
     def id(self) -> strawberry.ID:
         return global_id("Item", self.key)
 
-    @strawberry.field(description="What the item is about, sorted by topic key. Empty if unknown.")
-    def topics(self) -> list[Topic]:
-        pairs: Any = self.topics
-        return [Topic(key=key, weight=weight) for key, weight in pairs]
+    topics: list[Topic] = strawberry.field(description="What the item is about, sorted by topic key. Empty if unknown.")
 
     @classmethod
     def is_type_of(cls, source: object, _info: object) -> bool:
