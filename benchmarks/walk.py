@@ -27,9 +27,9 @@ from algorithms.recommendation.filtering import (
     CosineConfig,
     Scale,
     WalkConfig,
-    count_people,
     fit_cosine,
     fit_walk,
+    measure_popularity,
     score_histories,
 )
 from api.demo.datasets import read_movielens
@@ -79,7 +79,7 @@ def judge(scores: Any, split: Split) -> RankingQuality:
 
 
 def by_popularity(train: Any) -> Callable[[], Any]:
-    return lambda: count_people(train)
+    return lambda: measure_popularity(train)
 
 
 def by_people(train: Any) -> Callable[[], Any]:

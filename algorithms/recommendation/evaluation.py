@@ -1,47 +1,57 @@
-"""How good recommendations are, measured offline: splits of interactions and metrics of rankings.
+"""Offline evaluation of recommendations: a split of interactions, rankings of scored items, metrics of rankings.
 
-What lives here: a random split, the ranking of a scored block, nDCG, recall,
-hit rate, coverage. What does not: the models (`filtering.py`), which interactions count as liked (the caller says).
-
-Relevance is binary. Rankings are int arrays of shape (people, k): item columns, best first, -1 where nothing was left
-to recommend. Every metric of people is the mean over the people who have at least one relevant item.
+Relevance is binary; the caller decides what is relevant. A ranking is an integer array of shape (people, k): columns
+of items, best first, -1 where nothing is left to recommend. Metrics are means over the people who have at least one
+relevant item; coverage is over everyone's list.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from algorithms.arrays import Flags, Ints
+from algorithms.arrays import Csr, Flags, Ints
 
 
 @dataclass(frozen=True, slots=True)
 class RankingQuality:
-    """The metrics of one ranking, each in 0–1. `people` is over how many people the means are taken."""
+    """The metrics of one ranking, each 0–1, and how many people the means are over."""
 
     ndcg: float
+    """Normalised discounted cumulative gain."""
+
     recall: float
+    """Relevant items found, as a share of all relevant items."""
+
     hit_rate: float
+    """Share of people with at least one relevant item in their list."""
+
     coverage: float
+    """Share of the catalogue that is in at least one list."""
+
     people: int
+    """People with at least one relevant item."""
 
 
 def hold_back_random(size: int, share: float, rng: np.random.Generator) -> Flags:
-    """Which of `size` interactions are held back: exactly ⌊share · size⌋, chosen evenly. Shape (size,)."""
+    """Marks ⌊share · size⌋ of `size` interactions, chosen uniformly without replacement, as held back for testing.
+
+    `share` is 0–1. Shape (size,). O(size).
+    """
     held = np.zeros(size, dtype=np.bool_)
     held[rng.permutation(size)[: int(share * size)]] = True
     return held
 
 
-def rank_scores(scores: npt.ArrayLike, seen: Any, k: int) -> Ints:
-    """The k best items of each person without what they have seen, best first; ties go to the lower column.
+def rank_scores(scores: npt.ArrayLike, seen: Csr, k: int) -> Ints:
+    """Ranks each person's k best items among those they have not seen, best first; ties go to the lower column.
 
-    `scores`: (people, items), or (items,) for a ranking that is everyone's. `seen`: sparse (people, items), any entry
-    counts. Items with a score of -inf or NaN are never recommended. Returns (people, k), -1 where nothing is left.
+    `scores` has shape (people, items), or (items,) if everyone has the same; a score of -inf or NaN excludes an item.
+    `seen` has shape (people, items); every stored entry counts, whatever its value. Returns shape (people, k), padded
+    with -1. Raises ValueError if the shapes do not match. O(people · items · log items), memory of one dense block.
     """
     hidden = sparse.csr_array(seen)
     block = np.array(np.broadcast_to(np.asarray(scores, dtype=np.float64), hidden.shape))
@@ -53,12 +63,14 @@ def rank_scores(scores: npt.ArrayLike, seen: Any, k: int) -> Ints:
     return np.pad(ranking, ((0, 0), (0, missing)), constant_values=-1).astype(np.int64)
 
 
-def measure_ranking(ranking: npt.ArrayLike, relevant: Any) -> RankingQuality:
-    """The quality of rankings (people, k) against the relevant items, sparse (people, items), any entry counts.
+def measure_ranking(ranking: npt.ArrayLike, relevant: Csr) -> RankingQuality:
+    """Measures rankings of shape (people, k) against the relevant items of shape (people, items).
 
-    nDCG: Järvelin & Kekäläinen 2002, "Cumulated Gain-based Evaluation of IR Techniques", ACM TOIS 20(4), with gain 1
-    and discount 1/log2(place + 1), over the best reachable in k places. Recall: found over all relevant. Hit rate:
-    share of people with a hit. Coverage: share of the catalogue that is in anyone's list. O(people · k).
+    Every stored entry of `relevant` counts, whatever its value. nDCG follows Järvelin & Kekäläinen 2002, "Cumulated
+    Gain-Based Evaluation of IR Techniques", ACM TOIS 20(4), with gain 1 and discount 1 / log2(place + 1), places from
+    1; the ideal is the best that k places can hold, so that 1 is always reachable. All metrics of people are 0 if
+    nobody has a relevant item. Raises IndexError if the numbers of people differ.
+    O((people · k + relevant) log relevant).
     """
     listed = np.asarray(ranking, dtype=np.int64)
     wanted = sparse.csr_array(relevant)
@@ -80,8 +92,8 @@ def measure_ranking(ranking: npt.ArrayLike, relevant: Any) -> RankingQuality:
     )
 
 
-def _hits(listed: Ints, wanted: Any) -> Flags:
-    """Which places hold a relevant item: (people, k). Cells are numbered person · items + item and looked up."""
+def _hits(listed: Ints, wanted: Csr) -> Flags:
+    """Marks the places that hold a relevant item, shape (people, k). Cells are looked up as person · items + item."""
     items = wanted.shape[1]
     cells = np.repeat(np.arange(wanted.shape[0]), np.diff(wanted.indptr)) * items + wanted.indices
     asked = np.arange(len(listed))[:, None] * items + listed

@@ -1,72 +1,86 @@
-"""Collaborative filtering on the bipartite graph of people and items: which item leads to which.
+"""Collaborative filtering on the bipartite graph of people and items: which item leads to which, and how strongly.
 
-What lives here: the graph walk RP3β, item–item cosine, popularity, and scoring of whole histories for evaluation. What
-does not: how strong an interaction is and what one person is shown at request time (`ranking.py`), how good it is
-(`evaluation.py`).
-
-Histories are CSR arrays of shape (people, items), float64, entries ≥ 0 in the unit of interaction strength; an item
-that a person did not touch has no entry. Results are CSR arrays of shape (items, items): row *i* holds the items that
-the seed *i* leads to, with weights ≥ 0 and an empty diagonal. A target keeps its `neighbours` strongest seeds, so a
-column holds at most that many entries, a popular seed's row may hold more: the short list is the target's, which
-spreads recommendations over more of the catalogue than a short list of the seed's (coverage).
+Histories are CSR arrays of shape (people, items), float64, with strengths of 0 or more; an item that a person did not
+interact with has no entry. Lists are CSR arrays of shape (items, items): row i holds the targets that seed i leads to,
+with weights of 0 or more and an empty diagonal.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 
-from algorithms.arrays import Csr, Floats
+from algorithms.arrays import Csr, Flags, Floats
 
 BLOCK_CELLS: Final = 4_000_000
-"""Cells of a dense block worked on at once: bounds memory at 32 MB a block, whatever the catalogue's size."""
+"""Cells of the dense block computed at once: 32 MB, whatever the size of the catalogue."""
 
 
 class Scale(StrEnum):
-    """How a seed's row is scaled once the lists are cut. NONE: not at all. SUM: to sum 1. PEAK: its strongest is 1."""
+    """How the row of a seed is scaled after the lists are cut."""
 
     NONE = "none"
+    """Not at all."""
+
     SUM = "sum"
+    """To a sum of 1, so that every seed has the same say."""
+
     PEAK = "peak"
+    """To a largest weight of 1."""
 
 
 class WalkConfig(BaseModel):
     """Settings of the graph walk. The defaults are what `benchmarks/walk.py --tune` chose on validation splits inside
-    the training part of MovieLens 100K; `alpha` as in the paper where both steps share it."""
+    the training part of MovieLens 100K."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    alpha_item: float = Field(0.71, ge=0, le=3, description="exponent of the step from an item to a person")
-    alpha_person: float = Field(0.74, ge=0, le=3, description="exponent of the step from a person to an item")
-    beta: float = Field(0.27, ge=0, le=2, description="exponent of the target's popularity that damps it")
-    neighbours: int = Field(100, ge=1, le=2000, description="strongest seeds kept for each target")
+    alpha_item: float = Field(0.71, ge=0, le=3)
+    """Exponent of the step from an item to a person. The paper uses one α for all steps."""
+
+    alpha_person: float = Field(0.74, ge=0, le=3)
+    """Exponent of the step from a person to an item."""
+
+    beta: float = Field(0.27, ge=0, le=2)
+    """Exponent of the target's popularity, which its weights are divided by. 0: no damping, the P3α model."""
+
+    neighbours: int = Field(100, ge=1, le=2000)
+    """Strongest seeds kept for each target. The list is cut per target, not per seed, so that recommendations spread
+    over more of the catalogue; a popular seed may lead to more targets than this."""
+
     scale: Scale = Scale.SUM
+    """How each seed's weights are scaled."""
 
 
 class CosineConfig(BaseModel):
-    """Settings of item–item cosine."""
+    """Settings of item–item cosine. The default is what `benchmarks/walk.py --tune` chose."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    neighbours: int = Field(800, ge=1, le=2000, description="strongest targets kept for each seed")
+    neighbours: int = Field(800, ge=1, le=2000)
+    """Strongest targets kept for each seed."""
 
 
 def fit_walk(histories: Csr, config: WalkConfig | None = None) -> Csr:
-    """RP3β: the chance that a random walk of three steps from a person ends at an item, damped by its popularity.
+    """Fits RP3β: the probability that a random walk of three steps from a person ends at an item, damped by popularity.
 
-    Paudel, Christoffel, Newell, Bernstein 2017, "Updatable, Accurate, Diverse, and Scalable Recommendations for
-    Interactive Applications", ACM TiiS 7(1), eq. 1–3. With w the strengths, d their sums a person v or an item i, the
-    weight from seed i to target j is
+    Paudel, Christoffel, Newell & Bernstein 2016, "Updatable, Accurate, Diverse, and Scalable Recommendations for
+    Interactive Applications", ACM TiiS 7(1), after P3α: Cooper, Lee, Radinsky & Siantos 2014, "Random Walks in
+    Recommender Systems: Exact Computation and Simulations", WWW '14 Companion. With strengths w and their sums d per
+    item and per person, the weight from seed i to target j is
 
         d_j^-β · Σ_v (w_vi / d_i)^α_item · (w_vj / d_v)^α_person
 
-    The first step of the walk, from the person to their own items, is the person's history itself, at request time.
-    Returns shape (items, items). Time O(Σ_v n_v²) for n_v items a person, memory O(items · neighbours) and a block.
+    over the people v. The walk's first step, from a person to their own items, is taken at request time
+    (`ranking.rank_items`). Each target keeps its strongest seeds, ties go to the lower column; entries of `histories`
+    that are not above 0 are ignored.
+
+    Returns lists of shape (items, items), weights above 0, rows scaled by `WalkConfig.scale`. Time O(Σ_v n_v²) for the
+    n_v items of each person, plus O(items²) to cut the lists; memory O(items · neighbours) plus one block.
     """
     config = config or WalkConfig()
     histories = _positive(histories)
@@ -82,10 +96,13 @@ def fit_walk(histories: Csr, config: WalkConfig | None = None) -> Csr:
 
 
 def fit_cosine(histories: Csr, config: CosineConfig | None = None) -> Csr:
-    """Item–item cosine between the items' columns of strengths (Sarwar et al. 2001, WWW '01). Here the short list is
-    the seed's, as in the paper: undamped, a target's list would let items that one person touched outdo all others.
+    """Fits item–item cosine between the items' columns of strengths.
 
-    Returns shape (items, items). Cost as `fit_walk`.
+    Sarwar, Karypis, Konstan & Riedl 2001, "Item-Based Collaborative Filtering Recommendation Algorithms", WWW '01. As
+    in the paper, each seed keeps its strongest targets: without damping, a cut per target would favour items that only
+    one person interacted with. Ties go to the lower column; entries of `histories` that are not above 0 are ignored.
+
+    Returns lists of shape (items, items), weights above 0, at most 1. Cost as in `fit_walk`.
     """
     config = config or CosineConfig()
     histories = _positive(histories)
@@ -95,20 +112,22 @@ def fit_cosine(histories: Csr, config: CosineConfig | None = None) -> Csr:
     return _keep_strongest(unit, unit.T.tocsr(), config.neighbours)
 
 
-def count_people(histories: Csr) -> Floats:
-    """Popularity: how many people touched each item. Shape (items,)."""
+def measure_popularity(histories: Csr) -> Floats:
+    """Counts the people who interacted with each item. Shape (items,), 0 or more. O(interactions)."""
     return np.bincount(_positive(histories).indices, minlength=histories.shape[1]).astype(np.float64)
 
 
 def score_histories(histories: Csr, lists: Csr) -> Floats:
-    """Every person's score of every item by the lists: dense (people, items). For evaluation; ranking one person is
-    `ranking.rank_items`."""
+    """Scores every item for every person by the lists, for evaluation: the dense product, shape (people, items).
+
+    Raises ValueError if the numbers of items differ. At request time, `ranking.rank_items` does this for one person.
+    """
     return np.asarray((histories @ lists).toarray(), dtype=np.float64)
 
 
-def _positive(histories: Any) -> Csr:
-    """A copy in float64 without entries that are not above zero."""
-    copy: Csr = sparse.csr_array(histories, dtype=np.float64, copy=True)
+def _positive(histories: Csr) -> Csr:
+    """Returns a copy in float64, without entries that are not above 0."""
+    copy: Csr = sparse.csr_array(histories.astype(np.float64))
     copy.sum_duplicates()
     copy.data[copy.data < 0] = 0
     copy.eliminate_zeros()
@@ -120,15 +139,15 @@ def _sums(matrix: Csr, axis: int) -> Floats:
 
 
 def _divide_rows(matrix: Csr, divisors: Floats) -> Csr:
-    """Each row over its divisor; rows without entries have divisor 0 and stay empty."""
+    """Divides each row by its divisor. A row without entries may have divisor 0."""
     divided = matrix.copy()
     divided.data /= np.repeat(divisors, np.diff(matrix.indptr))
     return divided
 
 
 def _keep_strongest(left: Csr, right: Csr, most: int) -> Csr:
-    """left @ right without its diagonal, each row cut to its `most` largest entries above zero. Ties go to the lower
-    column, so the result does not depend on the machine."""
+    """Computes left @ right without its diagonal, each row cut to its `most` largest entries above 0. Ties go to the
+    lower column, so that the result does not depend on the machine."""
     rows, columns = left.shape[0], right.shape[1]
     height = max(1, BLOCK_CELLS // max(1, columns))
     blocks: list[Csr] = []
@@ -142,16 +161,16 @@ def _keep_strongest(left: Csr, right: Csr, most: int) -> Csr:
     return sparse.csr_array(sparse.vstack(blocks, format="csr"))
 
 
-def _strongest(block: Floats, most: int) -> npt.NDArray[np.bool_]:
-    """Which cells are among the `most` largest of their row and above zero; ties by column."""
-    positive: npt.NDArray[np.bool_] = block > 0
+def _strongest(block: Floats, most: int) -> Flags:
+    """Marks the cells that are above 0 and among the `most` largest of their row; ties go to the lower column."""
+    positive: Flags = block > 0
     if most >= block.shape[1]:
         return positive
     edge = np.partition(block, -most, axis=1)[:, [-most]]
     above = block > edge
     room = most - above.sum(axis=1, keepdims=True)
     tied = block == edge
-    kept: npt.NDArray[np.bool_] = positive & (above | (tied & (np.cumsum(tied, axis=1) <= room)))
+    kept: Flags = positive & (above | (tied & (np.cumsum(tied, axis=1) <= room)))
     return kept
 
 

@@ -17,7 +17,7 @@ from ulid import ULID
 
 from algorithms.arrays import Csr, Floats
 from algorithms.recommendation.evaluation import hold_back_random, measure_ranking, rank_scores
-from algorithms.recommendation.filtering import WalkConfig, count_people, fit_walk, score_histories
+from algorithms.recommendation.filtering import WalkConfig, fit_walk, measure_popularity, score_histories
 from algorithms.recommendation.ranking import StrengthConfig
 from graph.model.catalogue import ItemKey
 from graph.model.recommendation import RunId
@@ -97,7 +97,7 @@ class _Fitted:
 
 def _fit(behaviour: Behaviour, config: WalkFitConfig) -> _Fitted:
     histories = behaviour.histories(config.strengths)
-    rows = make_rows(behaviour.items, fit_walk(histories, config.walk), count_people(histories))
+    rows = make_rows(behaviour.items, fit_walk(histories, config.walk), measure_popularity(histories))
     return _Fitted(rows, measure_walk(histories, config) if config.held_back else {})
 
 
@@ -125,7 +125,7 @@ def measure_walk(histories: Csr, config: WalkFitConfig) -> dict[str, float]:
     sample = np.sort(rng.permutation(train.shape[0])[: config.measured_people])
     seen, wanted = sparse.csr_array(train[sample]), sparse.csr_array(liked[sample])
     walk = measure_ranking(rank_scores(score_histories(seen, fit_walk(train, config.walk)), seen, PLACES), wanted)
-    popular = measure_ranking(rank_scores(count_people(train), seen, PLACES), wanted)
+    popular = measure_ranking(rank_scores(measure_popularity(train), seen, PLACES), wanted)
     return {
         "ndcg10": walk.ndcg,
         "recall10": walk.recall,

@@ -13,9 +13,9 @@ from algorithms.recommendation.filtering import (
     CosineConfig,
     Scale,
     WalkConfig,
-    count_people,
     fit_cosine,
     fit_walk,
+    measure_popularity,
     score_histories,
 )
 
@@ -110,7 +110,7 @@ def test_scores_sum_over_the_seeds(histories: np.ndarray) -> None:
 
 def test_popularity_counts_people_not_strength() -> None:
     histories = sparse.csr_array(np.array([[5.0, 0.0, 1.0], [1.0, 0.0, 0.0]]))
-    assert count_people(histories).tolist() == [2, 0, 1]
+    assert measure_popularity(histories).tolist() == [2, 0, 1]
 
 
 def test_negative_entries_and_empty_histories_lead_nowhere() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
-from algorithms.recommendation.filtering import WalkConfig, count_people, fit_walk
+from algorithms.recommendation.filtering import WalkConfig, fit_walk, measure_popularity
 from algorithms.recommendation.ranking import (
     DAY,
     RankingConfig,
@@ -155,7 +155,7 @@ def test_popular_counts_people_and_includes_the_untouched_last() -> None:
 def test_one_more_click_changes_the_next_answer() -> None:
     together = np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]], dtype=float)
     histories = sparse.csr_array(together)
-    model = TargetLists.from_csr(fit_walk(histories, WalkConfig()), count_people(histories))
+    model = TargetLists.from_csr(fit_walk(histories, WalkConfig()), measure_popularity(histories))
     before = rank_items(model, {0: 1.0}, 2, np.array([True, False, False, False]))
     after = rank_items(model, {0: 1.0, 2: 1.0}, 2, np.array([True, False, True, False]))
     assert [found.column for found in before] == [1]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from algorithms.recommendation.filtering import count_people, fit_walk
+from algorithms.recommendation.filtering import fit_walk, measure_popularity
 from graph.catalogue.items import write_items
 from graph.model.activity import RecentInteraction
 from graph.model.catalogue import ItemFacts, ItemKey
@@ -121,11 +121,11 @@ def test_stored_rows_serve_what_was_fitted() -> None:
     histories = sparse.csr_array((rng.random((60, 25)) < 0.2).astype(float))
     lists = fit_walk(histories)
     items = tuple(ItemKey(f"i{number:02}") for number in range(25))
-    model = build_model(RUN, make_rows(items, lists, count_people(histories)))
+    model = build_model(RUN, make_rows(items, lists, measure_popularity(histories)))
     assert model.items == items
     served = sparse.csr_array((model.lists.weights, model.lists.targets, model.lists.start), shape=(25, 25))
     assert abs(served - lists).max() == 0
-    assert model.lists.popularity.tolist() == count_people(histories).tolist()
+    assert model.lists.popularity.tolist() == measure_popularity(histories).tolist()
 
 
 @pytest.mark.store
