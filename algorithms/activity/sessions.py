@@ -1,10 +1,7 @@
-"""Which session an event belongs to: the one it names, else the nearest in time without a pause of 30 minutes.
+"""Assignment of events to sessions: the session that an event names, else the nearest one within a pause of 30 minutes.
 
-What lives here: a pure function over the events of one record and its sessions near them. What does not: reading and
-writing sessions (`graph/activity/sessions.py`).
-
-Events arrive out of order. One that lies within the gap of a session joins it and moves its bounds; where two sessions
-are near, the nearer one. Two sessions that a late event would bridge stay two: what was said of them stands. An id
+Events arrive out of order. An event within the gap of a session joins it and moves its bounds; of two near sessions, it
+joins the nearer. Two sessions that a late event would bridge stay two, because earlier reads have shown them. An ID
 depends only on the record and on what began the session, so that the same beginning gives the same session.
 """
 
@@ -20,11 +17,13 @@ from graph.model.identity import RecordId
 from graph.model.time import Millis
 
 GAP: Final = Millis(30 * 60_000)
+"""Longest pause within a session, the convention of web analytics; Catledge & Pitkow 1995, "Characterizing Browsing
+Strategies in the World-Wide Web", measured 25.5 minutes."""
 
 
 @dataclass(slots=True)
 class Span:
-    """A session as far as it is known: its bounds, whether any event joined it, whether it may have to be begun."""
+    """A session as far as it is known: its bounds, whether an event has joined it, whether it is new."""
 
     id: SessionId
     start: Millis
@@ -33,18 +32,18 @@ class Span:
     begins: bool = False
 
     def gain(self, at: Millis) -> None:
-        """Takes one more event."""
+        """Adds an event."""
         self.joined = True
         self.start = min(self.start, at)
         self.end = max(self.end, at)
 
     def distance(self, at: Millis) -> int:
-        """How far an instant lies outside, in milliseconds."""
+        """Returns how far an instant lies outside the bounds, in milliseconds; 0 within them."""
         return self.start - at if at < self.start else at - self.end if at > self.end else 0
 
 
 def name_session(record: RecordId, beginning: str) -> SessionId:
-    """The id of the session of a record with this beginning, 32 hex digits."""
+    """Returns the ID of the session of a record with this beginning, 32 hexadecimal digits."""
     text = f"{record}\0{beginning}".encode("utf-8", "surrogatepass")
     return SessionId(blake2b(text, digest_size=16).hexdigest())
 
@@ -52,9 +51,10 @@ def name_session(record: RecordId, beginning: str) -> SessionId:
 def place_events(
     record: RecordId, events: Sequence[tuple[Millis, str | None]], known: Iterable[Span], gap: Millis = GAP
 ) -> tuple[list[SessionId], list[Span]]:
-    """The session of each event (at, the session it names), and every span that is known or begins.
+    """Returns the session of each event, and every span, known or new.
 
-    The answer doesn't depend on the order of `events`. O(events × (log events + spans)).
+    An event is its instant and the session it names, if any. `known` are the record's sessions near the events. The
+    result does not depend on the order of `events`. O(events · (log events + spans)).
     """
     spans = list(known)
     if len(events) == 1 and len(spans) == 1 and not events[0][1] and spans[0].distance(events[0][0]) <= gap:

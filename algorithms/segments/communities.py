@@ -1,17 +1,14 @@
-"""Communities: people whose interactions are alike, found on the graph of people that the interactions project to.
+"""Communities: people whose interactions are alike, found on the graph of people that their interactions project to.
 
-What lives here: the projection, Louvain, modularity, numbers that stay with a community from run to run, and what sets
-a community apart. What does not: whom it may be computed for (the gate's scope), membership (`resolvers/refresh.py`).
-
-Histories are CSR arrays of shape (people, items), entries ≥ 0, as in `filtering.py`. A community is a number ≥ 0;
-people who are alike to nobody have `NOBODY`.
+Histories are CSR arrays of shape (people, items) with strengths of 0 or more, as in `recommendation/filtering.py`. A
+community is a number of 0 or more; people without one have `NOBODY`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,6 +20,7 @@ from algorithms.arrays import Csr, Floats, Ints
 from algorithms.recommendation.filtering import CosineConfig, fit_cosine
 
 NOBODY: Final = -1
+"""The label of people who are in no community."""
 
 
 class CommunityConfig(BaseModel):
@@ -30,58 +28,84 @@ class CommunityConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    neighbours: int = Field(20, ge=1, le=500, description="most alike people that each person is tied to")
-    resolution: float = Field(1.0, gt=0, le=10, description="higher finds more, smaller communities")
-    smallest: int = Field(5, ge=1, description="communities of fewer people are none")
+    neighbours: int = Field(20, ge=1, le=500)
+    """Most similar people that each person is tied to."""
+
+    resolution: float = Field(1.0, gt=0, le=10)
+    """Resolution γ of the modularity that Louvain maximises (Reichardt & Bornholdt 2006, Phys. Rev. E 74, 016110): a
+    higher value finds more and smaller communities."""
+
+    smallest: int = Field(5, ge=1)
+    """Fewest people of a community; smaller ones are dissolved."""
+
     seed: int = Field(42, ge=0)
+    """Seed of Louvain's random state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """Each person's community, shape (people,), largest first from 0; how much of their ties stay within it, 0–1; and
-    the modularity of the partition found."""
+    """Which community each person is in."""
 
     labels: Ints
+    """Shape (people,): the community, numbered from 0 by decreasing size, or `NOBODY`."""
+
     belonging: Floats
+    """Shape (people,), 0–1: the share of a person's ties, by weight, that stay within the community Louvain found for
+    them, even if it was dissolved."""
+
     modularity: float
+    """Modularity (-0.5–1) of the partition found."""
 
     @property
     def count(self) -> int:
-        """How many communities there are."""
+        """Number of communities."""
         return int(self.labels.max(initial=NOBODY)) + 1
 
     def sizes(self) -> list[int]:
-        """How many people each community has."""
+        """Number of people in each community."""
         counts: list[int] = np.bincount(self.labels[self.labels >= 0], minlength=self.count).tolist()
         return counts
 
 
 @dataclass(frozen=True, slots=True)
-class Trait:
-    """What sets a community apart: a column, its share inside, and how many times that is its share overall."""
+class DistinctiveFeature:
+    """A feature that sets a community apart."""
 
     column: int
+    """Column of the feature."""
+
     share: float
+    """The feature's share of the community's entries, above 0, at most 1."""
+
     lift: float
+    """That share over the feature's share of all entries, above 1."""
 
 
-def project_people(histories: Any, config: CommunityConfig) -> Csr:
-    """The graph of people: cosine of their histories with items weighed by rarity, each tied to the most alike.
+def project_people(histories: Csr, config: CommunityConfig) -> Csr:
+    """Projects histories to the graph of people: each is tied to the most similar others by cosine.
 
-    Weight of an item: ln(people / people who touched it), so what everyone does ties nobody (Salton & Buckley 1988). An
-    edge stays if either end keeps it; symmetric, no loops. Shape (people, people). Cost as `filtering.fit_walk`.
+    Items are weighed by inverse frequency, ln(people / people who interacted with the item), so that what everyone does
+    ties nobody (Salton & Buckley 1988, "Term-Weighting Approaches in Automatic Text Retrieval", Inf. Process. Manag.
+    24(5)). A tie stays if either end keeps it.
+
+    Returns shape (people, people), symmetric, weights above 0, at most 1, no loops. Cost as in `filtering.fit_walk`,
+    with people and items exchanged.
     """
-    matrix = sparse.csr_array(histories, dtype=np.float64)
-    touched = np.bincount(matrix.indices, minlength=matrix.shape[1])
-    rarity = np.log(max(1, matrix.shape[0]) / np.maximum(touched, 1))
-    weighed = sparse.csr_array(matrix @ sparse.diags_array(rarity))
+    touched = np.bincount(histories.indices, minlength=histories.shape[1])
+    rarity = np.log(max(1, histories.shape[0]) / np.maximum(touched, 1))
+    weighed = sparse.csr_array(histories @ sparse.diags_array(rarity))
     ties = fit_cosine(weighed.T.tocsr(), CosineConfig(neighbours=config.neighbours))
     return sparse.csr_array(ties.maximum(ties.T))
 
 
-def find_communities(histories: Any, config: CommunityConfig | None = None) -> Partition:
-    """Louvain on the projected graph (Blondel et al. 2008, J. Stat. Mech. P10008), seeded; communities below `smallest`
-    are dissolved. Modularity is Newman's, of what Louvain found, before anything is dissolved. O(edges) a pass."""
+def find_communities(histories: Csr, config: CommunityConfig | None = None) -> Partition:
+    """Finds communities by Louvain on the projected graph: Blondel, Guillaume, Lambiotte & Lefebvre 2008, "Fast
+    Unfolding of Communities in Large Networks", J. Stat. Mech. P10008.
+
+    People without ties are in no community; communities smaller than `smallest` are dissolved. Modularity is that of
+    Newman & Girvan 2004 (Phys. Rev. E 69, 026113), of what Louvain found, before any community is dissolved. The same
+    seed finds the same. O(ties) per pass, after the projection.
+    """
     config = config or CommunityConfig()
     graph = project_people(histories, config)
     labels = np.full(graph.shape[0], NOBODY, dtype=np.int64)
@@ -97,7 +121,7 @@ def find_communities(histories: Any, config: CommunityConfig | None = None) -> P
 
 
 def _measure_belonging(graph: Csr, labels: Ints) -> Floats:
-    """The share of each person's ties, by weight, that stay within their community."""
+    """Computes the share of each person's ties, by weight, that stay within their community."""
     owner = np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))
     within = labels[owner] == labels[graph.indices]
     inside = np.bincount(owner, weights=graph.data * within, minlength=graph.shape[0])
@@ -106,7 +130,7 @@ def _measure_belonging(graph: Csr, labels: Ints) -> Floats:
 
 
 def _number_by_size(labels: Ints, smallest: int) -> Ints:
-    """Renumbers from 0, largest first, ties by the first person; what is too small becomes NOBODY."""
+    """Renumbers communities from 0, largest first, equal sizes by their first person; small ones become `NOBODY`."""
     names, first, sizes = np.unique(labels, return_index=True, return_counts=True)
     kept = (names >= 0) & (sizes >= smallest)
     order = np.lexsort((first[kept], -sizes[kept]))
@@ -115,9 +139,14 @@ def _number_by_size(labels: Ints, smallest: int) -> Ints:
 
 
 def carry_numbers(labels: Sequence[int], before: Sequence[int]) -> dict[int, int]:
-    """New community → the number it goes by: that of the earlier community it overlaps most with (Jaccard, assigned one
-    to one so that the total is largest), else the lowest free number. `before` holds the same people's earlier numbers
-    (`NOBODY` for none). So a community keeps its key, and people their membership, from run to run."""
+    """Maps each new community to a number, so that communities keep their keys, and people their memberships, from run
+    to run.
+
+    A community takes the number of the earlier one it overlaps with most, by Jaccard index, assigned one to one so that
+    the total overlap is largest (Kuhn 1955, "The Hungarian Method for the Assignment Problem"); without overlap, the
+    lowest free number. `labels` and `before` hold the new and the earlier number of the same people, `NOBODY` for none.
+    Raises ValueError if their lengths differ. O(new · earlier · people) for the numbers of communities.
+    """
     now, then = np.asarray(labels, dtype=np.int64), np.asarray(before, dtype=np.int64)
     new, old = np.unique(now[now >= 0]), np.unique(then[then >= 0])
     overlap = np.zeros((len(new), len(old)))
@@ -132,22 +161,23 @@ def carry_numbers(labels: Sequence[int], before: Sequence[int]) -> dict[int, int
     return {int(label): carried[int(label)] if int(label) in carried else next(free) for label in new}
 
 
-def describe_communities(partition: Partition, features: Any, most: int = 3) -> list[list[Trait]]:
-    """What sets each community apart: the columns of `features` (people, columns; entries ≥ 0, such as strengths summed
-    by topic) with the largest share · log2(lift), largest first, lifts above 1 only.
+def describe_communities(partition: Partition, features: Csr, most: int = 3) -> list[list[DistinctiveFeature]]:
+    """Finds the features that set each community apart: those with the largest share · log2(lift), largest first, at
+    most `most`, with a lift above 1.
 
-    A column's share is its part of the community's sum of entries; lift is share inside over share overall. The product
-    is the column's part of the Kullback–Leibler divergence, so neither the rare nor the everywhere wins.
+    `features` has shape (people, features) and entries of 0 or more, such as strengths summed by topic. The product is
+    the feature's term of the Kullback–Leibler divergence of the community from everyone (Kullback & Leibler 1951, Ann.
+    Math. Stat. 22(1)), so that neither rare nor ubiquitous features win. Returns one list per community. Raises
+    IndexError if the numbers of people differ. O(entries + communities · features log features).
     """
-    matrix = sparse.csr_array(features, dtype=np.float64)
-    whole = _shares(np.asarray(matrix.sum(axis=0), dtype=np.float64).ravel())
-    found: list[list[Trait]] = []
+    whole = _shares(np.asarray(features.sum(axis=0), dtype=np.float64).ravel())
+    found: list[list[DistinctiveFeature]] = []
     for number in range(partition.count):
-        inside = _shares(np.asarray(matrix[partition.labels == number].sum(axis=0), dtype=np.float64).ravel())
+        inside = _shares(np.asarray(features[partition.labels == number].sum(axis=0), dtype=np.float64).ravel())
         lift = np.divide(inside, whole, out=np.zeros_like(inside), where=whole > 0)
         gain = inside * np.log2(np.maximum(lift, 1))
         best = [int(column) for column in np.argsort(-gain, kind="stable")[:most] if gain[column] > 0]
-        found.append([Trait(column, float(inside[column]), float(lift[column])) for column in best])
+        found.append([DistinctiveFeature(column, float(inside[column]), float(lift[column])) for column in best])
     return found
 
 
@@ -156,7 +186,7 @@ def _shares(sums: Floats) -> Floats:
     return sums / total if total > 0 else sums
 
 
-def name_community(traits: Sequence[Trait], names: Mapping[int, str]) -> str:
-    """A title a person understands: the two things that set the community apart most."""
-    words = [names[trait.column] for trait in traits if trait.column in names][:2]
+def name_community(features: Sequence[DistinctiveFeature], names: Mapping[int, str]) -> str:
+    """Returns a title: the names of the two most distinctive features that have one, or "Mixed" if none has."""
+    words = [names[feature.column] for feature in features if feature.column in names][:2]
     return " and ".join(words) if words else "Mixed"

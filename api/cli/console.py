@@ -19,11 +19,18 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one li
 
 
 def print_json(document: object) -> None:
-    """Prints maps, lists or dataclasses as one line of JSON on standard output."""
+    """Prints maps, lists, dataclasses or named tuples as one line of JSON on standard output."""
     import orjson
 
-    sys.stdout.write(orjson.dumps(document).decode() + "\n")
+    sys.stdout.write(orjson.dumps(document, default=_list_named_tuple).decode() + "\n")
     sys.stdout.flush()
+
+
+def _list_named_tuple(value: object) -> list[object]:
+    """Returns a named tuple as a list, which orjson leaves to its caller. Raises TypeError for any other value."""
+    if isinstance(value, tuple):
+        return list(value)
+    raise TypeError(f"{type(value).__qualname__} is no JSON")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ SegmentKey = NewType("SegmentKey", str)
 
 @dataclass(frozen=True, slots=True)
 class SegmentFacts:
-    """One segment, as its node describes it. `purpose`: what it is computed under; `kind`: how (`rfm`, `community`)."""
+    """One segment. `purpose` is what it is computed for; `kind` is how it is computed (`rfm`, `community`)."""
 
     key: SegmentKey
     purpose: str
@@ -25,7 +25,7 @@ class SegmentFacts:
 
 @dataclass(frozen=True, slots=True)
 class MembershipFacts:
-    """One live place in a segment. `purpose` is what the segment was computed under: shown only while permitted."""
+    """A person's membership in a segment, shown only while the person permits its `purpose`."""
 
     segment: SegmentKey
     purpose: str
@@ -39,7 +39,8 @@ class MembershipFacts:
 
 @dataclass(frozen=True, slots=True)
 class RfmFacts:
-    """Recency in days, frequency in purchases, monetary value in the shop's unit, and their scores 1–5."""
+    """A person's recency in days, frequency in purchases and monetary value in the shop's own unit; the scores of the
+    three, each 1–5; the cell, which is the scores as digits, such as `545`."""
 
     recency: float
     frequency: float

@@ -1,4 +1,4 @@
-"""Segments as their nodes describe them: written by runs, read by key and in pages."""
+"""Segments themselves: written by runs, read by key or in pages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from graph.store.client import GraphClient, Writer, chunk_rows
 
 @dataclass(frozen=True, slots=True)
 class SegmentDefinition:
-    """A segment. `definition` is what it is computed by: when that changes, the segment's version rises."""
+    """A segment to write. `definition` is what it is computed by; when that changes, the segment's version rises."""
 
     key: SegmentKey
     kind: str
@@ -38,7 +38,7 @@ SET s.kind = row.kind, s.title = row.title, s.description = row.description, s.p
 
 
 async def write_segments(client: GraphClient, segments: Sequence[SegmentDefinition], run: RunId, now: Millis) -> None:
-    """Defines segments, or redefines those that are there."""
+    """Writes segments, new ones and those that exist."""
     rows = [
         {
             "key": segment.key,
@@ -67,7 +67,7 @@ ORDER BY key
 
 
 async def read_keys_of_kind(client: GraphClient, kind: str) -> list[SegmentKey]:
-    """The keys of all segments of a kind."""
+    """Returns the keys of all segments of a kind, sorted."""
     return [SegmentKey(row["key"]) for row in await client.read(READ_KEYS_OF_KIND, kind=kind)]
 
 
@@ -85,7 +85,7 @@ READ_SEGMENTS: Final = "MATCH (s:Segment) WHERE s.key > $after" + _SEGMENT
 
 
 async def read_segment(client: GraphClient, key: SegmentKey, *, default_purpose: str) -> SegmentFacts | None:
-    """One segment; where it states no purpose, the default one is its purpose."""
+    """Returns one segment, or None if there is none with this key. A segment without a purpose has the default one."""
     rows = await client.read(READ_SEGMENT, key=key, default_purpose=default_purpose, limit=1)
     return SegmentFacts(**rows[0]) if rows else None
 
@@ -93,6 +93,6 @@ async def read_segment(client: GraphClient, key: SegmentKey, *, default_purpose:
 async def read_segments(
     client: GraphClient, limit: int, after: str = "", *, default_purpose: str
 ) -> list[SegmentFacts]:
-    """A page of segments in the order of their keys, after a key."""
+    """Returns a page of segments in the order of their keys, after a key."""
     rows = await client.read(READ_SEGMENTS, default_purpose=default_purpose, limit=limit, after=after)
     return [SegmentFacts(**row) for row in rows]

@@ -1,19 +1,15 @@
-"""Segments and who is in them, as computed runs write them.
+"""Who is in which segment: memberships as runs write them, (User)-[:IN_SEGMENT]->(Segment).
 
-What lives here: statements on (Segment {key, kind, title, description, purpose, version, definition, run}) and on
-(User)-[:IN_SEGMENT {since, until, score, version, run}]->(Segment), and RFM on the person (properties `rfm_…`). What
-does not: who belongs where (`algorithms/`), reading for viewers (`catalogue.py`, `profiles.py`).
-
-A live membership has no `until`. Leaving sets it; coming back makes a new one, so history stays. Whoever stays keeps
-`since`. Every write about people first locks them and asks again whether they permit it: someone who withdrew after
-the run had read them gets nothing.
+A live membership has no `until`. Leaving sets it; returning makes a new membership, so that history stays. A person who
+stays keeps `since`. Every write about people first locks them and checks again that they permit it: a person who
+withdrew consent after the run had read them gets no membership.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from graph.activity.scoped import read_still_in_scope
 from graph.identity.locks import lock_users
@@ -26,7 +22,6 @@ from graph.store.client import GraphClient, Writer, chunk_rows
 
 MEMBERS_PAGE: Final = 5000
 
-
 READ_MEMBERS: Final = """
 MATCH (s:Segment {key: $key})<-[m:IN_SEGMENT]-(u:User)
 WHERE m.until IS NULL AND u.id > $after
@@ -37,7 +32,7 @@ LIMIT $limit
 
 
 async def read_members(client: GraphClient, key: SegmentKey) -> list[UserId]:
-    """Who is in a segment now, in the order of ids: for the run that computes it anew."""
+    """Returns who is in a segment now, sorted by ID, for the run that recomputes it: consent is not checked here."""
     found: list[UserId] = []
     after = ""
     while True:
@@ -48,12 +43,27 @@ async def read_members(client: GraphClient, key: SegmentKey) -> list[UserId]:
         after = rows[-1]["user"]
 
 
+class Departure(NamedTuple):
+    """A person who leaves a segment."""
+
+    user: UserId
+    segment: SegmentKey
+
+
+class Placement(NamedTuple):
+    """A person who enters a segment, or stays in it, with a score."""
+
+    user: UserId
+    segment: SegmentKey
+    score: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class MembershipChanges:
-    """Who leaves which segment, and who enters or stays with which score."""
+    """Who leaves which segment, and who enters it or stays."""
 
-    leaving: tuple[tuple[UserId, SegmentKey], ...]
-    belonging: tuple[tuple[UserId, SegmentKey, float | None], ...]
+    leaving: tuple[Departure, ...]
+    belonging: tuple[Placement, ...]
 
 
 WRITE_LEAVING: Final = """
@@ -88,7 +98,7 @@ CREATE (u)-[:IN_SEGMENT {since: $now, score: row.score, version: s.version, run:
 
 @dataclass(frozen=True, slots=True)
 class RunStamp:
-    """What every membership of a run carries."""
+    """The run that writes memberships, and when."""
 
     run: RunId
     now: Millis
@@ -97,8 +107,8 @@ class RunStamp:
 async def write_memberships(
     client: GraphClient, changes: MembershipChanges, stamp: RunStamp, scope: PermittedScope
 ) -> int:
-    """Ends and begins memberships, in transactions of at most 500 people; answers how many people were left out because
-    they permit it no more."""
+    """Ends and begins memberships, in transactions of at most 500 people. Returns how many people were left out because
+    they no longer permit it."""
     refused = 0
     for leaving in chunk_rows(changes.leaving):
         rows = [{"user": user, "segment": segment} for user, segment in leaving]
@@ -110,16 +120,14 @@ async def write_memberships(
         await client.write(end)
     for belonging in chunk_rows(changes.belonging):
 
-        async def keep(tx: Writer, some: Sequence[tuple[UserId, SegmentKey, float | None]] = belonging) -> int:
+        async def keep(tx: Writer, some: Sequence[Placement] = belonging) -> int:
             return await _write_belonging(tx, some, stamp, scope)
 
         refused += await client.write(keep)
     return refused
 
 
-async def _write_belonging(
-    tx: Writer, entries: Sequence[tuple[UserId, SegmentKey, float | None]], stamp: RunStamp, scope: PermittedScope
-) -> int:
+async def _write_belonging(tx: Writer, entries: Sequence[Placement], stamp: RunStamp, scope: PermittedScope) -> int:
     people = {user for user, _, _ in entries}
     allowed = await lock_permitting(tx, people, scope)
     rows = [{"user": user, "segment": segment, "score": score} for user, segment, score in entries if user in allowed]
@@ -132,7 +140,7 @@ async def _write_belonging(
 
 
 async def lock_permitting(tx: Writer, people: Collection[UserId], scope: PermittedScope) -> set[UserId]:
-    """Touches people and answers which of them are in scope now, for the rest of the transaction."""
+    """Locks people for the rest of the transaction and returns those who are in scope now."""
     await lock_users(tx, people)
     return await read_still_in_scope(tx, people, scope)
 
@@ -146,7 +154,7 @@ RETURN count(u) AS size
 
 
 async def count_members(client: GraphClient, key: SegmentKey, now: Millis, *, default_purpose: str) -> int:
-    """How many people are in a segment now and permit its purpose; a segment without one has the default purpose."""
+    """Counts people who are in a segment now and permit its purpose; a segment without one has the default purpose."""
     rows = await client.read(READ_SEGMENT_SIZE, key=key, default_purpose=default_purpose, now=now)
     return int(rows[0]["size"])
 

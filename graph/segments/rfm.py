@@ -1,4 +1,4 @@
-"""RFM as it is kept on the person, in properties `rfm_…`."""
+"""RFM as it is stored on the person, in properties `rfm_…`."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ RETURN count(*) AS cleared
 
 
 async def write_rfm(client: GraphClient, facts: Mapping[UserId, RfmFacts], run: RunId, scope: PermittedScope) -> int:
-    """Keeps RFM on the people of a run and takes it off everybody else; answers how many were left out because they
-    permit it no more."""
+    """Writes RFM to the people of a run and removes it from all others. Returns how many were left out because they no
+    longer permit it."""
     refused = 0
     for chunk in chunk_rows(sorted(facts)):
 
@@ -63,7 +63,7 @@ def _rfm_row(facts: RfmFacts) -> dict[str, Any]:
 
 
 def parse_rfm(row: Row | None) -> RfmFacts | None:
-    """RFM from the properties that keep it on the person."""
+    """Returns a person's RFM from the properties of their node, or None if they have none."""
     if row is None or row.get("rfm_cell") is None:
         return None
     return RfmFacts(**{name: row[f"rfm_{name}"] for name in RfmFacts.__slots__})
@@ -78,6 +78,6 @@ WHERE u.rfm_run IS NOT NULL AND NOT $purpose IN u.permits
 
 
 async def remove_unpermitted_rfm(tx: Writer, users: Collection[UserId], purpose: str) -> None:
-    """Removes RFM from those of the users who don't permit the purpose it was computed for."""
+    """Removes RFM from those of the users who do not permit the purpose it was computed for."""
     for chunk in chunk_rows(sorted(users)):
         await tx.run(WRITE_UNPERMITTED_REMOVAL, users=list(chunk), purpose=purpose)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from scipy import sparse
 from ulid import ULID
 
+from algorithms.arrays import Csr
 from algorithms.recommendation.ranking import StrengthConfig
 from algorithms.segments.communities import (
     NOBODY,
     CommunityConfig,
+    DistinctiveFeature,
     Partition,
-    Trait,
     carry_numbers,
     describe_communities,
     find_communities,
@@ -31,25 +32,36 @@ from privacy.purposes import ANALYTICS
 from resolvers.activity.behaviour import Behaviour, compute_settled, make_manifest, read_behaviour
 from resolvers.catalogue import read_catalogue
 from resolvers.context import Services
-from resolvers.segments.runs import Run, record_run, replace_members
+from resolvers.segments.runs import RunInProgress, record_run, replace_members
 
-COMMUNITY_PREFIX: Final = "community_"
+KIND: Final = "community"
+KEY_PREFIX: Final = "community_"
+"""The key of a community is this and its number, counted from 1."""
+
+
+class Distinction(NamedTuple):
+    """A topic or item that sets a community apart: its name, its share (0–1) of the community's strengths, and its
+    lift, that share over its share of everyone's."""
+
+    name: str
+    share: float
+    lift: float
 
 
 @dataclass(frozen=True, slots=True)
 class CommunityReport:
-    """One community: its size, its title, and what sets it apart as (topic or title, share, lift)."""
+    """One community: its key, title and size, and the topics and items that set it apart, most distinctive first."""
 
     key: SegmentKey
     title: str
     size: int
-    topics: list[tuple[str, float, float]]
-    items: list[tuple[str, float, float]]
+    topics: list[Distinction]
+    items: list[Distinction]
 
 
 @dataclass(frozen=True, slots=True)
 class CommunitiesReport:
-    """What the search for communities came to. `left_out` withdrew meanwhile."""
+    """The result of a search for communities. `left_out` counts the people who withdrew consent meanwhile."""
 
     run: RunId
     people: int
@@ -61,7 +73,7 @@ class CommunitiesReport:
 async def refresh_communities(
     services: Services, config: CommunityConfig, strengths: StrengthConfig
 ) -> CommunitiesReport:
-    """Finds communities anew, lets each keep the key of the one it continues, and settles who is in which."""
+    """Finds communities anew and replaces their members. A community keeps the key of the one it continues."""
     run, started = RunId(str(ULID())), services.clock()
     behaviour = await read_behaviour(services, ANALYTICS, strengths)
     partition, behaviour = await compute_settled(
@@ -70,31 +82,29 @@ async def refresh_communities(
     checked = services.clock()
     before = await _read_numbers(services, behaviour.people)
     numbers = carry_numbers(partition.labels.tolist(), before)
-    keys = [SegmentKey(f"{COMMUNITY_PREFIX}{numbers[label] + 1}") for label in range(partition.count)]
+    keys = [SegmentKey(f"{KEY_PREFIX}{numbers[label] + 1}") for label in range(partition.count)]
     reports = _describe(partition, behaviour, strengths, await read_catalogue(services.client), keys)
     segments = [
-        SegmentDefinition(
-            report.key, "community", report.title, _tell(report), ANALYTICS, config.model_dump(mode="json")
-        )
+        SegmentDefinition(report.key, KIND, report.title, _tell(report), ANALYTICS, config.model_dump(mode="json"))
         for report in reports
     ]
     members: dict[SegmentKey, dict[UserId, float | None]] = {key: {} for key in keys}
     for user, label, share in zip(behaviour.people, partition.labels.tolist(), partition.belonging, strict=True):
         if label != NOBODY:
             members[keys[label]][user] = round(float(share), 4)
-    left_out = await replace_members(services, segments, members, run)
+    left_out = await replace_members(services, KIND, segments, members, run)
     manifest = make_manifest(behaviour.people, behaviour.epochs)
     metrics = {"modularity": partition.modularity, "sizes": partition.sizes(), "left_out": left_out}
-    stamp = Run("communities", run, started, checked)
-    await record_run(services, stamp, manifest, metrics, config.model_dump(mode="json"))
+    progress = RunInProgress("communities", run, started, checked)
+    await record_run(services, progress, manifest, metrics, config.model_dump(mode="json"))
     return CommunitiesReport(run, manifest.people, partition.modularity, reports, left_out)
 
 
 async def _read_numbers(services: Services, people: Sequence[UserId]) -> list[int]:
-    """The number of the community that each person is in so far."""
+    """Returns the number of the community that each person is in so far."""
     numbers: dict[UserId, int] = {}
-    for key in await read_keys_of_kind(services.client, "community"):
-        number = int(key.removeprefix(COMMUNITY_PREFIX)) - 1
+    for key in await read_keys_of_kind(services.client, KIND):
+        number = int(key.removeprefix(KEY_PREFIX)) - 1
         numbers.update((user, number) for user in await read_members(services.client, key))
     return [numbers.get(user, NOBODY) for user in people]
 
@@ -106,7 +116,7 @@ def _describe(
     catalogue: Sequence[ItemFacts],
     keys: Sequence[SegmentKey],
 ) -> list[CommunityReport]:
-    """What sets each community apart, by topics and by items."""
+    """Describes each community by the topics and the items that set it apart."""
     histories = behaviour.histories(strengths)
     known = {item.key: item for item in catalogue}
     topics, names = _topic_matrix(behaviour.items, known)
@@ -119,15 +129,15 @@ def _describe(
             keys[label],
             name_community(by_topic[label], names) if names else name_community(by_item[label], titles),
             sizes[label],
-            [_spell(trait, names) for trait in by_topic[label]],
-            [_spell(trait, titles) for trait in by_item[label]],
+            [_distinguish(feature, names) for feature in by_topic[label]],
+            [_distinguish(feature, titles) for feature in by_item[label]],
         )
         for label in range(partition.count)
     ]
 
 
-def _topic_matrix(items: Sequence[ItemKey], known: dict[ItemKey, ItemFacts]) -> tuple[Any, dict[int, str]]:
-    """Items × topics by weight, and the topics' names by column."""
+def _topic_matrix(items: Sequence[ItemKey], known: dict[ItemKey, ItemFacts]) -> tuple[Csr, dict[int, str]]:
+    """Returns the topics' weights, shape (items, topics), and the topics' names by column."""
     entries = [
         (row, topic, weight) for row, key in enumerate(items) if key in known for topic, weight in known[key].topics
     ]
@@ -138,10 +148,10 @@ def _topic_matrix(items: Sequence[ItemKey], known: dict[ItemKey, ItemFacts]) -> 
     return sparse.csr_array((weights, cells), shape=(len(items), len(names))), dict(enumerate(names))
 
 
-def _spell(trait: Trait, names: dict[int, str]) -> tuple[str, float, float]:
-    return names[trait.column], round(trait.share, 4), round(trait.lift, 3)
+def _distinguish(feature: DistinctiveFeature, names: dict[int, str]) -> Distinction:
+    return Distinction(names[feature.column], round(feature.share, 4), round(feature.lift, 3))
 
 
 def _tell(report: CommunityReport) -> str:
-    told = ", ".join(f"{name} ({lift:.1f} times the average)" for name, _, lift in report.topics or report.items)
+    told = ", ".join(f"{one.name} ({one.lift:.1f} times the average)" for one in report.topics or report.items)
     return f"People whose interactions are alike. What sets them apart: {told}." if told else "People who are alike."

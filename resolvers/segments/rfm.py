@@ -1,9 +1,4 @@
-"""Segments computed from people who permit analytics: RFM, the high-value buyer, communities.
-
-What lives here: the two use cases. What does not: scores and partitions (`algorithms/segments/rfm.py`,
-`communities.py`), the statements (`graph/segments/memberships.py`). Each run keeps a manifest; memberships change in
-transactions that ask again who permits them.
-"""
+"""RFM of people who permit analytics, kept on each person, and the segment of high-value buyers."""
 
 from __future__ import annotations
 
@@ -14,7 +9,7 @@ from typing import Final
 from ulid import ULID
 
 from algorithms.recommendation.ranking import DAY
-from algorithms.segments.rfm import RfmConfig, RfmScores, count_grid, find_high_value, score_rfm
+from algorithms.segments.rfm import RfmConfig, RfmGrid, RfmScores, count_grid, find_high_value, score_rfm
 from graph.activity.scoped import PurchaseSums, PurchaseWindow, read_people_in_scope, read_purchase_sums
 from graph.model.identity import UserId
 from graph.model.recommendation import RunId
@@ -25,25 +20,26 @@ from graph.segments.rfm import write_rfm
 from privacy.purposes import ANALYTICS
 from resolvers.activity.behaviour import make_manifest, open_scope
 from resolvers.context import Services
-from resolvers.segments.runs import Run, record_run, replace_members
+from resolvers.segments.runs import RunInProgress, record_run, replace_members
 
+KIND: Final = "rfm"
 HIGH_VALUE: Final = SegmentKey("high_value_buyer")
 
 
 @dataclass(frozen=True, slots=True)
 class RfmReport:
-    """What RFM came to. `grid` counts people by recency (row, 1 first) × frequency. `left_out` withdrew meanwhile."""
+    """The result of scoring by RFM. `left_out` counts the people who withdrew consent meanwhile."""
 
     run: RunId
     people: int
     high_value: int
-    grid: list[list[int]]
+    grid: RfmGrid
     left_out: int
 
 
 async def refresh_rfm(services: Services, config: RfmConfig, as_of: Millis | None = None) -> RfmReport:
-    """Scores everybody in scope who bought within the window that ends at `as_of` (None: now), and settles who is a
-    high-value buyer."""
+    """Scores everyone in scope who bought within the window that ends at `as_of` (None: now), and replaces the members
+    of the segment of high-value buyers."""
     run, started = RunId(str(ULID())), services.clock()
     until = started if as_of is None else as_of
     since = Millis(0) if config.window_days is None else Millis(int(until - config.window_days * DAY))
@@ -59,16 +55,17 @@ async def refresh_rfm(services: Services, config: RfmConfig, as_of: Millis | Non
     buyers = {entry.user: _mean_score(facts[entry.user]) for entry, high in zip(sums, best, strict=True) if high}
     segment = SegmentDefinition(
         HIGH_VALUE,
-        "rfm",
+        KIND,
         "High-value buyers",
         "People who buy often, for much, and not too long ago, relative to everybody else; kept up to date.",
         ANALYTICS,
         config.model_dump(mode="json"),
     )
-    await replace_members(services, [segment], {HIGH_VALUE: buyers}, run)
+    await replace_members(services, KIND, [segment], {HIGH_VALUE: buyers}, run)
     manifest = make_manifest(list(facts), epochs)
     metrics = {"high_value": len(buyers), "grid": count_grid(scores), "left_out": left_out}
-    await record_run(services, Run("rfm", run, started, scope.now), manifest, metrics, config.model_dump(mode="json"))
+    progress = RunInProgress("rfm", run, started, scope.now)
+    await record_run(services, progress, manifest, metrics, config.model_dump(mode="json"))
     return RfmReport(run, manifest.people, len(buyers), count_grid(scores), left_out)
 
 

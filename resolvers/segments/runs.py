@@ -1,8 +1,8 @@
-"""What all computed segments share: replacing members, and recording the run with its manifest."""
+"""What all computed segments share: replacing their members, and recording the run with its manifest."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,37 +12,45 @@ from graph.model.segments import SegmentKey
 from graph.model.time import Millis
 from graph.recommendation.runs import ModelRun, remove_earlier_runs, write_current_run
 from graph.segments.definitions import SegmentDefinition, read_keys_of_kind, write_segments
-from graph.segments.memberships import MembershipChanges, RunStamp, read_members, write_memberships
+from graph.segments.memberships import (
+    Departure,
+    MembershipChanges,
+    Placement,
+    RunStamp,
+    read_members,
+    write_memberships,
+)
 from privacy.purposes import ANALYTICS
 from resolvers.activity.behaviour import Manifest, open_scope
 from resolvers.context import Services
 
 VERSION: Final = 1
+"""Version of the code that computes segments."""
 
 
 async def replace_members(
     services: Services,
+    kind: str,
     segments: Sequence[SegmentDefinition],
-    members: dict[SegmentKey, dict[UserId, float | None]] | dict[SegmentKey, dict[UserId, float]],
+    members: Mapping[SegmentKey, Mapping[UserId, float | None]],
     run: RunId,
 ) -> int:
-    """Makes these the members of these segments, and of all others of the same kind nobody. Answers how many were left
-    out because they permit it no more."""
-    kind = segments[0].kind if segments else "community"
+    """Writes the segments of a kind and replaces their members, given with their scores; all other segments of the kind
+    lose theirs. Returns how many people were left out because they no longer permit analytics."""
     await write_segments(services.client, segments, run, services.clock())
-    leaving: list[tuple[UserId, SegmentKey]] = []
+    leaving: list[Departure] = []
     for key in await read_keys_of_kind(services.client, kind):
         wanted = members.get(key, {})
-        leaving += [(user, key) for user in await read_members(services.client, key) if user not in wanted]
-    belonging = tuple((user, key, score) for key in members for user, score in sorted(members[key].items()))
+        leaving += [Departure(user, key) for user in await read_members(services.client, key) if user not in wanted]
+    belonging = tuple(Placement(user, key, score) for key in members for user, score in sorted(members[key].items()))
     changes = MembershipChanges(tuple(leaving), belonging)
     stamp = RunStamp(run, services.clock())
     return await write_memberships(services.client, changes, stamp, open_scope(services, ANALYTICS))
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """A run in progress: its name, its ID, when it started and when consent was last checked."""
+class RunInProgress:
+    """A computation that is not recorded yet: its name, its ID, when it started and when consent was last checked."""
 
     name: str
     id: RunId
@@ -51,8 +59,9 @@ class Run:
 
 
 async def record_run(
-    services: Services, run: Run, manifest: Manifest, metrics: dict[str, Any], config: dict[str, Any]
+    services: Services, run: RunInProgress, manifest: Manifest, metrics: dict[str, Any], config: dict[str, Any]
 ) -> None:
+    """Records a finished run as the current one of its name and removes earlier ones."""
     finished = ModelRun(
         id=run.id,
         name=run.name,

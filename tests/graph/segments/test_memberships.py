@@ -11,7 +11,15 @@ from graph.model.segments import SegmentKey
 from graph.model.time import Millis
 from graph.segments import memberships as statements
 from graph.segments.definitions import SegmentDefinition, write_segments
-from graph.segments.memberships import MembershipChanges, RunStamp, count_members, read_members, write_memberships
+from graph.segments.memberships import (
+    Departure,
+    MembershipChanges,
+    Placement,
+    RunStamp,
+    count_members,
+    read_members,
+    write_memberships,
+)
 from graph.store.client import GraphClient
 from privacy.gate import mint_scope
 from privacy.policy import Policy
@@ -32,7 +40,7 @@ def stamp(number: int) -> RunStamp:
 
 
 def entering(*users: UserId, score: float | None = None) -> MembershipChanges:
-    return MembershipChanges((), tuple((user, BUYERS.key, score) for user in users))
+    return MembershipChanges((), tuple(Placement(user, BUYERS.key, score) for user in users))
 
 
 async def memberships(store: GraphClient) -> list[tuple[object, ...]]:
@@ -52,7 +60,7 @@ async def people(store: GraphClient) -> GraphClient:
 
 async def test_staying_keeps_since_and_leaving_keeps_history(people: GraphClient) -> None:
     await write_memberships(people, entering(A, B, score=0.5), stamp(1), scope())
-    leaving = MembershipChanges(((B, BUYERS.key),), ((A, BUYERS.key, 0.9),))
+    leaving = MembershipChanges((Departure(B, BUYERS.key),), (Placement(A, BUYERS.key, 0.9),))
     await write_memberships(people, leaving, stamp(2), scope())
     await write_memberships(people, entering(B), stamp(3), scope())
     assert await memberships(people) == [
@@ -76,7 +84,7 @@ async def test_many_memberships_are_written_in_batches(people: GraphClient, monk
     await write_crowd(people, [Person(user) for user in crowd])
     assert await write_memberships(people, entering(*crowd), stamp(1), scope()) == 0
     assert await read_members(people, BUYERS.key) == crowd
-    gone = MembershipChanges(tuple((user, BUYERS.key) for user in crowd), ())
+    gone = MembershipChanges(tuple(Departure(user, BUYERS.key) for user in crowd), ())
     await write_memberships(people, gone, stamp(2), scope())
     assert await read_members(people, BUYERS.key) == []
 
