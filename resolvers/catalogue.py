@@ -1,8 +1,4 @@
-"""Use cases: items and segments, one by its key or a page in the order of keys.
-
-What lives here: who may read the catalogue, and its pages. What does not: the statements
-(`graph/catalogue/reading.py`), a person's memberships (`profiles.py`).
-"""
+"""Use cases of the catalogue: one item by its key, a page of items, all items."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ from graph.errors import BadInput
 from graph.model.catalogue import ItemFacts, ItemKey
 from graph.store.client import GraphClient
 from resolvers.context import RequestContext
-from resolvers.pages import CursorSigner, Page
+from resolvers.pages import CursorSigner, Page, Position
 
 CATALOGUE_PAGE: Final = 2000
 MAX_KEYS: Final = 100
@@ -21,14 +17,14 @@ MAX_KEY: Final = 512
 
 
 async def find_item(request: RequestContext, key: str) -> ItemFacts | None:
-    """One item."""
+    """Returns one item, or None if there is none with this key. Raises BadInput."""
     return await read_item(request.services.client, ItemKey(check_key(key)))
 
 
 async def page_items(
     request: RequestContext, where: ItemFilter | None, first: int, after: str | None
 ) -> Page[ItemFacts]:
-    """A page of items."""
+    """Returns a page of items. Raises BadInput."""
     signer = CursorSigner(request.services.secret, request.viewer)
     wanted = signer.request("Query.items", first, after)
     where = check_filter(where) or ItemFilter()
@@ -44,17 +40,19 @@ def check_filter(where: ItemFilter | None) -> ItemFilter | None:
 
 
 def check_key(key: str) -> str:
+    """Returns the key unless it is empty or too long. Raises BadInput."""
     if not 0 < len(key) <= MAX_KEY:
         raise BadInput(f"key: 1 to {MAX_KEY} characters are expected.")
     return key
 
 
-def read_position(position: tuple[int | str, ...] | None) -> str:
+def read_position(position: Position | None) -> str:
+    """Returns the key after which a page starts; empty for the first page."""
     return "" if position is None else str(position[0])
 
 
 async def read_catalogue(client: GraphClient) -> list[ItemFacts]:
-    """All items, in pages."""
+    """Returns all items, read in pages."""
     found: list[ItemFacts] = []
     while True:
         page = await read_items(client, ItemFilter(), CATALOGUE_PAGE, found[-1].key if found else "")

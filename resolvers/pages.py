@@ -1,11 +1,9 @@
-"""Pages of long lists: their size, and cursors that only the viewer who got them can use, only where they came from.
+"""Pages of long lists: their size, and signed cursors.
 
-What lives here: `Page`, page requests and their checks, signing and reading cursors. What does not: the statements that
-take a position (`graph/*`) and the shapes of a connection (`api/graphql/types/relay.py`).
-
-A cursor is the position of an entry, in the order of its list, with an HMAC over the position and everything it is
-bound to: client, role, purpose, recipient, the person behind the credential, the field and whose field it is. Each
-wrong cursor gets the same answer, whether it was made up, altered, or given to somebody else.
+A cursor is the position of an entry in the order of its list, with an HMAC over the position and everything it is bound
+to: client, role, purpose, recipient, the person behind the credential, the list and whose list it is. Only the viewer
+who received it can use it, and only for the same list. Every invalid cursor gets the same error, whether it was made
+up, altered or given to someone else.
 """
 
 from __future__ import annotations
@@ -31,12 +29,12 @@ SIGNATURE_BYTES: Final = 16
 BAD_CURSOR: Final = "after: this is not a cursor of this list; start again without it."
 
 Position = tuple[int | str, ...]
-"""Where an entry stands in its list: the values it is ordered by, the last of them unique."""
+"""Where an entry is in its list: the values that the list is sorted by, of which the last is unique."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """How many entries, after which position (None: from the start)."""
+    """How many entries to return, after which position; None: from the start."""
 
     first: int
     after: Position | None = None
@@ -44,7 +42,7 @@ class PageRequest:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Entries with their cursors. `has_previous` is whether the page was asked for by a cursor."""
+    """Entries with their cursors. `has_previous` tells whether the page was requested by a cursor."""
 
     nodes: Sequence[T]
     cursors: Sequence[str]
@@ -63,12 +61,12 @@ class CursorSigner:
         self._bound = orjson.dumps([viewer.client, viewer.role, viewer.purpose, viewer.recipient, subject])
 
     def write(self, place: str, position: Position) -> str:
-        """The cursor of a position in the list that `place` names."""
+        """Returns the cursor of a position in the list that `place` names."""
         text = _dump(position)
         return base64.urlsafe_b64encode(self._sign(place, text) + text).decode().rstrip("=")
 
     def read(self, place: str, cursor: str) -> Position:
-        """The position a cursor of that list stands for. Raises BadInput for every other text."""
+        """Returns the position that a cursor of the list stands for. Raises BadInput for any other text."""
         try:
             if len(cursor) > MAX_CURSOR:
                 raise ValueError("too long")
@@ -85,7 +83,7 @@ class CursorSigner:
         return hmac.digest(self._key, message, "sha256")[:SIGNATURE_BYTES]
 
     def request(self, place: str, first: int, after: str | None) -> PageRequest:
-        """A checked page request. Raises BadInput."""
+        """Checks a page request. Raises BadInput."""
         if not 1 <= first <= MAX_PAGE:
             raise BadInput(f"first: a number from 1 to {MAX_PAGE} is expected.")
         return PageRequest(first, None if after is None else self.read(place, after))
@@ -93,7 +91,7 @@ class CursorSigner:
     def page(
         self, place: str, request: PageRequest, found: Sequence[T], position_of: Callable[[T], Position]
     ) -> Page[T]:
-        """The page of `found`, which was read with one entry more than asked for to see whether there is a next."""
+        """Makes a page of `found`, which holds one entry more than requested if there is a next page."""
         nodes = found[: request.first]
         cursors = [self.write(place, position_of(node)) for node in nodes]
         return Page(nodes, cursors, len(found) > request.first, request.after is not None)

@@ -1,7 +1,6 @@
 """Everything derived from behaviour, computed anew: the model that recommends, RFM, communities.
 
-What lives here: the order, the settings and the report of `consentric refresh`. What does not: each computation
-(`walk.py`, `segmentation.py`). Permits that changed by the clock are refolded first, so that the scopes are of now.
+Permits that have lapsed are refolded first, so that every scope is as of now.
 """
 
 from __future__ import annotations
@@ -22,19 +21,26 @@ from resolvers.segments.rfm import RfmReport, refresh_rfm
 
 
 class RefreshConfig(BaseModel):
-    """Settings of all computations. `as_of` is the end of the RFM window; None is now."""
+    """Settings of all computations."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: WalkFitConfig = WalkFitConfig()
+    """How the model that recommends is fitted."""
+
     rfm: RfmConfig = RfmConfig()
+    """How people are scored by RFM."""
+
     communities: CommunityConfig = CommunityConfig()
+    """How communities are found."""
+
     as_of: Millis | None = None
+    """End of the RFM window; None: now."""
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshReport:
-    """What a refresh came to, and the seconds that each part took."""
+    """The result of a refresh, and the seconds that each part took."""
 
     walk: WalkReport
     rfm: RfmReport
@@ -42,8 +48,8 @@ class RefreshReport:
     seconds: dict[str, float]
 
 
-async def refresh(services: Services, config: RefreshConfig | None = None) -> RefreshReport:
-    """Computes everything anew and publishes it. Each part is published by itself, as soon as it is there."""
+async def refresh_all(services: Services, config: RefreshConfig | None = None) -> RefreshReport:
+    """Computes everything anew. Each part is published as soon as it is done, independently of the others."""
     config = config or RefreshConfig()
     marks = [time.perf_counter()]
     await refresh_stale(services.client, services.policy, services.clock())

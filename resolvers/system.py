@@ -1,8 +1,4 @@
-"""Use case: what operators and auditors learn about the installation.
-
-What lives here: who may ask, and putting it together. What does not: the statements (`graph/store/system.py`,
-`graph/recommendation/runs.py`).
-"""
+"""Use cases of the installation: what operators and auditors learn about the store, its contents and model runs."""
 
 from __future__ import annotations
 
@@ -20,21 +16,21 @@ RUNS_SHOWN: Final = 20
 
 
 def check_may_see_system(request: RequestContext) -> None:
-    """Raises Forbidden for everybody but operators and auditors."""
+    """Raises Forbidden unless the viewer is an operator or an auditor."""
     if request.viewer.role not in SYSTEM_ROLES:
         raise Forbidden("system: for operators and auditors only.")
 
 
 async def describe_store(request: RequestContext) -> StoreVersion:
-    """Engine and schema version."""
+    """Returns the engine and the schema version."""
     return await read_version(request.services.client)
 
 
 async def count_everything(request: RequestContext) -> StoreCounts:
-    """How much there is."""
+    """Counts what the store holds."""
     return await read_counts(request.services.client)
 
 
 async def list_runs(request: RequestContext) -> Sequence[ModelRun]:
-    """The latest model runs with their manifests."""
+    """Returns the latest model runs with their manifests."""
     return await read_runs(request.services.client, RUNS_SHOWN)

@@ -53,7 +53,7 @@ def refresh(
 ) -> None:
     """Compute recommendations, RFM, high-value buyers and communities anew, from those who permit it.
 
-    Running servers take the new model up within seconds.
+    Running servers load the new model within seconds.
 
     Examples:
 
@@ -61,11 +61,10 @@ def refresh(
 
       consentric refresh --as-of 1998-04-23 --json
     """
-    from resolvers.refresh import RefreshConfig
-    from resolvers.refresh import refresh as run
+    from resolvers.refresh import RefreshConfig, refresh_all
 
-    config = RefreshConfig(as_of=read_date(as_of))
-    report = run_with_services(lambda services: run(services, config))
+    config = RefreshConfig(as_of=read_as_of(as_of))
+    report = run_with_services(lambda services: refresh_all(services, config))
     if as_json:
         print_json(report)
     else:
@@ -79,8 +78,8 @@ async def resolve_with(services: Services, advance: Callable[[int], None]) -> Li
     return await resolve_all(services.client, services.policy, services.clock, progress=advance)
 
 
-def read_date(text: str | None) -> Millis | None:
-    """A date or an instant (UTC where no offset is given) in epoch milliseconds."""
+def read_as_of(text: str | None) -> Millis | None:
+    """Returns a date or an instant (UTC unless it has an offset) in epoch milliseconds. Raises BadInput."""
     from datetime import UTC, datetime
 
     from graph.errors import BadInput
@@ -96,7 +95,7 @@ def read_date(text: str | None) -> Millis | None:
 
 
 def print_report(report: RefreshReport) -> None:
-    """The report for people."""
+    """Prints the report as a table."""
     walk, rfm, found = report.walk, report.rfm, report.communities
     rows = [
         (

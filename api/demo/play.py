@@ -37,7 +37,7 @@ from graph.store.system import read_counts
 from resolvers.access.registration import issue_token, register_client, register_source
 from resolvers.context import Services
 from resolvers.identity.linkage import resolve_all
-from resolvers.refresh import RefreshConfig, RefreshReport, refresh
+from resolvers.refresh import RefreshConfig, RefreshReport, refresh_all
 
 FOLDER: Final = "demo"
 MARK: Final = "made-by-consentric-demo"
@@ -181,7 +181,7 @@ async def derive(demo: Demonstration) -> None:
     demo.show.linkage(demo.summary["linkage"])
     with timed(demo.summary, "refresh"):
         demo.show.act("Fitting the graph walk, RFM and communities on the people who permit it")
-        derived = await refresh(demo.services, refresh_config())
+        derived = await refresh_all(demo.services, refresh_config())
         await demo.services.recommender.load(demo.services.client, catalogue=True)
     demo.summary |= summarise_derived(derived)
     demo.show.derived(demo.summary)

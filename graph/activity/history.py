@@ -1,8 +1,7 @@
-"""Later pages of a person's sessions and interactions, and filtered ones.
+"""A person's sessions and interactions, a page at a time, newest first, ties by ID.
 
-What lives here: the statements that take a position and a filter. What does not: first pages without a filter, which
-come with the profile (`profiles.py`), and keeping them (`sessions.py`). Newest first; ties by id. `records` are those
-that the gate decided about: a person who has others by now gets no entries of theirs in the bargain.
+First pages without a filter come with the profile (`graph/profile.py`). `records` are those that the gate decided
+about: entries of a record that joined the person since are not read.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from graph.model.time import Millis
 from graph.store.client import GraphClient
 
 NEWEST: Final = (Millis(2**62), "")
-"""The position before the newest entry."""
+"""The position before the newest entry: an instant and an ID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ async def read_interactions(
     *,
     records: Collection[RecordId] | None = None,
 ) -> tuple[InteractionFacts, ...]:
-    """Interactions before a position (at, id)."""
+    """Returns the interactions that a filter admits, before a position: an instant and an ID."""
     rows = await client.read(
         READ_INTERACTIONS,
         user=user,
@@ -86,7 +85,7 @@ async def read_sessions(
     *,
     records: Collection[RecordId] | None = None,
 ) -> tuple[SessionFacts, ...]:
-    """Sessions before a position (start, id)."""
+    """Returns the sessions before a position: a start and an ID."""
     rows = await client.read(
         READ_SESSIONS,
         user=user,
@@ -100,7 +99,7 @@ async def read_sessions(
 
 
 def parse_interactions(entries: Sequence[Sequence[Any]] | None) -> tuple[InteractionFacts, ...]:
-    """Interactions as the statements list them."""
+    """Makes interactions of entries as `READ_INTERACTIONS` lists them."""
     return tuple(
         InteractionFacts(
             id=id_,
@@ -118,5 +117,5 @@ def parse_interactions(entries: Sequence[Sequence[Any]] | None) -> tuple[Interac
 
 
 def parse_sessions(entries: Sequence[Sequence[Any]] | None) -> tuple[SessionFacts, ...]:
-    """Sessions as the statements list them."""
+    """Makes sessions of entries as `READ_SESSIONS` lists them."""
     return tuple(SessionFacts(SessionId(id_), source, start, end) for id_, source, start, end in entries or ())

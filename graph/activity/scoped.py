@@ -1,8 +1,7 @@
-"""Reading interactions for computing, of those people only who permit the purpose.
+"""Interactions read for computing, only of people who permit the purpose.
 
-What lives here: statements that take a `PermittedScope`, each of which checks the permit itself, in the same statement
-that reads. What does not: a person's own history (`profiles.py`), writing (`sessions.py`), what is computed. Results
-come in pages of people, so no statement runs long and no answer grows with the graph.
+Every statement takes a `PermittedScope` and checks the permit itself, in the same statement that reads. Results come in
+pages of people, so that no statement runs long.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ LIMIT $limit
 
 
 async def read_people_in_scope(client: GraphClient, scope: PermittedScope) -> dict[UserId, int]:
-    """Everybody in scope, in the order of their ids, with their consent epoch."""
+    """Returns everyone in scope, sorted by ID, with their consent epoch."""
     found: dict[UserId, int] = {}
     after = ""
     while True:
@@ -55,15 +54,15 @@ RETURN u.id AS user
 
 
 async def read_still_in_scope(tx: Writer, users: Collection[UserId], scope: PermittedScope) -> set[UserId]:
-    """Which of these people are in scope, within a transaction that locked them first (`locks.lock_users`)."""
+    """Returns those of these people who are in scope, in a transaction that locked them first (`locks.lock_users`)."""
     rows = await tx.run(READ_STILL_IN_SCOPE, users=sorted(users), **bind_scope(scope))
     return {UserId(row["user"]) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)
 class SessionHistory:
-    """The interactions with items in one session, as models see them: five lists of one length. `graded`: it carries a
-    value of its own, such as a rating."""
+    """The interactions with items of one session, in five lists of one length. `graded` tells whether an interaction
+    carries a value of its own, such as a rating."""
 
     user: UserId
     items: list[ItemKey]
@@ -86,8 +85,8 @@ RETURN id AS user, s.id AS session, collect(i.key) AS items, collect(type(e)) AS
 async def read_histories(
     client: GraphClient, users: Sequence[UserId], scope: PermittedScope
 ) -> AsyncIterator[list[SessionHistory]]:
-    """The interactions with items of those of these people who are in scope, in pages of people. A session is one
-    message of the protocol, of about 50 bytes an interaction: columns are a third of the cost of a row each."""
+    """Yields the interactions with items of those of these people who are in scope, a page of people at a time. A
+    session is one row of the protocol, 50 bytes per interaction; a row per interaction would cost three times that."""
     for start in range(0, len(users), HISTORIES_PAGE):
         page = list(users[start : start + HISTORIES_PAGE])
         rows = await client.read(READ_HISTORIES, users=page, **bind_scope(scope))
@@ -99,7 +98,7 @@ async def read_histories(
 
 @dataclass(frozen=True, slots=True)
 class PurchaseSums:
-    """What RFM needs of one person: the latest purchase, how many, and their value less refunds."""
+    """What RFM needs of one person: the latest purchase, the number of purchases, their value less refunds."""
 
     user: UserId
     latest: Millis
@@ -123,7 +122,7 @@ ORDER BY user
 
 @dataclass(frozen=True, slots=True)
 class PurchaseWindow:
-    """Which interactions count as purchases and as refunds, from when to when, both included."""
+    """Which types of interactions count as purchases and as refunds, and between which instants, both included."""
 
     counted: tuple[str, ...]
     refunded: tuple[str, ...]
@@ -134,8 +133,8 @@ class PurchaseWindow:
 async def read_purchase_sums(
     client: GraphClient, users: Sequence[UserId], window: PurchaseWindow, scope: PermittedScope
 ) -> list[PurchaseSums]:
-    """The sums of those of these people who are in scope and bought within the window. Products of one order are one
-    purchase."""
+    """Returns the sums of those of these people who are in scope and bought within the window. Products of one order
+    are one purchase."""
     found: list[PurchaseSums] = []
     for start in range(0, len(users), HISTORIES_PAGE):
         rows = await client.read(
@@ -152,5 +151,5 @@ async def read_purchase_sums(
 
 
 def bind_scope(scope: PermittedScope) -> dict[str, Any]:
-    """A scope as the parameters of these statements."""
+    """Returns a scope as parameters of these statements."""
     return {"permit": scope.permit, "blanket": scope.blanket, "barred": scope.barred, "now": scope.now}

@@ -21,8 +21,8 @@ class Strategy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RecommendationReason:
-    """Why an item is recommended: what the person did with which item (both None for POPULAR), the share of the score
-    that this path brought (0–1), and the same in words."""
+    """Why an item is recommended: a sentence, the share of the score that this reason contributes (0–1), and what the
+    person did with which item; the last two are None for POPULAR."""
 
     text: str
     share: float

@@ -1,11 +1,7 @@
-"""Runs of models and the rows of the model that is served.
+"""Runs of models and computed segments, each with its manifest, and the rows of the model that is served.
 
-What lives here: statements on ModelRun {id, name, version, started_at, finished_at, purpose, consent_at, people, epoch,
-people_sha256, metrics, config, rows, current} and ModelRow {id, run, item, neighbours, weights, popularity}. What does
-not: fitting (`algorithms/`) and serving (`resolvers/recommendation/serve.py`).
-
-A run's rows are written first, then the run becomes current in one transaction, then older rows are removed. A reader
-who sees fewer rows than the run says was overtaken and reads again.
+The rows of a run are written first, then the run becomes current in one transaction, then the rows of earlier runs are
+removed. A reader who finds fewer rows than the run states was overtaken by a newer run and reads again.
 """
 
 from __future__ import annotations
@@ -28,8 +24,8 @@ RUNS_KEPT: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class ModelRun:
-    """One fit or computation with its manifest: under which purpose, how many people at which instant of consent, the
-    highest consent epoch among them, and the SHA-256 of their ids, sorted, one a line. `rows` is how many it wrote."""
+    """One fit of a model or computation of segments. The manifest is `purpose`, `consent_at`, `people`, `epoch` and
+    `people_sha256`: whose data was used, as of which instant of consent. `rows` is how many model rows it wrote."""
 
     id: RunId
     name: str
@@ -49,7 +45,7 @@ class ModelRun:
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """One item of a model: the seeds that lead to it, how strongly each, and how many people touched it."""
+    """One item of a model: the seeds that lead to it, how strongly, and how many people interacted with it."""
 
     item: ItemKey
     neighbours: tuple[ItemKey, ...]
@@ -66,7 +62,7 @@ SET m.run = $run, m.item = row.item, m.neighbours = row.neighbours, m.weights = 
 
 
 async def write_model_rows(client: GraphClient, run: RunId, rows: Sequence[ModelRow]) -> None:
-    """Writes a run's rows, in several transactions. Nobody reads them until the run is current."""
+    """Writes the rows of a run, in several transactions. They are not read until the run is current."""
     for chunk in chunk_rows(rows, ROWS_WRITTEN):
         entries = [
             {
@@ -100,7 +96,7 @@ SET m.current = false
 
 
 async def write_current_run(client: GraphClient, run: ModelRun) -> None:
-    """Makes a run the current one of its name."""
+    """Writes a run and makes it the current one of its name."""
 
     async def work(tx: Writer) -> None:
         await tx.run(
@@ -136,13 +132,13 @@ READ_RUNS: Final = "MATCH (m:ModelRun)" + _RUN
 
 
 async def read_current_run(client: GraphClient, name: str) -> ModelRun | None:
-    """The run that is served, if any."""
+    """Returns the current run of a name, or None if there is none."""
     rows = await client.read(READ_CURRENT_RUN, name=name, limit=1)
     return _parse_run(rows[0]) if rows else None
 
 
 async def read_runs(client: GraphClient, limit: int) -> list[ModelRun]:
-    """The latest runs of all names, the latest first."""
+    """Returns the latest runs of all names, latest first."""
     return [_parse_run(row) for row in await client.read(READ_RUNS, limit=limit)]
 
 
@@ -160,7 +156,7 @@ LIMIT $limit
 
 
 async def read_model_rows(client: GraphClient, run: RunId) -> list[ModelRow]:
-    """All rows of a run, in the order of their ids, read in pages."""
+    """Returns all rows of a run, sorted by ID, read in pages."""
     found: list[ModelRow] = []
     after = ""
     while True:
@@ -197,7 +193,7 @@ DELETE m
 
 
 async def remove_earlier_runs(client: GraphClient, run: ModelRun) -> None:
-    """Removes the rows of earlier runs of a name, and all but the latest of their manifests."""
+    """Removes the rows of the earlier runs of a name, and all but the latest of these runs themselves."""
     earlier = [row["id"] for row in await client.read(READ_EARLIER_RUNS, name=run.name, id=run.id)]
 
     async def remove_rows(tx: Writer) -> int:

@@ -1,7 +1,6 @@
-"""What people in a scope did, read from the graph into the arrays that algorithms take.
+"""What people in a scope did, read into the arrays that algorithms take, and the manifest of whose data a run used.
 
-What lives here: reading a purpose's scope, the manifest of whom a computation used, and the rule that nobody who
-withdrew while it ran is left in it. What does not: the statements (`graph/activity/scoped.py`) and the computations.
+`compute_settled` upholds the rule that a result contains nobody who withdrew consent while it was computed.
 """
 
 from __future__ import annotations
@@ -10,11 +9,11 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
+from algorithms.arrays import Csr, Floats, Ints
 from algorithms.recommendation.ranking import DAY, StrengthConfig, build_histories, rate_strength
 from graph.activity.scoped import SessionHistory, read_histories, read_people_in_scope
 from graph.model.catalogue import ItemKey
@@ -28,25 +27,38 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """Interactions in scope, one entry each in the four arrays, sorted so that the same graph gives the same arrays.
-    `people` are those with at least one, sorted, with their consent epochs; `items` are sorted."""
+    """Interactions in scope. The four arrays have one entry per interaction, in an order that depends on the
+    interactions alone, so that the same graph gives the same arrays."""
 
     people: tuple[UserId, ...]
-    items: tuple[ItemKey, ...]
-    epochs: Mapping[UserId, int]
-    person: npt.NDArray[np.int64]
-    item: npt.NDArray[np.int64]
-    strength: npt.NDArray[np.float64]
-    at: npt.NDArray[np.int64]
+    """People with at least one interaction, sorted."""
 
-    def histories(self, config: StrengthConfig) -> Any:
-        """The CSR array (people, items) of strengths; ages count from the latest interaction of all."""
+    items: tuple[ItemKey, ...]
+    """Items with at least one interaction, sorted."""
+
+    epochs: Mapping[UserId, int]
+    """Consent epoch of everyone in scope."""
+
+    person: Ints
+    """Place of the person in `people`."""
+
+    item: Ints
+    """Place of the item in `items`."""
+
+    strength: Floats
+    """Strength before decay (`ranking.rate_strength`)."""
+
+    at: Ints
+    """Instant, in epoch milliseconds."""
+
+    def histories(self, config: StrengthConfig) -> Csr:
+        """Returns the histories, shape (people, items). Ages count from the latest interaction of all."""
         ages = (self.at.max(initial=0) - self.at) / DAY
         shape = (len(self.people), len(self.items))
         return build_histories(self.person, self.item, self.strength, ages, shape=shape, config=config)
 
     def without(self, gone: Collection[UserId]) -> Behaviour:
-        """The same without some people. Items stay, also those that nobody is left to have touched."""
+        """Returns the same without some people. All items stay, so that columns keep their meaning."""
         kept = np.array([user not in gone for user in self.people], dtype=np.bool_)
         rows = kept[self.person]
         return replace(
@@ -61,7 +73,7 @@ class Behaviour:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Whom a run used: how many, the highest consent epoch among them, and the SHA-256 of their ids."""
+    """Whose data a run used: how many people, the highest consent epoch among them, the SHA-256 of their IDs."""
 
     people: int
     epoch: int
@@ -69,18 +81,18 @@ class Manifest:
 
 
 def make_manifest(people: Collection[UserId], epochs: Mapping[UserId, int]) -> Manifest:
-    """The manifest of a run: the hash is over the ids, sorted, one a line."""
+    """Makes the manifest of a run. The hash is over the IDs, sorted, one per line."""
     digest = sha256("".join(f"{user}\n" for user in sorted(people)).encode()).hexdigest()
     return Manifest(len(people), max((epochs[user] for user in people), default=0), digest)
 
 
 def open_scope(services: Services, purpose: str) -> PermittedScope:
-    """A scope of this instant."""
+    """Opens the scope of a purpose as of now."""
     return mint_scope(purpose, services.policy, services.clock())
 
 
 async def read_behaviour(services: Services, purpose: str, config: StrengthConfig) -> Behaviour:
-    """Everything that people who permit the purpose did with items."""
+    """Reads all interactions with items of the people who permit a purpose."""
     scope = open_scope(services, purpose)
     epochs = await read_people_in_scope(services.client, scope)
     sessions: list[SessionHistory] = []
@@ -112,8 +124,8 @@ def _arrange(sessions: list[SessionHistory], epochs: Mapping[UserId, int], confi
 async def compute_settled(
     services: Services, purpose: str, behaviour: Behaviour, compute: Callable[[Behaviour], T]
 ) -> tuple[T, Behaviour]:
-    """Computes off the event loop, then asks again who permits the purpose; if anybody in it does not any more,
-    computes again without them. So a result holds only people who permitted it after it was computed."""
+    """Computes off the event loop, then checks again who permits the purpose; if someone no longer does, computes again
+    without them. A result therefore contains only people who still permitted the purpose after it was computed."""
     while True:
         result = await asyncio.to_thread(compute, behaviour)
         permitting = await read_people_in_scope(services.client, open_scope(services, purpose))

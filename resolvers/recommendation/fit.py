@@ -1,21 +1,17 @@
-"""Fitting the graph walk from interactions of people who permit personalisation, and publishing it.
-
-What lives here: the use case and its quality, measured on interactions held back. What does not: the walk
-(`algorithms/recommendation/filtering.py`), serving (`resolvers/recommendation/serve.py`).
-"""
+"""Fitting the graph walk to interactions of people who permit personalisation, measuring it, and publishing it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 from ulid import ULID
 
-from algorithms.arrays import Csr, Floats
+from algorithms.arrays import Csr, Flags, Floats
 from algorithms.recommendation.evaluation import hold_back_random, measure_ranking, rank_scores
 from algorithms.recommendation.filtering import WalkConfig, fit_walk, measure_popularity, score_histories
 from algorithms.recommendation.ranking import StrengthConfig
@@ -28,27 +24,40 @@ from resolvers.context import Services
 from resolvers.recommendation.serve import WALK
 
 MODEL_VERSION: Final = 1
+"""Version of the code that fits the model."""
+
 LIKED: Final = 0.5
-"""The strength from which a held-back interaction counts as liked: a rating of 4 of 5, a purchase, a cart."""
+"""Least strength at which a held-back interaction counts as relevant: a rating of 4 of 5, a purchase, a cart."""
 
 PLACES: Final = 10
+"""Length of the lists that are measured."""
 
 
 class WalkFitConfig(BaseModel):
-    """How the model is fitted, and how it is measured. `measured_people` bounds what measuring costs."""
+    """How the model is fitted and measured."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     walk: WalkConfig = WalkConfig()
+    """Settings of the graph walk."""
+
     strengths: StrengthConfig = StrengthConfig()
-    held_back: float = Field(0.2, ge=0, lt=1, description="share held back to measure quality; 0: not measured")
+    """How interactions become strengths."""
+
+    held_back: float = Field(0.2, ge=0, lt=1)
+    """Share of interactions held back to measure quality; 0: quality is not measured. The published model is fitted on
+    all of them."""
+
     measured_people: int = Field(2000, ge=1, le=100_000)
+    """Most people to measure quality on, drawn at random, which bounds its cost."""
+
     seed: int = Field(42, ge=0)
+    """Seed of the split and of the sample of people."""
 
 
 @dataclass(frozen=True, slots=True)
 class WalkReport:
-    """What a fit came to. `metrics` is empty where nothing was measured."""
+    """The result of a fit. `metrics` is empty if quality is not measured."""
 
     run: RunId
     people: int
@@ -58,7 +67,7 @@ class WalkReport:
 
 
 async def refresh_walk(services: Services, config: WalkFitConfig) -> WalkReport:
-    """Fits the walk anew and makes it the current model."""
+    """Fits the walk anew, makes it the current model and loads it."""
     started = services.clock()
     run = RunId(str(ULID()))
     behaviour = await read_behaviour(services, PERSONALISATION, config.strengths)
@@ -102,7 +111,7 @@ def _fit(behaviour: Behaviour, config: WalkFitConfig) -> _Fitted:
 
 
 def make_rows(items: tuple[ItemKey, ...], lists: Csr, popularity: Floats) -> list[ModelRow]:
-    """A fitted walk as rows, one a target that anybody touched, with the seeds that lead to it, strongest first."""
+    """Turns a fitted walk into rows, one per item with interactions: the seeds that lead to it, strongest first."""
     by_target = sparse.csr_array(lists.T)
     rows: list[ModelRow] = []
     for target in np.flatnonzero(popularity > 0).tolist():
@@ -115,13 +124,14 @@ def make_rows(items: tuple[ItemKey, ...], lists: Csr, popularity: Floats) -> lis
 
 
 def measure_walk(histories: Csr, config: WalkFitConfig) -> dict[str, float]:
-    """nDCG, recall, hit rate and coverage at 10 on a random part held back, beside popularity. Of very many people a
-    seeded sample is measured; all of them train."""
+    """Measures nDCG, recall, hit rate and coverage at 10 on a random part held back, and nDCG of popularity.
+
+    Everyone's other interactions train the walk that is measured; at most `measured_people` are measured.
+    """
     rng = np.random.default_rng(config.seed)
-    cells = sparse.coo_array(histories)
-    held = hold_back_random(cells.nnz, config.held_back, rng)
-    train = _select(cells, ~held)
-    liked = _select(cells, held & (cells.data >= LIKED))
+    held = hold_back_random(histories.nnz, config.held_back, rng)
+    train = _select(histories, ~held)
+    liked = _select(histories, held & (histories.data >= LIKED))
     sample = np.sort(rng.permutation(train.shape[0])[: config.measured_people])
     seen, wanted = sparse.csr_array(train[sample]), sparse.csr_array(liked[sample])
     walk = measure_ranking(rank_scores(score_histories(seen, fit_walk(train, config.walk)), seen, PLACES), wanted)
@@ -136,7 +146,9 @@ def measure_walk(histories: Csr, config: WalkFitConfig) -> dict[str, float]:
     }
 
 
-def _select(cells: Any, chosen: Any) -> Csr:
+def _select(histories: Csr, chosen: Flags) -> Csr:
+    """Returns the histories with only the chosen of their stored entries."""
+    cells = sparse.coo_array(histories)
     rows, columns = cells.coords
     picked = (cells.data[chosen], (rows[chosen], columns[chosen]))
-    return sparse.csr_array(sparse.coo_array(picked, shape=cells.shape))
+    return sparse.csr_array(sparse.coo_array(picked, shape=histories.shape))

@@ -1,4 +1,4 @@
-"""Segments by key and in pages, and their size for those who may know it."""
+"""Use cases of segments: one by its key, a page of them, their size for roles that may know it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from resolvers.context import RequestContext
 from resolvers.pages import CursorSigner, Page
 
 COUNTING_ROLES: Final = frozenset({Role.OPERATOR, Role.AUDITOR})
-"""Roles that learn how many people are in a segment: for others the number would tell of people they may not see."""
+"""Roles that may know how many people are in a segment: to others, the number would reveal people they may not see."""
 
 
 async def find_segment(request: RequestContext, key: str) -> SegmentFacts | None:
-    """One segment."""
+    """Returns one segment, or None if there is none with this key. Raises BadInput."""
     return await read_segment(request.services.client, SegmentKey(check_key(key)), default_purpose=ANALYTICS)
 
 
 async def page_segments(request: RequestContext, first: int, after: str | None) -> Page[SegmentFacts]:
-    """A page of segments."""
+    """Returns a page of segments. Raises BadInput."""
     signer = CursorSigner(request.services.secret, request.viewer)
     wanted = signer.request("Query.segments", first, after)
     found = await read_segments(
@@ -33,7 +33,7 @@ async def page_segments(request: RequestContext, first: int, after: str | None) 
 
 
 async def count_segment(request: RequestContext, key: SegmentKey) -> int | None:
-    """How many people are in a segment; None for roles that may not know."""
+    """Returns how many people are in a segment, or None for roles that may not know."""
     if request.viewer.role not in COUNTING_ROLES:
         return None
     return await count_members(request.services.client, key, request.now, default_purpose=ANALYTICS)

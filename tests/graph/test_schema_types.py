@@ -19,7 +19,7 @@ from graph.model.identity import IdentifierRef, UserId
 from graph.schema import NODES, RELATIONSHIPS, InteractionType, Label, Property, ValueType
 from graph.segments.memberships import end_unpermitted
 from graph.store.client import GraphClient
-from resolvers.refresh import RefreshConfig, refresh
+from resolvers.refresh import RefreshConfig, refresh_all
 from tests.api.door import START, Door, open_door
 from tests.crowd import Event, Person, set_permits, write_crowd
 
@@ -75,7 +75,7 @@ async def write_everything(door: Door) -> None:
     """Lets each part of the application write to the store."""
     store = door.services.client
     await write_crowd(store, crowd())
-    await refresh(door.services, CONFIG)
+    await refresh_all(door.services, CONFIG)
     await set_permits(store, "p00", ())
     await door.client("crm", "partner", "partner_sharing", recipient="acme")
     await write_activity(door)

@@ -24,7 +24,7 @@ from resolvers.activity.behaviour import Behaviour, compute_settled, read_behavi
 from resolvers.context import Services
 from resolvers.recommendation.fit import WalkFitConfig
 from resolvers.recommendation.serve import WalkRecommender
-from resolvers.refresh import RefreshConfig, refresh
+from resolvers.refresh import RefreshConfig, refresh_all
 from tests.crowd import NOW, Event, Person, set_permits, write_crowd
 
 pytestmark = pytest.mark.store
@@ -64,7 +64,7 @@ async def test_everything_is_derived_from_those_who_permit_it(store: GraphClient
     ]
     await write_crowd(store, people, ITEMS)
     services = services_of(store)
-    report = await refresh(services, CONFIG)
+    report = await refresh_all(services, CONFIG)
     assert report.walk.people == 21
     assert report.rfm.people == report.communities.people == 21
     inside = {person.id for person in two_tastes()}
@@ -83,7 +83,7 @@ async def test_everything_is_derived_from_those_who_permit_it(store: GraphClient
 async def test_the_model_recommends_within_a_taste(store: GraphClient) -> None:
     await write_crowd(store, two_tastes(), ITEMS)
     services = services_of(store)
-    report = await refresh(services, CONFIG)
+    report = await refresh_all(services, CONFIG)
     recent = [RecentInteraction(ItemKey("i12"), "RATED", NOW, 5.0, 5.0)]
     best = services.recommender.recommend(recent, 5, now=NOW)
     assert {ranked.item.topics[0][0] for ranked in best} == {"Comedy"}
@@ -95,7 +95,7 @@ async def test_the_model_recommends_within_a_taste(store: GraphClient) -> None:
 async def test_communities_are_found_named_and_keep_their_keys(store: GraphClient) -> None:
     await write_crowd(store, two_tastes(), ITEMS)
     services = services_of(store)
-    first = (await refresh(services, CONFIG)).communities
+    first = (await refresh_all(services, CONFIG)).communities
     assert [community.size for community in first.communities] == [10, 10]
     assert first.modularity > 0.3
     members = {community.key: await read_members(store, community.key) for community in first.communities}
@@ -105,7 +105,7 @@ async def test_communities_are_found_named_and_keep_their_keys(store: GraphClien
     extra = [replace(person, id=f"x{person.id}") for person in two_tastes(60)[40:] if int(person.id[1:]) % 2]
     await write_crowd(store, extra)
     later = services_of(store, lambda: Millis(NOW + 1000))
-    second = (await refresh(later, CONFIG)).communities
+    second = (await refresh_all(later, CONFIG)).communities
     assert {community.key: community.title for community in second.communities} == titles
     since = await store.read(
         "MATCH (:User {id: 'u01'})-[m:IN_SEGMENT]->(s:Segment {kind: 'community'}) "
@@ -120,9 +120,9 @@ async def test_communities_are_found_named_and_keep_their_keys(store: GraphClien
 async def test_a_community_that_is_no_more_is_left_by_all(store: GraphClient) -> None:
     await write_crowd(store, two_tastes(), ITEMS)
     services = services_of(store)
-    await refresh(services, CONFIG)
+    await refresh_all(services, CONFIG)
     await store.write(lambda tx: tx.run("MATCH (u:User) SET u.permits = []"))
-    report = await refresh(services, CONFIG)
+    report = await refresh_all(services, CONFIG)
     assert (report.walk.people, report.rfm.people, report.communities.people) == (0, 0, 0)
     for key in [*await read_keys_of_kind(store, "community"), SegmentKey("high_value_buyer")]:
         assert await read_members(store, key) == []
@@ -133,7 +133,7 @@ async def test_a_community_that_is_no_more_is_left_by_all(store: GraphClient) ->
 async def test_high_value_is_relative_and_moves(store: GraphClient) -> None:
     await write_crowd(store, two_tastes(), ITEMS)
     services = services_of(store)
-    report = (await refresh(services, CONFIG)).rfm
+    report = (await refresh_all(services, CONFIG)).rfm
     buyers = await read_members(store, SegmentKey("high_value_buyer"))
     assert len(buyers) == report.high_value
     assert buyers == sorted(f"u{number:02}" for number in range(20 - len(buyers), 20))
@@ -143,7 +143,7 @@ async def test_high_value_is_relative_and_moves(store: GraphClient) -> None:
     assert row["rfm_recency_score"] == 5
     later = [Event(f"i{n:02}", "RATED", days_ago=0.5, weight=5.0, value=50.0) for n in range(20)] * 3
     await write_crowd(store, [Person(f"y{number}", [later]) for number in range(30)])
-    await refresh(services, CONFIG)
+    await refresh_all(services, CONFIG)
     assert set(await read_members(store, SegmentKey("high_value_buyer"))) == {f"y{number}" for number in range(30)}
 
 
@@ -177,6 +177,6 @@ async def test_reading_twice_gives_the_same_arrays(store: GraphClient, monkeypat
 
 
 async def test_an_empty_graph_is_refreshed_to_nothing(store: GraphClient) -> None:
-    report = await refresh(services_of(store), RefreshConfig(model=WalkFitConfig(held_back=0)))
+    report = await refresh_all(services_of(store), RefreshConfig(model=WalkFitConfig(held_back=0)))
     assert (report.walk.items, report.rfm.grid, report.communities.communities) == (0, [[0] * 5] * 5, [])
     assert report.walk.metrics == {}
