@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from orjson import loads
 
-from graph.model.catalogue import ItemFacts, ItemKey, ItemTopic
+from graph.model.catalogue import ItemFacts, ItemKey, TopicWeight
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Row
 
@@ -110,7 +110,7 @@ def parse_item(row: Mapping[str, Any], topics: Sequence[Sequence[Any]] = ()) -> 
         price=row.get("price"),
         available=row.get("available"),
         year=row.get("year"),
-        topics=tuple(sorted(ItemTopic(key, float(weight)) for key, weight in topics)),
+        topics=tuple(sorted(TopicWeight(key, float(weight)) for key, weight in topics)),
         attributes=loads(attributes) if attributes else {},
         updated_at=Millis(row.get("updated_at") or row.get("created_at") or 0),
         declared=row.get("updated_at") is not None,

@@ -11,7 +11,7 @@ from graph.model.time import Millis
 ItemKey = NewType("ItemKey", str)
 
 
-class ItemTopic(NamedTuple):
+class TopicWeight(NamedTuple):
     """A topic that an item is about, and how much: a weight of 0 or more."""
 
     key: str
@@ -29,7 +29,7 @@ class ItemFacts:
     price: float | None = None
     available: bool | None = None
     year: int | None = None
-    topics: tuple[ItemTopic, ...] = ()
+    topics: tuple[TopicWeight, ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
     updated_at: Millis = Millis(0)
     declared: bool = True

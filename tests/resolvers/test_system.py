@@ -14,7 +14,7 @@ from graph.store.client import GraphClient
 from privacy.gate import Role, Viewer
 from privacy.policy import Policy
 from resolvers.context import RequestContext, Services
-from resolvers.recommendation.serve import ModelShelf
+from resolvers.recommendation.serve import WalkRecommender
 from resolvers.system import RUNS_SHOWN, check_may_see_system, list_runs
 
 pytestmark = pytest.mark.store
@@ -25,7 +25,7 @@ RUN = ModelRun(RunId("r"), "walk", 1, "personalisation", Millis(1), Millis(2), M
 
 @pytest.fixture
 def request_(store: GraphClient) -> RequestContext:
-    services = Services(client=store, policy=Policy.default(), shelf=ModelShelf(), secret=b"s" * 32)
+    services = Services(client=store, policy=Policy.default(), recommender=WalkRecommender(), secret=b"s" * 32)
     return RequestContext(services, Viewer("ops", Role.OPERATOR), NOW)
 
 

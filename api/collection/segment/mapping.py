@@ -26,7 +26,7 @@ from api.collection.segment.times import place_event, read_time
 from api.collection.segment.traits import check_attributes, find_identifiers, read_traits
 from api.collection.segment.validation import check_message
 from graph.model.access import Source
-from graph.model.catalogue import ItemFacts, ItemTopic
+from graph.model.catalogue import ItemFacts, TopicWeight
 from graph.model.identity import IdentifierRef, RecordKind, RecordRef
 from graph.model.message import Message, Payload
 from graph.model.time import Millis
@@ -335,7 +335,7 @@ def _read_item_facts(checked: Mapping[str, Any], at: Millis) -> ItemFacts:
         price=checked.get("price"),
         available=checked.get("available"),
         year=checked.get("year"),
-        topics=tuple(ItemTopic(*pair) for pair in topics.items()),
+        topics=tuple(TopicWeight(*pair) for pair in topics.items()),
         attributes=check_attributes(checked.get("attributes") or {}),
         updated_at=at,
     )

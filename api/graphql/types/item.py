@@ -13,7 +13,7 @@ from graph.model.catalogue import ItemFacts, ItemKey
 
 @strawberry.type(description="A topic that an item is about, and how much.")
 class Topic:
-    """A topic of an item; its source is `graph.model.catalogue.ItemTopic`."""
+    """A topic of an item; its source is `graph.model.catalogue.TopicWeight`."""
 
     key: str = strawberry.field(description="Key of the topic, such as a genre.")
     weight: float = strawberry.field(description="How much the item is about the topic: 0 or more.")

@@ -63,13 +63,13 @@ def read_date(value: Any) -> str:
     raise BadInput("Date: expected a calendar date such as 2026-01-31.")
 
 
-def write_json(value: Any) -> Any:
-    """A JSON value as the answer's writer takes it."""
+def write_json_value(value: Any) -> Any:
+    """Returns a JSON value as the writer of responses takes it."""
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def read_json(value: Any) -> Any:
-    """A JSON value as the client sent it."""
+def read_json_value(value: Any) -> Any:
+    """Returns a JSON value as the client sent it."""
     return value
 
 
@@ -89,8 +89,8 @@ SCALARS: Final[dict[object, ScalarDefinition]] = {
         name="JSON",
         description="Any JSON value: object, list, text, number, boolean or null.",
         specified_by_url="https://www.ecma-international.org/publications-and-standards/standards/ecma-404/",
-        serialize=write_json,
-        parse_value=read_json,
+        serialize=write_json_value,
+        parse_value=read_json_value,
     ),
 }
 

@@ -19,7 +19,7 @@ from resolvers.access.credentials import Authority
 from resolvers.access.registration import MAX_TOKEN_SECONDS
 from resolvers.access.tokens import TokenIssuer, TokenVerifier
 from resolvers.context import Services
-from resolvers.recommendation.serve import ModelShelf
+from resolvers.recommendation.serve import WalkRecommender
 
 pytestmark = pytest.mark.store
 
@@ -31,7 +31,7 @@ ADA = RecordRef("shop", RecordKind.USER, "ada")
 
 @pytest.fixture
 def services(store: GraphClient) -> Services:
-    return Services(client=store, policy=Policy.default(), shelf=ModelShelf(), secret=SECRET, clock=lambda: NOW)
+    return Services(client=store, policy=Policy.default(), recommender=WalkRecommender(), secret=SECRET, clock=lambda: NOW)
 
 
 @pytest.fixture
