@@ -31,7 +31,9 @@ ADA = RecordRef("shop", RecordKind.USER, "ada")
 
 @pytest.fixture
 def services(store: GraphClient) -> Services:
-    return Services(client=store, policy=Policy.default(), recommender=WalkRecommender(), secret=SECRET, clock=lambda: NOW)
+    return Services(
+        client=store, policy=Policy.default(), recommender=WalkRecommender(), secret=SECRET, clock=lambda: NOW
+    )
 
 
 @pytest.fixture
