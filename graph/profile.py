@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from graph.activity.history import parse_interactions, parse_sessions
+from graph.activity.history import INTERACTION_ENTRY, SESSION_ENTRY, parse_interactions, parse_sessions
 from graph.consent.log import parse_events
 from graph.identity.traits import parse_traits
 from graph.model.activity import InteractionFacts, RecentInteraction, SessionFacts
@@ -116,7 +116,8 @@ ORDER BY objected, u.id
 LIMIT $most
 """
 
-_BODY: Final = """
+_BODY: Final = (
+    """
 RETURN u.id AS id, u.created_at AS created_at, u.updated_at AS updated_at, u.permits AS permits,
   u.permits_until AS permits_until, coalesce(u.consent_epoch, 0) AS consent_epoch, objected, place,
   [(u)<-[a:RESOLVES_TO]-(ra:Record) WHERE a.to IS NULL |
@@ -139,19 +140,23 @@ RETURN u.id AS id, u.created_at AS created_at, u.updated_at AS updated_at, u.per
     RETURN [ie.key, type(xe), xe.at, xe.weight, xe.value] ORDER BY xe.at DESC, xe.message_id DESC LIMIT $recent
   } ELSE NULL END AS recent,
   CASE WHEN $interactions > 0 THEN COLLECT {
-    MATCH (u)<-[f:RESOLVES_TO]-(rf:Record)-[:HAD]->(:Session)-[xf]->(jf)
+    MATCH (u)<-[f:RESOLVES_TO]-(rf:Record)-[:HAD]->(:Session)-[x]->(j)
     WHERE f.to IS NULL AND (own IS NULL OR rf.id IN own)
-    RETURN [xf.message_id, xf.at, type(xf), xf.name, xf.weight, xf.value, xf.quantity, xf.order,
-            CASE WHEN jf:Item THEN properties(jf) ELSE NULL END, [(jf)-[af:ABOUT]->(tf:Topic) | [tf.key, af.weight]]]
-    ORDER BY xf.at DESC, xf.message_id DESC LIMIT $interactions
+    RETURN """
+    + INTERACTION_ENTRY
+    + """
+    ORDER BY x.at DESC, x.message_id DESC LIMIT $interactions
   } ELSE NULL END AS interactions,
   CASE WHEN $sessions > 0 THEN COLLECT {
-    MATCH (u)<-[g:RESOLVES_TO]-(rg:Record)-[:HAD]->(sg:Session)
-    WHERE g.to IS NULL AND (own IS NULL OR rg.id IN own)
-    RETURN [sg.id, rg.source, sg.started_at, sg.ended_at] ORDER BY sg.started_at DESC, sg.id DESC LIMIT $sessions
+    MATCH (u)<-[g:RESOLVES_TO]-(r:Record)-[:HAD]->(s:Session)
+    WHERE g.to IS NULL AND (own IS NULL OR r.id IN own)
+    RETURN """
+    + SESSION_ENTRY
+    + """ ORDER BY s.started_at DESC, s.id DESC LIMIT $sessions
   } ELSE NULL END AS sessions
 ORDER BY place, id
 """
+)
 
 READ_PROFILE_OF_USER: Final = _FROM_USER + _BODY
 READ_PROFILE_OF_OWN: Final = _FROM_OWN + _BODY

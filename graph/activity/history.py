@@ -30,15 +30,20 @@ class InteractionFilter:
     until: int | None = None
 
 
-READ_INTERACTIONS: Final = """
-MATCH (:User {id: $user})<-[a:RESOLVES_TO]-(r:Record)-[:HAD]->(:Session)-[x]->(j)
+INTERACTION_ENTRY: Final = """[x.message_id, x.at, type(x), x.name, x.weight, x.value, x.quantity, x.order,
+  CASE WHEN j:Item THEN properties(j) ELSE NULL END, [(j)-[about:ABOUT]->(topic:Topic) | [topic.key, about.weight]]]"""
+"""What statements return of an interaction `x` with `j`, for `parse_interactions`."""
+
+SESSION_ENTRY: Final = "[s.id, r.source, s.started_at, s.ended_at]"
+"""What statements return of a session `s` of record `r`, for `parse_sessions`."""
+
+READ_INTERACTIONS: Final = f"""
+MATCH (:User {{id: $user}})<-[a:RESOLVES_TO]-(r:Record)-[:HAD]->(:Session)-[x]->(j)
 WHERE a.to IS NULL AND ($records IS NULL OR r.id IN $records) AND (x.at < $at OR (x.at = $at AND x.message_id < $id))
   AND ($types IS NULL OR type(x) IN $types) AND ($item IS NULL OR (j:Item AND j.key = $item))
   AND ($since IS NULL OR x.at >= $since) AND ($until IS NULL OR x.at < $until)
 WITH x, j ORDER BY x.at DESC, x.message_id DESC LIMIT $limit
-RETURN collect([x.message_id, x.at, type(x), x.name, x.weight, x.value, x.quantity, x.order,
-                CASE WHEN j:Item THEN properties(j) ELSE NULL END,
-                [(j)-[b:ABOUT]->(t:Topic) | [t.key, b.weight]]]) AS interactions
+RETURN collect({INTERACTION_ENTRY}) AS interactions
 """
 
 
@@ -68,12 +73,12 @@ async def read_interactions(
     return tuple(sorted(found, key=lambda one: (one.at, one.id), reverse=True))
 
 
-READ_SESSIONS: Final = """
-MATCH (:User {id: $user})<-[a:RESOLVES_TO]-(r:Record)-[:HAD]->(s:Session)
+READ_SESSIONS: Final = f"""
+MATCH (:User {{id: $user}})<-[a:RESOLVES_TO]-(r:Record)-[:HAD]->(s:Session)
 WHERE a.to IS NULL AND ($records IS NULL OR r.id IN $records)
   AND (s.started_at < $at OR (s.started_at = $at AND s.id < $id))
 WITH r, s ORDER BY s.started_at DESC, s.id DESC LIMIT $limit
-RETURN collect([s.id, r.source, s.started_at, s.ended_at]) AS sessions
+RETURN collect({SESSION_ENTRY}) AS sessions
 """
 
 
@@ -99,7 +104,7 @@ async def read_sessions(
 
 
 def parse_interactions(entries: Sequence[Sequence[Any]] | None) -> tuple[InteractionFacts, ...]:
-    """Makes interactions of entries as `READ_INTERACTIONS` lists them."""
+    """Makes interactions of entries (`INTERACTION_ENTRY`)."""
     return tuple(
         InteractionFacts(
             id=id_,
@@ -117,5 +122,5 @@ def parse_interactions(entries: Sequence[Sequence[Any]] | None) -> tuple[Interac
 
 
 def parse_sessions(entries: Sequence[Sequence[Any]] | None) -> tuple[SessionFacts, ...]:
-    """Makes sessions of entries as `READ_SESSIONS` lists them."""
+    """Makes sessions of entries (`SESSION_ENTRY`)."""
     return tuple(SessionFacts(SessionId(id_), source, start, end) for id_, source, start, end in entries or ())
