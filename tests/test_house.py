@@ -155,18 +155,12 @@ def test_no_folder_is_crowded() -> None:
 
 
 LAYERS = ("api", "resolvers", "privacy", "algorithms", "graph")
-SAME_AS_IN_THE_SDL = {
-    "ConsentEvent", "ConsentState", "Interaction", "ModelRun", "Purpose", "Reason", "Withheld",
-}  # fmt: skip
+SAME_AS_IN_THE_SDL = {"ConsentEvent", "ConsentState", "Interaction", "ModelRun", "Purpose", "Withheld"}
 """A GraphQL type and the value it shows; the SDL fixes the name."""
 COMMANDS = {"create", "list_", "replay", "revoke"}
 """Functions of `api/cli` named like the command, and at most one use case of the same name."""
 ENTRY_POINTS = {"main"}
 """What starts a program."""
-STILL_SHARED = {
-    "Reason", "collect", "locate", "prepare_folder", "reveal",
-}  # fmt: skip
-"""To be renamed."""
 
 
 def find_shared_names() -> dict[str, list[str]]:
@@ -187,7 +181,6 @@ def may_be_shared(name: str, paths: list[str]) -> bool:
         (name in SAME_AS_IN_THE_SDL and len(types) == 1 and len(paths) == 2)
         or (name in COMMANDS and len(paths) - len(commands) <= 1)
         or name in ENTRY_POINTS
-        or name in STILL_SHARED
     )
 
 

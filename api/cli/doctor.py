@@ -110,7 +110,7 @@ def examine() -> Iterator[Finding]:
     if settings.embedded:
         yield check_java()
     if keys.state is not State.FAILED:
-        yield from run_until_done(collect(settings), settings)
+        yield from run_until_done(open_and_examine(settings), settings)
 
 
 def check_python() -> Finding:
@@ -194,7 +194,7 @@ def check_java() -> Finding:
     return Finding("engine", State.OK, "the embedded engine and its Java are installed")
 
 
-async def collect(settings: Settings) -> list[Finding]:
+async def open_and_examine(settings: Settings) -> list[Finding]:
     """The checks that need the store."""
     from api.process.runtime import open_client, read_policy
     from graph.errors import ConsentricError, SettingsInvalid

