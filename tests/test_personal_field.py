@@ -1,0 +1,59 @@
+"""A personal field is known at every station it passes: collection, survivorship, the read, the gate, the SDL.
+
+README's "Where to add" relies on these tests: a field that is left out somewhere fails here instead of being null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+
+import pytest
+
+from algorithms.survivorship import derive_facts
+from api.collect.traits import NAMES, read_traits
+from api.schema import GRAPHQL_SCHEMA
+from graph.model import Millis, ProfileFacts, RecordId
+from privacy.fields import CATALOGUE
+from resolvers.profiles import TRAITS
+
+NOW = Millis(1_700_000_000_000)
+NOT_FROM_TRAITS = {
+    "identifiers", "sessions", "interactions", "segments", "rfm", "recent", "recommendations", "similar", "consents",
+    "consentHistory", "withheld", "records",
+}  # fmt: skip
+"""Personal fields that are read or computed elsewhere. Every other one arrives as a trait."""
+SAMPLES: dict[str, object] = {"address": {"city": "Graz"}, "preferences": {"size": "M"}, "birthDate": "1980-05-17", "age": 44}
+FROM_TRAITS = sorted(CATALOGUE.keys() - NOT_FROM_TRAITS - {"attributes"})
+
+
+def spellings(name: str) -> Iterator[str]:
+    return (spelling for spelling, fact in NAMES.items() if fact == name)
+
+
+def test_collection_knows_no_fact_outside_the_catalogue() -> None:
+    assert set(NAMES.values()) == set(FROM_TRAITS), "api/collection: the table from traits to facts"
+
+
+@pytest.mark.parametrize("name", FROM_TRAITS)
+def test_a_trait_reaches_its_field(name: str) -> None:
+    value = SAMPLES.get(name, "some text")
+    for spelling in spellings(name):
+        read = read_traits({spelling: value})
+        assert read[name] is not None, "api/collection: the reader of this fact"
+        facts = derive_facts({RecordId("r"): {name: [read[name], NOW]}}, NOW)
+        slot = CATALOGUE[name].slot
+        assert facts.pop(slot) is not None, "algorithms: survivorship"
+        assert "attributes" not in facts
+
+
+def test_a_profile_query_reads_the_traits_of_every_such_field() -> None:
+    assert set(FROM_TRAITS) | {"attributes"} == TRAITS
+
+
+def test_every_such_field_is_in_the_api() -> None:
+    profile = GRAPHQL_SCHEMA.type_map["Profile"]
+    slots = {field.name for field in fields(ProfileFacts)}
+    for name in FROM_TRAITS:
+        assert name in profile.fields  # type: ignore[attr-defined]
+        assert CATALOGUE[name].slot in slots
