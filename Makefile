@@ -1,4 +1,4 @@
-# Front door: `make demo` and `make test` need Python 3.11+, make and the package registry, nothing else.
+# `make demo` and `make test` need Python 3.11 or newer, make and a package registry, nothing else.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -34,14 +34,14 @@ serve: $(STAMP)
 bench: $(STAMP)
 	@for script in walk ingest profile_query; do echo "== benchmarks/$$script.py"; $(BIN)/python benchmarks/$$script.py || exit 1; done
 
-# A real Neo4j on loopback without Docker: needs Java 17 or 21 and Maven. NEO4J_PORT chooses its port.
+# A real Neo4j on loopback, without Docker. Needs Java 17 or 21 and Maven. NEO4J_PORT sets its port.
 neo4j: $(STAMP)
 	@$(BIN)/python dev/neo4j/server.py start
 
 neo4j-stop: $(STAMP)
 	@$(BIN)/python dev/neo4j/server.py stop
 
-# The store's tests on a fresh Neo4j, which ends with them; TESTS chooses some of them.
+# The tests marked `store`, on a fresh Neo4j that is stopped afterwards. TESTS selects some of them.
 test-neo4j: $(STAMP)
 	@$(BIN)/python dev/neo4j/server.py run -- $(BIN)/python -m pytest -m store $(TESTS)
 

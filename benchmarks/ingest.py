@@ -1,12 +1,12 @@
-"""Collection: events a second from HTTP to durable commit, beside the raw driver's UNWIND of the same rows.
+"""Collection: events per second from HTTP to durable commit, beside an UNWIND of the same rows by the raw driver.
 
-What lives here: the workload, a lean HTTP client, the measurement. What does not: the frame (`report.py`).
+The workload, a lean HTTP client and the measurement; `report.py` prints and stores the results.
 
-Client, server and store share this machine's cores. Rounds alternate: batches of 100 over 8 connections, then the same
-facts as rows (record, session, item, interaction by MERGE, 500 rows a transaction, one writer) through the bare driver.
-People are known and the store is warm before rounds begin; what a just started store does is told apart. `visible` is
-the time from sending one event until a profile query shows it; since an answer comes only after the commit, one query
-after it is enough, and the benchmark fails if it were not.
+Client, server and store share the machine's cores. Rounds alternate: batches of 100 over 8 connections, then the same
+facts as rows (record, session, item and interaction by MERGE, 500 rows per transaction, one writer) through the raw
+driver. People are known and the store is warm before the rounds begin; a freshly started store is measured separately.
+`visible` is the time from sending one event until a profile query returns it. The response is sent after the commit, so
+one query is enough; the benchmark fails if the event is missing from it.
 
     python benchmarks/ingest.py [--neo4j bolt://127.0.0.1:7687 --user neo4j --password-file FILE] [--rounds 5]
 """
@@ -46,7 +46,7 @@ PEOPLE: Final = 4_000
 ITEMS: Final = 3_000
 BATCH: Final = 100
 WARM: Final = 100_000
-"""Events sent before rounds count: so long does the store's virtual machine compile on two cores."""
+"""Events sent before rounds count: on two cores, the store's virtual machine compiles for that long."""
 EVENTS: Final = (("Product Viewed", 70), ("Product Clicked", 15), ("Product Added", 10), ("Order Completed", 5))
 
 RAW_ROWS: Final = """
@@ -72,7 +72,7 @@ def describe(item: int) -> dict[str, Any]:
 
 
 class Workload:
-    """Events of a shop, the same for the same seed. Every event is another one."""
+    """Events of a shop. The same seed gives the same events; no two events are equal."""
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
@@ -80,7 +80,7 @@ class Workload:
         self.run = f"{seed:x}-{os.getpid():x}"
 
     def event(self, person: int | None = None) -> dict[str, Any]:
-        """One event as a browser's library sends it, about 600 bytes."""
+        """One event as a browser library sends it, about 600 bytes."""
         rng = self.rng
         self.number += 1
         person = rng.randrange(PEOPLE) if person is None else person
@@ -124,7 +124,7 @@ class Workload:
         return [orjson.dumps({"batch": events[start : start + BATCH]}) for start in range(0, PEOPLE, BATCH)]
 
     def rows(self, number: int) -> list[list[Any]]:
-        """The facts of as many events, as the bare driver writes them."""
+        """The facts of the same number of events, as rows for the raw driver."""
         rows = []
         for _ in range(number):
             event = self.event()
@@ -145,8 +145,7 @@ class Workload:
 
 
 class Connection:
-    """One keep-alive HTTP/1.1 connection, as lean as can be, so that the client costs the server little of the
-    machine."""
+    """A minimal keep-alive HTTP/1.1 connection, so that the client leaves most of the machine to the server."""
 
     def __init__(self, host: str, port: int, path: str, key: str) -> None:
         self.address = (host, port)
@@ -165,7 +164,7 @@ class Connection:
         await self.writer.wait_closed()
 
     async def post(self, body: bytes) -> dict[str, Any]:
-        """Sends one body; returns the answer. Raises on any status but 200."""
+        """Sends one body and returns the response. Raises on any status except 200."""
         self.writer.write(b"%s%d\r\n\r\n%s" % (self.head, len(body), body))
         head = await self.reader.readuntil(b"\r\n\r\n")
         length = int(next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))[15:])
@@ -185,7 +184,7 @@ class Door:
     async def send(
         self, bodies: Sequence[bytes], connections: int, path: str = "/v1/batch"
     ) -> tuple[float, list[float]]:
-        """Seconds that all took, and each one's latency. Raises unless every event was accepted."""
+        """The total seconds and the latency of each request. Raises unless every event was accepted."""
         waiting = iter(bodies)
         latencies: list[float] = []
         accepted = 0
@@ -209,7 +208,7 @@ class Door:
 
 
 async def write_raw(target: StoreTarget, rows: Sequence[list[Any]]) -> float:
-    """Seconds that the bare driver takes for the rows, 500 a transaction."""
+    """Seconds that the raw driver takes to write the rows, 500 per transaction."""
     async with (
         AsyncGraphDatabase.driver(target.url, auth=(target.user, target.password)) as driver,
         driver.session(database=target.database) as session,
@@ -225,7 +224,7 @@ async def write_raw(target: StoreTarget, rows: Sequence[list[Any]]) -> float:
 
 
 async def measure_visible(door: Door, target: StoreTarget, work: Workload, times: int) -> list[float]:
-    """Seconds from sending an event to its being in the answer of a profile query."""
+    """Seconds from sending an event until a profile query returns it."""
     seconds = []
     async with (
         await GraphClient.connect(target) as client,
@@ -303,7 +302,7 @@ async def measure(door: Door, target: StoreTarget, rounds: int, batches: int) ->
 
 @contextmanager
 def serve(environment: dict[str, str]) -> Iterator[Door]:
-    """The service as users start it, with a source of its own."""
+    """The service, started as users start it, with its own source."""
     command = [str(Path(sys.executable).parent / "consentric")]
     made = subprocess.run(
         [*command, "source", "create", "bench", "--json"], env=environment, capture_output=True, check=True
@@ -319,7 +318,7 @@ def serve(environment: dict[str, str]) -> Iterator[Door]:
 
 
 def run_embedded(rounds: int, batches: int) -> dict[str, Any]:
-    """On an embedded store of its own."""
+    """Measures on a fresh embedded store."""
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(Path(folder))
         try:
@@ -330,7 +329,7 @@ def run_embedded(rounds: int, batches: int) -> dict[str, Any]:
 
 
 def run_neo4j(url: str, user: str, password: str, rounds: int, batches: int) -> dict[str, Any]:
-    """On a Neo4j server; its database must be one that may be filled."""
+    """Measures on a Neo4j server. Fills its database."""
     target = StoreTarget(url, user, password, "neo4j", Engine.NEO4J)
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {
@@ -344,7 +343,7 @@ def run_neo4j(url: str, user: str, password: str, rounds: int, batches: int) -> 
 
 
 def show(results: dict[str, dict[str, Any]]) -> Table:
-    """The table."""
+    """The results as a table."""
     table = Table(title="Collection: HTTP to durable commit, medians", title_justify="left")
     table.add_column("")
     for name in results:
@@ -369,7 +368,7 @@ def show(results: dict[str, dict[str, Any]]) -> Table:
 
 
 def read_others(measured: dict[str, Any]) -> dict[str, Any]:
-    """What was published before of engines that were not measured now."""
+    """Earlier published results of the engines that were not measured this time."""
     path = RESULTS / "ingest.json"
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return {name: known[name] for name in ("embedded", "neo4j") if name in known and name not in measured}
@@ -379,8 +378,8 @@ def main() -> None:
     """Measures and publishes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--batches", type=int, default=200, help="batches of 100 in a round")
-    parser.add_argument("--neo4j", help="also measure on this server (Bolt address); its database is filled")
+    parser.add_argument("--batches", type=int, default=200, help="batches of 100 per round")
+    parser.add_argument("--neo4j", help="also measure on this server (Bolt address); fills its database")
     parser.add_argument("--user", default="neo4j")
     parser.add_argument("--password-file", type=Path)
     parser.add_argument("--skip-embedded", action="store_true")

@@ -3,9 +3,10 @@
 What lives here: the load, the query, the measurement. What does not: the frame (`report.py`).
 
 The graph holds MovieLens 100K (943 people, 100,000 ratings), loaded, refreshed and served as users do it. Client,
-server and store share this machine's cores. Every query is about another person. Two viewers ask: an auditor with an
-API key who may see values (`profile`), and the people themselves with their tokens (`me`). The store's share is taken
-from the server's own `/metrics`: seconds in reads by seconds of requests, over one connection, where nothing waits.
+server and store share the machine's cores. Successive queries are about different people. There are two viewers: an
+auditor whose API key may see values (`profile`), and the people themselves with their tokens (`me`). The store's share
+comes from the server's `/metrics`: seconds spent in reads divided by seconds spent on requests, over one connection, so
+that nothing waits.
 
     python benchmarks/profile_query.py [--neo4j bolt://127.0.0.1:7687 --user neo4j --password-file FILE]
 """
@@ -72,7 +73,7 @@ class Program:
         self.command = str(Path(sys.executable).parent / "consentric")
 
     def run(self, *arguments: str) -> Any:
-        """What a command says with --json."""
+        """The parsed output of a command with --json."""
         done = subprocess.run(
             [self.command, *arguments, "--json"], env=self.environment, stdout=subprocess.PIPE, check=True
         )
@@ -92,7 +93,7 @@ class Program:
 
 
 def write_lines(path: Path) -> list[str]:
-    """The load; answers the people's user ids. Everybody permits everything first-party."""
+    """Loads the data and returns the user ids. Everyone permits every first-party purpose."""
     data = read_movielens(DATASETS)
     titles = {movie.id: movie.title for movie in data.movies}
     with path.open("wb") as file:
@@ -130,7 +131,7 @@ def prepare(environment: dict[str, str], folder: Path, with_tokens: int) -> Iter
 
 
 class Connection:
-    """One keep-alive HTTP/1.1 connection, as lean as can be, so that the client takes little of the machine."""
+    """A minimal keep-alive HTTP/1.1 connection, so that the client leaves most of the machine to the server."""
 
     def __init__(self, url: str) -> None:
         self.host, _, port = url.removeprefix("http://").rstrip("/").partition(":")
@@ -140,7 +141,7 @@ class Connection:
         self.reader, self.writer = await asyncio.open_connection(self.host, self.port)
 
     async def post(self, body: bytes, credential: str) -> bytes:
-        """The answer to one query. Raises on any status but 200."""
+        """The response to one query. Raises on any status except 200."""
         head = f"POST /graphql HTTP/1.1\r\nHost: {self.host}\r\nAuthorization: Bearer {credential}\r\n"
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         self.writer.write(head.encode() + body)
@@ -156,7 +157,7 @@ Query = tuple[bytes, str]
 
 
 def list_queries(served: Served, viewer: str, number: int) -> list[Query]:
-    """As many queries, each about the next person."""
+    """This many queries, each about the next person."""
     if viewer == "me":
         body = orjson.dumps({"query": ME})
         tokens = list(served.tokens.values())
@@ -169,7 +170,7 @@ def list_queries(served: Served, viewer: str, number: int) -> list[Query]:
 
 
 def check(content: bytes) -> None:
-    """The answer holds what is measured."""
+    """Raises unless the response contains what is measured."""
     data = orjson.loads(content)
     assert "errors" not in data, data["errors"]
     (profile,) = data["data"].values()
@@ -179,7 +180,7 @@ def check(content: bytes) -> None:
 
 
 async def send(served: Served, queries: Sequence[Query], connections: int) -> tuple[float, list[float]]:
-    """Seconds that all took together, and each one's."""
+    """The total seconds, and those of each request."""
     waiting, latencies = iter(queries), []
     opened = [Connection(served.url) for _ in range(connections)]
     for connection in opened:
@@ -202,7 +203,7 @@ async def send(served: Served, queries: Sequence[Query], connections: int) -> tu
 
 
 def read_clock(served: Served) -> dict[str, float]:
-    """Seconds so far: in reads of the store, in GraphQL requests, of the server's processor."""
+    """Seconds so far: in reads of the store, in GraphQL requests, and of processor time of the server."""
     with urlopen(f"{served.url.rstrip('/')}/metrics") as answer:
         text = answer.read().decode()
     reads = sum(float(v) for v in re.findall(r'^consentric_store_seconds_sum\{kind="read".*\} (\S+)$', text, re.M))
@@ -217,7 +218,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 async def measure_viewer(served: Served, viewer: str, number: int) -> dict[str, Any]:
-    """One viewer's numbers: alone, then 16 at once."""
+    """The results for one viewer: over one connection, then over 16."""
     await send(served, list_queries(served, viewer, 500), 4)
     before = read_clock(served)
     _, alone = await send(served, list_queries(served, viewer, number // 3), 1)
@@ -246,7 +247,7 @@ async def measure_viewer(served: Served, viewer: str, number: int) -> dict[str, 
 
 
 def measure(environment: dict[str, str], folder: Path, number: int) -> dict[str, Any]:
-    """Both viewers' numbers on one store."""
+    """The results for both viewers on one store."""
     with prepare(environment, folder, with_tokens=20) as served:
         content = asyncio.run(one_answer(served))
         return {
@@ -256,7 +257,7 @@ def measure(environment: dict[str, str], folder: Path, number: int) -> dict[str,
 
 
 async def one_answer(served: Served) -> bytes:
-    """One answer, checked."""
+    """One response, checked."""
     connection = Connection(served.url)
     await connection.open()
     content = await connection.post(*list_queries(served, "profile", 1)[0])
@@ -266,7 +267,7 @@ async def one_answer(served: Served) -> bytes:
 
 
 def show(results: dict[str, dict[str, Any]]) -> Table:
-    """The table."""
+    """The results as a table."""
     table = Table(title="Profile query: consents, segments, 20 recommendations", title_justify="left")
     for column in ("engine", "viewer", "connections", "p50 ms", "p99 ms", "requests/s", "server CPU ms", "store ms"):
         table.add_column(column, justify="left" if column in ("engine", "viewer") else "right")
@@ -285,7 +286,7 @@ def show(results: dict[str, dict[str, Any]]) -> Table:
 def main() -> None:
     """Measures and publishes."""
     parser = argparse.ArgumentParser(description="One profile query, from HTTP to HTTP.")
-    parser.add_argument("--neo4j", help="Bolt address of a Neo4j whose database may be filled")
+    parser.add_argument("--neo4j", help="Bolt address of a Neo4j server; fills its database")
     parser.add_argument("--user", default="neo4j")
     parser.add_argument("--password-file", type=Path)
     parser.add_argument("--queries", type=int, default=3_000)

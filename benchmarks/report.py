@@ -1,7 +1,7 @@
-"""The frame of every benchmark: what machine it ran on, a table to read, a JSON file to compare.
+"""What all benchmarks share: the machine they ran on, a table to read, a JSON file to compare.
 
-What lives here: facts about the machine and versions, printing, writing. What does not: what is measured (one script
-each). A benchmark adds the repository's root to the path itself, so that `python benchmarks/NAME.py` works.
+Each benchmark is a script of its own. It adds the repository's root to the path, so that `python benchmarks/NAME.py`
+works.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DATASETS = ROOT / ".cache" / "datasets"
 
 
 def time_runs(work: Callable[[], T], runs: int) -> tuple[T, float]:
-    """The last result of `runs` runs of `work`, and the median of their seconds."""
+    """Runs `work` this many times; returns the last result and the median seconds."""
     seconds: list[float] = []
     for _ in range(runs):
         start = time.perf_counter()
@@ -36,7 +36,7 @@ def time_runs(work: Callable[[], T], runs: int) -> tuple[T, float]:
 
 
 def describe_machine(packages: Sequence[str] = ()) -> dict[str, Any]:
-    """What a number depends on: processor, cores, Python, versions of the packages named."""
+    """What the results depend on: processor, cores, Python, and the versions of these packages."""
     return {
         "machine": platform.machine(),
         "cores": os.cpu_count(),
@@ -46,7 +46,7 @@ def describe_machine(packages: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def publish(name: str, results: dict[str, Any], table: Table, packages: Sequence[str] = ()) -> Path:
-    """Prints the table and writes `benchmarks/results/NAME.json`: the results under the machine they were taken on."""
+    """Prints the table and writes `benchmarks/results/NAME.json`: the results and the machine they are from."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"
     document = {"benchmark": name, "measured_on": describe_machine(packages), **results}

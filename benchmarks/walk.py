@@ -1,8 +1,8 @@
 """How well and how fast the graph walk recommends: MovieLens 100K, ratings of 4 and 5, random 80/20, nDCG@10.
 
-Run `python benchmarks/walk.py`; beside the walk it measures popularity, item–item and user–user cosine on the same
-split. Settings are chosen with `--tune`: a seeded random search on five validation splits *inside* the training part of
-the split with seed 42; the test part is never looked at. What it chose stands as the defaults of the configurations.
+Run `python benchmarks/walk.py`; it also measures popularity, item–item and user–user cosine on the same split.
+`--tune` chooses the settings: a seeded random search on five validation splits *inside* the training part of the split
+with seed 42; the test part is never used. The settings it chose are the defaults of the configurations.
 """
 
 from __future__ import annotations
@@ -83,13 +83,13 @@ def by_popularity(train: Any) -> Callable[[], Any]:
 
 
 def by_people(train: Any) -> Callable[[], Any]:
-    """User–user: the walk's cosine with people and items exchanged; a person's nearest people vote for their items."""
+    """User–user: cosine with people and items exchanged; the people most similar to a person vote for their items."""
     nearest = CosineConfig(neighbours=PEOPLE_NEIGHBOURS)
     return lambda: np.asarray((fit_cosine(train.T, nearest) @ train).toarray())
 
 
 def fits(train: Any, walk: WalkConfig, cosine: CosineConfig) -> dict[str, Callable[[], Any]]:
-    """The models compared, each by how it is fitted; a fit gives lists of items or scores outright."""
+    """The models compared, by name, with how to fit each; a fit returns lists of items, or scores directly."""
     return {
         "popular": by_popularity(train),
         "item–item cosine": lambda: fit_cosine(train, cosine),
@@ -99,8 +99,8 @@ def fits(train: Any, walk: WalkConfig, cosine: CosineConfig) -> dict[str, Callab
 
 
 def measure(likes: Pairs, shape: tuple[int, int], walk: WalkConfig, cosine: CosineConfig) -> list[dict[str, Any]]:
-    """One row a model: quality on the split of SEED, the median seconds to fit, and nDCG over further splits, so that
-    one lucky split does not pass for the truth. Scoring everyone is not in the seconds."""
+    """One row per model: quality on the split with SEED, median seconds to fit, and nDCG on further splits, so that one
+    lucky split does not mislead. The seconds do not include scoring."""
     splits = [split_likes(likes, shape, seed) for seed in (SEED, *MORE_SEEDS)]
     rows: list[dict[str, Any]] = []
     for name in fits(splits[0].train, walk, cosine):

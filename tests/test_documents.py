@@ -78,7 +78,8 @@ def test_links_and_named_files_exist(path: Path) -> None:
 def test_what_is_missing_is_seen(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
-        "# A title\n[a](#a-title) [b](gone.md) [c](#gone) [d](https://example.org) `graph/gone.py` `graph/gone/` `gone.py`\n"
+        "# A title\n[a](#a-title) [b](gone.md) [c](#gone) [d](https://example.org)\n"
+        "`graph/gone.py` `graph/gone/` `gone.py`\n"
         "`api/app.py` `graph/` `docs/errors/CODE.md` `tests/**/test_*.py` `a/b.py` `application/json` `x == y.py`\n"
         "```\n`graph/fenced.py`\n```\n",
         encoding="utf-8",
@@ -100,7 +101,7 @@ def test_commands_of_make_exist() -> None:
 
 def test_the_readme_has_a_row_for_every_domain() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    rooms = {word for word in re.findall(r"^\| \*\*(\w+)\*\* \|", text, re.MULTILINE)}
+    rooms = set(re.findall(r"^\| \*\*(\w+)\*\* \|", text, re.MULTILINE))
     assert rooms == DOMAINS
     folders = {
         folder.name

@@ -23,7 +23,12 @@ NOT_FROM_TRAITS = {
     "consentHistory", "withheld", "records",
 }  # fmt: skip
 """Personal fields that are read or computed elsewhere. Every other one arrives as a trait."""
-SAMPLES: dict[str, object] = {"address": {"city": "Graz"}, "preferences": {"size": "M"}, "birthDate": "1980-05-17", "age": 44}
+SAMPLES: dict[str, object] = {
+    "address": {"city": "Graz"},
+    "preferences": {"size": "M"},
+    "birthDate": "1980-05-17",
+    "age": 44,
+}
 FROM_TRAITS = sorted(CATALOGUE.keys() - NOT_FROM_TRAITS - {"attributes"})
 
 

@@ -1,12 +1,11 @@
 """A real Neo4j on loopback for development and tests, from its jars: needs Java 17 or 21 and Maven, no Docker.
 
-    python dev/neo4j/server.py start              start it in the background (once), say how to connect
+    python dev/neo4j/server.py start              start it in the background (once), print how to connect
     python dev/neo4j/server.py stop               stop it
     python dev/neo4j/server.py run -- COMMAND…    start a fresh one, run COMMAND against it, stop it
 
-What lives here: fetching, starting and stopping that server. What does not: anything that Consentric runs in service.
-Everything is under .cache/neo4j. `start` keeps its data there and listens on NEO4J_PORT (7688 unless set); `run` takes
-a free port and a folder of its own, so that it never touches the data of the other.
+Only for development: nothing here runs in production. All files are under .cache/neo4j. `start` keeps its data there
+and listens on NEO4J_PORT (default 7688); `run` uses a free port and a temporary folder, so it never touches that data.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ logging.getLogger("neo4j").setLevel(logging.CRITICAL)  # refused connections are
 
 
 def fail(message: str) -> NoReturn:
-    """Ends with a message and exit code 1."""
+    """Prints a message and exits with code 1."""
     sys.exit(f"neo4j: {message}")
 
 
@@ -58,7 +57,7 @@ def say(line: str) -> None:
 
 
 def find_java() -> str:
-    """The Java to run: of JAVA_HOME, else of PATH."""
+    """The Java to run: from JAVA_HOME, otherwise from PATH."""
     home = os.environ.get("JAVA_HOME")
     java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
     if java is None or not Path(java).exists():
@@ -71,7 +70,7 @@ def find_java() -> str:
 
 
 def fetch_jars() -> Path:
-    """The folder with the server's jars, fetched by Maven once a version."""
+    """The folder with the server's jars, which Maven fetches once per version."""
     found = re.search(r"<neo4j.version>([\d.]+)<", POM.read_text(encoding="utf-8"))
     jars = CACHE / f"lib-{found.group(1) if found else 'unknown'}"
     if jars.exists():
@@ -87,7 +86,7 @@ def fetch_jars() -> Path:
     if result.returncode != 0:
         shutil.rmtree(draft)
         fail("Maven could not fetch the jars; its message is above.")
-    if jars.exists():  # fetched by another one meanwhile
+    if jars.exists():  # another process has fetched them in the meantime
         shutil.rmtree(draft)
     else:
         draft.rename(jars)
@@ -95,7 +94,7 @@ def fetch_jars() -> Path:
 
 
 def configure(home: Path, port: int) -> None:
-    """Writes the server's configuration: loopback only, small, silent."""
+    """Writes the server's configuration: loopback only, little memory, no usage reports."""
     settings = {
         "server.default_listen_address": "127.0.0.1",
         "server.bolt.listen_address": f"127.0.0.1:{port}",
@@ -117,7 +116,7 @@ def set_password(java: str, jars: Path, home: Path) -> str:
     file = home / "password"
     if file.exists():
         return file.read_text(encoding="ascii")
-    password = secrets.token_hex(16)  # never starts with a dash, which would be read as an option
+    password = secrets.token_hex(16)  # never starts with a dash, so it is not mistaken for an option
     command = [java, "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*", "org.neo4j.server.startup.Neo4jAdminCommand"]
     result = subprocess.run(
         [*command, "dbms", "set-initial-password", password],
@@ -134,7 +133,7 @@ def set_password(java: str, jars: Path, home: Path) -> str:
 
 
 def launch(java: str, jars: Path, home: Path, *, tied: bool) -> subprocess.Popen[bytes]:
-    """Starts the server on a folder; where `tied`, it ends with this process (on Linux, however this one ends)."""
+    """Starts the server on a folder. If `tied`, it ends with this process (on Linux, even if that is killed)."""
     command = [java, "-Xmx512m", "-XX:+UseSerialGC", "-cp", f"{jars}/*", "org.neo4j.server.CommunityEntryPoint"]
     command += [f"--home-dir={home}", f"--config-dir={home / 'conf'}"]
     with (home / "server.log").open("wb") as log:
@@ -150,13 +149,13 @@ def launch(java: str, jars: Path, home: Path, *, tied: bool) -> subprocess.Popen
 
 
 def end_with_parent() -> None:
-    """Runs in the child before it becomes the server: the kernel then ends it with its parent (Linux)."""
+    """Runs in the child before it becomes the server: the kernel then kills it when its parent ends (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def wait_until_ready(server: subprocess.Popen[bytes], url: str, password: str, home: Path) -> None:
-    """Returns once the server answers a statement."""
+    """Returns once the server runs a statement."""
     deadline = time.monotonic() + START_SECONDS
     with GraphDatabase.driver(url, auth=("neo4j", password), telemetry_disabled=True) as driver:
         while time.monotonic() < deadline:
@@ -172,7 +171,7 @@ def wait_until_ready(server: subprocess.Popen[bytes], url: str, password: str, h
 
 
 def end(server: subprocess.Popen[bytes]) -> None:
-    """Stops a server that this process started."""
+    """Stops a server started by this process."""
     server.terminate()
     try:
         server.wait(STOP_SECONDS)
@@ -182,7 +181,7 @@ def end(server: subprocess.Popen[bytes]) -> None:
 
 
 def environment(url: str, password: str) -> dict[str, str]:
-    """What to set so that Consentric, and its tests, use this server."""
+    """The variables that make Consentric and its tests use this server."""
     return {
         "CONSENTRIC_STORE": url,
         "CONSENTRIC_STORE_USER": "neo4j",
@@ -195,7 +194,7 @@ def environment(url: str, password: str) -> dict[str, str]:
 
 
 def read_running() -> tuple[int, str] | None:
-    """Process and address of the server in the background, where it still runs."""
+    """Process and address of the server in the background, if it is running."""
     try:
         facts = json.loads((HOME / "server.json").read_bytes())
         pid, url = int(facts["pid"]), str(facts["url"])
@@ -205,7 +204,7 @@ def read_running() -> tuple[int, str] | None:
 
 
 def read_arguments(pid: int) -> str:
-    """A process's command line; empty where it has ended."""
+    """A process's command line; empty if it has ended."""
     if Path("/proc/self").exists():
         file = Path(f"/proc/{pid}/cmdline")
         return file.read_bytes().decode(errors="replace").replace("\0", " ") if file.exists() else ""
@@ -214,17 +213,17 @@ def read_arguments(pid: int) -> str:
 
 
 def show(url: str, password: str) -> None:
-    """Says how to connect."""
+    """Prints how to connect."""
     for name, value in environment(url, password).items():
         say(f"export {name}={value}")
     say(f"neo4j: ready at {url} (user neo4j); `make neo4j-stop` stops it.")
 
 
 def start() -> int:
-    """Starts the server in the background, unless it runs."""
+    """Starts the server in the background, unless it is running."""
     running = read_running()
     if running:
-        say(f"neo4j: runs already, as process {running[0]}.")
+        say(f"neo4j: already running, as process {running[0]}.")
         show(running[1], (HOME / "password").read_text(encoding="ascii"))
         return 0
     java, jars = find_java(), fetch_jars()
@@ -241,7 +240,7 @@ def start() -> int:
     url = f"bolt://127.0.0.1:{port}"
     wait_until_ready(server, url, password, HOME)
     (HOME / "server.json").write_text(json.dumps({"pid": server.pid, "url": url}), encoding="utf-8")
-    server.returncode = 0  # it lives on: not ours to wait for
+    server.returncode = 0  # it outlives this process, which must not wait for it
     show(url, password)
     return 0
 
@@ -250,7 +249,7 @@ def stop() -> int:
     """Stops the server in the background."""
     running = read_running()
     if running is None:
-        say("neo4j: does not run.")
+        say("neo4j: not running.")
         return 0
     deadline = time.monotonic() + STOP_SECONDS
     os.kill(running[0], signal.SIGTERM)
@@ -259,12 +258,12 @@ def stop() -> int:
     if read_running():
         os.kill(running[0], signal.SIGKILL)
     (HOME / "server.json").unlink(missing_ok=True)
-    say("neo4j: stopped; its data stays in .cache/neo4j/home.")
+    say("neo4j: stopped; its data remains in .cache/neo4j/home.")
     return 0
 
 
 def run(command: list[str]) -> int:
-    """Runs a command against a fresh server that ends with it; returns the command's exit code."""
+    """Runs a command against a fresh server, stops the server, and returns the command's exit code."""
     if not command:
         fail("run needs a command: run -- COMMAND…")
     java, jars = find_java(), fetch_jars()
@@ -287,8 +286,8 @@ def run(command: list[str]) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Does what the first argument says."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is stopped on the way out
+    """Runs the action named by the first argument."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so that `run` stops its server
     match arguments:
         case ["start"]:
             return start()
