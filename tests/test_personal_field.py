@@ -13,7 +13,9 @@ import pytest
 from algorithms.survivorship import derive_facts
 from api.collect.traits import NAMES, read_traits
 from api.schema import GRAPHQL_SCHEMA
-from graph.model import Millis, ProfileFacts, RecordId
+from graph.model.identity import RecordId
+from graph.model.profile import ProfileFacts
+from graph.model.time import Millis
 from privacy.fields import CATALOGUE
 from resolvers.profiles import TRAITS
 
