@@ -53,11 +53,13 @@ def missing_links(path: Path) -> Iterator[str]:
 
 
 def missing_files(path: Path) -> Iterator[str]:
-    """File names in code spans. A name without a folder may stand anywhere; one with a folder starts at the root or
+    """File names in code spans. A module or page named without its folder may be anywhere; a path starts at the root or
     beside the document; capitals stand for a name to be chosen."""
     for span in CODE.findall(prose(path)):
         name = span.split("::")[0]
         if not PATH.fullmatch(name) or re.search(r"(^|[/_])[A-Z]{2,}(\.|$)", name.removesuffix("README.md")):
+            continue
+        if "/" not in name and not name.endswith((".py", ".md")):
             continue
         if "/" in name and not (name.split("/")[0] in FOLDERS or (path.parent / name.split("/")[0]).is_dir()):
             continue
