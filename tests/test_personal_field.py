@@ -10,7 +10,7 @@ from dataclasses import fields
 
 import pytest
 
-from algorithms.survivorship import derive_facts
+from algorithms.identity.survivorship import derive_facts
 from api.collect.traits import NAMES, read_traits
 from api.schema import GRAPHQL_SCHEMA
 from graph.model.identity import RecordId
