@@ -19,7 +19,6 @@ FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
 PATH = re.compile(r"[\w.][\w./*-]*\.(?:py|md|json|toml|yaml|lock|graphql|properties|js|css)|[\w.]+(?:/[\w*-]+)*/")
-MAKE = re.compile(r"\bmake ([a-z][a-z0-9-]*)")
 DOMAINS = {
     "identity", "consent", "activity", "catalogue", "segments", "recommendation", "collection", "access", "profile",
     "audit",
@@ -73,8 +72,7 @@ def found_anywhere(name: str) -> bool:
 
 @pytest.mark.parametrize("path", documents(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_and_named_files_exist(path: Path) -> None:
-    assert not sorted(missing_links(path)), "a link leads nowhere"
-    assert not sorted(missing_files(path)), "a file that is named does not exist"
+    assert not sorted({*missing_links(path), *missing_files(path)}), "a link or a file that is named leads nowhere"
 
 
 def test_what_is_missing_is_seen(tmp_path: Path) -> None:
@@ -92,12 +90,8 @@ def test_what_is_missing_is_seen(tmp_path: Path) -> None:
 
 def test_commands_of_make_exist() -> None:
     targets = set(re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    named = {
-        name
-        for path in documents()
-        for span in re.findall(r"`([^`\n]+)`|^(make .+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-        for name in MAKE.findall("".join(span))
-    }
+    text = "\n".join(path.read_text(encoding="utf-8") for path in documents())
+    named = set(re.findall(r"(?:^|`)make ([a-z][a-z0-9-]*)", text, re.MULTILINE))
     assert {"demo", "test", "check"} <= named <= targets
 
 

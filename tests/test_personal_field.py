@@ -11,13 +11,13 @@ from dataclasses import fields
 import pytest
 
 from algorithms.identity.survivorship import derive_facts
-from api.collect.traits import NAMES, read_traits
-from api.schema import GRAPHQL_SCHEMA
+from api.collection.segment.traits import NAMES, read_traits
+from api.graphql.schema import GRAPHQL_SCHEMA
 from graph.model.identity import RecordId
 from graph.model.profile import ProfileFacts
 from graph.model.time import Millis
 from privacy.fields import CATALOGUE
-from resolvers.profiles import TRAITS
+from resolvers.profile.find import TRAITS
 
 NOW = Millis(1_700_000_000_000)
 NOT_FROM_TRAITS = {
