@@ -45,6 +45,10 @@ neo4j-stop: $(STAMP)
 test-neo4j: $(STAMP)
 	@$(BIN)/python dev/neo4j/server.py run -- $(BIN)/python -m pytest -m store $(TESTS)
 
+# After a change of dependencies in pyproject.toml: pins what is new and keeps the rest.
+lock: $(STAMP)
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --extra dev pyproject.toml -o requirements.lock
+
 schemas: $(STAMP)
 	$(BIN)/python -m api.collection.schemas
 

@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from privacy.fields import Category
+from privacy.policy import Policy
+
 ROOT = Path(__file__).parent.parent
 TOP = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "THIRD_PARTY_NOTICES.md")
 PACKAGES = ("api", "graph", "resolvers", "algorithms", "privacy", "migrations")
@@ -93,6 +96,15 @@ def test_commands_of_make_exist() -> None:
     text = "\n".join(path.read_text(encoding="utf-8") for path in documents())
     named = set(re.findall(r"(?:^|`)make ([a-z][a-z0-9-]*)", text, re.MULTILINE))
     assert {"demo", "test", "check"} <= named <= targets
+
+
+def test_the_policy_in_the_readme_is_one() -> None:
+    (snippet,) = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    policy = Policy.parse(tomllib.loads(snippet))
+    assert policy.purposes.keys() - Policy.default().purposes.keys() == {"research"}
+    added = {key for key, seen_by in policy.categories.items() if seen_by != Policy.default().categories[key]}
+    assert added == {Category.DEMOGRAPHICS}
+    assert policy.categories[Category.DEMOGRAPHICS] > Policy.default().categories[Category.DEMOGRAPHICS]
 
 
 def test_the_readme_has_a_row_for_every_domain() -> None:

@@ -55,12 +55,12 @@ def test_a_trait_reaches_its_field(name: str) -> None:
 
 
 def test_a_profile_query_reads_the_traits_of_every_such_field() -> None:
-    assert set(FROM_TRAITS) | {"attributes"} == TRAITS
+    assert set(FROM_TRAITS) | {"attributes"} == TRAITS, "resolvers/profile: TRAITS"
 
 
 def test_every_such_field_is_in_the_api() -> None:
     profile = GRAPHQL_SCHEMA.type_map["Profile"]
     slots = {field.name for field in fields(ProfileFacts)}
     for name in FROM_TRAITS:
-        assert name in profile.fields  # type: ignore[attr-defined]
+        assert name in profile.fields, "api/graphql/types: an attribute of Profile"  # type: ignore[attr-defined]
         assert CATALOGUE[name].slot in slots
