@@ -59,7 +59,7 @@ def missing_files(path: Path) -> Iterator[str]:
     beside the document; capitals stand for a name to be chosen."""
     for span in CODE.findall(prose(path)):
         name = span.split("::")[0]
-        if not PATH.fullmatch(name) or re.search(r"(^|[/_])[A-Z]{2,}(\.|$)", name.removesuffix("README.md")):
+        if not PATH.fullmatch(name) or re.search(r"(^|[/_])[A-Z]{2,}([./]|$)", name.removesuffix("README.md")):
             continue
         if "/" not in name and not name.endswith((".py", ".md")):
             continue
