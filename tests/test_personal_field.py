@@ -13,16 +13,16 @@ import pytest
 from algorithms.identity.survivorship import derive_facts
 from api.collection.segment.traits import NAMES, read_traits
 from api.graphql.schema import GRAPHQL_SCHEMA
-from graph.model.identity import RecordId
-from graph.model.profile import ProfileFacts
+from graph.model.identity import RecordId, Trait
+from graph.model.profile import StoredFacts
 from graph.model.time import Millis
-from privacy.fields import CATALOGUE
+from privacy.fields import PERSONAL_FIELDS
 from resolvers.profile.find import TRAITS
 
 NOW = Millis(1_700_000_000_000)
 NOT_FROM_TRAITS = {
-    "identifiers", "sessions", "interactions", "segments", "rfm", "recent", "recommendations", "similar", "consents",
-    "consentHistory", "withheld", "records",
+    "identifiers", "sessions", "interactions", "segments", "rfm", "recent", "recommendations", "consents",
+    "consentHistory", "withheld",
 }  # fmt: skip
 """Personal fields that are read or computed elsewhere. Every other one arrives as a trait."""
 SAMPLES: dict[str, object] = {
@@ -31,14 +31,15 @@ SAMPLES: dict[str, object] = {
     "birthDate": "1980-05-17",
     "age": 44,
 }
-FROM_TRAITS = sorted(CATALOGUE.keys() - NOT_FROM_TRAITS - {"attributes"})
+FROM_TRAITS = sorted(PERSONAL_FIELDS.keys() - NOT_FROM_TRAITS - {"attributes"})
 
 
 def spellings(name: str) -> Iterator[str]:
     return (spelling for spelling, fact in NAMES.items() if fact == name)
 
 
-def test_collection_knows_no_fact_outside_the_catalogue() -> None:
+def test_collection_knows_no_fact_outside_the_list() -> None:
+    assert NOT_FROM_TRAITS <= PERSONAL_FIELDS.keys()
     assert set(NAMES.values()) == set(FROM_TRAITS), "api/collection: the table from traits to facts"
 
 
@@ -48,8 +49,8 @@ def test_a_trait_reaches_its_field(name: str) -> None:
     for spelling in spellings(name):
         read = read_traits({spelling: value})
         assert read[name] is not None, "api/collection: the reader of this fact"
-        facts = derive_facts({RecordId("r"): {name: [read[name], NOW]}}, NOW)
-        slot = CATALOGUE[name].slot
+        facts = derive_facts({RecordId("r"): {name: Trait(read[name], NOW)}}, NOW)
+        slot = PERSONAL_FIELDS[name].slot
         assert facts.pop(slot) is not None, "algorithms: survivorship"
         assert "attributes" not in facts
 
@@ -60,7 +61,7 @@ def test_a_profile_query_reads_the_traits_of_every_such_field() -> None:
 
 def test_every_such_field_is_in_the_api() -> None:
     profile = GRAPHQL_SCHEMA.type_map["Profile"]
-    slots = {field.name for field in fields(ProfileFacts)}
+    slots = {field.name for field in fields(StoredFacts)}
     for name in FROM_TRAITS:
         assert name in profile.fields, "api/graphql/types: an attribute of Profile"  # type: ignore[attr-defined]
-        assert CATALOGUE[name].slot in slots
+        assert PERSONAL_FIELDS[name].slot in slots
