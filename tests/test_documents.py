@@ -26,6 +26,7 @@ DOMAINS = {
     "identity", "consent", "activity", "catalogue", "segments", "recommendation", "collection", "access", "profile",
     "audit",
 }  # fmt: skip
+EXAMPLES = {"nationality", "research", "CONSENTRIC_POLICY"}
 OWN_PAGE_FILES = {"README.md", "page.html", "start.js"}
 
 
@@ -96,6 +97,26 @@ def test_commands_of_make_exist() -> None:
     text = "\n".join(path.read_text(encoding="utf-8") for path in documents())
     named = set(re.findall(r"(?:^|`)make ([a-z][a-z0-9-]*)", text, re.MULTILINE))
     assert {"demo", "test", "check"} <= named <= targets
+
+
+def test_recipes_name_what_is_in_the_files() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text.partition("## Where to add")[2].partition("\n## ")[0]
+    steps = re.split(r"\n(?=\d+\. |\| |\n)", FENCED.sub("", section))
+    checked = 0
+    for step in steps:
+        spans = CODE.findall(step)
+        sources = [
+            (ROOT / name).read_text(encoding="utf-8")
+            for name in spans
+            if (ROOT / name).suffix == ".py" and "NAME" not in name
+        ]
+        for name in (span for span in spans if sources and re.fullmatch(r"\w+", span) and span not in EXAMPLES):
+            assert any(re.search(rf"\b{name}\b", source) for source in sources), (
+                f"{name} is not in the files of: {step}"
+            )
+            checked += 1
+    assert checked > 15
 
 
 def test_the_policy_in_the_readme_is_one() -> None:
