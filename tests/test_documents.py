@@ -79,6 +79,13 @@ def test_links_and_named_files_exist(path: Path) -> None:
     assert not sorted({*missing_links(path), *missing_files(path)}), "a link or a file that is named leads nowhere"
 
 
+def test_docstrings_and_comments_name_files_that_exist() -> None:
+    modules = [path for package in (*PACKAGES, "benchmarks", "dev") for path in sorted((ROOT / package).rglob("*.py"))]
+    assert len(modules) > 150
+    missing = {str(path.relative_to(ROOT)): sorted(missing_files(path)) for path in modules}
+    assert not {path: names for path, names in missing.items() if names}
+
+
 def test_what_is_missing_is_seen(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
