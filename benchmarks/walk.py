@@ -1,8 +1,8 @@
-"""How well and how fast the graph walk recommends: MovieLens 100K, ratings of 4 and 5, random 80/20, nDCG@10.
+"""Quality and speed of the graph walk: MovieLens 100K, ratings of 4 and 5, random 80/20, nDCG@10.
 
-Run `python benchmarks/walk.py`; it also measures popularity, item–item and user–user cosine on the same split.
-`--tune` chooses the settings: a seeded random search on five validation splits *inside* the training part of the split
-with seed 42; the test part is never used. The settings it chose are the defaults of the configurations.
+Run `python benchmarks/walk.py`. It measures the walk, popularity, item–item and user–user cosine on the same splits.
+`--tune` chooses settings first, by a seeded random search on five validation splits inside the training part of the
+split with seed 42, so that the test part stays unseen. The defaults of the configurations are what it chose.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from scipy import sparse
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from algorithms.arrays import Csr, Floats, Ints
 from algorithms.recommendation.evaluation import RankingQuality, hold_back_random, measure_ranking, rank_scores
 from algorithms.recommendation.filtering import (
     CosineConfig,
@@ -45,19 +46,18 @@ TUNE_TRIES = 400
 TUNE_SPLITS = 5
 PEOPLE_NEIGHBOURS = 60
 
-Pairs = np.ndarray[Any, np.dtype[np.int64]]
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Split:
-    """Training histories and held-back likes, both sparse (people, items)."""
+    """Training histories and held-back likes, both of shape (people, items)."""
 
-    train: Any
-    test: Any
+    train: Csr
+    test: Csr
 
 
-def read_likes() -> tuple[Pairs, tuple[int, int]]:
-    """(person, item) columns of ratings that count as liked, and the numbers of people and items."""
+def read_likes() -> tuple[Ints, tuple[int, int]]:
+    """Returns the person and the item of each rating that counts as liked, shape (likes, 2), and the numbers of people
+    and items."""
     lens = read_movielens(DATASETS)
     person = {who.id: place for place, who in enumerate(lens.people)}
     item = {movie.id: place for place, movie in enumerate(lens.movies)}
@@ -65,31 +65,31 @@ def read_likes() -> tuple[Pairs, tuple[int, int]]:
     return np.array(likes, dtype=np.int64), (len(person), len(item))
 
 
-def split_likes(likes: Pairs, shape: tuple[int, int], seed: int) -> Split:
+def split_likes(likes: Ints, shape: tuple[int, int], seed: int) -> Split:
     held = hold_back_random(len(likes), SHARE, np.random.default_rng(seed))
     return Split(as_histories(likes[~held], shape), as_histories(likes[held], shape))
 
 
-def as_histories(pairs: Pairs, shape: tuple[int, int]) -> Any:
+def as_histories(pairs: Ints, shape: tuple[int, int]) -> Csr:
     return sparse.csr_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=shape)
 
 
-def judge(scores: Any, split: Split) -> RankingQuality:
+def measure_scores(scores: Floats, split: Split) -> RankingQuality:
     return measure_ranking(rank_scores(scores, split.train, K), split.test)
 
 
-def by_popularity(train: Any) -> Callable[[], Any]:
+def by_popularity(train: Csr) -> Callable[[], Floats]:
     return lambda: measure_popularity(train)
 
 
-def by_people(train: Any) -> Callable[[], Any]:
-    """User–user: cosine with people and items exchanged; the people most similar to a person vote for their items."""
+def by_people(train: Csr) -> Callable[[], Floats]:
+    """User–user: cosine with people and items exchanged; the people nearest to a person vote for their items."""
     nearest = CosineConfig(neighbours=PEOPLE_NEIGHBOURS)
-    return lambda: np.asarray((fit_cosine(train.T, nearest) @ train).toarray())
+    return lambda: score_histories(fit_cosine(train.T.tocsr(), nearest), train)
 
 
-def fits(train: Any, walk: WalkConfig, cosine: CosineConfig) -> dict[str, Callable[[], Any]]:
-    """The models compared, by name, with how to fit each; a fit returns lists of items, or scores directly."""
+def list_fits(train: Csr, walk: WalkConfig, cosine: CosineConfig) -> dict[str, Callable[[], Csr | Floats]]:
+    """Returns how each model is fitted, by its name. A fit returns lists of items, or scores outright."""
     return {
         "popular": by_popularity(train),
         "item–item cosine": lambda: fit_cosine(train, cosine),
@@ -98,18 +98,18 @@ def fits(train: Any, walk: WalkConfig, cosine: CosineConfig) -> dict[str, Callab
     }
 
 
-def measure(likes: Pairs, shape: tuple[int, int], walk: WalkConfig, cosine: CosineConfig) -> list[dict[str, Any]]:
-    """One row per model: quality on the split with SEED, median seconds to fit, and nDCG on further splits, so that one
-    lucky split does not mislead. The seconds do not include scoring."""
+def measure(likes: Ints, shape: tuple[int, int], walk: WalkConfig, cosine: CosineConfig) -> list[dict[str, Any]]:
+    """Returns one row per model: quality on the split of SEED, median seconds to fit (without scoring), and nDCG on
+    further splits, so that one lucky split does not mislead."""
     splits = [split_likes(likes, shape, seed) for seed in (SEED, *MORE_SEEDS)]
     rows: list[dict[str, Any]] = []
-    for name in fits(splits[0].train, walk, cosine):
+    for name in list_fits(splits[0].train, walk, cosine):
         qualities: list[RankingQuality] = []
         for split in splits:
-            model = fits(split.train, walk, cosine)[name]()
+            model = list_fits(split.train, walk, cosine)[name]()
             scores = score_histories(split.train, model) if sparse.issparse(model) else model
-            qualities.append(judge(scores, split))
-        _, seconds = time_runs(fits(splits[0].train, walk, cosine)[name], FIT_RUNS)
+            qualities.append(measure_scores(scores, split))
+        _, seconds = time_runs(list_fits(splits[0].train, walk, cosine)[name], FIT_RUNS)
         every = [quality.ndcg for quality in qualities]
         rows.append(
             {"model": name, "fit_seconds": round(seconds, 4), **asdict(qualities[0])}
@@ -118,8 +118,8 @@ def measure(likes: Pairs, shape: tuple[int, int], walk: WalkConfig, cosine: Cosi
     return rows
 
 
-def tune(likes: Pairs, shape: tuple[int, int]) -> tuple[WalkConfig, CosineConfig]:
-    """The settings with the best mean nDCG@10 over validation splits inside the training part."""
+def tune(likes: Ints, shape: tuple[int, int]) -> tuple[WalkConfig, CosineConfig]:
+    """Returns the settings with the best mean nDCG@10 over validation splits inside the training part."""
     held = hold_back_random(len(likes), SHARE, np.random.default_rng(SEED))
     inner = [split_likes(likes[~held], shape, 1000 + number) for number in range(TUNE_SPLITS)]
     rng = np.random.default_rng(SEED)
@@ -127,13 +127,16 @@ def tune(likes: Pairs, shape: tuple[int, int]) -> tuple[WalkConfig, CosineConfig
     tried: list[tuple[float, WalkConfig]] = []
     for number in range(TUNE_TRIES):
         config = draw_walk(rng)
-        score = statistics.mean(judge(score_histories(s.train, fit_walk(s.train, config)), s).ndcg for s in inner)
+        score = statistics.mean(
+            measure_scores(score_histories(s.train, fit_walk(s.train, config)), s).ndcg for s in inner
+        )
         if not tried or score > max(tried, key=lambda pair: pair[0])[0]:
             console.print(f"{number:4d}  validation nDCG@{K} {score:.4f}  {config.model_dump(mode='json')}")
         tried.append((score, config))
     cosines = [CosineConfig(neighbours=n) for n in (25, 50, 100, 200, 400, 800, 1682)]
     scored = [
-        statistics.mean(judge(score_histories(s.train, fit_cosine(s.train, c)), s).ndcg for s in inner) for c in cosines
+        statistics.mean(measure_scores(score_histories(s.train, fit_cosine(s.train, c)), s).ndcg for s in inner)
+        for c in cosines
     ]
     return max(tried, key=lambda pair: pair[0])[1], cosines[int(np.argmax(scored))]
 

@@ -1,8 +1,5 @@
-"""Sessions and interactions as they are shown.
-
-What lives here: the types and the filter of interactions. What does not: reading them (`resolvers/profile/history.py`).
-Their sources are the graph's own values, so their fields are plain attributes.
-"""
+"""Sessions, interactions and their filter as the API shows them. Their sources are the graph's own values, so their
+fields are plain attributes."""
 
 from __future__ import annotations
 
@@ -40,7 +37,7 @@ expose_enum(
     description="A visit: events of one source record without a pause of 30 minutes, or with the same session ID."
 )
 class Session:
-    """A session; its source is `graph.model.SessionFacts`."""
+    """A session; its source is `graph.model.activity.SessionFacts`."""
 
     id: strawberry.ID = strawberry.field(description="Stable ID of the session; `node` does not accept it.")
     source: str = strawberry.field(description="Name of the source that reported the session.")
@@ -50,7 +47,7 @@ class Session:
 
 @strawberry.type(description="One event, on one item or on none.")
 class Interaction:
-    """An interaction; its source is `graph.model.InteractionFacts`."""
+    """An interaction; its source is `graph.model.activity.InteractionFacts`."""
 
     id: strawberry.ID = strawberry.field(description="Stable ID of the interaction; `node` does not accept it.")
     at: DateTime = strawberry.field(description="When it happened, corrected for the sender's clock.")

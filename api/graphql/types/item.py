@@ -49,7 +49,7 @@ class Item(Node):
 
     @classmethod
     def is_type_of(cls, source: object, _info: object) -> bool:
-        """Items are the graph's own values."""
+        """Whether a source is an item: the graph's own value."""
         return isinstance(source, ItemFacts)
 
 

@@ -1,8 +1,4 @@
-"""Relay's parts: global ids, nodes, connections.
-
-What lives here: the spelling of global ids and the shapes of a page. What does not: cursors (`resolvers/pages.py`)
-and finding the node behind an id (`api/graphql/schema.py`).
-"""
+"""Relay's parts: global IDs, nodes and connections, and inputs that may be left out."""
 
 from __future__ import annotations
 
@@ -32,22 +28,22 @@ After: TypeAlias = Annotated[
 
 
 def optional(description: str, *, name: str | None = None) -> Any:
-    """A field of an input that may be left out; `given` reads it."""
+    """Declares a field of an input that may be left out. `given` reads it."""
     return strawberry.field(default=strawberry.UNSET, description=description, name=name)
 
 
 def given(value: T | None) -> T | None:
-    """The value of an optional input, None where it was left out."""
+    """Returns the value of an optional input, or None if it is left out."""
     return None if value is strawberry.UNSET else value
 
 
 def global_id(type_name: str, key: str) -> strawberry.ID:
-    """The id of a node for the outside: base64 of `Type:key`."""
+    """Returns the global ID of a node: `Type:key` in base64."""
     return strawberry.ID(base64.b64encode(f"{type_name}:{key}".encode("utf-8", "surrogatepass")).decode())
 
 
 def read_global_id(text: str) -> tuple[str, str]:
-    """Type name and key of a global id. Raises BadInput for what can't be one."""
+    """Returns the type name and key of a global ID. Raises BadInput if it is malformed."""
     if len(text) > MAX_ID:
         raise BadInput(BAD_ID)
     try:
@@ -61,7 +57,7 @@ def read_global_id(text: str) -> tuple[str, str]:
 
 @strawberry.interface(description="An object with a global ID, which `node` accepts.")
 class Node:
-    """Relay's interface of everything with a global id."""
+    """Relay's interface of everything with a global ID."""
 
     id: strawberry.ID = strawberry.field(description="Global ID of the object. Opaque: do not parse it.")
 
@@ -102,7 +98,7 @@ class Connection(Generic[T]):
 
 
 def show_page(page: Page[Any], show: Callable[[Any], Any] | None = None) -> Any:
-    """A page as a connection; `show` turns its entries into what is shown, where they are not shown as they are."""
+    """Returns a page as a connection; `show`, if given, turns each entry into what is shown."""
     nodes = [show(node) for node in page.nodes] if show else list(page.nodes)
     edges = [Edge(node=node, cursor=cursor) for node, cursor in zip(nodes, page.cursors, strict=True)]
     info = PageInfo(

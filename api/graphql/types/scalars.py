@@ -1,8 +1,4 @@
-"""Leaf types of the API over the graph's own values: instants are epoch milliseconds inside and ISO 8601 outside.
-
-What lives here: DateTime, Date and JSON, both ways; how an enum becomes one of the schema. What does not: which
-field has which (`api/types/*`).
-"""
+"""Scalars and enums of the schema: instants, dates and JSON, each in both directions, and how an enum is exposed."""
 
 from __future__ import annotations
 
@@ -32,12 +28,12 @@ DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 def write_instant(value: Any) -> str:
-    """Epoch milliseconds as ISO 8601 in UTC."""
+    """Returns epoch milliseconds as ISO 8601 in UTC."""
     return (EPOCH + timedelta(milliseconds=value)).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def read_instant(value: Any) -> int:
-    """Epoch milliseconds of an ISO 8601 date and time with its offset from UTC. Raises BadInput."""
+    """Returns the epoch milliseconds of an ISO 8601 date and time with an offset from UTC. Raises BadInput."""
     if isinstance(value, str) and DATE_TIME.fullmatch(value):
         try:
             millis = (datetime.fromisoformat(_clip_fraction(value.upper())) - EPOCH) // MILLISECOND
@@ -49,12 +45,12 @@ def read_instant(value: Any) -> int:
 
 
 def _clip_fraction(text: str) -> str:
-    """Fractions finer than a microsecond cut off: the graph keeps milliseconds."""
+    """Cuts off fractions finer than a microsecond: the graph stores milliseconds."""
     return re.sub(r"(\.\d{6})\d+", r"\1", text)
 
 
 def read_date(value: Any) -> str:
-    """A calendar date. Raises BadInput."""
+    """Returns a calendar date. Raises BadInput."""
     if isinstance(value, str) and DATE.fullmatch(value):
         try:
             return date.fromisoformat(value).isoformat()
@@ -96,7 +92,7 @@ SCALARS: Final[dict[object, ScalarDefinition]] = {
 
 
 def expose_enum(kind: type[E], name: str, description: str, values: Mapping[E, str]) -> None:
-    """Makes a plain enum one of the schema, with a description of each value. Raises KeyError where one is missing."""
+    """Adds a plain enum to the schema, with a description of each value. Raises KeyError if one is missing."""
     strawberry.enum(kind, name=name, description=description)
     definition: StrawberryEnumDefinition = kind.__strawberry_definition__  # type: ignore[attr-defined]
     for value in definition.values:

@@ -1,8 +1,4 @@
-"""Segments and a person's places in them.
-
-What lives here: the types. What does not: finding segments (`resolvers/catalogue.py`) and filling them
-(`resolvers/refresh.py`). Their sources are the graph's own values.
-"""
+"""Segments and memberships as the API shows them. Their sources are the graph's own values."""
 
 from __future__ import annotations
 
@@ -20,7 +16,7 @@ from resolvers.segments.reading import count_segment
     description="A group of people who have something in common, computed from those who permit its purpose."
 )
 class Segment(Node):
-    """A segment; its source is `graph.model.SegmentFacts`."""
+    """A segment; its source is `graph.model.segments.SegmentFacts`."""
 
     key: str = strawberry.field(description="Key of the segment, such as `high_value_buyer`.")
     title: str | None = strawberry.field(description="Title to display. Null if unknown.")
@@ -50,13 +46,13 @@ class Segment(Node):
 
     @classmethod
     def is_type_of(cls, source: object, _info: object) -> bool:
-        """Segments are the graph's own values."""
+        """Whether a source is a segment: the graph's own value."""
         return isinstance(source, SegmentFacts)
 
 
 @strawberry.type(description="A person's place in a segment.")
 class SegmentMembership:
-    """A membership; its source is `graph.model.MembershipFacts`."""
+    """A membership; its source is `graph.model.segments.MembershipFacts`."""
 
     since: DateTime = strawberry.field(description="When the person entered the segment.")
     score: float | None = strawberry.field(
@@ -73,7 +69,7 @@ class SegmentMembership:
 
 
 def segment_of(member: MembershipFacts) -> SegmentFacts:
-    """The segment of a membership, as far as it came along."""
+    """Returns the segment of a membership, with what was read of it."""
     return SegmentFacts(
         key=member.segment,
         purpose=member.purpose,

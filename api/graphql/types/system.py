@@ -1,8 +1,4 @@
-"""The installation as operators and auditors see it.
-
-What lives here: `System` and its parts. What does not: reading them (`resolvers/system.py`). The sources of its parts
-are the graph's own values.
-"""
+"""The installation as operators and auditors see it. The sources of its parts are the graph's own values."""
 
 from __future__ import annotations
 
@@ -75,7 +71,7 @@ class ModelRun:
 
 @strawberry.type(description="The installation: versions, store, counts and model runs.")
 class System:
-    """The installation; each part is read only where it is selected."""
+    """The installation. A part is read only if it is selected."""
 
     version: str = strawberry.field(description="Version of Consentric.")
     policy_version: str = strawberry.field(description="Digest of the consent policy in force, 16 hexadecimal digits.")
