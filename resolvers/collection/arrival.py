@@ -63,4 +63,5 @@ def find_anonymous(key: str) -> IdentifierRef | None:
 
 
 def identify(identifier: IdentifierRef) -> str:
+    """`IdentifierRef.id`, remembered, of an identifier at hand."""
     return find_identifier_id(identifier.kind, identifier.value, identifier.namespace)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from api.collection.reasons import Rejected, RejectionReason
-from api.collection.segment.times import AHEAD, EARLIEST, bound_stated, place_event, read_time
+from api.collection.segment.times import (
+    AHEAD,
+    EARLIEST,
+    LATEST_STATED,
+    bound_stated,
+    place_event,
+    read_stated,
+    read_time,
+)
 from graph.model.time import Millis
 
 NOW = Millis(1_790_000_000_000)
@@ -55,6 +63,16 @@ def test_absurd_dates_are_rejected(at: int) -> None:
 @pytest.mark.parametrize("at", [EARLIEST, NOW, NOW + AHEAD])
 def test_dates_at_the_bounds_are_taken(at: int) -> None:
     assert place_event(at, None, NOW) == at
+
+
+def test_a_stated_instant_may_lie_in_the_future() -> None:
+    assert read_stated(None, "expiresAt") is None
+    assert read_stated("2030-01-01", "expiresAt") == 1_893_456_000_000
+    assert read_stated(LATEST_STATED, "expiresAt") == LATEST_STATED
+    for value in ("never", EARLIEST - 1, LATEST_STATED + 1):
+        with pytest.raises(Rejected, match="^expiresAt") as caught:
+            read_stated(value, "expiresAt")
+        assert caught.value.reason is RejectionReason.BAD_TIMESTAMP
 
 
 def test_a_correction_can_make_a_date_absurd() -> None:
