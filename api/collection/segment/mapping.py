@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from ulid import ULID
 
@@ -76,13 +76,12 @@ class _Head:
 
 
 def _read_head(checked: Mapping[str, Any], origin: Origin, message_id: str, payload: Payload) -> _Head:
-    names = _read_names(origin.source, checked.get("userId"), checked.get("anonymousId"))
+    record, also, identifiers = _read_names(origin.source, checked.get("userId"), checked.get("anonymousId"))
     context = checked.get("context")
     external = context.get("externalIds") if context else None
-    identifiers = names.identifiers
     if external:
         identifiers += _read_external(external, origin.source)
-    return _Head(message_id, origin, names.record, names.also, identifiers, _read_at(checked, origin), payload)
+    return _Head(message_id, origin, record, also, identifiers, _read_at(checked, origin), payload)
 
 
 def open_message(
@@ -90,36 +89,32 @@ def open_message(
 ) -> Message:
     """A message without content yet: its ID, whom it is about, and when. Raises Rejected."""
     id_ = f"{origin.source.name}|{_message_id(message_id, None)}"
-    names = _read_names(origin.source, user_id, anonymous_id)
+    record, also, identifiers = _read_names(origin.source, user_id, anonymous_id)
     at = place_event(read_time(timestamp, "timestamp"), None, origin.received_at)
     return Message(
         id=id_,
         source=origin.source.name,
-        record=names.record,
+        record=record,
         at=at,
         received_at=origin.received_at,
-        also=names.also,
-        identifiers=names.identifiers,
+        also=also,
+        identifiers=identifiers,
     )
 
 
-class Names(NamedTuple):
-    """Whom a message is about: its record, the second one if it names two, and the identifiers that the names are."""
-
-    record: RecordRef
-    also: RecordRef | None
-    identifiers: tuple[IdentifierRef, ...]
-
-
-def _read_names(source: Source, user_id: str | int | None, anonymous_id: str | int | None) -> Names:
+def _read_names(
+    source: Source, user_id: str | int | None, anonymous_id: str | int | None
+) -> tuple[RecordRef, RecordRef | None, tuple[IdentifierRef, ...]]:
+    """Whom a message is about: its record, the second one if it names two, and the identifiers that the names are.
+    Raises Rejected."""
     user = _name(source.name, source.user_namespace, RecordKind.USER, user_id)
     anonymous = _name(source.name, "", RecordKind.ANONYMOUS, anonymous_id)
     if isinstance(user, Name):
         if isinstance(anonymous, Name):
-            return Names(user.record, anonymous.record, (user.identifier, anonymous.identifier))
-        return Names(user.record, None, (user.identifier,))
+            return user.record, anonymous.record, (user.identifier, anonymous.identifier)
+        return user.record, None, (user.identifier,)
     if isinstance(anonymous, Name):
-        return Names(anonymous.record, None, (anonymous.identifier,))
+        return anonymous.record, None, (anonymous.identifier,)
     raise _refuse_names(user, anonymous)
 
 

@@ -70,7 +70,7 @@ def test_a_stated_instant_may_lie_in_the_future() -> None:
     assert read_stated("2030-01-01", "expiresAt") == 1_893_456_000_000
     assert read_stated(LATEST_STATED, "expiresAt") == LATEST_STATED
     for value in ("never", EARLIEST - 1, LATEST_STATED + 1):
-        with pytest.raises(Rejected, match="^expiresAt") as caught:
+        with pytest.raises(Rejected, match=r"^expiresAt") as caught:
             read_stated(value, "expiresAt")
         assert caught.value.reason is RejectionReason.BAD_TIMESTAMP
 
