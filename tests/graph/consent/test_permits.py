@@ -1,4 +1,4 @@
-"""What is kept of the fold on each person, and whose statements it follows from."""
+"""What is stored of the fold on each person, and whose statements it follows from."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from graph.consent.log import NewEvent, append_events
 from graph.consent.permits import (
-    KeptPermits,
+    StoredPermits,
     read_stale_users,
     read_successors,
     read_user_logs,
@@ -47,8 +47,8 @@ async def add_record(store: GraphClient, user: str, record: str, *events: Consen
     await store.write(lambda tx: append_events(tx, [NewEvent(one, None) for one in events]))
 
 
-async def keep(store: GraphClient, *kept: KeptPermits) -> None:
-    await store.write(lambda tx: write_permits(tx, kept))
+async def store_permits(store: GraphClient, *permits: StoredPermits) -> None:
+    await store.write(lambda tx: write_permits(tx, permits))
 
 
 async def test_a_person_s_log_is_that_of_their_live_records(store: GraphClient) -> None:
@@ -57,7 +57,7 @@ async def test_a_person_s_log_is_that_of_their_live_records(store: GraphClient) 
     await add_record(store, ANNE, "silent")
     await add_record(store, ANNE, "moved", event("moved", 3), to=500)
     await add_record(store, BEN, "moved")
-    found = {one.kept.user: one for one in await read_user_logs(store, [ANNE, BEN, CYD, UserId("nobody")])}
+    found = {one.stored.user: one for one in await read_user_logs(store, [ANNE, BEN, CYD, UserId("nobody")])}
     records = {user: {log.record: [e.seq for e in log.events] for log in one.records} for user, one in found.items()}
     assert records == {ANNE: {"web": [1, 2], "silent": []}, BEN: {"moved": [3]}, CYD: {}}
     assert sorted(one.seq for one in found[ANNE].events) == [1, 2]
@@ -67,28 +67,32 @@ async def test_a_person_s_log_is_that_of_their_live_records(store: GraphClient) 
 async def test_what_a_transaction_wrote_it_reads(store: GraphClient) -> None:
     await create(store, ANNE)
 
-    async def work(tx: Writer) -> list[KeptPermits]:
-        await write_permits(tx, [KeptPermits(ANNE, ("analytics",), NOW)])
-        return [one.kept for one in await read_user_logs(tx, [ANNE])]
+    async def work(tx: Writer) -> list[StoredPermits]:
+        await write_permits(tx, [StoredPermits(ANNE, ("analytics",), NOW)])
+        return [one.stored for one in await read_user_logs(tx, [ANNE])]
 
-    assert await store.write(work) == [KeptPermits(ANNE, ("analytics",), NOW, 1)]
+    assert await store.write(work) == [StoredPermits(ANNE, ("analytics",), NOW, 1)]
 
 
 async def test_each_change_is_one_epoch_later_and_replaces_all(store: GraphClient) -> None:
     await create(store, ANNE, BEN)
-    assert [one.kept for one in await read_user_logs(store, [ANNE])] == [KeptPermits(ANNE, (), None, 0)]
-    await keep(store, KeptPermits(ANNE, ("analytics", "marketing"), NOW, 7), KeptPermits(UserId("nobody"), (), None))
-    await keep(store, KeptPermits(ANNE, ("marketing",), None))
-    kept = {one.kept.user: one.kept for one in await read_user_logs(store, [ANNE, BEN])}
-    assert kept == {ANNE: KeptPermits(ANNE, ("marketing",), None, 2), BEN: KeptPermits(BEN, (), None, 0)}
+    assert [one.stored for one in await read_user_logs(store, [ANNE])] == [StoredPermits(ANNE, (), None, 0)]
+    await store_permits(
+        store, StoredPermits(ANNE, ("analytics", "marketing"), NOW, 7), StoredPermits(UserId("nobody"), (), None)
+    )
+    await store_permits(store, StoredPermits(ANNE, ("marketing",), None))
+    stored = {one.stored.user: one.stored for one in await read_user_logs(store, [ANNE, BEN])}
+    assert stored == {ANNE: StoredPermits(ANNE, ("marketing",), None, 2), BEN: StoredPermits(BEN, (), None, 0)}
 
 
 async def test_more_people_than_a_statement_may_write(store: GraphClient) -> None:
     names = [UserId(f"u{number:03}") for number in range(501)]
     await create(store, *names)
-    await keep(store, *(KeptPermits(name, (name,), None) for name in names))
-    kept = sorted((one.kept.user, one.kept.permits, one.kept.epoch) for one in await read_user_logs(store, names))
-    assert kept == [(name, (name,), 1) for name in names]
+    await store_permits(store, *(StoredPermits(name, (name,), None) for name in names))
+    stored = sorted(
+        (one.stored.user, one.stored.permits, one.stored.epoch) for one in await read_user_logs(store, names)
+    )
+    assert stored == [(name, (name,), 1) for name in names]
 
 
 async def test_successors_are_followed_one_step(store: GraphClient) -> None:
@@ -110,7 +114,9 @@ async def test_successors_are_followed_one_step(store: GraphClient) -> None:
 async def test_permits_are_stale_from_the_instant_they_end(store: GraphClient) -> None:
     ends = {"early": NOW - 1, "now": NOW, "later": NOW + 1, "never": None}
     await create(store, *ends)
-    await keep(store, *(KeptPermits(UserId(user), (), until and Millis(until)) for user, until in ends.items()))
+    await store_permits(
+        store, *(StoredPermits(UserId(user), (), until and Millis(until)) for user, until in ends.items())
+    )
     assert sorted(await read_stale_users(store, NOW, 10)) == ["early", "now"]
     assert len(await read_stale_users(store, NOW, 1)) == 1
     assert await read_stale_users(store, Millis(0), 10) == []
