@@ -30,7 +30,7 @@ from resolvers.consent.permits import (
 from resolvers.context import RequestContext, Services
 from resolvers.profile.find import ById, Wanted, find_profile
 from resolvers.profile.history import page_consents
-from resolvers.recommendation.serve import ModelShelf
+from resolvers.recommendation.serve import WalkRecommender
 
 pytestmark = pytest.mark.store
 
@@ -296,7 +296,7 @@ async def test_states_and_history(store: GraphClient) -> None:
     await say(store, WEB, said("analytics", expires_at=NOW + 50), ids=["a"])
     await say(store, APP, said("marketing", "refused", NOW + 1), ids=["b"], now=NOW + 1)
     await say(store, WEB, said("partner_sharing", recipient="acme"), ids=["c"], now=NOW + 1)
-    services = Services(store, POLICY, ModelShelf(), b"k" * 32)
+    services = Services(store, POLICY, WalkRecommender(), b"k" * 32)
     request = RequestContext(services, Viewer("audit", Role.AUDITOR), Millis(NOW + 2))
     view = await find_profile(request, ById(ANNE), Wanted(frozenset({"consents", "consentHistory"})))
     assert view is not None
