@@ -19,6 +19,7 @@ from graph.model.identity import IdentifierRef, UserId
 from graph.schema import NODES, RELATIONSHIPS, InteractionType, Label, Property, ValueType
 from graph.segments.memberships import end_unpermitted
 from graph.store.client import GraphClient
+from migrations.runner import hold_lock
 from resolvers.refresh import RefreshConfig, refresh_all
 from tests.api.door import START, Door, open_door
 from tests.crowd import Event, Person, set_permits, write_crowd
@@ -86,6 +87,8 @@ async def write_everything(door: Door) -> None:
     await store.write(lambda tx: write_letters(tx, [letter]))
     await store.write(lambda tx: write_refused_identifiers(tx, [(refused, "frequency_cap")], door.clock()))
     await store.write(lambda tx: write_policy_version(tx, "1", door.clock()))
+    async with hold_lock(store, door.clock):
+        pass
     await store.write(lambda tx: revoke_client(tx, "crm", door.clock()))
     await store.write(lambda tx: revoke_source_keys(tx, "shop", door.clock()))
 

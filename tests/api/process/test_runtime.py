@@ -68,7 +68,7 @@ async def test_bad_settings_are_refused_before_the_store_starts(tmp_path: Path) 
 
 async def test_closing_writes_accepted_messages_and_releases_the_store(tmp_path: Path) -> None:
     settings = load_settings(data_dir=tmp_path)
-    message = Message("shop|1", RecordRef("shop", RecordKind.USER, "ada"), Millis(1), Millis(1))
+    message = Message("shop|1", "shop", RecordRef("shop", RecordKind.USER, "ada"), Millis(1), Millis(1))
     async with open_runtime(settings) as runtime:
         await register_source(runtime.services, "shop")
         first = await runtime.ingestor.submit([message])
