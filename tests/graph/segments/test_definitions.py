@@ -9,6 +9,7 @@ import pytest
 from graph.model.recommendation import RunId
 from graph.model.segments import SegmentFacts, SegmentKey
 from graph.model.time import Millis
+from graph.profile import ProfileParts, StoredProfile, read_profiles_of_records
 from graph.segments.definitions import (
     SegmentDefinition,
     read_keys_of_kind,
@@ -16,12 +17,16 @@ from graph.segments.definitions import (
     read_segments,
     write_segments,
 )
-from graph.store.client import GraphClient
+from graph.segments.memberships import count_members
+from graph.store.client import GraphClient, Writer
+from tests.api.door import Door, given
 from tests.crowd import NOW, run
+from tests.shop import WRITE_DERIVED, record
 
 pytestmark = pytest.mark.store
 
 BUYERS = SegmentDefinition(SegmentKey("buyers"), "rfm", "Buyers", "Who buys.", "analytics", {"least": 4})
+NONE = ProfileParts()
 
 
 @pytest.fixture
@@ -79,3 +84,33 @@ async def test_many_segments_come_once_in_pages(store: GraphClient) -> None:
     while page := await read_segments(store, 300, walked[-1].key if walked else "", default_purpose="analytics"):
         walked += page
     assert [segment.key for segment in walked] == keys == await read_keys_of_kind(store, "rfm")
+
+
+async def one(found: list[StoredProfile]) -> StoredProfile:
+    (profile,) = found
+    return profile
+
+
+async def test_segments_and_how_many_are_in_them(door: Door) -> None:
+    client = door.services.client
+    user = (await one(await read_profiles_of_records(client, [record("ada")], NONE))).id
+
+    async def derive(tx: Writer) -> None:
+        await tx.run(WRITE_DERIVED, user=user)
+
+    await client.write(derive)
+    assert [segment.key for segment in await read_segments(client, 10, default_purpose="analytics")] == [
+        "buyers",
+        "former",
+    ]
+    assert [segment.key for segment in await read_segments(client, 10, "buyers", default_purpose="analytics")] == [
+        "former"
+    ]
+    found = await read_segment(client, SegmentKey("buyers"), default_purpose="analytics")
+    assert found is not None
+    assert (found.title, found.purpose, found.version) == ("Buyers", "analytics", 2)
+    assert await read_segment(client, SegmentKey("no"), default_purpose="analytics") is None
+    assert await count_members(client, SegmentKey("buyers"), door.clock(), default_purpose="analytics") == 1
+    assert await count_members(client, SegmentKey("former"), door.clock(), default_purpose="analytics") == 0
+    await door.load(*given("ada", "analytics", state="withdrawn"))
+    assert await count_members(client, SegmentKey("buyers"), door.clock(), default_purpose="analytics") == 0

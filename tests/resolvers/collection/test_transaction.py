@@ -10,44 +10,16 @@ from typing import Any
 import orjson
 import pytest
 
-from api.collection.origin import Origin
-from api.collection.segment.mapping import read_message
 from graph.identity.traits import parse_traits
 from graph.model.access import Source
 from graph.model.identity import RecordKind, RecordRef
 from graph.model.message import Message
-from graph.model.time import Millis
 from graph.store.client import GraphClient
-from privacy.policy import Policy
 from resolvers.collection.ingestor import Ingestor
 from resolvers.collection.transaction import MessageOutcome
+from tests.arrivals import NOW, POLICY, count, ingest, message, track
 
 pytestmark = pytest.mark.store
-
-NOW = Millis(1_790_000_000_000)
-MINUTE = 60_000
-SHOP = Source("shop")
-POLICY = Policy.default()
-
-
-def message(
-    source: Source = SHOP, *, at: int = NOW, received: int = NOW, from_file: bool = False, **raw: Any
-) -> Message:
-    raw.setdefault("timestamp", at)
-    return read_message(raw, Origin(source, Millis(received), POLICY, own_types=from_file, received_earlier=from_file))
-
-
-def track(id_: str, user: str, event: str, at: int = NOW, **rest: Any) -> Message:
-    return message(type="track", messageId=id_, userId=user, event=event, at=at, **rest)
-
-
-async def ingest(store: GraphClient, *messages: Message) -> list[MessageOutcome]:
-    async with Ingestor(store, POLICY, lambda: NOW) as ingestor:
-        return await ingestor.submit(messages)
-
-
-async def count(store: GraphClient, statement: str, **parameters: Any) -> int:
-    return int((await store.read(statement, **parameters))[0]["n"])
 
 
 async def profile(store: GraphClient, ref: RecordRef) -> dict[str, Any]:
@@ -101,93 +73,6 @@ async def test_a_message_counts_once_in_a_group_later_and_at_once(store: GraphCl
 async def test_the_same_message_id_of_another_source_is_another_message(store: GraphClient) -> None:
     app = message(Source("app"), type="track", messageId="m1", userId="ada", event="Signed Up")
     assert await ingest(store, track("m1", "ada", "Signed Up"), app) == [MessageOutcome.ACCEPTED] * 2
-
-
-async def test_events_within_half_an_hour_share_a_session_in_whatever_order(store: GraphClient) -> None:
-    minutes = [0, 20, 45, 80, 100, 200]
-    for round_, order in enumerate([minutes, minutes[::-1], [80, 20, 0, 200, 100, 45]]):
-        for minute in order:
-            assert await ingest(
-                store, track(f"{round_}-{minute}", f"ada{round_}", "Clicked", NOW + minute * MINUTE - 10**8)
-            )
-        rows = await store.read(
-            """
-            MATCH (r:Record {key: $key})-[:HAD]->(s:Session)
-            RETURN s.started_at AS started, s.ended_at AS ended, s.events AS events ORDER BY started
-            """,
-            key=f"ada{round_}",
-        )
-        spans = [
-            ((r["started"] - NOW + 10**8) // MINUTE, (r["ended"] - NOW + 10**8) // MINUTE, r["events"]) for r in rows
-        ]
-        assert spans == [(0, 45, 3), (80, 100, 2), (200, 200, 1)], order
-
-
-async def test_a_named_session_is_the_records_own(store: GraphClient) -> None:
-    await ingest(
-        store,
-        track("a", "ada", "Clicked", NOW - 5 * 3_600_000, context={"sessionId": 7}),
-        track("b", "ada", "Clicked", NOW, context={"sessionId": 7}),
-        track("c", "bob", "Clicked", NOW, context={"sessionId": 7}),
-    )
-    rows = await store.read(
-        "MATCH (r:Record)-[:HAD]->(s:Session) "
-        "RETURN r.key AS key, s.events AS events, s.ended_at - s.started_at AS long"
-    )
-    assert sorted((r["key"], r["events"], r["long"]) for r in rows) == [("ada", 2, 5 * 3_600_000), ("bob", 1, 0)]
-
-
-async def test_both_ids_in_a_message_make_one_person(store: GraphClient) -> None:
-    anonymous = message(type="track", messageId="a", anonymousId="visitor", event="Clicked", at=NOW - 1000)
-    both = message(type="track", messageId="b", anonymousId="visitor", userId="ada", event="Clicked")
-    for given in (anonymous, both, track("c", "ada", "Clicked")):
-        await ingest(store, given)
-    rows = await store.read(
-        """
-        MATCH (r:Record)-[x:RESOLVES_TO]->(u:User) WHERE x.to IS NULL
-        RETURN u.id AS user, collect(r.kind) AS kinds
-        """
-    )
-    assert [sorted(row["kinds"]) for row in rows] == [["anonymous", "user"]]
-    assert await count(store, "MATCH (r:Record {kind: 'user'})-[:HAD]->(s:Session)-[e]->(s) RETURN count(e) AS n") == 2
-
-
-async def test_both_ids_in_one_group_with_the_anonymous_past(store: GraphClient) -> None:
-    await ingest(
-        store,
-        message(type="track", messageId="b", anonymousId="visitor", userId="ada", event="Clicked"),
-        message(type="track", messageId="a", anonymousId="visitor", event="Clicked", at=NOW - 1000),
-    )
-    assert await count(store, "MATCH (u:User) WHERE u.retired_at IS NULL RETURN count(u) AS n") == 1
-
-
-async def test_an_address_links_two_systems_but_not_two_users_of_one(store: GraphClient) -> None:
-    traits = {"email": "ada@example.org"}
-    await ingest(store, message(type="identify", messageId="a", userId="ada", traits=traits))
-    await ingest(store, message(Source("crm"), type="identify", messageId="b", userId="c-7", traits=traits, at=NOW + 1))
-    await ingest(store, message(type="identify", messageId="c", userId="eve", traits=traits, at=NOW + 2))
-    rows = await store.read(
-        """
-        MATCH (r:Record)-[x:RESOLVES_TO]->(u:User) WHERE x.to IS NULL
-        RETURN u.id AS user, collect(r.key) AS keys
-        """
-    )
-    assert sorted(sorted(row["keys"]) for row in rows) == [["ada", "c-7"], ["eve"]]
-
-
-@pytest.mark.parametrize("previous_is_user", [False, True])
-async def test_an_alias_links_whom_it_names(store: GraphClient, previous_is_user: bool) -> None:
-    name = {"userId": "old"} if previous_is_user else {"anonymousId": "old"}
-    await ingest(store, message(type="track", messageId="a", event="Clicked", **name))
-    await ingest(store, message(type="alias", messageId="b", previousId="old", userId="ada"))
-    assert await count(store, "MATCH (u:User) WHERE u.retired_at IS NULL RETURN count(u) AS n") == 1
-    assert await count(store, "MATCH (r:Record) RETURN count(r) AS n") == 2
-
-
-async def test_an_alias_of_somebody_unknown_waits_for_them(store: GraphClient) -> None:
-    await ingest(store, message(type="alias", messageId="b", previousId="old", userId="ada"))
-    await ingest(store, message(type="track", messageId="a", event="Clicked", anonymousId="old"))
-    assert await count(store, "MATCH (u:User) WHERE u.retired_at IS NULL RETURN count(u) AS n") == 1
 
 
 async def test_traits_do_not_depend_on_the_order_of_arrival(store: GraphClient) -> None:
@@ -304,69 +189,3 @@ async def test_unicode_at_its_worst_is_kept(store: GraphClient) -> None:
         key = text[:512]
         assert await ingest(store, track(name, "ada", text[:500], properties={"product_id": key, "name": text}))
         assert await count(store, "MATCH (:Session)-[e]->(i:Item {key: $key}) RETURN count(e) AS n", key=key) == 1
-
-
-PREFERENCES = "MATCH (r:Record)-[:DECIDED]->(e:ConsentEvent) RETURN count(e) AS n"
-
-
-def carrying(id_: str, at: int, user_id: str = "ada", **categories: bool) -> Message:
-    return track(id_, user_id, "Clicked", at, context={"consent": {"categoryPreferences": categories}})
-
-
-async def permits(store: GraphClient, key: str = "ada") -> list[str]:
-    rows = await store.read(
-        "MATCH (r:Record {key: $key})-[x:RESOLVES_TO]->(u:User) WHERE x.to IS NULL RETURN u.permits AS permits", key=key
-    )
-    return sorted(rows[0]["permits"])
-
-
-async def test_repeated_preferences_are_written_only_when_they_differ(store: GraphClient) -> None:
-    await ingest(store, *(carrying(f"a{n}", NOW - 1000 + n, Analytics=True, Functional=False) for n in range(5)))
-    assert await count(store, PREFERENCES) == 2
-    assert await permits(store) == ["analytics", "identity_linking", "service"]
-    await ingest(store, carrying("b", NOW - 500, Analytics=True, Functional=False))
-    assert await count(store, PREFERENCES) == 2
-    await ingest(store, carrying("c", NOW - 400, Analytics=False, Functional=True))
-    assert await count(store, PREFERENCES) == 4
-    assert await permits(store) == ["identity_linking", "personalisation", "service"]
-
-
-async def test_a_repeated_denial_outdoes_what_another_record_said_in_between(store: GraphClient) -> None:
-    await ingest(store, message(type="alias", messageId="x", userId="ada", previousId="eve"))
-    await ingest(store, carrying("a", NOW - 1000, Analytics=False))
-    eve = {"type": "consent", "anonymousId": "eve", "purpose": "analytics", "state": "given", "assurance": 1}
-    await ingest(store, message(messageId="b", at=NOW - 900, from_file=True, **eve))
-    assert "analytics" in await permits(store)
-    await ingest(store, carrying("c", NOW - 800, Analytics=False))
-    assert "analytics" not in await permits(store)
-
-
-async def test_the_preference_event_is_always_written(store: GraphClient) -> None:
-    consent = {"consent": {"categoryPreferences": {"Analytics": True, "Unheard": True}}}
-    for number in range(2):
-        given = track(f"{number}", "ada", "Segment Consent Preference Updated", NOW - 10 + number, context=consent)
-        await ingest(store, given)
-    rows = await store.read("MATCH (e:ConsentEvent)-[:FOR]->(p:Purpose) RETURN p.key AS purpose, e.assurance AS sure")
-    assert rows == [{"purpose": "analytics", "sure": 1}] * 2
-    assert await count(store, "MATCH (s:Session) RETURN count(s) AS n") == 0
-    assert "analytics" in await permits(store)
-
-
-async def test_a_consent_line_is_in_force_once_it_is_acknowledged(store: GraphClient) -> None:
-    line = {"type": "consent", "userId": "ada", "purpose": "personalisation", "state": "given"}
-    await ingest(
-        store, message(messageId="a", from_file=True, at=NOW - 10, notice="privacy", noticeVersion="3", **line)
-    )
-    assert "personalisation" in await permits(store)
-    await ingest(store, message(messageId="b", from_file=True, at=NOW - 5, **line | {"state": "withdrawn"}))
-    assert "personalisation" not in await permits(store)
-    assert await count(store, "MATCH (:ConsentEvent)-[:UNDER]->(n:Notice) RETURN count(n) AS n") == 1
-
-
-async def test_shared_addresses_make_one_person_across_sources(store: GraphClient) -> None:
-    for source in ("shop", "app"):
-        traits = {"email": "Ada@Example.org" if source == "shop" else "ada@example.org "}
-        await ingest(
-            store, message(Source(source, source), type="identify", messageId="m", userId=f"{source}-1", traits=traits)
-        )
-    assert await count(store, "MATCH (u:User) WHERE u.retired_at IS NULL RETURN count(u) AS n") == 1

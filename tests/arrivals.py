@@ -1,0 +1,46 @@
+"""Messages of sources, read and ingested as they are on arrival, for tests of what they leave in the graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.collection.origin import Origin
+from api.collection.segment.mapping import read_message
+from graph.model.access import Source
+from graph.model.message import Message
+from graph.model.time import Millis
+from graph.store.client import GraphClient
+from privacy.policy import Policy
+from resolvers.collection.ingestor import Ingestor
+from resolvers.collection.transaction import MessageOutcome
+
+NOW = Millis(1_790_000_000_000)
+SHOP = Source("shop")
+POLICY = Policy.default()
+
+
+def message(
+    source: Source = SHOP, *, at: int = NOW, received: int = NOW, from_file: bool = False, **raw: Any
+) -> Message:
+    raw.setdefault("timestamp", at)
+    return read_message(raw, Origin(source, Millis(received), POLICY, own_types=from_file, received_earlier=from_file))
+
+
+def track(id_: str, user: str, event: str, at: int = NOW, **rest: Any) -> Message:
+    return message(type="track", messageId=id_, userId=user, event=event, at=at, **rest)
+
+
+async def ingest(store: GraphClient, *messages: Message) -> list[MessageOutcome]:
+    async with Ingestor(store, POLICY, lambda: NOW) as ingestor:
+        return await ingestor.submit(messages)
+
+
+async def count(store: GraphClient, statement: str, **parameters: Any) -> int:
+    return int((await store.read(statement, **parameters))[0]["n"])
+
+
+async def permits(store: GraphClient, key: str = "ada") -> list[str]:
+    rows = await store.read(
+        "MATCH (r:Record {key: $key})-[x:RESOLVES_TO]->(u:User) WHERE x.to IS NULL RETURN u.permits AS permits", key=key
+    )
+    return sorted(rows[0]["permits"])

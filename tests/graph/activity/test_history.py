@@ -1,0 +1,104 @@
+"""Later pages of a person's activity, and filtered ones: newest first, ties by id, of the records decided about."""
+
+from __future__ import annotations
+
+import pytest
+
+from graph.activity.history import (
+    NEWEST,
+    InteractionFilter,
+    parse_interactions,
+    parse_sessions,
+    read_interactions,
+    read_sessions,
+)
+from graph.model.activity import InteractionFacts
+from graph.model.identity import RecordId, UserId
+from graph.model.time import Millis
+from graph.profile import ProfileParts, StoredProfile, read_profiles_of_records
+from graph.store.client import GraphClient
+from tests.api.door import Door
+from tests.crowd import NOW, Event, Person, write_crowd
+from tests.shop import record
+
+pytestmark = pytest.mark.store
+
+NONE = ProfileParts()
+ADA = UserId("ada")
+
+
+async def one(found: list[StoredProfile]) -> StoredProfile:
+    (profile,) = found
+    return profile
+
+
+async def test_later_pages_of_activity(door: Door) -> None:
+    client = door.services.client
+    user = (await one(await read_profiles_of_records(client, [record("ada")], NONE))).id
+    everything = await read_interactions(client, user, InteractionFilter(), 50)
+    assert len(everything) == 7
+    walked, before = [], NEWEST
+    while page := await read_interactions(client, user, InteractionFilter(), 2, before):
+        walked += page
+        before = (page[-1].at, page[-1].id)
+    assert tuple(walked) == everything
+    lamps = await read_interactions(client, user, InteractionFilter(types=("VIEWED",), item="i1"), 50)
+    assert [event.id for event in lamps] == ["shop|m3", "shop|m0"]
+    between = InteractionFilter(since=everything[3].at, until=everything[1].at)
+    assert await read_interactions(client, user, between, 50) == everything[2:4]
+    assert await read_interactions(client, user, InteractionFilter(types=("RATED",)), 50) == ()
+    sessions = await read_sessions(client, user, 50)
+    first = await read_sessions(client, user, 3)
+    rest = await read_sessions(client, user, 50, (first[-1].started_at, first[-1].id))
+    assert first + rest == sessions
+    assert len(sessions) == 7
+
+
+async def ids(store: GraphClient, limit: int = 50, before: tuple[Millis, str] = NEWEST, **more: object) -> list[str]:
+    found = await read_interactions(store, ADA, InteractionFilter(), limit, before, **more)  # type: ignore[arg-type]
+    return [one.id for one in found]
+
+
+async def test_events_of_one_instant_come_in_the_order_of_their_ids_over_pages(store: GraphClient) -> None:
+    await write_crowd(store, [Person(ADA, [[Event("a"), Event(None, "SEARCHED"), Event("b")], [Event("c")]])])
+    everything = await ids(store)
+    assert everything == ["ada/1/0", "ada/0/2", "ada/0/1", "ada/0/0"]
+    walked: list[str] = []
+    at = (await read_interactions(store, ADA, InteractionFilter(), 1))[0].at
+    while page := await ids(store, 1, (at, walked[-1]) if walked else NEWEST):
+        walked += page
+    assert walked == everything
+
+
+async def test_only_the_records_that_were_decided_about_are_read(store: GraphClient) -> None:
+    await write_crowd(store, [Person(ADA, [[Event("a")], [Event("b")]]), Person("ben", [[Event("c")]])])
+    assert await ids(store, records=[RecordId("ada/1"), RecordId("ben/0")]) == ["ada/1/0"]
+    assert await ids(store, records=[]) == []
+    assert await ids(store, records=None) == ["ada/1/0", "ada/0/0"]
+    sessions = await read_sessions(store, ADA, 50, records=[RecordId("ada/0")])
+    assert [session.id for session in sessions] == ["ada/0"]
+    assert await read_sessions(store, ADA, 50, records=[]) == ()
+
+
+async def test_a_record_that_moved_away_takes_its_activity_along(store: GraphClient) -> None:
+    await write_crowd(store, [Person(ADA, [[Event("a")], [Event("b")]])])
+    await store.write(
+        lambda tx: tx.run("MATCH (:Record {id: 'ada/0'})-[x:RESOLVES_TO]->(:User) SET x.to = $now", now=NOW)
+    )
+    assert await ids(store) == ["ada/1/0"]
+    assert [session.id for session in await read_sessions(store, ADA, 50)] == ["ada/1"]
+
+
+async def test_an_event_without_an_item_meets_no_filter_of_items(store: GraphClient) -> None:
+    await write_crowd(store, [Person(ADA, [[Event("a"), Event(None, "SEARCHED", value=2.0)]])])
+    (searched,) = await read_interactions(store, ADA, InteractionFilter(types=("SEARCHED",)), 50)
+    assert (searched.item, searched.value, searched.weight) == (None, 2.0, 5.0)
+    assert await read_interactions(store, ADA, InteractionFilter(types=("SEARCHED",), item="a"), 50) == ()
+    assert await read_interactions(store, ADA, InteractionFilter(types=()), 50) == ()
+    assert await read_interactions(store, UserId("nobody"), InteractionFilter(), 50) == ()
+
+
+def test_what_a_statement_leaves_out_has_its_default() -> None:
+    assert parse_interactions(None) == parse_sessions(None) == ()
+    (bare,) = parse_interactions([["m", 1, "VIEWED", None, None, None, None, None, None, []]])
+    assert bare == InteractionFacts("m", Millis(1), "VIEWED", None)

@@ -1,0 +1,119 @@
+"""What people in a scope did, as arrays: the same for the same graph, and without anybody who withdrew meanwhile."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import pytest
+
+from graph.activity.scoped import read_people_in_scope
+from graph.model.catalogue import ItemKey
+from graph.model.identity import UserId
+from graph.store.client import GraphClient
+from resolvers.activity import behaviour as behaviours
+from resolvers.activity.behaviour import Behaviour, Manifest, compute_settled, make_manifest, open_scope, read_behaviour
+from tests.context import services_of
+from tests.crowd import NOW, Event, Person, set_permits, write_crowd
+from tests.tastes import CONFIG, ITEMS, two_tastes
+
+pytestmark = pytest.mark.store
+
+STRENGTHS = CONFIG.model.strengths
+A, B, C = UserId("a"), UserId("b"), UserId("c")
+
+
+async def test_who_withdraws_during_a_run_is_computed_out_of_it(store: GraphClient) -> None:
+    await write_crowd(store, two_tastes(), ITEMS)
+    services = services_of(store)
+    behaviour = await read_behaviour(services, "analytics", CONFIG.model.strengths)
+    await set_permits(store, "u03", ["personalisation"])
+    used: list[tuple[UserId, ...]] = []
+
+    def compute(current: Behaviour) -> float:
+        used.append(current.people)
+        return float(current.strength.sum())
+
+    total, settled = await compute_settled(services, "analytics", behaviour, compute)
+    assert ["u03" in people for people in used] == [True, False]
+    assert "u03" not in settled.people
+    own = (await read_behaviour(services, "analytics", CONFIG.model.strengths)).strength.sum()
+    assert total == pytest.approx(own)
+
+
+async def test_reading_twice_gives_the_same_arrays(store: GraphClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    await write_crowd(store, two_tastes(), ITEMS)
+    services = services_of(store)
+    first = await read_behaviour(services, "analytics", CONFIG.model.strengths)
+    monkeypatch.setattr("graph.activity.scoped.HISTORIES_PAGE", 3)
+    again = await behaviours.read_behaviour(services, "analytics", CONFIG.model.strengths)
+    assert (first.people, first.items) == (again.people, again.items)
+    for name in ("person", "item", "strength", "at"):
+        assert getattr(first, name).tolist() == getattr(again, name).tolist()
+
+
+@pytest.fixture
+async def three(store: GraphClient) -> GraphClient:
+    """Three people, of whom the last did nothing with an item and a fourth permits nothing."""
+    await write_crowd(
+        store,
+        [
+            Person(B, [[Event("j"), Event("i", "VIEWED", weight=1.0)]], epoch=2),
+            Person(A, [[Event("i")], [Event("j", days_ago=3), Event("j")]], epoch=7),
+            Person(C, [[Event(None, "SEARCHED")]], epoch=9),
+            Person("d", [[Event("k")]], permits=()),
+        ],
+    )
+    return store
+
+
+async def read(store: GraphClient) -> Behaviour:
+    return await read_behaviour(services_of(store), "analytics", STRENGTHS)
+
+
+async def test_each_interaction_is_one_entry_and_rows_and_columns_are_sorted(three: GraphClient) -> None:
+    found = await read(three)
+    assert (found.people, found.items) == ((A, B), (ItemKey("i"), ItemKey("j")))
+    assert found.epochs == {A: 7, B: 2, C: 9}
+    assert (found.person.tolist(), found.item.tolist()) == ([0, 0, 0, 1, 1], [0, 1, 1, 0, 1])
+    assert found.at.tolist()[1] < found.at.tolist()[2]
+    assert found.strength[3] < found.strength[4]
+    assert found.histories(STRENGTHS).shape == (2, 2)
+
+
+async def test_those_who_are_left_out_take_their_rows_along_and_items_stay(three: GraphClient) -> None:
+    found = await read(three)
+    without = found.without({A, UserId("nobody")})
+    assert (without.people, without.items) == ((B,), found.items)
+    assert (without.person.tolist(), without.item.tolist()) == ([0, 0], [0, 1])
+    assert without.strength.tolist() == found.strength.tolist()[3:]
+    assert without.histories(STRENGTHS).shape == (1, 2)
+    nobody = found.without({A, B})
+    assert (nobody.people, nobody.at.tolist(), nobody.histories(STRENGTHS).shape) == ((), [], (0, 2))
+
+
+async def test_where_nobody_permits_it_there_is_nothing(store: GraphClient) -> None:
+    await write_crowd(store, [Person(A, [[Event("i")]], permits=("marketing",))])
+    found = await read(store)
+    assert (found.people, found.items, found.at.tolist()) == ((), (), [])
+    assert found.histories(STRENGTHS).shape == (0, 0)
+
+
+async def test_a_result_carries_the_epochs_of_after_it_was_computed(three: GraphClient) -> None:
+    behaviour = await read(three)
+    await set_permits(three, "b", ["analytics"])
+    count, settled = await compute_settled(services_of(three), "analytics", behaviour, lambda current: len(current.at))
+    assert (count, settled.people) == (5, (A, B))
+    assert settled.epochs == await read_people_in_scope(three, open_scope(services_of(three), "analytics")) != {}
+    assert settled.epochs[B] == 3
+
+
+def test_a_manifest_does_not_depend_on_the_order_of_people() -> None:
+    epochs = {A: 7, B: 2, C: 9}
+    expected = Manifest(2, 7, sha256(b"a\nb\n").hexdigest())
+    assert make_manifest([B, A], epochs) == make_manifest((A, B), epochs) == expected
+    assert make_manifest([], epochs) == Manifest(0, 0, sha256(b"").hexdigest())
+
+
+async def test_a_scope_is_of_the_instant_at_which_it_is_opened(store: GraphClient) -> None:
+    scope = open_scope(services_of(store), "analytics")
+    assert (scope.purpose, scope.permit, scope.now) == ("analytics", "analytics", NOW)

@@ -1,0 +1,51 @@
+"""A message that arrives: the ids of its names, and what its anonymous name stands for."""
+
+from __future__ import annotations
+
+import pytest
+
+from graph.model.identity import IdentifierRef, RecordKind, RecordRef
+from graph.model.message import Message
+from graph.model.time import Millis
+from resolvers.collection.arrival import Arrival, find_anonymous, identify
+
+ADA, VISITOR = RecordRef("shop", RecordKind.USER, "ada"), RecordRef("shop", RecordKind.ANONYMOUS, "visitor")
+USER_ID, DEVICE = IdentifierRef("user_id", "ada"), IdentifierRef("anonymous_id", "visitor")
+
+
+def arrive(
+    record: RecordRef | None, also: RecordRef | None = None, identifiers: tuple[IdentifierRef, ...] = ()
+) -> Arrival:
+    return Arrival.of(Message("m", "shop", record, Millis(1), Millis(1), also=also, identifiers=identifiers))
+
+
+def test_names_have_the_ids_of_their_records_and_identifiers() -> None:
+    found = arrive(ADA, VISITOR, (USER_ID,))
+    assert (found.record, found.also, found.anonymous) == (ADA.id, VISITOR.id, DEVICE)
+    assert found.identifiers == [(USER_ID, USER_ID.id), (DEVICE, DEVICE.id)]
+    assert identify(DEVICE) == DEVICE.id
+
+
+def test_a_second_name_that_was_stated_already_is_not_stated_twice() -> None:
+    assert [one for one, _ in arrive(ADA, VISITOR, (DEVICE, USER_ID)).identifiers] == [DEVICE, USER_ID]
+
+
+def test_a_message_without_a_record_or_a_second_name_has_none() -> None:
+    found = arrive(None)
+    assert (found.record, found.also, found.anonymous, found.identifiers) == (None, None, None, [])
+    assert arrive(ADA, None, (USER_ID,)).identifiers == [(USER_ID, USER_ID.id)]
+
+
+@pytest.mark.parametrize("key", ["", "null", "0000", "x" * 600, "a\0b", "\ud800"])
+def test_an_anonymous_name_that_can_name_nobody_is_a_record_but_no_identifier(key: str) -> None:
+    visitor = RecordRef("shop", RecordKind.ANONYMOUS, key)
+    found = arrive(ADA, visitor, (USER_ID,))
+    assert find_anonymous(key) is None
+    assert (found.also, found.anonymous, found.identifiers) == (visitor.id, None, [(USER_ID, USER_ID.id)])
+
+
+def test_an_anonymous_name_is_normalised_as_an_identifier_not_as_a_record() -> None:
+    visitor = RecordRef("shop", RecordKind.ANONYMOUS, " visitor ")
+    found = arrive(visitor, visitor)
+    assert (found.record, found.anonymous) == (visitor.id, DEVICE)
+    assert visitor.id != VISITOR.id

@@ -1,0 +1,83 @@
+"""Members replaced from one run to the next, and runs recorded one after the other."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+
+from graph.model.identity import UserId
+from graph.model.recommendation import RunId
+from graph.model.segments import SegmentKey
+from graph.model.time import Millis
+from graph.recommendation.runs import read_current_run, read_runs
+from graph.segments.definitions import SegmentDefinition
+from graph.segments.memberships import read_members
+from graph.store.client import GraphClient
+from resolvers.activity.behaviour import make_manifest
+from resolvers.segments.runs import VERSION, RunInProgress, record_run, replace_members
+from tests.context import services_of
+from tests.crowd import NOW, Person, set_permits, write_crowd
+
+pytestmark = pytest.mark.store
+
+A, B, C = UserId("a"), UserId("b"), UserId("c")
+ONE, TWO, OTHER = SegmentKey("one"), SegmentKey("two"), SegmentKey("other")
+
+
+def define(key: SegmentKey, kind: str = "community") -> SegmentDefinition:
+    return SegmentDefinition(key, kind, key.title(), "", "analytics")
+
+
+@pytest.fixture
+async def people(store: GraphClient) -> GraphClient:
+    await write_crowd(store, [Person(user) for user in (A, B, C)])
+    return store
+
+
+async def replace_with(
+    store: GraphClient, members: dict[SegmentKey, dict[UserId, float | None]], kind: str = "community", run: str = "r"
+) -> int:
+    return await replace_members(services_of(store), kind, [define(key, kind) for key in members], members, RunId(run))
+
+
+async def members(store: GraphClient) -> list[str]:
+    return ["".join(await read_members(store, key)) for key in (ONE, TWO, OTHER)]
+
+
+async def test_a_run_replaces_the_members_of_its_kind_and_no_other(people: GraphClient) -> None:
+    await replace_with(people, {OTHER: {A: None}}, kind="rule")
+    await replace_with(people, {ONE: {A: 1.0, B: 0.5}, TWO: {C: None}})
+    assert await members(people) == ["ab", "c", "a"]
+    await replace_with(people, {ONE: {B: 0.9, C: 1.0}})
+    assert await members(people) == ["bc", "", "a"]
+    await replace_with(people, {})
+    assert await members(people) == ["", "", "a"]
+
+
+async def test_who_stays_keeps_since_and_gets_the_new_score_and_run(people: GraphClient) -> None:
+    await replace_with(people, {ONE: {A: 0.5}}, run="r1")
+    await replace_with(people, {ONE: {A: 0.7}}, run="r2")
+    rows = await people.read("MATCH (:User)-[m:IN_SEGMENT]->() RETURN m.since AS since, m.score AS score, m.run AS run")
+    assert rows == [{"since": NOW, "score": 0.7, "run": "r2"}]
+
+
+async def test_who_withdrew_is_left_out_and_counted(people: GraphClient) -> None:
+    await set_permits(people, "b", ["personalisation"])
+    assert await replace_with(people, {ONE: {A: 1.0, B: 1.0, UserId("nobody"): 1.0}}) == 2
+    assert await members(people) == ["a", "", ""]
+
+
+async def test_a_recorded_run_is_the_current_one_of_its_name(store: GraphClient) -> None:
+    ticks = count(int(NOW))
+    services = services_of(store, lambda: Millis(next(ticks)))
+    manifest = make_manifest([A, B], {A: 3, B: 5})
+    for id_ in ("r1", "r2"):
+        run = RunInProgress("rfm", RunId(id_), Millis(1), Millis(2))
+        await record_run(services, run, manifest, {"size": 2}, {"least": 4})
+    found = await read_current_run(store, "rfm")
+    assert found is not None
+    assert (found.id, found.version, found.purpose, found.people, found.epoch) == ("r2", VERSION, "analytics", 2, 5)
+    assert (found.started_at, found.consent_at, found.finished_at) == (1, 2, NOW + 1)
+    assert (found.metrics, found.config, found.people_sha256) == ({"size": 2}, {"least": 4}, manifest.people_sha256)
+    assert [(run.id, run.current) for run in await read_runs(store, 9)] == [("r2", True), ("r1", False)]
