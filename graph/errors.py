@@ -1,4 +1,4 @@
-"""Every error Consentric raises on purpose, under one root, each class with one stable code.
+"""Every error that Consentric raises deliberately, under one root; each class has one stable code.
 
 The code is the same in GraphQL, over HTTP, on the command line and in logs. `api/errors.py` maps each class to an HTTP
 status and an exit code; `docs/errors/` has one page per code. Messages say what to do and never quote personal data.
@@ -25,7 +25,7 @@ class BadInput(ConsentricError):
 
 
 class NotFound(ConsentricError):
-    """The thing named does not exist, or this viewer may not know that it does."""
+    """What the request names does not exist, or this viewer may not know that it does."""
 
     code = "NOT_FOUND"
 
@@ -43,7 +43,7 @@ class Unauthenticated(ConsentricError):
 
 
 class Forbidden(ConsentricError):
-    """The credential is good, its role may not do this."""
+    """The credential is valid, but its role does not allow this."""
 
     code = "FORBIDDEN"
 
@@ -67,13 +67,13 @@ class PayloadTooLarge(ConsentricError):
 
 
 class QueryTooComplex(ConsentricError):
-    """A query asks for more than one request may: too deep, too wide, or too costly."""
+    """A query is too deep, too wide or too costly for one request."""
 
     code = "QUERY_TOO_COMPLEX"
 
 
 class StoreUnavailable(ConsentricError):
-    """The store can't be reached or is too busy; nothing was written, the caller may try again."""
+    """The store can't be reached or is too busy. Nothing was written; the caller may try again."""
 
     code = "STORE_UNAVAILABLE"
 
@@ -85,7 +85,7 @@ class StoreInUse(ConsentricError):
 
 
 class StoreTimeout(ConsentricError):
-    """A statement or a request ran over its time limit and was stopped."""
+    """A statement or a request exceeded its time limit and was stopped."""
 
     code = "TIMEOUT"
 
@@ -95,12 +95,12 @@ class WriteInRead(ConsentricError):
 
 
 class MigrationRefused(ConsentricError):
-    """The graph's recorded migrations and the code's don't agree."""
+    """The migrations recorded in the graph disagree with those in the code."""
 
     code = "MIGRATION_REFUSED"
 
 
 class SettingsInvalid(ConsentricError):
-    """The environment holds a setting that can't be used."""
+    """A setting in the environment can't be used."""
 
     code = "SETTINGS_INVALID"

@@ -1,9 +1,8 @@
-"""A person's profile as one read: finds the people that a key may mean, and returns what a query selects of each in one
-round trip.
+"""Profiles read in one round trip: the people that a key may refer to, each with the parts that a query selects.
 
-The statement is a constant with switches: a part that is not wanted sits behind a CASE that neither engine then
-evaluates (measured: a point read costs the same with all parts off as without them). Rows hold lists, not maps, since a
-map repeats its keys on the wire. The statement has one beginning for each kind of key and one body.
+The statement is a constant with switches: a part that isn't needed stands behind a CASE, and neither engine evaluates
+it (measured: a point read with all parts off costs the same as one without them). Rows hold lists rather than maps,
+because a map repeats its keys on the wire. There is one opening for each kind of key, and one body for all.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ from graph.segments.rfm import parse_rfm
 from graph.store.client import GraphClient, Row
 
 MOST_CANDIDATES: Final = 10
-"""People that one identifier may mean, at most, before the viewer is asked for another."""
+"""The most people that one identifier may refer to before the viewer is asked for another identifier."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileParts:
-    """Which parts of a profile a query wants. Numbers are how many entries, none at 0. `default_purpose` is the purpose
-    of segments that state none."""
+    """Which parts of a profile a query needs. A number limits the entries of its part; 0 leaves the part out.
+    `default_purpose` is the purpose of segments that state none."""
 
     traits: bool = False
     identifiers: bool = False
@@ -45,7 +44,8 @@ class ProfileParts:
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """What a person must permit for a partner to know of them, as `PermittedScope` has it. All empty: anybody may."""
+    """What a person must permit for a partner to learn that they exist; the fields are those of `PermittedScope`. If
+    all are empty, nothing is required."""
 
     permit: str | None = None
     blanket: str = ""
@@ -54,10 +54,11 @@ class Sharing:
 
 @dataclass(frozen=True, slots=True)
 class StoredProfile:
-    """What the graph holds of one person, as far as it was wanted. The gate has not decided about any of it.
+    """What the graph holds about one person, limited to the parts asked for. The gate has not yet ruled on any of it.
 
-    `linking_objected`: the record through which the person was found objects to linkage. `read` are the records that
-    the rest was read from: all of `records`, unless only what one of them leads to was asked for.
+    `linking_objected` tells whether the record through which the person was found objects to linkage. `read` are the
+    records that the rest was read from: all of `records`, unless the read was limited to what one record's own name
+    leads to.
     """
 
     id: UserId
@@ -162,32 +163,34 @@ READ_PROFILE_OF_USER: Final = _FROM_USER + _BODY
 READ_PROFILE_OF_OWN: Final = _FROM_OWN + _BODY
 READ_PROFILES_OF_RECORDS: Final = _FROM_RECORDS + _BODY
 READ_PROFILES_OF_IDENTIFIER: Final = _FROM_IDENTIFIER + _BODY
-"""Each is the constant body under the beginning for one kind of key."""
+"""Each joins the opening for one kind of key to the shared body."""
 
 
 async def read_profile_of_user(client: GraphClient, user: UserId, parts: ProfileParts) -> list[StoredProfile]:
-    """The person an id stands for now: itself, or the one it retired into. Empty for an unknown id."""
+    """Reads the person that an id refers to now: that user, or the one it was retired into. Empty for an unknown id."""
     return _parse(await client.read(READ_PROFILE_OF_USER, user=user, **_switches(parts)))
 
 
 async def read_profile_of_own(client: GraphClient, record: RecordId, parts: ProfileParts) -> list[StoredProfile]:
-    """The person of a record, as far as the record's own name leads: itself, the user of that name in other sources of
-    its namespace, and the devices it named. Records that only a claim ties to it (an e-mail address, a phone number, an
-    external id, an alias) are not read, and neither is a user for a device. Empty for an unknown record."""
+    """Reads the person of a record, limited to what the record's own name leads to: the record itself, the user of the
+    same name in other sources of its namespace, and the devices named along with it. Records connected only by a claim
+    (an e-mail address, a phone number, an external id, an alias) are not read; for a device, no user is read. Empty for
+    an unknown record."""
     return _parse(await client.read(READ_PROFILE_OF_OWN, record=record, **_switches(parts)))
 
 
 async def read_profiles_of_records(
     client: GraphClient, records: Sequence[RecordId], parts: ProfileParts
 ) -> list[StoredProfile]:
-    """The people of those of these records that exist, in the order given."""
+    """Reads the people of the records, in the order given. Records that don't exist are left out."""
     return _parse(await client.read(READ_PROFILES_OF_RECORDS, keys=list(records), **_switches(parts)))
 
 
 async def read_profiles_of_identifier(
     client: GraphClient, identifier: IdentifierRef, sharing: Sharing, now: Millis, parts: ProfileParts
 ) -> list[StoredProfile]:
-    """The people an identifier may mean, of those `sharing` lets the viewer know of, and stale ones."""
+    """Reads the people that an identifier may refer to: those that `sharing` lets the viewer know about, and those
+    whose stored permits are stale."""
     rows = await client.read(
         READ_PROFILES_OF_IDENTIFIER,
         identifier=identifier.id,
@@ -248,7 +251,7 @@ def _parse_identifiers(entries: Sequence[Sequence[str]] | None) -> tuple[Identif
 
 
 def _parse_events(entries: Sequence[Sequence[Any]] | None) -> tuple[ConsentEvent, ...]:
-    """Events of all records, the latest received first."""
+    """Returns the events of all records, latest received first."""
     events = (event for record, row in entries or () for event in parse_events(record, [row]))
     return tuple(sorted(events, key=lambda event: (event.received_at, event.id), reverse=True))
 

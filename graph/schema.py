@@ -1,9 +1,9 @@
-"""Everything the graph stores, as data: labels, relationship types, and every property with its type, category of
-personal data, erasure, writers and meaning.
+"""Everything the graph stores, declared as data: labels, relationship types, and every property with its type, category
+of personal data, erasure, writers and meaning.
 
-Tests hold the tables to the statements in both directions; `make graph-doc` writes `docs/graph.md` from them.
-Nothing executes a `category` or an `erasure` yet: they are the declaration that encryption, erasure and export read.
-A label and a relationship type never share a name.
+Tests compare the tables with the statements in both directions; `make graph-doc` writes `docs/graph.md` from them. No
+code acts on `category` or `erasure` yet: encryption, erasure and export will read them. A label and a relationship type
+never share a name.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Rel(StrEnum):
 
 
 class InteractionType(StrEnum):
-    """Relationship types from a session to an item. A closed set: any other event name is INTERACTED with its name."""
+    """Relationship types from a session to an item. The set is closed: any other event is INTERACTED, with its name."""
 
     VIEWED = "VIEWED"
     SEARCHED = "SEARCHED"
@@ -78,7 +78,7 @@ class InteractionType(StrEnum):
 
 
 class ValueType(StrEnum):
-    """What a property holds. The store has no other types: a time is an integer, a nested value is JSON text."""
+    """The types a property may have. There are no others: a time is an integer, a nested value is JSON text."""
 
     STRING = "string"
     INTEGER = "integer"
@@ -91,7 +91,7 @@ class ValueType(StrEnum):
 
 
 class DataCategory(StrEnum):
-    """What personal data says about a person. All values of `privacy.fields.Category`, which decides who may see a
+    """What personal data says about a person: all values of `privacy.fields.Category`, which decides who may see a
     field, and three that no field has."""
 
     CONTACT = "contact"
@@ -109,7 +109,7 @@ class DataCategory(StrEnum):
 
 
 class Erasure(StrEnum):
-    """What erasing a person does with what is stored."""
+    """What happens to stored data when a person is erased."""
 
     KEEP = "keep"
     DELETE = "delete"
@@ -120,12 +120,12 @@ class Erasure(StrEnum):
 
 VALUE_TYPES: Final[Mapping[ValueType, str]] = {
     ValueType.STRING: "Text.",
-    ValueType.INTEGER: "A whole number of 64 bits.",
-    ValueType.FLOAT: "A floating-point number of 64 bits.",
+    ValueType.INTEGER: "A 64-bit integer.",
+    ValueType.FLOAT: "A 64-bit floating-point number.",
     ValueType.BOOLEAN: "True or false.",
-    ValueType.STRINGS: "A list of texts.",
+    ValueType.STRINGS: "A list of strings.",
     ValueType.FLOATS: "A list of floating-point numbers.",
-    ValueType.JSON: "A nested value as JSON text; no statement looks inside.",
+    ValueType.JSON: "A nested value as JSON text, which no statement looks into.",
     ValueType.INSTANT: "An integer: milliseconds since 1970-01-01 UTC.",
 }
 
@@ -133,29 +133,29 @@ DATA_CATEGORIES: Final[Mapping[DataCategory, str]] = {
     DataCategory.CONTACT: "How to reach the person, including the names that systems know them by.",
     DataCategory.IDENTITY: "Given name, family name, date of birth. Stored inside `Record.traits`.",
     DataCategory.DEMOGRAPHICS: "Age, gender, language, country. Stored inside `Record.traits`.",
-    DataCategory.ATTRIBUTES: "Facts of a company's own. Stored inside `Record.traits`.",
-    DataCategory.BEHAVIOUR: "What the person did, when, and on which visit.",
-    DataCategory.PREFERENCES: "What the person says they like. Stored inside `Record.traits`.",
+    DataCategory.ATTRIBUTES: "A company's own, custom facts. Stored inside `Record.traits`.",
+    DataCategory.BEHAVIOUR: "What the person did, when, and in which session.",
+    DataCategory.PREFERENCES: "What the person states they like. Stored inside `Record.traits`.",
     DataCategory.SEGMENTS: "Groups and scores computed for the person.",
-    DataCategory.PREDICTIONS: "Recommendations. Computed when asked for; nothing of them is stored.",
+    DataCategory.PREDICTIONS: "Recommendations. Computed on request and never stored.",
     DataCategory.CONSENTS: "What the person states about the use of their data, and what follows from it.",
     DataCategory.LINKAGE: "Which records belong to the person, since when, and why.",
     DataCategory.PSEUDONYM: "An id that singles out a person without naming them. An unkeyed hash of a name is one.",
-    DataCategory.MIXED: "Several categories in one text; they can be told apart only by reading it.",
+    DataCategory.MIXED: "Several categories in one text, which only reading it can tell apart.",
 }
 
 ERASURES: Final[Mapping[Erasure, str]] = {
-    Erasure.KEEP: "Stays: it says nothing about the person.",
-    Erasure.DELETE: "Deleted. A property goes with its node or relationship.",
-    Erasure.DELETE_UNSHARED: "Deleted once no other person's record points to the node; until then it stays for them.",
-    Erasure.TOMBSTONE: "Deleted; a keyed hash of it stays outside the node and blocks the record from coming back.",
+    Erasure.KEEP: "Kept: it says nothing about the person.",
+    Erasure.DELETE: "Deleted. A property is deleted with its node or relationship.",
+    Erasure.DELETE_UNSHARED: "Deleted once no other person's record points to the node; until then kept for them.",
+    Erasure.TOMBSTONE: "Deleted; a keyed hash of it is kept outside the node and prevents the record from returning.",
     Erasure.RECOMPUTE: "Derived from several people; the next computation replaces it and no longer counts the person.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """One property of a label or relationship type. `category` is None where it is no personal data; `writers` are the
+    """One property of a label or relationship type. `category` is None if it is not personal data; `writers` are the
     modules whose statements set it."""
 
     name: str
@@ -168,7 +168,7 @@ class Property:
 
 @dataclass(frozen=True, slots=True)
 class NodeType:
-    """One label. `key` is the property that identifies a node; `erasure` is what happens to the node."""
+    """One label. `key` is the property that identifies a node; `erasure` is what erasing a person does to the node."""
 
     label: Label
     key: str
@@ -179,7 +179,8 @@ class NodeType:
 
 @dataclass(frozen=True, slots=True)
 class RelationshipType:
-    """One relationship type with the labels it may start and end at; `erasure` is what happens to the relationship."""
+    """One relationship type, with the labels that it may start and end at. `erasure` is what erasing a person does to
+    the relationship."""
 
     name: Rel | InteractionType
     starts: tuple[Label, ...]
@@ -221,18 +222,18 @@ _MIGRATIONS: Final = ("migrations.runner",)
 
 # fmt: off
 _NODES: Final = (
-    NodeType(Label.SOURCE, "name", KEEP, "A system that tells us things: a shop's web site, an app, a CRM.", (
+    NodeType(Label.SOURCE, "name", KEEP, "A system that sends data: a shop's web site, an app, a CRM.", (
         Property("name", STRING, None, KEEP, _SOURCES + _RECORDS, "The name it was registered under."),
         Property("user_namespace", STRING, None, KEEP, _SOURCES,
-                 "The namespace of its user ids; empty where all sources share one numbering of people."),
-        Property("created_at", INSTANT, None, KEEP, _SOURCES + _RECORDS, "When it was registered or first sent."),
+                 "The namespace of its user ids; empty if it shares them with all other such sources."),
+        Property("created_at", INSTANT, None, KEEP, _SOURCES + _RECORDS, "When it was registered or first sent data."),
         Property("_v", INTEGER, None, KEEP, _SOURCES, "Touch counter: a write locks the node. No statement reads it."),
     )),
     NodeType(Label.CLIENT, "name", KEEP, "A registered program that reads or manages the graph.", (
-        Property("name", STRING, None, KEEP, _CLIENTS, "The name it was registered under; never given to another."),
+        Property("name", STRING, None, KEEP, _CLIENTS, "The name it was registered under; never reused."),
         Property("role", STRING, None, KEEP, _CLIENTS, "What it may do, such as `frontend`, `partner` or `operator`."),
-        Property("purposes", STRINGS, None, KEEP, _CLIENTS, "The purposes it may ask for."),
-        Property("recipient", STRING, None, KEEP, _CLIENTS, "The partner that it stands for; absent for first party."),
+        Property("purposes", STRINGS, None, KEEP, _CLIENTS, "The purposes it may use."),
+        Property("recipient", STRING, None, KEEP, _CLIENTS, "The partner that it belongs to; absent for first party."),
         Property("scopes", STRINGS, None, KEEP, _CLIENTS, "Further rights, such as an auditor's to see values."),
         Property("created_at", INSTANT, None, KEEP, _CLIENTS, "When it was registered."),
         Property("revoked_at", INSTANT, None, KEEP, _CLIENTS, "When it was revoked; absent while it is valid."),
@@ -246,65 +247,65 @@ _NODES: Final = (
                  "When it was revoked; absent while it is valid."),
     )),
     NodeType(Label.RECORD, "id", DELETE,
-             "What one source knows under one of its own names. Never merged. Erasure deletes all records of a "
-             "person.", (
+             "What one source knows under one of its own names. Never merged. Erasing a person deletes all of their "
+             "records.", (
         Property("id", STRING, PSEUDONYM, TOMBSTONE, _RECORDS,
-                 "Hash of source, kind and key, unkeyed. What blocks an erased record is a keyed hash of it."),
+                 "Unkeyed hash of source, kind and key. A keyed hash of it blocks an erased record."),
         Property("source", STRING, LINKAGE, DELETE, _RECORDS, "The source's name."),
         Property("kind", STRING, LINKAGE, DELETE, _RECORDS,
-                 "Which of the source's names it carries: `user`, `anonymous`."),
+                 "Which of the source's names it has: `user` or `anonymous`."),
         Property("key", STRING, CONTACT, DELETE, _RECORDS,
                  "The source's user id or anonymous id; it may be an e-mail address, so it counts as contact data."),
         Property("created_at", INSTANT, LINKAGE, DELETE, _RECORDS, "When its first message was written."),
         Property("updated_at", INSTANT, LINKAGE, DELETE, _RECORDS,
                  "When its traits last changed. No statement reads it."),
         Property("traits", JSON, MIXED, DELETE, _RECORDS,
-                 "What the source says of the person, {name: [value, at]}: contact, identity, demographics, "
+                 "What the source states about the person, {name: [value, at]}: contact, identity, demographics, "
                  "attributes, preferences. A removed fact stays as [null, at]."),
         Property("known", STRING, PSEUDONYM, DELETE, _RECORDS,
-                 "Ids of the identifiers it holds, the latest 64, each with its `since`: a repeat costs no write."),
+                 "Ids of the latest 64 identifiers it holds, each with its `since`, so that a repeat costs no write."),
         Property("session_id", STRING, BEHAVIOUR, DELETE, _SESSIONS,
                  "The session that its next event is compared with."),
         Property("carried", STRING, CONSENTS, DELETE, _RECORDS,
-                 "Digest of the consents that its messages last repeated, with the user and consent epoch then."),
+                 "Digest of the consents that its messages last repeated, with user and consent epoch at that time."),
         Property("carried_at", INSTANT, CONSENTS, DELETE, _RECORDS, "The time of the message that repeated them."),
         Property("linking_objected", BOOLEAN, CONSENTS, DELETE, _LOG,
                  "Whether the record's own statements bar it from linkage; absent means no."),
         Property("_v", INTEGER, None, DELETE, _RECORDS + _LINKS + _LOCKS,
-                 "Touch counter: a write locks the node; 1 tells a new record."),
+                 "Touch counter: a write locks the node; 1 means a new record."),
     )),
     NodeType(Label.IDENTIFIER, "id", UNSHARED,
-             "A normalised value that may name a person. Records of several people may hold it.", (
-        Property("id", STRING, PSEUDONYM, UNSHARED, _IDENTIFIERS, "Hash of kind, namespace and value, unkeyed."),
+             "A normalised value that may identify a person. Records of several people may hold it.", (
+        Property("id", STRING, PSEUDONYM, UNSHARED, _IDENTIFIERS, "Unkeyed hash of kind, namespace and value."),
         Property("kind", STRING, CONTACT, UNSHARED, _IDENTIFIERS,
                  "Such as `email`, `phone`, `user_id`, `anonymous_id`."),
         Property("value", STRING, CONTACT, UNSHARED, _IDENTIFIERS, "The normalised value, in clear text."),
         Property("namespace", STRING, CONTACT, UNSHARED, _IDENTIFIERS,
-                 "Where the value is unique; empty: everywhere."),
+                 "The range within which the value is unique; empty: everywhere."),
         Property("degree", INTEGER, LINKAGE, RECOMPUTE, _IDENTIFIERS,
                  "How many records hold it. Erasing one of several holders must lower it."),
         Property("refused", STRING, LINKAGE, RECOMPUTE, _IDENTIFIERS,
-                 "Why it links nobody, such as `frequency_cap`; absent while it may link."),
+                 "Why it links no records, such as `frequency_cap`; absent while it may link."),
         Property("refused_at", INSTANT, LINKAGE, RECOMPUTE, _IDENTIFIERS,
                  "When `refused` was set or lifted. No statement reads it."),
     )),
     NodeType(Label.USER, "id", DELETE,
              "A person, derived from linked records. Erasure also deletes the users that were retired into this one.", (
         Property("id", STRING, PSEUDONYM, DELETE, _RECORDS + _USERS,
-                 "A ULID, random: it tells nothing about the person."),
+                 "A random ULID, which says nothing about the person."),
         Property("created_at", INSTANT, LINKAGE, DELETE, _RECORDS + _USERS, "When the user was created."),
         Property("updated_at", INSTANT, LINKAGE, DELETE, _RECORDS + _USERS,
                  "When the user was created, retired, or last given a record."),
         Property("retired_at", INSTANT, LINKAGE, DELETE, _USERS,
-                 "When the user was merged into another; absent while live."),
+                 "When the user was merged into another; absent while it is live."),
         Property("permits", STRINGS, CONSENTS, DELETE, _RECORDS + _USERS + _PERMITS,
                  "Purposes, or purpose@recipient, that the fold of the consent log allows."),
         Property("permits_until", INSTANT, CONSENTS, DELETE, _PERMITS,
                  "When the permits have to be folded again; absent if never."),
         Property("consent_epoch", INTEGER, CONSENTS, DELETE, _RECORDS + _USERS + _PERMITS,
-                 "Rises each time the permits are rewritten."),
+                 "Increases each time the permits are rewritten."),
         Property("rfm_recency", FLOAT, SEGMENTS, DELETE, _RFM, "Days since the latest purchase."),
-        Property("rfm_frequency", FLOAT, SEGMENTS, DELETE, _RFM, "How many purchases."),
+        Property("rfm_frequency", FLOAT, SEGMENTS, DELETE, _RFM, "The number of purchases."),
         Property("rfm_monetary", FLOAT, SEGMENTS, DELETE, _RFM, "Value of the purchases less refunds."),
         Property("rfm_recency_score", INTEGER, SEGMENTS, DELETE, _RFM, "Score of recency, 1 to 5 by quantile."),
         Property("rfm_frequency_score", INTEGER, SEGMENTS, DELETE, _RFM, "Score of frequency, 1 to 5 by quantile."),
@@ -314,51 +315,53 @@ _NODES: Final = (
         Property("rfm_run", STRING, SEGMENTS, DELETE, _RFM, "The id of that run."),
         Property("_v", INTEGER, None, DELETE, _LOCKS, "Touch counter: a write locks the node. No statement reads it."),
     )),
-    NodeType(Label.SESSION, "id", DELETE, "Events of one record without a pause of 30 minutes, or of one session id.", (
+    NodeType(Label.SESSION, "id", DELETE,
+             "Events of one record without a pause of 30 minutes, or with the same session id.", (
         Property("id", STRING, BEHAVIOUR, DELETE, _SESSIONS, "Hash of the record's id and of what began the session."),
         Property("started_at", INSTANT, BEHAVIOUR, DELETE, _SESSIONS, "The time of its first event."),
         Property("ended_at", INSTANT, BEHAVIOUR, DELETE, _SESSIONS, "The time of its last event."),
         Property("events", INTEGER, BEHAVIOUR, DELETE, _SESSIONS, "How many messages it holds. No statement reads it."),
     )),
     NodeType(Label.ITEM, "key", KEEP,
-             "What people look at, buy, rate. What is declared outranks what an event mentions.", (
+             "What people look at, buy or rate. What a catalogue declares outranks what an event mentions.", (
         Property("key", STRING, None, KEEP, _ITEMS + _SESSIONS, "The catalogue's key."),
         Property("title", STRING, None, KEEP, _ITEMS, "Its title."),
         Property("category", STRING, None, KEEP, _ITEMS, "Its category."),
-        Property("price", FLOAT, None, KEEP, _ITEMS, "Its price in the shop's unit."),
+        Property("price", FLOAT, None, KEEP, _ITEMS, "Its price in the shop's own unit."),
         Property("available", BOOLEAN, None, KEEP, _ITEMS, "Whether it is available."),
         Property("year", INTEGER, None, KEEP, _ITEMS, "The year it was made or published."),
-        Property("attributes", JSON, None, KEEP, _ITEMS, "Facts of a company's own, {name: value}."),
+        Property("attributes", JSON, None, KEEP, _ITEMS, "Custom facts, {name: value}."),
         Property("title_rank", INTEGER, None, KEEP, _ITEMS,
-                 "Rank of the title: the time of what stated it, plus 10^15 for a declaration. A mention's is the "
-                 "time of an event; it does not say whose, so it stays."),
+                 "Rank of the title: the time at which it was stated, plus 10^15 for a declaration. For a mention, "
+                 "that is the time of an event; it does not tell whose, so it is kept."),
         Property("category_rank", INTEGER, None, KEEP, _ITEMS, "Rank of the category."),
         Property("price_rank", INTEGER, None, KEEP, _ITEMS, "Rank of the price."),
         Property("available_rank", INTEGER, None, KEEP, _ITEMS, "Rank of the availability."),
         Property("year_rank", INTEGER, None, KEEP, _ITEMS, "Rank of the year."),
         Property("attributes_rank", INTEGER, None, KEEP, _ITEMS, "Rank of the attributes."),
         Property("topics_rank", INTEGER, None, KEEP, _ITEMS, "Rank of the topics."),
-        Property("created_at", INSTANT, None, KEEP, _ITEMS, "When something was first stated of it."),
+        Property("created_at", INSTANT, None, KEEP, _ITEMS, "When something was first stated about it."),
         Property("updated_at", INSTANT, None, KEEP, _ITEMS,
-                 "As of when it was last declared; a mention does not move it."),
+                 "When it was last declared; a mention does not change it."),
     )),
-    NodeType(Label.TOPIC, "key", KEEP, "What items are about.", (
+    NodeType(Label.TOPIC, "key", KEEP, "A subject that items are about.", (
         Property("key", STRING, None, KEEP, _ITEMS, "Its name."),
     )),
     NodeType(Label.CONSENT_EVENT, "id", DELETE,
-             "What a person stated about one purpose. Append-only until erasure, when the record's tombstone "
-             "takes over: an old grant can't come back.", (
-        Property("id", STRING, CONSENTS, DELETE, _LOG, "The id of the message that stated it, numbered if of several."),
+             "What a person stated about one purpose. Append-only until erasure; from then on, the record's tombstone "
+             "keeps an old grant from returning.", (
+        Property("id", STRING, CONSENTS, DELETE, _LOG,
+                 "The id of the message that stated it, with a number if the message states several."),
         Property("seq", INTEGER, CONSENTS, DELETE, _LOG, "Its place in the record's log, from 1."),
         Property("received_at", INSTANT, CONSENTS, DELETE, _LOG, "When it was written."),
         Property("repeated_at", INSTANT, CONSENTS, DELETE, _LOG,
-                 "When a denial was last carried along again: the one property set later."),
+                 "When a denial was last carried along again: the only property that is set later."),
         Property("purpose", STRING, CONSENTS, DELETE, _LOG, "The purpose it is about."),
         Property("recipient", STRING, CONSENTS, DELETE, _LOG,
                  "The partner it is about; absent for first party or all."),
         Property("state", STRING, CONSENTS, DELETE, _LOG, "What was stated: `given`, `refused`, `withdrawn` …"),
-        Property("effective_at", INSTANT, CONSENTS, DELETE, _LOG, "From when it holds."),
-        Property("expires_at", INSTANT, CONSENTS, DELETE, _LOG, "Until when it holds; absent if it does not end."),
+        Property("effective_at", INSTANT, CONSENTS, DELETE, _LOG, "When it takes effect."),
+        Property("expires_at", INSTANT, CONSENTS, DELETE, _LOG, "When it expires; absent if it does not."),
         Property("lawful_basis", STRING, CONSENTS, DELETE, _LOG, "The basis under GDPR Art. 6(1)."),
         Property("mechanism", STRING, CONSENTS, DELETE, _LOG, "`opt_in`, `opt_out` or `notice_only`."),
         Property("jurisdiction", STRING, CONSENTS, DELETE, _LOG, "Whose law applies."),
@@ -369,37 +372,39 @@ _NODES: Final = (
         Property("notice_sha256", STRING, CONSENTS, DELETE, _LOG, "The hash of that text."),
         Property("language", STRING, CONSENTS, DELETE, _LOG, "The language of that text."),
         Property("method", STRING, CONSENTS, DELETE, _LOG, "How it was stated, such as `form`."),
-        Property("actor", STRING, CONSENTS, DELETE, _LOG, "Who stated it for the person; it may name another person."),
-        Property("assurance", INTEGER, CONSENTS, DELETE, _LOG, "How sure it is that the person stated it, from 0."),
-        Property("evidence_hash", STRING, CONSENTS, DELETE, _LOG, "Hash of evidence that is kept elsewhere."),
+        Property("actor", STRING, CONSENTS, DELETE, _LOG,
+                 "Who stated it on the person's behalf; this may name another person."),
+        Property("assurance", INTEGER, CONSENTS, DELETE, _LOG,
+                 "How certain it is that the person stated it, from 0 to 2."),
+        Property("evidence_hash", STRING, CONSENTS, DELETE, _LOG, "Hash of evidence kept elsewhere."),
         Property("raw_signal", STRING, CONSENTS, DELETE, _LOG, "The signal as it arrived, such as a TCF string."),
         Property("categories", STRINGS, CONSENTS, DELETE, _LOG, "The categories of data it is limited to, if any."),
     )),
-    NodeType(Label.POLICY, "key", KEEP, "The policy that all permits were last folded under; one node.", (
+    NodeType(Label.POLICY, "key", KEEP, "The policy under which all permits were last folded; a single node.", (
         Property("key", STRING, None, KEEP, _POLICY, "Always `in_force`."),
         Property("version", STRING, None, KEEP, _POLICY, "The policy's version, a hash of its content."),
         Property("since", INSTANT, None, KEEP, _POLICY,
                  "When the permits were folded under it. No statement reads it."),
     )),
-    NodeType(Label.PURPOSE, "key", KEEP, "A purpose that somebody made a statement about.", (
+    NodeType(Label.PURPOSE, "key", KEEP, "A purpose that at least one statement is about.", (
         Property("key", STRING, None, KEEP, _LOG, "Its name."),
     )),
-    NodeType(Label.NOTICE, "id", KEEP, "A text that people were shown before they stated something.", (
+    NodeType(Label.NOTICE, "id", KEEP, "A text that people were shown before they made a statement.", (
         Property("id", STRING, None, KEEP, _LOG, "Hash of name and version."),
         Property("name", STRING, None, KEEP, _LOG, "Its name. No statement reads it."),
         Property("version", STRING, None, KEEP, _LOG, "Its version. No statement reads it."),
     )),
-    NodeType(Label.RECIPIENT, "key", KEEP, "A partner that somebody made a statement about.", (
+    NodeType(Label.RECIPIENT, "key", KEEP, "A partner that at least one statement is about.", (
         Property("key", STRING, None, KEEP, _LOG, "Its name."),
     )),
     NodeType(Label.SEGMENT, "key", KEEP, "A set of people, as the last run defined it.", (
         Property("key", STRING, None, KEEP, _DEFINITIONS, "Its key, such as `high_value_buyer` or `community_1`."),
         Property("kind", STRING, None, KEEP, _DEFINITIONS, "How it is computed: `rfm` or `community`."),
-        Property("title", STRING, None, KEEP, _DEFINITIONS, "Its title; of a community what sets it apart."),
+        Property("title", STRING, None, KEEP, _DEFINITIONS, "Its title; for a community, what sets it apart."),
         Property("description", STRING, None, KEEP, _DEFINITIONS,
-                 "The same at length: counts and items, no single person."),
+                 "A longer description: counts and items, never a single person."),
         Property("purpose", STRING, None, KEEP, _DEFINITIONS, "The purpose its members must permit."),
-        Property("version", INTEGER, None, KEEP, _DEFINITIONS, "Rises when its definition changes, from 1."),
+        Property("version", INTEGER, None, KEEP, _DEFINITIONS, "Starts at 1; increases when its definition changes."),
         Property("definition", JSON, None, KEEP, _DEFINITIONS, "The configuration it is computed by."),
         Property("run", STRING, None, KEEP, _DEFINITIONS,
                  "The id of the run that last wrote it. No statement reads it."),
@@ -407,25 +412,26 @@ _NODES: Final = (
         Property("updated_at", INSTANT, None, KEEP, _DEFINITIONS, "When it was last defined."),
     )),
     NodeType(Label.MODEL_RUN, "id", KEEP,
-             "One fit of a model or one computation of segments, with a manifest that proves whom it used.", (
+             "One fit of a model or one computation of segments, with a manifest that proves whose data it used.", (
         Property("id", STRING, None, KEEP, _RUNS, "A ULID."),
         Property("name", STRING, None, KEEP, _RUNS, "What was computed: `walk`, `rfm` or `communities`."),
         Property("version", INTEGER, None, KEEP, _RUNS, "The version of the algorithm."),
-        Property("purpose", STRING, None, KEEP, _RUNS, "The purpose that all people in it permit."),
+        Property("purpose", STRING, None, KEEP, _RUNS, "The purpose that all of its people permit."),
         Property("started_at", INSTANT, None, KEEP, _RUNS, "When it began."),
         Property("finished_at", INSTANT, None, KEEP, _RUNS, "When it ended."),
-        Property("consent_at", INSTANT, None, KEEP, _RUNS, "As of when consent was checked."),
+        Property("consent_at", INSTANT, None, KEEP, _RUNS, "The instant for which consent was checked."),
         Property("people", INTEGER, None, KEEP, _RUNS, "How many people it used."),
         Property("epoch", INTEGER, None, KEEP, _RUNS, "The highest consent epoch among them."),
         Property("people_sha256", STRING, None, KEEP, _RUNS,
-                 "Hash of all their ids together: it proves a known list and reveals no single id, so it stays."),
+                 "Hash of all of their ids together: it proves a known list and reveals no single id, so it is kept."),
         Property("rows", INTEGER, None, KEEP, _RUNS, "How many model rows it wrote."),
-        Property("metrics", JSON, None, KEEP, _RUNS, "Its measures, such as nDCG and sizes of groups."),
+        Property("metrics", JSON, None, KEEP, _RUNS, "Its metrics, such as nDCG and group sizes."),
         Property("config", JSON, None, KEEP, _RUNS, "Its configuration."),
-        Property("current", BOOLEAN, None, KEEP, _RUNS, "Whether it is the one that is served."),
+        Property("current", BOOLEAN, None, KEEP, _RUNS, "Whether it is the one being served."),
     )),
     NodeType(Label.MODEL_ROW, "id", RECOMPUTE,
-             "One item of a model. Few people may be behind a row, so a run without the erased person replaces it.", (
+             "One item of a model. A row may reflect only a few people, so a run without the erased person replaces "
+             "it.", (
         Property("id", STRING, None, RECOMPUTE, _RUNS, "The run's id and the item's key."),
         Property("run", STRING, None, RECOMPUTE, _RUNS, "The id of the run that wrote it."),
         Property("item", STRING, None, RECOMPUTE, _RUNS, "The item's key."),
@@ -434,30 +440,30 @@ _NODES: Final = (
         Property("popularity", FLOAT, None, RECOMPUTE, _RUNS, "How many people chose it."),
     )),
     NodeType(Label.MESSAGE, "id", DELETE,
-             "An entry in the ledger of accepted messages: each counts once. Nothing ties it to its record; erasure "
-             "can find it only by the ids of interactions and consent events.", (
+             "An entry in the ledger of accepted messages: each counts once. Nothing connects it to its record; "
+             "erasure can find it only by the ids of interactions and consent events.", (
         Property("id", STRING, PSEUDONYM, DELETE, _MESSAGES,
                  "The source's name and the message's own id, chosen by the sender."),
         Property("at", INSTANT, BEHAVIOUR, DELETE, _MESSAGES, "The time of the event."),
         Property("claim", INTEGER, None, DELETE, _MESSAGES, "The random mark of the attempt that wrote it."),
     )),
     NodeType(Label.DEAD_LETTER, "id", DELETE,
-             "A rejected message, kept to be replayed. Nothing ties it to a record: erasure must read payloads.", (
-        Property("id", STRING, PSEUDONYM, DELETE, _LETTERS, "Hash of source and payload, unkeyed."),
+             "A rejected message, kept to be replayed. Nothing connects it to a record: erasure must read payloads.", (
+        Property("id", STRING, PSEUDONYM, DELETE, _LETTERS, "Unkeyed hash of source and payload."),
         Property("source", STRING, None, DELETE, _LETTERS, "The source's name."),
         Property("payload", STRING, MIXED, DELETE, _LETTERS, "What arrived, as text: possibly every category."),
         Property("reason", STRING, None, DELETE, _LETTERS, "The code of the rejection."),
-        Property("message", STRING, None, DELETE, _LETTERS, "The reason in words; it quotes no value."),
-        Property("field", STRING, None, DELETE, _LETTERS, "The field that was rejected, if it was one."),
+        Property("message", STRING, None, DELETE, _LETTERS, "The reason in words, without quoting a value."),
+        Property("field", STRING, None, DELETE, _LETTERS, "The field that was rejected, if it was a field."),
         Property("received_at", INSTANT, BEHAVIOUR, DELETE, _LETTERS, "When it last arrived."),
         Property("first_at", INSTANT, BEHAVIOUR, DELETE, _LETTERS, "When it first arrived. No statement reads it."),
         Property("times", INTEGER, BEHAVIOUR, DELETE, _LETTERS, "How often it arrived."),
         Property("truncated", BOOLEAN, None, DELETE, _LETTERS,
-                 "Whether the payload was cut; then it can't be replayed."),
+                 "Whether the payload was truncated, so that it can't be replayed."),
         Property("from_file", BOOLEAN, None, DELETE, _LETTERS,
-                 "Whether an operator loaded it, which may say more than a sender."),
+                 "Whether an operator loaded it from a file; such messages may state more than a sender's."),
     )),
-    NodeType(Label.MIGRATION, "version", KEEP, "A step of the schema that was applied.", (
+    NodeType(Label.MIGRATION, "version", KEEP, "A schema step that was applied.", (
         Property("version", INTEGER, None, KEEP, _MIGRATIONS, "Its number."),
         Property("name", STRING, None, KEEP, _MIGRATIONS, "Its name."),
         Property("checksum", STRING, None, KEEP, _MIGRATIONS, "Hash of what it does; a changed step is refused."),
@@ -474,66 +480,67 @@ _NODES: Final = (
 
 _INTERACTION: Final = (
     Property("message_id", STRING, BEHAVIOUR, DELETE, _SESSIONS,
-             "The id of its message, numbered if the message holds several. Unique per type."),
+             "The id of its message, with a number if the message holds several. Unique per type."),
     Property("at", INSTANT, BEHAVIOUR, DELETE, _SESSIONS, "The time of the event, corrected for the sender's clock."),
-    Property("weight", FLOAT, BEHAVIOUR, DELETE, _SESSIONS, "How strongly it speaks for the item, 0 to 5."),
+    Property("weight", FLOAT, BEHAVIOUR, DELETE, _SESSIONS, "How much it counts in favour of the item, 0 to 5."),
     Property("value", FLOAT, BEHAVIOUR, DELETE, _SESSIONS, "Money or a rating, in its own unit."),
-    Property("quantity", FLOAT, BEHAVIOUR, DELETE, _SESSIONS, "How many of the item."),
+    Property("quantity", FLOAT, BEHAVIOUR, DELETE, _SESSIONS, "The quantity of the item."),
     Property("order", STRING, BEHAVIOUR, DELETE, _SESSIONS, "The order that several items belong to."),
     Property("name", STRING, BEHAVIOUR, DELETE, _SESSIONS,
-             "The event's own name, a page's name or path, or what was searched for: free text."),
+             "The event's own name, a page's name or path, or a search query: free text."),
 )
 """The properties of every interaction type."""
 
 _INTERACTIONS: Final = (
-    (InteractionType.VIEWED, "Looked at it; also a page or screen, which is no item."),
-    (InteractionType.SEARCHED, "Searched for it, or for anything."),
-    (InteractionType.CLICKED, "Clicked on it."),
-    (InteractionType.WISHLISTED, "Put it on a wish list."),
-    (InteractionType.CARTED, "Put it into the cart."),
-    (InteractionType.UNCARTED, "Took it out of the cart."),
-    (InteractionType.CHECKED_OUT, "Began to check out with it."),
-    (InteractionType.PURCHASED, "Bought it."),
-    (InteractionType.REFUNDED, "Gave it back for a refund."),
-    (InteractionType.RATED, "Rated it."),
-    (InteractionType.REVIEWED, "Reviewed it."),
-    (InteractionType.SHARED, "Shared it."),
-    (InteractionType.INTERACTED, "Did something that has no type of its own; `name` says what."),
+    (InteractionType.VIEWED, "The person looked at the item, or at a page or screen without an item."),
+    (InteractionType.SEARCHED, "The person searched for the item, or for anything else."),
+    (InteractionType.CLICKED, "The person clicked on the item."),
+    (InteractionType.WISHLISTED, "The person added the item to a wish list."),
+    (InteractionType.CARTED, "The person added the item to the cart."),
+    (InteractionType.UNCARTED, "The person removed the item from the cart."),
+    (InteractionType.CHECKED_OUT, "The person began to check out with the item."),
+    (InteractionType.PURCHASED, "The person bought the item."),
+    (InteractionType.REFUNDED, "The person returned the item for a refund."),
+    (InteractionType.RATED, "The person rated the item."),
+    (InteractionType.REVIEWED, "The person reviewed the item."),
+    (InteractionType.SHARED, "The person shared the item."),
+    (InteractionType.INTERACTED, "The person did something that has no type of its own; `name` tells what."),
 )
 
 _RELATIONSHIPS: Final = (
     RelationshipType(Rel.FROM, (Label.RECORD,), (Label.SOURCE,), DELETE,
-                     "The source that the record is of. No statement follows it: `Record.source` is read."),
+                     "The source that the record comes from. No statement follows it: `Record.source` is read."),
     RelationshipType(Rel.OPENS, (Label.API_KEY,), (Label.CLIENT, Label.SOURCE), KEEP, "What the key opens."),
     RelationshipType(Rel.IDENTIFIED_BY, (Label.RECORD,), (Label.IDENTIFIER,), DELETE,
                      "The record holds the identifier.", (
         Property("since", INSTANT, LINKAGE, DELETE, _IDENTIFIERS, "The time of the earliest event that stated it."),
     )),
     RelationshipType(Rel.LINKED, (Label.RECORD,), (Label.RECORD,), DELETE,
-                     "A judgement about two records, or what linkage made of one piece of evidence. Closed, not "
-                     "deleted; erasing either record deletes it, including a cannot-link.", (
+                     "A judgement about two records, or what linkage makes of one piece of evidence. Ended, not "
+                     "deleted; erasing either record deletes it, even a cannot-link.", (
         Property("status", STRING, LINKAGE, DELETE, _LINKS, "`asserted`, `cannot_link`, `active` or `refused`."),
         Property("rule", STRING, LINKAGE, DELETE, _LINKS, "The kind of the identifier, or `alias`."),
         Property("evidence", STRING, PSEUDONYM, DELETE, _LINKS, "The id of the identifier."),
         Property("reason", STRING, LINKAGE, DELETE, _LINKS, "Why it was refused."),
-        Property("detail", STRING, LINKAGE, DELETE, _LINKS, "On which identifier kind the refusal rests."),
+        Property("detail", STRING, LINKAGE, DELETE, _LINKS, "The identifier kind on which the refusal rests."),
         Property("actor", STRING, LINKAGE, DELETE, _LINKS,
                  "Who decided, with the version of the rules. No statement reads it."),
         Property("from", INSTANT, LINKAGE, DELETE, _LINKS, "Since when it holds. No statement reads it."),
-        Property("to", INSTANT, LINKAGE, DELETE, _LINKS, "When it was closed; absent while it holds."),
-        Property("ended_by", STRING, LINKAGE, DELETE, _LINKS, "Why it was closed. No statement reads it."),
+        Property("to", INSTANT, LINKAGE, DELETE, _LINKS, "When it was ended; absent while it holds."),
+        Property("ended_by", STRING, LINKAGE, DELETE, _LINKS, "Why it was ended. No statement reads it."),
     )),
     RelationshipType(Rel.RESOLVES_TO, (Label.RECORD,), (Label.USER,), DELETE,
-                     "Whose record it is. Exactly one is open; closed ones are its history.", (
-        Property("from", INSTANT, LINKAGE, DELETE, _RECORDS + _USERS, "Since when. No statement reads it."),
+                     "The person that the record belongs to. Exactly one is open; ended ones are the history.", (
+        Property("from", INSTANT, LINKAGE, DELETE, _RECORDS + _USERS, "Since when it holds. No statement reads it."),
         Property("to", INSTANT, LINKAGE, DELETE, _USERS, "When the record moved to another user; absent while open."),
     )),
-    RelationshipType(Rel.RETIRED_INTO, (Label.USER,), (Label.USER,), DELETE, "Into whom a user was merged.", (
-        Property("at", INSTANT, LINKAGE, DELETE, _USERS, "When. No statement reads it."),
+    RelationshipType(Rel.RETIRED_INTO, (Label.USER,), (Label.USER,), DELETE,
+                     "The user that this one was merged into.", (
+        Property("at", INSTANT, LINKAGE, DELETE, _USERS, "When it was merged. No statement reads it."),
     )),
     RelationshipType(Rel.HAD, (Label.RECORD,), (Label.SESSION,), DELETE, "The record's sessions."),
     RelationshipType(Rel.ABOUT, (Label.ITEM,), (Label.TOPIC,), KEEP, "What the item is about.", (
-        Property("weight", FLOAT, None, KEEP, _ITEMS, "How much, 0 or more."),
+        Property("weight", FLOAT, None, KEEP, _ITEMS, "How much the item is about the topic, 0 or more."),
     )),
     RelationshipType(Rel.DECIDED, (Label.RECORD,), (Label.CONSENT_EVENT,), DELETE,
                      "What was stated through the record."),
@@ -544,13 +551,13 @@ _RELATIONSHIPS: Final = (
     RelationshipType(Rel.TO, (Label.CONSENT_EVENT,), (Label.RECIPIENT,), DELETE,
                      "The partner it is about. No statement follows it: `ConsentEvent.recipient` is read."),
     RelationshipType(Rel.SUPERSEDES, (Label.CONSENT_EVENT,), (Label.CONSENT_EVENT,), DELETE,
-                     "The record's event before it on the same subject. No statement follows it: `seq` is read."),
+                     "The record's previous event on the same subject. No statement follows it: `seq` is read."),
     RelationshipType(Rel.IN_SEGMENT, (Label.USER,), (Label.SEGMENT,), DELETE,
-                     "The person is in the segment. Leaving closes it; coming back makes another.", (
+                     "The person is in the segment. Leaving ends it; returning makes another.", (
         Property("since", INSTANT, SEGMENTS, DELETE, _MEMBERSHIPS, "When the person entered."),
-        Property("until", INSTANT, SEGMENTS, DELETE, _MEMBERSHIPS, "When the person left; absent while inside."),
+        Property("until", INSTANT, SEGMENTS, DELETE, _MEMBERSHIPS, "When the person left; absent for a member."),
         Property("score", FLOAT, SEGMENTS, DELETE, _MEMBERSHIPS, "How well the person fits."),
-        Property("version", INTEGER, SEGMENTS, DELETE, _MEMBERSHIPS, "The segment's version at the time."),
+        Property("version", INTEGER, SEGMENTS, DELETE, _MEMBERSHIPS, "The segment's version at that time."),
         Property("run", STRING, SEGMENTS, DELETE, _MEMBERSHIPS,
                  "The id of the run that wrote it. No statement reads it."),
     )),
@@ -566,4 +573,4 @@ RELATIONSHIPS: Final[Mapping[Rel | InteractionType, RelationshipType]] = {each.n
 """Every relationship type. An interaction without an item goes from its session to the session itself."""
 
 UNIQUE_KEYS: Final[Mapping[Label, str]] = {label: node.key for label, node in NODES.items()}
-"""One unique property a label; migrations turn each into a constraint, which is also the index it is looked up by."""
+"""One unique property per label. Migrations make each a constraint, which also serves as the index for look-ups."""

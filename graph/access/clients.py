@@ -57,7 +57,7 @@ RETURN k.id AS id
 
 
 async def revoke_client(tx: Writer, name: str, now: Millis) -> list[str]:
-    """Revokes a client and its keys. Returns the IDs of the keys that were valid until now."""
+    """Revokes a client and its keys. Returns the IDs of the keys that were still valid."""
     return [str(row["id"]) for row in await tx.run(WRITE_CLIENT_REVOCATION, name=name, now=now)]
 
 
@@ -69,7 +69,7 @@ RETURN c.name AS name, c.role AS role, c.purposes AS purposes, c.recipient AS re
 
 
 async def read_client(client: GraphClient, name: str) -> Client | None:
-    """Reads a client by its name, revoked or not."""
+    """Reads a client by its name, revoked or not. None if there is none."""
     rows = await client.read(READ_CLIENT, name=name)
     return client_of(rows[0]) if rows else None
 
@@ -96,7 +96,7 @@ RETURN k.hash AS hash, c.name AS name, c.role AS role, c.purposes AS purposes, c
 
 
 async def read_client_by_key(client: GraphClient, key_id: str) -> tuple[str, Client] | None:
-    """Reads the stored hash of a valid key and the client it belongs to."""
+    """Reads the stored hash of a valid key and the client it belongs to. None if the key is unknown or revoked."""
     rows = await client.read(READ_CLIENT_BY_KEY, key_id=key_id)
     return (str(rows[0]["hash"]), client_of(rows[0])) if rows else None
 

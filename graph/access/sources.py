@@ -62,7 +62,7 @@ RETURN k.id AS id
 
 
 async def revoke_source_keys(tx: Writer, name: str, now: Millis) -> list[str]:
-    """Revokes every key of the source. Returns the IDs of those that were valid until now."""
+    """Revokes every key of the source. Returns the IDs of those that were still valid."""
     return [str(row["id"]) for row in await tx.run(WRITE_SOURCE_REVOCATION, name=name, now=now)]
 
 
@@ -73,7 +73,7 @@ RETURN s.name AS name, s.user_namespace AS user_namespace, s.created_at AS creat
 
 
 async def read_source(client: GraphClient, name: str) -> Source | None:
-    """Reads a source by its name, without its keys."""
+    """Reads a source by its name, without its keys. None if there is none."""
     rows = await client.read(READ_SOURCE, name=name)
     return source_of(rows[0]) if rows else None
 
@@ -100,7 +100,7 @@ RETURN k.hash AS hash, s.name AS name, s.user_namespace AS user_namespace, s.cre
 
 
 async def read_source_by_key(client: GraphClient, key_id: str) -> tuple[str, Source] | None:
-    """Reads the stored hash of a valid key and the source it belongs to."""
+    """Reads the stored hash of a valid key and the source it belongs to. None if the key is unknown or revoked."""
     rows = await client.read(READ_SOURCE_BY_KEY, key_id=key_id)
     return (str(rows[0]["hash"]), source_of(rows[0])) if rows else None
 

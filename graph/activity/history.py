@@ -1,7 +1,7 @@
-"""A person's sessions and interactions, a page at a time, newest first, ties by ID.
+"""A person's sessions and interactions, a page at a time, newest first; ties are ordered by ID.
 
-First pages without a filter come with the profile (`graph/profile.py`). `records` are those that the gate decided
-about: entries of a record that joined the person since are not read.
+First pages without a filter come with the profile (`graph/profile.py`). `records` are the records that the gate ruled
+on; entries of a record that has joined the person since then are not read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NEWEST: Final = (Millis(2**62), "")
 
 @dataclass(frozen=True, slots=True)
 class InteractionFilter:
-    """Which interactions; a condition that is None is ignored. `since` is included, `until` is not."""
+    """Conditions on interactions; one that is None is ignored. `since` is inclusive, `until` exclusive."""
 
     types: tuple[str, ...] | None = None
     item: str | None = None
@@ -32,10 +32,10 @@ class InteractionFilter:
 
 INTERACTION_ENTRY: Final = """[x.message_id, x.at, type(x), x.name, x.weight, x.value, x.quantity, x.order,
   CASE WHEN j:Item THEN properties(j) ELSE NULL END, [(j)-[about:ABOUT]->(topic:Topic) | [topic.key, about.weight]]]"""
-"""What statements return of an interaction `x` with `j`, for `parse_interactions`."""
+"""What a statement returns for an interaction `x` with `j`; `parse_interactions` reads it."""
 
 SESSION_ENTRY: Final = "[s.id, r.source, s.started_at, s.ended_at]"
-"""What statements return of a session `s` of record `r`, for `parse_sessions`."""
+"""What a statement returns for a session `s` of record `r`; `parse_sessions` reads it."""
 
 READ_INTERACTIONS: Final = f"""
 MATCH (:User {{id: $user}})<-[a:RESOLVES_TO]-(r:Record)-[:HAD]->(:Session)-[x]->(j)
@@ -56,7 +56,7 @@ async def read_interactions(
     *,
     records: Collection[RecordId] | None = None,
 ) -> tuple[InteractionFacts, ...]:
-    """Returns the interactions that a filter admits, before a position: an instant and an ID."""
+    """Returns up to `limit` interactions that match a filter, before a position (an instant and an ID)."""
     rows = await client.read(
         READ_INTERACTIONS,
         user=user,
@@ -90,7 +90,7 @@ async def read_sessions(
     *,
     records: Collection[RecordId] | None = None,
 ) -> tuple[SessionFacts, ...]:
-    """Returns the sessions before a position: a start and an ID."""
+    """Returns up to `limit` sessions before a position (a start and an ID)."""
     rows = await client.read(
         READ_SESSIONS,
         user=user,
@@ -104,7 +104,7 @@ async def read_sessions(
 
 
 def parse_interactions(entries: Sequence[Sequence[Any]] | None) -> tuple[InteractionFacts, ...]:
-    """Makes interactions of entries (`INTERACTION_ENTRY`)."""
+    """Returns interactions from their entries (`INTERACTION_ENTRY`)."""
     return tuple(
         InteractionFacts(
             id=id_,
@@ -122,5 +122,5 @@ def parse_interactions(entries: Sequence[Sequence[Any]] | None) -> tuple[Interac
 
 
 def parse_sessions(entries: Sequence[Sequence[Any]] | None) -> tuple[SessionFacts, ...]:
-    """Makes sessions of entries (`SESSION_ENTRY`)."""
+    """Returns sessions from their entries (`SESSION_ENTRY`)."""
     return tuple(SessionFacts(SessionId(id_), source, start, end) for id_, source, start, end in entries or ())

@@ -1,7 +1,7 @@
-"""Interactions read for computing, only of people who permit the purpose.
+"""Interactions read for computation, only from people who permit the purpose.
 
-Every statement takes a `PermittedScope` and checks the permit itself, in the same statement that reads. Results come in
-pages of people, so that no statement runs long.
+Every read takes a `PermittedScope`, and the statement that reads also checks the permit. Work is split into pages of
+people, so that no statement runs long.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ RETURN u.id AS user
 
 
 async def read_still_in_scope(tx: Writer, users: Collection[UserId], scope: PermittedScope) -> set[UserId]:
-    """Returns those of these people who are in scope, in a transaction that locked them first (`locks.lock_users`)."""
+    """Returns which of these people are in scope. The transaction has locked them already (`locks.lock_users`)."""
     rows = await tx.run(READ_STILL_IN_SCOPE, users=sorted(users), **bind_scope(scope))
     return {UserId(row["user"]) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)
 class SessionHistory:
-    """The interactions with items of one session, in five lists of one length. `graded` tells whether an interaction
+    """One session's interactions with items, in five lists of equal length. `graded` tells whether an interaction
     carries a value of its own, such as a rating."""
 
     user: UserId
@@ -85,8 +85,8 @@ RETURN id AS user, s.id AS session, collect(i.key) AS items, collect(type(e)) AS
 async def read_histories(
     client: GraphClient, users: Sequence[UserId], scope: PermittedScope
 ) -> AsyncIterator[list[SessionHistory]]:
-    """Yields the interactions with items of those of these people who are in scope, a page of people at a time. A
-    session is one row of the protocol, 50 bytes per interaction; a row per interaction would cost three times that."""
+    """Yields the interactions with items of the people who are in scope, a page of people at a time. A session takes
+    one row on the wire, 50 bytes per interaction; one row per interaction would cost three times that."""
     for start in range(0, len(users), HISTORIES_PAGE):
         page = list(users[start : start + HISTORIES_PAGE])
         rows = await client.read(READ_HISTORIES, users=page, **bind_scope(scope))
@@ -98,7 +98,7 @@ async def read_histories(
 
 @dataclass(frozen=True, slots=True)
 class PurchaseSums:
-    """What RFM needs of one person: the latest purchase, the number of purchases, their value less refunds."""
+    """What RFM needs to know about one person: latest purchase, number of purchases, and their value less refunds."""
 
     user: UserId
     latest: Millis
@@ -122,7 +122,7 @@ ORDER BY user
 
 @dataclass(frozen=True, slots=True)
 class PurchaseWindow:
-    """Which types of interactions count as purchases and as refunds, and between which instants, both included."""
+    """Which interaction types count as purchases and as refunds, and between which instants (both inclusive)."""
 
     counted: tuple[str, ...]
     refunded: tuple[str, ...]
@@ -133,8 +133,8 @@ class PurchaseWindow:
 async def read_purchase_sums(
     client: GraphClient, users: Sequence[UserId], window: PurchaseWindow, scope: PermittedScope
 ) -> list[PurchaseSums]:
-    """Returns the sums of those of these people who are in scope and bought within the window. Products of one order
-    are one purchase."""
+    """Returns the sums of the people who are in scope and bought something within the window. All products of one order
+    count as one purchase."""
     found: list[PurchaseSums] = []
     for start in range(0, len(users), HISTORIES_PAGE):
         rows = await client.read(
@@ -151,5 +151,5 @@ async def read_purchase_sums(
 
 
 def bind_scope(scope: PermittedScope) -> dict[str, Any]:
-    """Returns a scope as parameters of these statements."""
+    """Returns a scope as the parameters of these statements."""
     return {"permit": scope.permit, "blanket": scope.blanket, "barred": scope.barred, "now": scope.now}

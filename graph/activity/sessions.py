@@ -1,7 +1,7 @@
-"""Sessions of records and the interactions in them: statements that begin sessions and add interactions.
+"""Sessions of records: statements that begin them, find them, and add interactions to them.
 
-An interaction without an item is a relationship from the session to itself: it stays in the person's history and no
-item is made up. Statements that name `(:Item)` as the other end do not match it.
+An interaction without an item is a relationship from the session to itself. It stays in the person's history without an
+invented item, and statements that name `(:Item)` as the other end don't match it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from graph.store.client import Writer, chunk_rows
 
 @dataclass(frozen=True, slots=True)
 class SessionStart:
-    """A session to create, if it is not there, with an event at `at`. `latest`: the record's next event is compared
+    """A session to create, unless it exists, with an event at `at`. If `latest`, the record's next event is compared
     with this session."""
 
     id: SessionId
@@ -32,7 +32,7 @@ class SessionStart:
 
 @dataclass(frozen=True, slots=True)
 class SessionWindow:
-    """A stretch of time in which sessions of a record are looked for; both ends are included."""
+    """A period in which to look for a record's sessions; both ends are inclusive."""
 
     record: RecordId
     start: Millis
@@ -99,7 +99,7 @@ _FACTS: Final = """{message_id: row[2], at: row[3], weight: row[4], value: row[5
 WRITE_INTERACTIONS: Final = {
     type_: f"{_SESSION}{_ITEM}\nCREATE (s)-[:{type_.value} {_FACTS}]->(i)" for type_ in InteractionType
 }
-"""One statement a type: a type can't be a parameter, and it is never built from a value."""
+"""One statement per type: a type can't be a parameter, and a statement is never built from a value."""
 
 WRITE_ITEMLESS: Final = {type_: f"{_SESSION}CREATE (s)-[:{type_.value} {_FACTS}]->(s)" for type_ in InteractionType}
 
@@ -108,17 +108,19 @@ WRITE_MIXED: Final = f"{_SESSION}{_ITEM}\n" + "\n".join(
     f" CREATE (s)-[:{type_.value} {_FACTS}]->(i))"
     for type_ in InteractionType
 )
-"""All types in one statement: dearer a row, cheaper than one statement a type where there are few rows."""
+"""All types in one statement: a row costs more, but few rows cost less than with one statement per type."""
 
 FEW: Final = 60
-"""Rows up to which one statement for all types is quicker."""
+"""The number of rows up to which one statement for all types is faster."""
 
 
 async def write_interactions(tx: Writer, events: Iterable[tuple[SessionId, Message]]) -> None:
-    """Adds the interactions of messages to their sessions, which must exist, and extends the sessions' bounds. Where a
-    message has several, each has a number after the message's id. The ledger of messages
-    (`graph/collection/messages.py`) keeps an event from being added twice. Every writer locks items in the same order,
-    which prevents deadlocks."""
+    """Adds the interactions of messages to their sessions, which must exist, and extends the sessions' bounds.
+
+    If a message has several interactions, each gets a number after the message's ID. The ledger of messages
+    (`graph/collection/messages.py`) prevents an event from being added twice. Every writer locks items in the same
+    order, which prevents deadlocks.
+    """
     kinds: dict[tuple[str, bool], list[list[Any]]] = {}
     for session, message in events:
         for number, one in enumerate(message.interactions, 1):

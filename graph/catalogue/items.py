@@ -1,8 +1,8 @@
-"""Items as catalogues declare and events mention them: writing their facts and topics.
+"""Writing the facts and topics of items, as catalogues declare them and events mention them.
 
 Each fact has a rank, so that the result does not depend on the order of arrival: a declaration outranks every mention,
-the later of two equals wins, and a missing value never overwrites a known one. Only declarations move `updated_at`:
-every reader of the catalogue sees it, and the time of a mention would reveal when a person did something.
+the later of two declarations or mentions wins, and a missing value never overwrites a known one. Only declarations move
+`updated_at`: every reader of the catalogue sees it, and the time of a mention would reveal when a person did something.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ SET a.weight = row[3]
 
 
 async def write_items(tx: Writer, items: Iterable[ItemFacts], now: Millis) -> None:
-    """Writes what is stated of items. Topics that a declaration states replace those before."""
+    """Writes what is stated about items. The topics in a declaration replace earlier ones."""
     stated = sorted(items, key=lambda item: item.key)
     for chunk in chunk_rows([_row(item) for item in stated]):
         await tx.run(WRITE_ITEMS, rows=list(chunk), now=now)

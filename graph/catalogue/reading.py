@@ -1,5 +1,7 @@
-"""Items read by key or in pages, in the order of their keys. A condition that a filter leaves out is passed as null
-and holds for every item."""
+"""Items read by key or in pages, in the order of their keys.
+
+A condition that a filter leaves out is passed as null, which every item meets.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from graph.store.client import GraphClient, Row
 
 @dataclass(frozen=True, slots=True)
 class ItemFilter:
-    """Which items; a condition that is None is ignored. Bounds of price and year include themselves."""
+    """Conditions on items; one that is None is ignored. Bounds of price and year are inclusive."""
 
     keys: tuple[ItemKey, ...] | None = None
     category: str | None = None
@@ -28,7 +30,7 @@ class ItemFilter:
     max_year: int | None = None
 
     def admits(self, item: ItemFacts) -> bool:
-        """Whether an item meets all conditions. An unknown value meets none."""
+        """Returns whether an item meets all conditions. An unknown value meets no condition."""
         return (
             (self.keys is None or item.key in self.keys)
             and (self.category is None or item.category == self.category)
@@ -75,7 +77,7 @@ READ_ITEMS_OF_KEYS: Final = "UNWIND $keys AS key MATCH (i:Item {key: key})" + _F
 
 
 async def read_items(client: GraphClient, where: ItemFilter, limit: int, after: str = "") -> list[ItemFacts]:
-    """Returns a page of the items that a filter admits, in the order of their keys, after a key."""
+    """Returns up to `limit` items that match a filter, in the order of their keys, starting after a key."""
     rest: dict[str, Any] = {
         "category": where.category,
         "available": where.available,
@@ -101,7 +103,7 @@ def _parse_items(rows: Sequence[Row]) -> list[ItemFacts]:
 
 
 def parse_item(row: Mapping[str, Any], topics: Sequence[Sequence[Any]] = ()) -> ItemFacts:
-    """Makes an item of the properties of its node and its pairs of topic and weight."""
+    """Returns an item from the properties of its node and its pairs of topic and weight."""
     attributes = row.get("attributes")
     return ItemFacts(
         key=ItemKey(row["key"]),

@@ -1,6 +1,6 @@
-"""Dead letters: what was rejected, with the reason, to be listed and replayed.
+"""Dead letters: rejected messages, kept with the reason, to be listed and replayed.
 
-The payload is personal data: it is never logged, and only an operator reads it.
+The payload is personal data: it is never logged, and only operators may read it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from graph.model.time import Millis
 from graph.store.client import GraphClient, Row, Writer, chunk_rows
 
 LONGEST_PAYLOAD: Final = 32_768
-"""Characters kept of a payload; what was longer is marked and can't be replayed."""
+"""How many characters of a payload are kept. A longer one is marked as truncated and can't be replayed."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One rejected message. `payload` is what arrived, as text. The same payload of the same source is one letter,
-    however often it comes: `times`. `from_file`: an operator loaded it, so it may be of our own types."""
+    """One rejected message. `payload` is what arrived, as text. The same payload from the same source is one letter,
+    however often it arrives; `times` counts the arrivals. `from_file` tells that an operator loaded it from a file, so
+    it may have one of our own line types."""
 
     source: str
     reason: str
@@ -49,7 +50,7 @@ SET d.reason = row[2], d.message = row[3], d.received_at = row[5], d.field = row
 
 
 async def write_letters(tx: Writer, letters: Iterable[DeadLetter]) -> None:
-    """Keeps rejected messages."""
+    """Stores rejected messages, or counts them again if they are known."""
     rows = [
         [
             one.id,
@@ -83,7 +84,7 @@ LIMIT $limit
 async def read_letters(
     client: GraphClient, limit: int, after: str = "", source: str | None = None, reason: str | None = None
 ) -> list[DeadLetter]:
-    """A page of letters in the order of their ids."""
+    """Returns up to `limit` letters in the order of their IDs, starting after an ID."""
     rows = await client.read(READ_LETTERS, limit=limit, after=after, source=source, reason=reason)
     return [letter_of(row) for row in rows]
 
@@ -96,12 +97,12 @@ DELETE d
 
 
 async def remove_letters(tx: Writer, ids: Sequence[str]) -> None:
-    """Deletes letters, once what they held was accepted."""
+    """Deletes letters whose messages have been accepted."""
     await tx.run(WRITE_REMOVALS, ids=list(ids))
 
 
 def letter_of(row: Row) -> DeadLetter:
-    """A row as a letter."""
+    """Returns a row as a letter."""
     return DeadLetter(
         source=row["source"],
         reason=row["reason"],

@@ -1,7 +1,7 @@
-"""The ledger of accepted messages: each counts once however often it arrives.
+"""The ledger of accepted messages: each counts once, however often it arrives.
 
-A transaction claims messages with one MERGE that leaves the mark of the attempt on new nodes only: what bears another
-mark was there before.
+A transaction claims messages with one MERGE, which sets the attempt's mark on new nodes only. A message with another
+mark has been accepted before.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ RETURN collect(m.id) AS known
 
 
 async def claim_messages(tx: Writer, messages: Iterable[tuple[str, Millis]]) -> set[str]:
-    """Puts messages (id, at) into the ledger; returns which were there before. Rolled back with the transaction.
+    """Adds messages (ID, instant) to the ledger; returns those it already holds. Rolled back with the transaction.
 
-    Claimed messages are locked until the end: another transaction with the same message waits, or fails and runs again.
-    The mark is new at every attempt, so that an attempt that committed without our knowing is found, not repeated.
+    Claimed messages stay locked until the transaction ends: another one with the same message waits, or fails and runs
+    again. Every attempt has a new mark, so that an attempt that was committed without our knowledge is recognised
+    instead of repeated.
     """
     known: set[str] = set()
     claim = secrets.randbits(62)
@@ -43,5 +44,5 @@ RETURN m.at AS at
 
 
 async def is_claimed(client: GraphClient, id_: str) -> bool:
-    """Whether the ledger holds a message."""
+    """Returns whether the ledger holds a message."""
     return bool(await client.read(READ_CLAIM, id=id_))

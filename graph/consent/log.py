@@ -1,6 +1,6 @@
-"""The log of consents: events on `(Record)-[:DECIDED]->(ConsentEvent)`, locked, appended and read.
+"""The consent log: events on `(Record)-[:DECIDED]->(ConsentEvent)`, locked, appended and read.
 
-The log is append-only; only `repeated_at` is ever set later, when a denial is carried along again.
+The log is append-only. The one property set later is `repeated_at`, when a denial is carried along again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _STATEMENT_FIELDS: Final = tuple(f.name for f in fields(ConsentStatement) if f.n
 
 @dataclass(frozen=True, slots=True)
 class RecordLog:
-    """One record's part of the log, in the order of arrival."""
+    """One record's part of the log, in order of arrival."""
 
     record: RecordId
     events: tuple[ConsentEvent, ...]
@@ -45,7 +45,7 @@ RETURN r.id AS record, coalesce(r.linking_objected, false) AS objected, events
 
 
 async def lock_logs(tx: Writer, records: Collection[RecordId]) -> dict[RecordId, RecordLog]:
-    """Locks records for the rest of the transaction, then reads their logs. Records that don't exist are left out."""
+    """Locks records for the rest of the transaction and reads their logs. Records that don't exist are left out."""
     ids = sorted(await lock_records(tx, records))
     rows = await tx.run(READ_RECORD_LOGS, records=ids)
     return {
@@ -62,7 +62,7 @@ RETURN e.id AS id
 
 
 async def read_known_events(tx: Writer, ids: Collection[str]) -> set[str]:
-    """Which of these event ids the log already holds, on whatever record."""
+    """Returns which of these event IDs the log already holds, on any record."""
     return {row["id"] for row in await tx.run(READ_KNOWN_EVENTS, ids=sorted(ids))}
 
 
@@ -100,7 +100,7 @@ MERGE (e)-[:SUPERSEDES]->(previous)
 
 
 async def append_events(tx: Writer, additions: Iterable[NewEvent]) -> None:
-    """Appends events to their records' logs. Shared nodes are met in one order by every writer, against deadlocks."""
+    """Appends events to their records' logs. All writers lock shared nodes in the same order, so none deadlock."""
     new = sorted(additions, key=lambda n: (n.event.statement.purpose, n.event.statement.recipient or "", n.event.id))
     rows = [
         {
@@ -134,7 +134,7 @@ SET e.repeated_at = row.at
 
 
 async def write_repeats(tx: Writer, repeats: Iterable[ConsentEvent]) -> None:
-    """Keeps when denials were last carried along again."""
+    """Stores when denials were last carried along again."""
     rows = [{"id": event.id, "at": event.repeated_at} for event in repeats]
     for chunk in chunk_rows(rows):
         await tx.run(WRITE_REPEATS, rows=list(chunk))
@@ -148,14 +148,14 @@ SET r.linking_objected = row.objected
 
 
 async def write_linking_objections(tx: Writer, objections: dict[RecordId, bool]) -> None:
-    """Keeps on each record whether its own statements bar it from linkage."""
+    """Stores on each record whether its own statements bar it from linkage."""
     rows = [{"record": record, "objected": objected} for record, objected in sorted(objections.items())]
     for chunk in chunk_rows(rows):
         await tx.run(WRITE_LINKING_OBJECTIONS, rows=list(chunk))
 
 
 def parse_events(record: RecordId, rows: Sequence[Row | None]) -> tuple[ConsentEvent, ...]:
-    """Events of one record from the properties of their nodes, in the order of arrival."""
+    """Returns one record's events from the properties of their nodes, in order of arrival."""
     events = (
         ConsentEvent(
             id=row["id"],
@@ -176,7 +176,7 @@ def parse_events(record: RecordId, rows: Sequence[Row | None]) -> tuple[ConsentE
 
 
 def _properties(event: ConsentEvent) -> dict[str, Any]:
-    """An event as properties of its node, without what was not stated."""
+    """Returns an event as the properties of its node, without those that were not stated."""
     stated = {name: value for name, value in asdict(event.statement).items() if value not in (None, ())}
     stated["state"] = event.statement.state.value
     if "categories" in stated:
@@ -185,7 +185,7 @@ def _properties(event: ConsentEvent) -> dict[str, Any]:
 
 
 def _read_notice(event: ConsentEvent) -> dict[str, str | None] | None:
-    """The notice of an event as a row, or None where it names none."""
+    """Returns the notice of an event as a row, or None if it names none."""
     name, version = event.statement.notice, event.statement.notice_version
     if not name:
         return None

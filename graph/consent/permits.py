@@ -1,4 +1,4 @@
-"""What is stored on each person of the fold of their consent log: permits, their expiry, the consent epoch."""
+"""The result of folding the consent log, as stored on each person: permits, when they expire, and the consent epoch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graph.store.client import GraphClient, Row, Writer, chunk_rows
 
 @dataclass(frozen=True, slots=True)
 class StoredPermits:
-    """The permits stored on one person."""
+    """The permits stored on one person. `until` is when they must be folded again, or None."""
 
     user: UserId
     permits: tuple[str, ...]
@@ -25,14 +25,14 @@ class StoredPermits:
 
 @dataclass(frozen=True, slots=True)
 class UserLog:
-    """A person's stored permits, and what they should follow from: the logs of the person's live records."""
+    """A person's stored permits, and the logs of the person's live records, from which they should follow."""
 
     stored: StoredPermits
     records: tuple[RecordLog, ...]
 
     @property
     def events(self) -> list[ConsentEvent]:
-        """Every statement of the person."""
+        """All consent events of the person."""
         return [event for record in self.records for event in record.events]
 
 
@@ -49,8 +49,8 @@ RETURN u.id AS user, u.permits AS permits, u.permits_until AS until, coalesce(u.
 
 
 async def read_user_logs(tx: Writer | GraphClient, users: Collection[UserId]) -> list[UserLog]:
-    """The stored permits and the log of each person: all their live records, including those without statements. Only
-    deterministic links make people so far, so every event is on a verified record."""
+    """Reads the stored permits and the log of each person: all live records, including those without statements. Only
+    deterministic links form people so far, so every event is on a verified record."""
     run = tx.run if isinstance(tx, Writer) else tx.read
     stored: dict[UserId, StoredPermits] = {}
     logs: dict[UserId, list[RecordLog]] = {}
@@ -71,7 +71,7 @@ RETURN next.id AS user
 
 
 async def read_successors(tx: Writer, users: Collection[UserId]) -> set[UserId]:
-    """The people that these were retired into, one step on."""
+    """Reads the users that these were retired into, one step further."""
     return {UserId(row["user"]) for row in await tx.run(READ_SUCCESSORS, users=sorted(users))}
 
 
@@ -83,7 +83,7 @@ SET u.permits = row.permits, u.permits_until = row.until, u.consent_epoch = coal
 
 
 async def write_permits(tx: Writer, changed: Iterable[StoredPermits]) -> None:
-    """Stores new permits, one consent epoch later. What they no longer allow is ended by `graph.segments`."""
+    """Stores new permits and raises the consent epoch by one. `graph.segments` ends what they no longer allow."""
     rows = [{"user": one.user, "permits": list(one.permits), "until": one.until} for one in changed]
     for chunk in chunk_rows(rows):
         await tx.run(WRITE_PERMITS, rows=list(chunk))
@@ -98,7 +98,7 @@ LIMIT $limit
 
 
 async def read_stale_users(client: GraphClient, now: Millis, limit: int) -> list[UserId]:
-    """People whose stored permits have become stale."""
+    """Reads up to `limit` people whose stored permits have become stale."""
     return [UserId(row["user"]) for row in await client.read(READ_STALE_USERS, now=now, limit=limit)]
 
 
@@ -112,7 +112,7 @@ LIMIT $limit
 
 
 async def read_user_page(client: GraphClient, after: str, limit: int) -> list[UserId]:
-    """People in the order of their ids, including retired ones."""
+    """Reads up to `limit` people in the order of their IDs, including retired ones, starting after an ID."""
     return [UserId(row["user"]) for row in await client.read(READ_USER_PAGE, after=after, limit=limit)]
 
 

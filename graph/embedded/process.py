@@ -1,4 +1,4 @@
-"""The embedded engine as a child process: its command line, start, port and end."""
+"""The embedded engine as a child process: its command line, its port, and how to start and stop it."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class EngineProcess:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     umask=0o077,
-                    start_new_session=True,  # Ctrl-C in a terminal reaches only us; we stop the engine last
+                    start_new_session=True,  # so Ctrl-C in a terminal reaches only us, and the engine stops last
                 )
         except OSError as error:
             raise StoreUnavailable(f"The embedded engine can't be started: {error.strerror}.") from None
@@ -115,7 +115,8 @@ class EngineProcess:
         self._child.returncode = 0
 
     def wait_for_port(self, seconds: float) -> int:
-        """Reads the engine's port from its log. Raises StoreInUse if another process holds the folder."""
+        """Reads the engine's port from its log. Raises StoreInUse if another process holds the folder, StoreUnavailable
+        if the engine ends or doesn't open its port in time."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             ended = self.ended

@@ -56,17 +56,17 @@ class EmbeddedStore:
         self.folder = folder
         self.description = description
         self.target = locate(folder, description)
-        self._use: int | None = use  # a bare descriptor, so that garbage collection can't end the store
+        self._use: int | None = use  # a bare descriptor, so that garbage collection can't stop the store
         self._process = os.getpid()
 
     @classmethod
     def start(cls, data_dir: Path, options: EngineOptions | None = None) -> Self:
-        """Starts a store on a folder. Raises StoreInUse if one is running there."""
+        """Starts a store on a folder. Raises StoreInUse if one is already running there."""
         return cls._start(data_dir, options, lasting=False)
 
     @classmethod
     def start_lasting(cls, data_dir: Path, options: EngineOptions | None = None) -> Self:
-        """Starts a store that runs until `stop_running`. Raises StoreInUse if one is running there."""
+        """Starts a store that runs until `stop_running`. Raises StoreInUse if one is already running there."""
         return cls._start(data_dir, options, lasting=True)
 
     @classmethod
@@ -128,7 +128,7 @@ def open_store(data_dir: Path) -> EmbeddedStore:
 def stop_running(data_dir: Path) -> bool:
     """Stops a lasting store, even while others use it. Returns whether there was one.
 
-    Raises StoreInUse for a store that stops with its last user.
+    Raises StoreInUse if the store stops with its last user.
     """
     folder = data_dir.resolve()
     running = describe_running(folder)
@@ -201,7 +201,8 @@ def prepare_folder(data_dir: Path) -> Path:
 
 @contextmanager
 def one_starter(folder: Path) -> Iterator[None]:
-    """Lets one process at a time start a store on a folder. The system frees the lock if its holder dies."""
+    """Lets one process at a time start a store on a folder. The system frees the lock if its holder dies. Raises
+    StoreUnavailable after START_SECONDS."""
     lock = FileLock(folder / "store.lock", timeout=START_SECONDS, mode=0o600)
     try:
         lock.acquire()
@@ -214,19 +215,20 @@ def one_starter(folder: Path) -> Iterator[None]:
 
 
 def begin_use(folder: Path) -> int:
-    """Takes the shared lock of the store's users; waits while a keeper stops an unused store."""
+    """Takes the shared lock of the store's users and returns its descriptor. Waits while a keeper stops an unused
+    store; raises StoreUnavailable after START_SECONDS."""
     use = os.open(users_file(folder), os.O_RDWR | os.O_CREAT, 0o600)
     deadline = time.monotonic() + START_SECONDS
     while not try_lock(use, fcntl.LOCK_SH):
         if time.monotonic() > deadline:
             os.close(use)
-            raise StoreUnavailable(f"The store in {folder} has been ending for too long; end its processes by hand.")
+            raise StoreUnavailable(f"The store in {folder} has been stopping for too long; end its processes by hand.")
         time.sleep(0.01)
     return use
 
 
 def end_use(folder: Path, use: int) -> bool:
-    """Frees the shared lock. Returns whether it was the last one, so that the keeper now stops the store."""
+    """Frees the shared lock. Returns whether it was the last one, in which case the keeper now stops the store."""
     alone = try_lock(use, fcntl.LOCK_EX)
     os.close(use)
     if alone:
@@ -259,22 +261,22 @@ def wait_until_ready(target: StoreTarget, engine: EngineProcess) -> None:
                 if engine.ended:
                     raise engine.failure() from None
                 if time.monotonic() > deadline:
-                    raise StoreUnavailable(f"The embedded engine did not answer; its log is {engine.log}.") from None
+                    raise StoreUnavailable(f"The embedded engine did not respond; its log is {engine.log}.") from None
             time.sleep(0.02)
 
 
 def password_file(folder: Path) -> Path:
-    """The path of the store's password, which only this user can read."""
+    """Returns the path of the store's password, which only this user can read."""
     return folder / "password"
 
 
 def users_file(folder: Path) -> Path:
-    """The path of the file on which users of the store hold a shared lock."""
+    """Returns the path of the file on which users of the store hold a shared lock."""
     return folder / "store.users"
 
 
 def description_file(folder: Path) -> Path:
-    """The path of the running store's description."""
+    """Returns the path of the running store's description."""
     return folder / "store.json"
 
 

@@ -1,6 +1,6 @@
 """Identifiers and the records that hold them.
 
-An identifier that links nobody (blocked, or on too many records) carries `refused`, so that linkage does not expand it.
+An identifier that links no records (blocked, or held by too many) carries `refused`, so that linkage doesn't expand it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ RETURN collect([record, i.id, held.since]) AS held
 
 
 async def read_holdings(tx: Writer, records: Iterable[RecordId]) -> dict[tuple[RecordId, str], Millis]:
-    """Since when each record has each of its identifiers, by (record, identifier id)."""
+    """Reads since when each record has held each of its identifiers, by (record, identifier ID)."""
     held = (await tx.run(READ_HOLDINGS, records=sorted(records)))[0]["held"]
     return {(RecordId(record), identifier): Millis(since) for record, identifier, since in held}
 
@@ -36,10 +36,10 @@ CREATE (r)-[:IDENTIFIED_BY {since: held[4]}]->(i)
 
 
 async def write_holdings(tx: Writer, held: Iterable[tuple[RecordId, IdentifierRef, Millis]]) -> None:
-    """Attach identifiers that their records don't have yet; the caller holds the records' locks and has checked.
+    """Attaches identifiers to records that don't hold them yet. The caller has locked the records and has checked this.
 
-    Counting the degree locks each identifier, so that two writers of one see each other. Grouped by record: finding the
-    record once for all its identifiers halves the time.
+    Raising the degree locks each identifier, so that two writers of the same one notice each other. Rows are grouped by
+    record: looking the record up once for all of its identifiers halves the time.
     """
     grouped: dict[RecordId, list[list[object]]] = {}
     for record, identifier, since in held:
@@ -58,7 +58,7 @@ SET held.since = row.since
 
 
 async def write_earlier(tx: Writer, held: Iterable[tuple[RecordId, str, Millis]]) -> None:
-    """Move `since` of (record, identifier id) back to an earlier instant."""
+    """Moves `since` of each (record, identifier ID) back to an earlier instant."""
     rows = [{"record": record, "identifier": identifier, "since": since} for record, identifier, since in held]
     for chunk in chunk_rows(rows):
         await tx.run(WRITE_EARLIER, rows=chunk)
@@ -72,7 +72,7 @@ RETURN collect([identifier, r.id]) AS holders
 
 
 async def read_holders(tx: Writer, identifiers: Iterable[str]) -> list[tuple[str, RecordId]]:
-    """(identifier id, record) for all records that have one of the identifiers."""
+    """Reads (identifier ID, record) for every record that holds one of the identifiers."""
     rows = await tx.run(READ_HOLDERS, identifiers=sorted(identifiers))
     return [(identifier, RecordId(record)) for identifier, record in rows[0]["holders"]]
 
@@ -85,7 +85,7 @@ SET i.refused = row.reason, i.refused_at = $now
 
 
 async def write_refused_identifiers(tx: Writer, reasons: Iterable[tuple[str, str | None]], now: Millis) -> None:
-    """Mark (identifier id, reason) as linking nobody; the reason None lifts the mark."""
+    """Marks identifiers, each (ID, reason), as linking no records. The reason None removes the mark."""
     rows = [{"identifier": identifier, "reason": reason} for identifier, reason in reasons]
     for chunk in chunk_rows(rows):
         await tx.run(WRITE_REFUSED_IDENTIFIERS, rows=chunk, now=now)
@@ -99,6 +99,6 @@ RETURN i.refused AS reason, count(*) AS number
 
 
 async def count_refused_identifiers(client: GraphClient) -> dict[str, int]:
-    """How many identifiers link nobody, by reason."""
+    """Counts the identifiers that link no records, by reason."""
     rows = await client.read(READ_REFUSED_IDENTIFIER_COUNTS)
     return {row["reason"]: row["number"] for row in rows}

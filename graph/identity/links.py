@@ -1,11 +1,11 @@
-"""Links between records, and the evidence that linkage reads of them.
+"""Links between records, and the evidence about records that linkage reads.
 
-A LINKED edge has a `status`: a judgement (`asserted`, `cannot_link`) states what a source or a person says of two
-records, an outcome (`active`, `refused`) what linkage made of the evidence. `rule` is the identifier kind or `alias`,
-`evidence` the identifier's id, `reason` and `detail` say why it was refused, `actor` who decided, `from` and `to` when
-it held. Edges are ended, never deleted.
+A LINKED edge has a `status`: a judgement (`asserted`, `cannot_link`) is what a source or a person states about two
+records, an outcome (`active`, `refused`) is what linkage makes of the evidence. `rule` is the identifier kind or
+`alias`, `evidence` the identifier's ID; `reason` and `detail` tell why it was refused, `actor` who decided, `from` and
+`to` when it held. Edges are ended, never deleted.
 
-Long results come as one list: a row of its own costs several times as much as an entry of a list.
+Long results are returned as one list, because a row costs several times as much as an entry of a list.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer, chunk_rows
 
 STATUSES: Final[dict[str, LinkStatus]] = {status.value: status for status in (*Judgement, *LinkOutcome)}
-"""Every status by the text that is stored."""
+"""Every status, by the text stored for it."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class LinkEdge:
-    """One LINKED edge that holds now; equal edges are the same edge. A text that is not set is empty."""
+    """One LINKED edge that holds now. Equal edges are the same edge. A text that is not set is empty."""
 
     left: RecordId
     right: RecordId
@@ -57,9 +57,9 @@ RETURN DISTINCT record
 
 
 async def read_sharing(tx: Writer, records: Iterable[RecordId], *, everything: bool = False) -> set[RecordId]:
-    """The records that linkage has to look at: they share an identifier that may link, or have a link.
+    """Returns which of the records linkage must examine: those that share an identifier that may link, or have a link.
 
-    `everything` includes identifiers that were refused, since the rules may have changed.
+    `everything` includes refused identifiers, since the rules may have changed.
     """
     rows = await tx.run(READ_SHARING, records=sorted(records), all=everything)
     return {RecordId(row["record"]) for row in rows}
@@ -67,7 +67,7 @@ async def read_sharing(tx: Writer, records: Iterable[RecordId], *, everything: b
 
 @dataclass(frozen=True, slots=True)
 class LockedRecord:
-    """A record as read under its lock: what linkage sees of it, whose it is, and its open edges."""
+    """A record as read under its lock: what linkage sees of it, which user it belongs to, and its open edges."""
 
     evidence: EvidenceRecord
     membership: Membership
@@ -90,7 +90,7 @@ RETURN collect([
 
 
 async def lock_evidence(tx: Writer, records: Iterable[RecordId]) -> dict[RecordId, LockedRecord]:
-    """Lock the records, in the order of ids, then read all that linkage needs to know of each one that exists."""
+    """Locks the records in the order of their IDs, then reads all that linkage needs to know about those that exist."""
     found: dict[RecordId, LockedRecord] = {}
     for chunk in chunk_rows(sorted(records)):
         for record, source, created_at, objected, users, holdings, edges in (
@@ -128,7 +128,7 @@ RETURN DISTINCT identifier, r.id AS record
 
 
 async def read_linked_by(tx: Writer, identifiers: Iterable[str]) -> list[tuple[str, RecordId]]:
-    """(identifier id, record) for the records with an open edge that rests on one of the identifiers."""
+    """Reads (identifier ID, record) for every record with an open edge that rests on one of the identifiers."""
     rows = await tx.run(READ_LINKED_BY, identifiers=sorted(identifiers))
     return [(row["identifier"], RecordId(row["record"])) for row in rows]
 
@@ -142,7 +142,7 @@ RETURN DISTINCT row.left AS left, row.right AS right
 
 
 async def read_asserted(tx: Writer, pairs: Iterable[tuple[RecordId, RecordId]]) -> set[tuple[RecordId, RecordId]]:
-    """The pairs that are asserted to be one person, in either direction."""
+    """Returns which of the pairs are asserted to be one person, in either direction."""
     found: set[tuple[RecordId, RecordId]] = set()
     for chunk in chunk_rows([{"left": left, "right": right} for left, right in pairs]):
         rows = await tx.run(READ_ASSERTED, rows=chunk)
@@ -160,7 +160,7 @@ SET l.reason = row.reason, l.detail = row.detail
 
 
 async def write_links(tx: Writer, edges: Iterable[LinkEdge], actor: str, now: Millis) -> None:
-    """Open edges. The caller holds the records' locks and has checked that the edges aren't open already."""
+    """Opens edges. The caller has locked the records and has checked that the edges aren't open already."""
     rows = [asdict(edge) | {"reason": edge.reason or None, "detail": edge.detail or None} for edge in sorted(edges)]
     for chunk in chunk_rows(rows):
         await tx.run(WRITE_LINKS, rows=chunk, actor=actor, now=now)
@@ -176,7 +176,7 @@ SET l.to = $now, l.ended_by = row.ended_by
 
 
 async def write_link_ends(tx: Writer, ends: Sequence[tuple[LinkEdge, str]], now: Millis) -> None:
-    """End edges, each with the reason."""
+    """Ends edges, each with the reason."""
     rows = [asdict(edge) | {"ended_by": why} for edge, why in sorted(ends)]
     for chunk in chunk_rows(rows):
         await tx.run(WRITE_LINK_ENDS, rows=chunk, now=now)
@@ -190,6 +190,6 @@ RETURN l.status AS status, coalesce(l.reason, '') AS reason, count(*) AS number
 
 
 async def count_links(client: GraphClient) -> dict[tuple[LinkStatus, str], int]:
-    """How many edges hold now, by (status, reason); only refused ones have a reason."""
+    """Counts the edges that hold now, by (status, reason). Only refused ones have a reason; for others it is empty."""
     rows = await client.read(READ_LINK_COUNTS)
     return {(STATUSES[row["status"]], row["reason"]): row["number"] for row in rows}

@@ -1,8 +1,8 @@
-"""Locks on records and users, which keep others from changing them between reading and writing.
+"""Locks on records and users, which keep other transactions from changing them between a read and a write.
 
-Both engines let two transactions read the same state and write on the strength of it, so one update would be lost. A
-transaction that first writes to the record or user (`_v`) either waits for the other one or fails and is run again, and
-then reads what the other one left. So: lock, read, write, all in one `GraphClient.write`. Ids are sorted, so that two
+Both engines let two transactions read the same state and then write what follows from it, so one update would be lost.
+A transaction that first writes to the record or user (`_v`) either waits for the other one, or fails and runs again; it
+then reads what the other one left. So: lock, read, write, all in one `GraphClient.write`. IDs are sorted, so that two
 transactions that lock the same ones meet at the first of them.
 """
 

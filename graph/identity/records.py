@@ -1,7 +1,7 @@
-"""Source records, what systems stated under their own names: creating, locking and changing them, and giving a new one
-its person.
+"""Source records (what systems state under their own names): creating, locking and changing them, and giving a new
+record its person.
 
-Parameters are lists, and results are one list instead of rows: a row of its own costs 12 µs, an entry of a list 2.
+Parameters are lists, and results are one list instead of rows: a row costs 12 µs, an entry of a list 2 µs.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from graph.model.time import Millis
 from graph.store.client import Writer, chunk_rows
 
 MOST_KNOWN: Final = 64
-"""Identifiers remembered on a record; a person with more has them attached again each time, which changes nothing."""
+"""How many identifiers a record remembers. Any others are attached again each time, which changes nothing."""
 
 ID_LENGTH: Final = 32
-"""Digits of an identifier's id."""
+"""The number of digits in an identifier's ID."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordCall:
-    """A record to touch. `traits`, `person`: whether its traits and its person are needed."""
+    """A record to touch. `traits` and `person` tell whether its traits and its person are needed."""
 
     ref: RecordRef
     id: RecordId
@@ -33,8 +33,8 @@ class RecordCall:
 
 
 class KnownIdentifiers:
-    """The identifiers that a record carries, each with the time of the earliest event that said so, in one text of
-    entries `ID TIME;`. Asking costs a search in a short text, less than taking the text apart."""
+    """The identifiers that a record holds, each with the time of the earliest event that stated it, in one text of
+    entries `IDTIME;`. A look-up searches a short text, which costs less than parsing it."""
 
     __slots__ = ("_new", "_text")
 
@@ -43,7 +43,7 @@ class KnownIdentifiers:
         self._new: dict[str, Millis] = {}
 
     def since(self, id_: str) -> Millis | None:
-        """Since when the record carries an identifier; None where it doesn't."""
+        """Returns since when the record has held an identifier, or None if it isn't remembered."""
         if id_ in self._new:
             return self._new[id_]
         start = self._text.find(id_)
@@ -52,11 +52,11 @@ class KnownIdentifiers:
         return Millis(int(self._text[start + ID_LENGTH : self._text.find(";", start)]))
 
     def add(self, id_: str, since: Millis) -> None:
-        """Takes note of an identifier, or of an earlier time."""
+        """Adds an identifier, or an earlier time for a known one."""
         self._new[id_] = since
 
     def write(self) -> str:
-        """As text, the latest noted last; of very many only those are kept."""
+        """Returns the text to store, latest additions last. Only the last MOST_KNOWN entries are kept."""
         entries = [entry for entry in self._text.split(";") if entry and entry[:ID_LENGTH] not in self._new]
         entries += [f"{id_}{since}" for id_, since in self._new.items()]
         return "".join(f"{entry};" for entry in entries[-MOST_KNOWN:])
@@ -64,8 +64,9 @@ class KnownIdentifiers:
 
 @dataclass(slots=True)
 class TouchedRecord:
-    """What a record looks like once this transaction has locked it. `known` are the identifiers it carries; `carried`
-    and `carried_at` what it last repeated of its consents; `person` the user and consent epoch, if asked."""
+    """A record as it is once this transaction has locked it. `known` are the identifiers it holds, `carried` and
+    `carried_at` the consents that its messages last repeated, and when; `person` is the user with the consent epoch
+    (`mark_person`), if asked for."""
 
     id: RecordId
     source: str
@@ -80,8 +81,8 @@ class TouchedRecord:
     person: str | None
 
 
-# A record without a session looks for one by its own id, which no session has: Neo4j locks the key it looks up in a
-# statement that merges, so a key that all such records shared would make all writers wait for each other.
+# A record without a session looks one up by its own ID, which no session has: in a statement with MERGE, Neo4j locks
+# the key that it looks up, so a key shared by all such records would make all writers wait for each other.
 WRITE_TOUCH: Final = """
 UNWIND $rows AS row
 MERGE (r:Record {id: row[0]})
@@ -108,7 +109,7 @@ RETURN collect([r.id, r._v, s.id, s.started_at, s.ended_at, r.known, r.carried, 
 
 
 async def touch_records(tx: Writer, calls: Iterable[RecordCall], now: Millis) -> dict[RecordId, TouchedRecord]:
-    """Creates the records that are missing and locks all, in the order of their ids; returns what they look like."""
+    """Creates missing records and locks all of them, in the order of their IDs. Returns them as they are then."""
     touched: dict[RecordId, TouchedRecord] = {}
     ordered = sorted(calls, key=lambda call: call.id)
     statement = WRITE_TOUCH_PEOPLE if any(call.person for call in ordered) else WRITE_TOUCH
@@ -148,7 +149,7 @@ CREATE (r)-[:FROM]->(s)
 async def write_people(
     tx: Writer, new: Sequence[tuple[RecordId, UserId, str]], permits: Sequence[str], now: Millis
 ) -> None:
-    """Gives each new record (id, id of its person, source) its person, who is new too, with what silence permits."""
+    """Gives each new record a new person: (record, user, source). `permits` is what silence permits."""
     for chunk in chunk_rows([list(row) for row in new]):
         await tx.run(WRITE_PEOPLE, rows=list(chunk), permits=list(permits), now=now)
 
@@ -161,7 +162,7 @@ SET r.traits = row[1], r.updated_at = $now
 
 
 async def write_traits(tx: Writer, texts: Iterable[tuple[RecordId, str]], now: Millis) -> None:
-    """Keeps what records say of their people."""
+    """Stores the traits of records, each as its new text."""
     for chunk in chunk_rows([list(row) for row in texts]):
         await tx.run(WRITE_TRAITS, rows=list(chunk), now=now)
 
@@ -174,7 +175,7 @@ SET r.known = row[1]
 
 
 async def write_known(tx: Writer, known: Iterable[tuple[RecordId, KnownIdentifiers]]) -> None:
-    """Remembers on records which identifiers they carry, so that the next message need not attach them again."""
+    """Stores on records which identifiers they hold, so that the next message need not attach them again."""
     for chunk in chunk_rows([[record, ids.write()] for record, ids in known]):
         await tx.run(WRITE_KNOWN, rows=list(chunk))
 
@@ -187,7 +188,7 @@ SET r.carried = row[1], r.carried_at = row[2]
 
 
 async def write_carried(tx: Writer, carried: Iterable[tuple[RecordId, str, Millis]]) -> None:
-    """Remembers on records what they last repeated of their consents, and as of when."""
+    """Stores on records which consents their messages last repeated, and when."""
     for chunk in chunk_rows([list(row) for row in carried]):
         await tx.run(WRITE_CARRIED, rows=list(chunk))
 
@@ -200,7 +201,7 @@ RETURN collect(r.id) AS ids
 
 
 async def read_existing(tx: Writer, ids: Collection[RecordId]) -> set[RecordId]:
-    """Which of these records exist."""
+    """Returns which of these records exist."""
     return set((await tx.run(READ_EXISTING, ids=sorted(ids)))[0]["ids"])
 
 
@@ -213,11 +214,11 @@ RETURN collect([id, u.id, coalesce(u.consent_epoch, 0)]) AS people
 
 
 async def read_people_of_records(tx: Writer, ids: Collection[RecordId]) -> dict[RecordId, tuple[UserId, int]]:
-    """The live user of each of these records, with the user's consent epoch."""
+    """Reads the live user of each of these records, with the user's consent epoch."""
     rows = await tx.run(READ_PEOPLE_OF_RECORDS, ids=sorted(ids))
     return {record: (user, epoch) for record, user, epoch in rows[0]["people"]}
 
 
 def mark_person(user: UserId, epoch: int) -> str:
-    """A person at a consent epoch, as `TouchedRecord.person` has it."""
+    """Returns a user and a consent epoch as one text, in the form of `TouchedRecord.person`."""
     return f"{user}:{epoch}"

@@ -1,8 +1,8 @@
-"""The form in which traits are kept on a record, and adding to it: JSON text {name: [value, at]}.
+"""Traits as a record stores them, JSON text {name: [value, at]}, and how statements are merged into it.
 
-The latest statement of each fact wins; of two at the same instant, the one that arrives later. Attributes are kept one
-by one, as `attributes.NAME`, so that each has its own time. A removed fact stays as [null, at], so that an older
-statement that arrives late can't revive it.
+The latest statement of each fact wins; of two at the same instant, the one that arrives later. Each attribute is stored
+separately, as `attributes.NAME`, so that it has its own time. A removed fact stays as [null, at], so that an older
+statement that arrives late can't restore it.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from graph.model.time import Millis
 ATTRIBUTES: Final = "attributes"
 
 _Entries = dict[str, list[Any]]
-"""The JSON itself, name → [value, at]: it doesn't leave this module, and no trait is built only to be written again."""
+"""The JSON as loaded, name → [value, at]. It doesn't leave this module; merging it builds no `Trait`."""
 
 
 def parse_traits(text: str | None) -> dict[str, Trait]:
-    """The traits in a record's text, by name."""
+    """Returns the traits in a record's text, by name."""
     return {name: Trait(value, at) for name, (value, at) in _load(text).items()}
 
 
 def merge_traits(text: str | None, statements: Iterable[tuple[Mapping[str, Any], Millis]]) -> str | None:
-    """A record's text with these statements added, each (facts, instant), or None if they change nothing. O(traits +
-    facts stated)."""
+    """Returns a record's text with these statements added, each (facts, instant), or None if they change nothing.
+    O(traits + facts stated)."""
     entries = _load(text)
     changed = False
     for facts, at in statements:

@@ -1,6 +1,6 @@
-"""People, derived: which user a record resolves to, merges, splits, and retired ids, which keep redirecting.
+"""People derived from records: which user a record resolves to, merges, splits, and retired IDs that keep redirecting.
 
-A record has exactly one RESOLVES_TO edge without `to`. Moving ends that edge and opens another; nothing is deleted.
+A record has exactly one RESOLVES_TO edge without `to`. A move ends that edge and opens another; nothing is deleted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ON CREATE SET u.created_at = $now, u.updated_at = $now, u.permits = [], u.consen
 
 
 async def write_users(tx: Writer, users: Iterable[UserId], now: Millis) -> None:
-    """Create users that have no records yet."""
+    """Creates users, who have no records yet."""
     for chunk in chunk_rows(list(users)):
         await tx.run(WRITE_USERS, users=chunk, now=now)
 
@@ -35,7 +35,7 @@ CREATE (r)-[:RESOLVES_TO {`from`: $now}]->(u)
 
 
 async def write_moves(tx: Writer, moves: Mapping[RecordId, UserId], now: Millis) -> None:
-    """Move records to other users. The caller holds the records' locks."""
+    """Moves records to other users. The caller has locked the records."""
     for chunk in chunk_rows([{"record": record, "user": user} for record, user in sorted(moves.items())]):
         await tx.run(WRITE_MOVES, rows=chunk, now=now)
 
@@ -50,7 +50,7 @@ CREATE (old)-[:RETIRED_INTO {at: $now}]->(survivor)
 
 
 async def write_retirements(tx: Writer, retired: Mapping[UserId, UserId], now: Millis) -> None:
-    """Retire users (old → survivor): they permit nothing any more, and their ids redirect."""
+    """Retires users (old → survivor): they no longer permit anything, and their IDs redirect."""
     rows = [{"old": old, "survivor": survivor} for old, survivor in sorted(retired.items())]
     for chunk in chunk_rows(rows):
         await tx.run(WRITE_RETIREMENTS, rows=chunk, now=now)
@@ -64,7 +64,7 @@ RETURN live.id AS user
 
 
 async def find_live_user(client: GraphClient, user: UserId) -> UserId | None:
-    """The user an id stands for now: itself, or the one it retired into, however often. None for an unknown id."""
+    """Returns the user that an ID refers to now, after any number of retirements. None for an unknown ID."""
     rows = await client.read(READ_LIVE_USER, id=user)
     return UserId(rows[0]["user"]) if rows else None
 
@@ -78,7 +78,7 @@ RETURN record, u.id AS user
 
 
 async def find_users_of_records(client: GraphClient, records: Iterable[RecordId]) -> dict[RecordId, UserId]:
-    """The live user of each record that exists."""
+    """Returns the live user of each record that exists."""
     rows = await client.read(READ_USERS_OF_RECORDS, records=list(records))
     return {RecordId(row["record"]): UserId(row["user"]) for row in rows}
 
@@ -93,7 +93,7 @@ LIMIT $size
 
 
 async def read_record_page(client: GraphClient, after: str, size: int) -> list[RecordId]:
-    """The next records in the order of ids, for work over everything."""
+    """Returns up to `size` records in the order of their IDs, starting after an ID, for work on all records."""
     rows = await client.read(READ_RECORD_PAGE, after=after, size=size)
     return [RecordId(row["record"]) for row in rows]
 
@@ -112,7 +112,7 @@ RETURN count(r) AS objected
 
 
 async def count_records_and_people(client: GraphClient) -> tuple[int, int, int]:
-    """(records, live users, records whose people objected to linking)."""
+    """Counts records, live users, and records whose people object to linking."""
     people = (await client.read(READ_PEOPLE_COUNTS))[0]
     objected = (await client.read(READ_OBJECTED_COUNT))[0]
     return people["records"], people["users"], objected["objected"]

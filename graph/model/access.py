@@ -1,4 +1,4 @@
-"""Who may send and who may read: sources and clients."""
+"""Sources, which may send, and clients, which may read."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from graph.model.time import Millis
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A system that sends messages. `user_namespace` is the namespace of its user ids: empty where all sources share
-    one numbering of people. `keys` are the public ids of the write keys that open it."""
+    """A system that sends messages. `user_namespace` is the namespace of its user IDs, empty if they mean the same
+    people in all such sources. `keys` are the public IDs of its valid write keys."""
 
     name: str
     user_namespace: str = ""
@@ -20,8 +20,8 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A registered program that reads or manages the graph, with what it is registered for. A revoked client stays
-    known, so that its name, which signed tokens may still carry, is never given to another."""
+    """A registered program that reads or manages the graph, with what it is registered for. A revoked client is kept,
+    so that its name, which signed tokens may still carry, is never given to another client."""
 
     name: str
     role: str

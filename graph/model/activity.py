@@ -13,9 +13,9 @@ SessionId = NewType("SessionId", str)
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """One event on an item, or without one (a page, a search, a custom event). `weight` is how strongly it speaks for
-    the item, from 0 to 5 (a purchase or the best rating); `value` is money or a rating in its own unit; `order` is the
-    purchase that several items belong to."""
+    """One event on an item, or without one (a page, a search, a custom event). `weight` is how much it counts in favour
+    of the item, from 0 to 5 (a purchase or the best rating); `value` is money or a rating, in its own unit; `order` is
+    the purchase that several items belong to."""
 
     type: str
     item: ItemKey | None
@@ -38,7 +38,7 @@ class SessionFacts:
 
 @dataclass(frozen=True, slots=True)
 class InteractionFacts:
-    """One interaction of a person, with what is known of its item, if it has one. Fields as in `Interaction`."""
+    """One interaction of a person, with what is known about its item, if it has one. Fields as in `Interaction`."""
 
     id: str
     at: Millis
@@ -53,8 +53,8 @@ class InteractionFacts:
 
 @dataclass(frozen=True, slots=True)
 class RecentInteraction:
-    """One of a person's latest interactions with an item, which recommendations start from. `weight` and `value` as in
-    `Interaction`."""
+    """One of a person's latest interactions with an item, from which recommendations start. `weight` and `value` are as
+    in `Interaction`."""
 
     item: ItemKey
     type: str

@@ -20,8 +20,8 @@ class TopicWeight(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ItemFacts:
-    """What is known of an item. `declared`: described by a catalogue, not only mentioned by an event. A mention fills
-    gaps and replaces older mentions, never a declared fact."""
+    """What is known about an item. `declared` means that a catalogue describes it, not only that an event mentions it.
+    A mention fills gaps and replaces older mentions, but never a declared fact."""
 
     key: ItemKey
     title: str | None = None

@@ -1,4 +1,4 @@
-"""What people state about the use of their data: states, statements, and the events kept of them."""
+"""What people state about the use of their data: statements, the events that log them, and the resulting states."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ConsentState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConsentStatement:
-    """What a person (or another for them) said about one purpose. `recipient` is None for first party."""
+    """What a person, or someone on their behalf, states about one purpose. `recipient` is None for first party."""
 
     purpose: str
     state: ConsentState
@@ -51,9 +51,10 @@ class ConsentStatement:
 
 @dataclass(frozen=True, slots=True)
 class ConsentEvent:
-    """A consent statement as kept in the log: with its id, its order, the record it hangs on and when it was received.
+    """A consent statement in the log, with its ID, its place in the record's log (`seq`), its record, and when it was
+    received.
 
-    `verified` says whether the record it hangs on is tied to the person by verified (not merely probable) links.
+    `verified` tells whether the record belongs to the person by verified, not merely probable, links.
     """
 
     id: str
@@ -67,8 +68,8 @@ class ConsentEvent:
 
 @dataclass(frozen=True, slots=True)
 class ConsentStateFacts:
-    """Where one purpose (and recipient; None: first party, or every recipient) stands for a person, and which event
-    decided it. `state` is None where nothing was ever said; `reason` is a `privacy.rules.PermitReason` value."""
+    """Whether a person permits one purpose, and which event decided it. `recipient` is None for first party and for
+    every recipient; `state` is None if nothing was ever stated; `reason` is a `privacy.rules.PermitReason` value."""
 
     purpose: str
     permitted: bool

@@ -1,4 +1,4 @@
-"""Source records, the identifiers they carry, how records are linked, and the people derived from them."""
+"""Source records, the identifiers they hold, how records are linked, and the people derived from them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RecordKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RecordRef:
-    """A source record's own name: (source, userId) or (source, anonymousId)."""
+    """The name that a source gives a record: (source, userId) or (source, anonymousId)."""
 
     source: str
     kind: RecordKind
@@ -31,15 +31,15 @@ class RecordRef:
 
     @property
     def id(self) -> RecordId:
-        """Deterministic id, 32 hex digits: the same name gives the same record on every arrival, on every engine."""
+        """Deterministic ID, 32 hex digits: the same name gives the same record on every arrival and on every engine."""
         text = f"{self.source}\0{self.kind}\0{self.key}".encode("utf-8", "surrogatepass")
         return RecordId(blake2b(text, digest_size=16).hexdigest())
 
 
 @dataclass(frozen=True, slots=True)
 class IdentifierRef:
-    """One value that may name a person: kind (`user_id`, `anonymous_id`, `email`, `phone`, or an external kind), the
-    value normalised, and the namespace within which it is unique (empty: everywhere)."""
+    """One value that may identify a person: its kind (`user_id`, `anonymous_id`, `email`, `phone`, or an external
+    kind), the normalised value, and the namespace within which it is unique (empty: everywhere)."""
 
     kind: str
     value: str
@@ -47,16 +47,17 @@ class IdentifierRef:
 
     @property
     def id(self) -> str:
-        """Deterministic id, 32 hex digits."""
+        """Deterministic ID, 32 hex digits."""
         text = f"{self.kind}\0{self.namespace}\0{self.value}".encode("utf-8", "surrogatepass")
         return blake2b(text, digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A record's identifier: its id and facts, since when the record has it, and how many records have it in all.
+    """An identifier that a record holds: its ID and facts, since when the record holds it, and how many records hold it
+    (`degree`).
 
-    `refused` is the reason stored on an identifier that links nobody; linkage decides anew and doesn't read it.
+    `refused` is the reason stored on an identifier that links no records. Linkage decides afresh and doesn't read it.
     """
 
     identifier: str
@@ -70,7 +71,7 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRecord:
-    """A source record as linkage sees it. `permitted` is False where its person objected to identity linking."""
+    """A source record as linkage sees it. `permitted` is False if its person objects to identity linking."""
 
     id: RecordId
     permitted: bool = True
@@ -80,8 +81,8 @@ class EvidenceRecord:
 
 @dataclass(frozen=True, slots=True)
 class Neighbourhood:
-    """Records with everything that may decide about them: the pairs judged to be one person, and those judged not to
-    be (`apart`)."""
+    """Records with everything that may influence their linkage: the pairs judged to be one person (`asserted`), and
+    those judged not to be (`apart`)."""
 
     records: tuple[EvidenceRecord, ...]
     asserted: frozenset[tuple[RecordId, RecordId]] = frozenset()
@@ -90,7 +91,7 @@ class Neighbourhood:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """The live user of a record, with the instants at which record and user were created."""
+    """The live user of a record, with the instants at which the record and the user were created."""
 
     record: RecordId
     recorded_at: Millis
@@ -127,4 +128,4 @@ Traits = Mapping[str, Trait]
 """One record's traits by name."""
 
 ATTRIBUTE_PREFIX: Final = "attributes."
-"""What the names of traits without a field of their own begin with."""
+"""The prefix of traits that have no profile field of their own."""

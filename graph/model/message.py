@@ -1,4 +1,4 @@
-"""One accepted message of a source, the form in which everything enters the graph."""
+"""The accepted message: the form in which everything enters the graph."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ class Payload(Protocol):
     """A message as it arrived."""
 
     def write(self) -> str:
-        """Returns it as text; called only if the message becomes a dead letter."""
+        """Returns the message as text. Called only if it becomes a dead letter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """One accepted message of a source, whatever door it came through, ready to be written.
 
-    `id` is unique across sources: the source's name, `|`, and the source's own ID. `at` is the event's time corrected
-    for clock skew. `also` is the second name the message carried (the anonymousId beside a userId): evidence that links
-    the two records. `alias_of` is the record an alias message names as the same. `traits` are profile facts by
-    catalogue name, unknown ones under `attributes`; a None value removes the fact. `record` is None for a message about
-    items only. `carried` marks `consents` that a message about something else merely repeats (Segment's
-    `context.consent`), as a digest: they are written only when it differs from the last. `payload` is None where
-    nothing is kept of the message.
+    `id` is unique across sources: the source's name, `|`, and the source's own ID. `record` is None for a message about
+    items only. `at` is the event's time, corrected for clock skew. `also` is the second name in the message (the
+    anonymousId beside a userId), evidence that links the two records. `alias_of` is the record that an alias message
+    states to be the same person. `traits` are profile facts by name, unknown ones under `attributes`; a None value
+    removes the fact. `carried` is set if the message is about something else and merely repeats `consents` (Segment's
+    `context.consent`): it is their digest, and they are written only if it differs from the last one. `payload` is None
+    if nothing of the message is kept.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""One person: the facts that were read of them, and those that may leave."""
+"""One person: the facts that were read about them, and those that may leave."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from graph.model.segments import MembershipFacts, RfmFacts
 from graph.model.time import Millis
 
 REVEAL_MINT: Final = object()
-"""The token that makes `RevealedFacts`. Only `privacy/gate.py` may name it; a test walks the code for others."""
+"""The token needed to make `RevealedFacts`. Only `privacy/gate.py` may name it; a test searches the code for others."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """The fields of both types. Every one but the first three is listed in `privacy/fields.py`. `recent` is what
-    recommendations start from and is withheld with them."""
+    """The fields of both types. All but the first three are listed in `privacy/fields.py`. `recent` is what
+    recommendations start from, and is withheld with them."""
 
     id: UserId
     created_at: Millis
@@ -50,8 +50,8 @@ class _Facts:
 
 @dataclass(frozen=True, slots=True)
 class StoredFacts(_Facts):
-    """What was read or computed about a person; None where unknown or not asked for. `privacy.gate.reveal` makes
-    `RevealedFacts` of it."""
+    """What was read or computed about a person; None where unknown or not asked for. `privacy.gate.reveal` turns it
+    into `RevealedFacts`."""
 
 
 @dataclass(frozen=True, slots=True)

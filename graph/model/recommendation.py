@@ -1,4 +1,4 @@
-"""Recommendations and why they are given."""
+"""Recommendations and the reasons for them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RunId = NewType("RunId", str)
 
 
 class Strategy(StrEnum):
-    """How to recommend items: a strategy alone, or AUTO, which takes GRAPH_WALK first and fills up with POPULAR."""
+    """How to recommend items: one strategy alone, or AUTO, which uses GRAPH_WALK and fills the rest with POPULAR."""
 
     AUTO = "auto"
     GRAPH_WALK = "graph_walk"
@@ -21,8 +21,8 @@ class Strategy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RecommendationReason:
-    """Why an item is recommended: a sentence, the share of the score that this reason contributes (0–1), and what the
-    person did with which item; the last two are None for POPULAR."""
+    """Why an item is recommended: a sentence, the share of the score that the reason contributes (0–1), the item that
+    the person interacted with, and the type of that interaction. The last two are None for POPULAR."""
 
     text: str
     share: float
@@ -32,8 +32,8 @@ class RecommendationReason:
 
 @dataclass(frozen=True, slots=True)
 class RankedItem:
-    """One recommendation. Scores compare only within one answer and one strategy. `strategy` is the one that found the
-    item, never AUTO."""
+    """One recommendation. Scores are comparable only within one response and one strategy. `strategy` is the one that
+    found the item, never AUTO."""
 
     item: ItemFacts
     score: float

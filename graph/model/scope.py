@@ -8,17 +8,18 @@ from typing import Final
 from graph.model.time import Millis
 
 SCOPE_MINT: Final = object()
-"""The token that makes a `PermittedScope`. Only `privacy/gate.py` may name it; a test walks the code for others."""
+"""The token needed to make a `PermittedScope`. Only `privacy/gate.py` may name it; a test searches the code for
+others."""
 
 
 @dataclass(frozen=True, slots=True)
 class PermittedScope:
-    """The right to read, for computing, the people who permit one purpose at one instant. Only the gate mints it.
+    """The right to read, for a computation, the people who permit one purpose at one instant. Only the gate mints it.
 
     A statement that takes a scope reads people for whom `$permit IN u.permits AND (u.permits_until IS NULL OR
-    u.permits_until > $now)`. For a purpose with recipients, people who permit every recipient but not this one carry
-    `blanket` without `permit` and with `barred`, so there the first term is `($permit IN u.permits OR
-    ($blanket IN u.permits AND NOT $barred IN u.permits))`; for other purposes both are empty and match nothing.
+    u.permits_until > $now)`. For a purpose with recipients, `permits` of a person who permits every recipient but this
+    one hold `blanket` and `barred` but not `permit`, so the first term is `($permit IN u.permits OR ($blanket IN
+    u.permits AND NOT $barred IN u.permits))`. For other purposes, both are empty and match nothing.
     """
 
     permit: str

@@ -12,7 +12,7 @@ SegmentKey = NewType("SegmentKey", str)
 
 @dataclass(frozen=True, slots=True)
 class SegmentFacts:
-    """One segment. `purpose` is what it is computed for; `kind` is how it is computed (`rfm`, `community`)."""
+    """One segment. `purpose` is what it is computed for, `kind` how it is computed (`rfm`, `community`)."""
 
     key: SegmentKey
     purpose: str
@@ -39,8 +39,8 @@ class MembershipFacts:
 
 @dataclass(frozen=True, slots=True)
 class RfmFacts:
-    """A person's recency in days, frequency in purchases and monetary value in the shop's own unit; the scores of the
-    three, each 1–5; the cell, which is the scores as digits, such as `545`."""
+    """A person's recency in days, frequency in purchases, and monetary value in the shop's own unit; the score of each,
+    1–5; and the cell, which is the three scores as digits, such as `545`."""
 
     recency: float
     frequency: float

@@ -1,4 +1,4 @@
-"""Instants, as every layer counts them."""
+"""Instants, in the unit that every layer uses."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Runs of models and computed segments, each with its manifest, and the rows of the model that is served.
+"""Runs of models and of segment computations, each with its manifest, and the rows of the model that is served.
 
-The rows of a run are written first, then the run becomes current in one transaction, then the rows of earlier runs are
-removed. A reader who finds fewer rows than the run states was overtaken by a newer run and reads again.
+A run's rows are written first, then the run becomes current in one transaction, then the rows of earlier runs are
+removed. A reader that finds fewer rows than the run states has been overtaken by a newer run and reads again.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ RUNS_KEPT: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class ModelRun:
-    """One fit of a model or computation of segments. The manifest is `purpose`, `consent_at`, `people`, `epoch` and
-    `people_sha256`: whose data was used, as of which instant of consent. `rows` is how many model rows it wrote."""
+    """One fit of a model or one computation of segments. The manifest is `purpose`, `consent_at`, `people`, `epoch` and
+    `people_sha256`: whose data was used, and as of when consent was checked. `rows` is how many model rows it wrote."""
 
     id: RunId
     name: str
@@ -45,7 +45,7 @@ class ModelRun:
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """One item of a model: the seeds that lead to it, how strongly, and how many people interacted with it."""
+    """One item of a model: the seeds that lead to it, each with a weight, and how many people interacted with it."""
 
     item: ItemKey
     neighbours: tuple[ItemKey, ...]
@@ -138,7 +138,7 @@ async def read_current_run(client: GraphClient, name: str) -> ModelRun | None:
 
 
 async def read_runs(client: GraphClient, limit: int) -> list[ModelRun]:
-    """Returns the latest runs of all names, latest first."""
+    """Returns up to `limit` runs of all names, latest first."""
     return [_parse_run(row) for row in await client.read(READ_RUNS, limit=limit)]
 
 
@@ -193,7 +193,7 @@ DELETE m
 
 
 async def remove_earlier_runs(client: GraphClient, run: ModelRun) -> None:
-    """Removes the rows of the earlier runs of a name, and all but the latest of these runs themselves."""
+    """Removes the rows of earlier runs of the same name, and these runs themselves except for the last RUNS_KEPT."""
     earlier = [row["id"] for row in await client.read(READ_EARLIER_RUNS, name=run.name, id=run.id)]
 
     async def remove_rows(tx: Writer) -> int:

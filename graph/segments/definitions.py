@@ -1,4 +1,4 @@
-"""Segments themselves: written by runs, read by key or in pages."""
+"""Definitions of segments: written by runs, read by key or in pages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from graph.store.client import GraphClient, Writer, chunk_rows
 
 @dataclass(frozen=True, slots=True)
 class SegmentDefinition:
-    """A segment to write. `definition` is what it is computed by; when that changes, the segment's version rises."""
+    """A segment to write. `definition` is the configuration that it is computed by; when that changes, the segment's
+    version increases."""
 
     key: SegmentKey
     kind: str
@@ -38,7 +39,7 @@ SET s.kind = row.kind, s.title = row.title, s.description = row.description, s.p
 
 
 async def write_segments(client: GraphClient, segments: Sequence[SegmentDefinition], run: RunId, now: Millis) -> None:
-    """Writes segments, new ones and those that exist."""
+    """Creates or updates segments."""
     rows = [
         {
             "key": segment.key,
@@ -85,7 +86,7 @@ READ_SEGMENTS: Final = "MATCH (s:Segment) WHERE s.key > $after" + _SEGMENT
 
 
 async def read_segment(client: GraphClient, key: SegmentKey, *, default_purpose: str) -> SegmentFacts | None:
-    """Returns one segment, or None if there is none with this key. A segment without a purpose has the default one."""
+    """Returns a segment, or None if there is none with this key. A segment without a purpose gets the default one."""
     rows = await client.read(READ_SEGMENT, key=key, default_purpose=default_purpose, limit=1)
     return SegmentFacts(**rows[0]) if rows else None
 
@@ -93,6 +94,6 @@ async def read_segment(client: GraphClient, key: SegmentKey, *, default_purpose:
 async def read_segments(
     client: GraphClient, limit: int, after: str = "", *, default_purpose: str
 ) -> list[SegmentFacts]:
-    """Returns a page of segments in the order of their keys, after a key."""
+    """Returns up to `limit` segments in the order of their keys, starting after a key."""
     rows = await client.read(READ_SEGMENTS, default_purpose=default_purpose, limit=limit, after=after)
     return [SegmentFacts(**row) for row in rows]

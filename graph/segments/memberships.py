@@ -1,8 +1,8 @@
-"""Who is in which segment: memberships as runs write them, (User)-[:IN_SEGMENT]->(Segment).
+"""Memberships in segments as runs write them: (User)-[:IN_SEGMENT]->(Segment).
 
-A live membership has no `until`. Leaving sets it; returning makes a new membership, so that history stays. A person who
-stays keeps `since`. Every write about people first locks them and checks again that they permit it: a person who
-withdrew consent after the run had read them gets no membership.
+A live membership has no `until`. Leaving sets it; returning makes a new membership, so that the history is kept. A
+person who stays keeps `since`. A write that places people first locks them and checks again that they permit it, so a
+person who withdrew consent after the run read their data gets no membership.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ LIMIT $limit
 
 
 async def read_members(client: GraphClient, key: SegmentKey) -> list[UserId]:
-    """Returns who is in a segment now, sorted by ID, for the run that recomputes it: consent is not checked here."""
+    """Returns the people in a segment now, sorted by ID. Consent is not checked: only the run that recomputes the
+    segment reads them."""
     found: list[UserId] = []
     after = ""
     while True:
@@ -60,7 +61,7 @@ class Placement(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MembershipChanges:
-    """Who leaves which segment, and who enters it or stays."""
+    """The people who leave a segment, and those who enter one or stay in it."""
 
     leaving: tuple[Departure, ...]
     belonging: tuple[Placement, ...]
@@ -107,8 +108,8 @@ class RunStamp:
 async def write_memberships(
     client: GraphClient, changes: MembershipChanges, stamp: RunStamp, scope: PermittedScope
 ) -> int:
-    """Ends and begins memberships, in transactions of at most 500 people. Returns how many people were left out because
-    they no longer permit it."""
+    """Ends and begins memberships, in transactions of at most 500 rows. Returns how many people were left out because
+    they no longer permit the purpose."""
     refused = 0
     for leaving in chunk_rows(changes.leaving):
         rows = [{"user": user, "segment": segment} for user, segment in leaving]
@@ -140,7 +141,7 @@ async def _write_belonging(tx: Writer, entries: Sequence[Placement], stamp: RunS
 
 
 async def lock_permitting(tx: Writer, people: Collection[UserId], scope: PermittedScope) -> set[UserId]:
-    """Locks people for the rest of the transaction and returns those who are in scope now."""
+    """Locks people for the rest of the transaction and returns those who are in scope."""
     await lock_users(tx, people)
     return await read_still_in_scope(tx, people, scope)
 
@@ -154,7 +155,7 @@ RETURN count(u) AS size
 
 
 async def count_members(client: GraphClient, key: SegmentKey, now: Millis, *, default_purpose: str) -> int:
-    """Counts people who are in a segment now and permit its purpose; a segment without one has the default purpose."""
+    """Counts the people who are in a segment now and permit its purpose, or the default one if it has none."""
     rows = await client.read(READ_SEGMENT_SIZE, key=key, default_purpose=default_purpose, now=now)
     return int(rows[0]["size"])
 
@@ -168,6 +169,6 @@ SET m.until = $now
 
 
 async def end_unpermitted(tx: Writer, users: Collection[UserId], default_purpose: str, now: Millis) -> None:
-    """Ends memberships in segments whose purpose is not among their members' permits. Retired users permit nothing."""
+    """Ends the users' memberships in segments whose purpose they do not permit. Retired users permit nothing."""
     for chunk in chunk_rows(sorted(users)):
         await tx.run(WRITE_UNPERMITTED_ENDS, users=list(chunk), default_purpose=default_purpose, now=now)

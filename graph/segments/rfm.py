@@ -1,4 +1,4 @@
-"""RFM as it is stored on the person, in properties `rfm_…`."""
+"""RFM as stored on the person, in the properties `rfm_…`."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ RETURN count(*) AS cleared
 
 
 async def write_rfm(client: GraphClient, facts: Mapping[UserId, RfmFacts], run: RunId, scope: PermittedScope) -> int:
-    """Writes RFM to the people of a run and removes it from all others. Returns how many were left out because they no
-    longer permit it."""
+    """Writes RFM to the people of a run and removes it from all others. Returns how many people were left out because
+    they no longer permit the purpose."""
     refused = 0
     for chunk in chunk_rows(sorted(facts)):
 
@@ -78,6 +78,6 @@ WHERE u.rfm_run IS NOT NULL AND NOT $purpose IN u.permits
 
 
 async def remove_unpermitted_rfm(tx: Writer, users: Collection[UserId], purpose: str) -> None:
-    """Removes RFM from those of the users who do not permit the purpose it was computed for."""
+    """Removes RFM from the users who do not permit the purpose that it was computed for."""
     for chunk in chunk_rows(sorted(users)):
         await tx.run(WRITE_UNPERMITTED_REMOVAL, users=list(chunk), purpose=purpose)

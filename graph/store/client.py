@@ -2,7 +2,7 @@
 
 Rules for callers: values are passed as parameters; times are integers; a statement writes at most `MAX_ROWS` rows (use
 `chunk_rows`); a statement returns plain values and maps, never nodes. The work of a write may run more than once, so it
-must change nothing but the graph, and only through its writer.
+may change nothing but the graph, and only through its writer.
 """
 
 from __future__ import annotations
@@ -36,13 +36,14 @@ from graph.store.turns import WriteTurns
 T = TypeVar("T")
 Row = dict[str, Any]
 Observer = Callable[[str, str, float], None]
-"""Called after every read and write with its kind (`read`, `write`), outcome (`done`, `failed`) and seconds."""
+"""Called after every read and write with its kind (`read`, `write`), outcome (`done`, `failed`) and duration in
+seconds."""
 
 MAX_ROWS: Final = 500
 """The most rows (maps or lists in a list parameter) that one statement may write."""
 
 EARLY: Final = 0.8
-"""A time-out before this fraction of a statement's limit has another cause than the statement."""
+"""A time-out before this fraction of a statement's limit has a cause other than the statement."""
 
 SCHEMES: Final = tuple(f"{name}{security}://" for name in ("bolt", "neo4j") for security in ("", "+s", "+ssc"))
 """The URL schemes of a single server and of a cluster: plain, encrypted, or encrypted without verification."""
@@ -91,13 +92,14 @@ class Writer:
         self._seconds = limits.statement + limits.grace
 
     async def run(self, statement: str, **parameters: Any) -> list[Row]:
-        """Runs one statement and returns all its rows. Raises PayloadTooLarge for more than MAX_ROWS rows."""
+        """Runs one statement and returns all its rows. Raises PayloadTooLarge if a parameter holds more than MAX_ROWS
+        rows, StoreTimeout if the store does not respond in time."""
         refuse_long(parameters)
         try:
             async with asyncio.timeout(self._seconds):
                 return await fetch_rows(await self._transaction.run(statement, parameters))
         except TimeoutError:
-            raise StoreTimeout("The store did not answer a write within its time limit; it was given up.") from None
+            raise StoreTimeout("The store did not answer a write within its time limit; it was abandoned.") from None
 
 
 class GraphClient:
@@ -228,7 +230,7 @@ def open_driver(target: StoreTarget, limits: StoreLimits) -> AsyncDriver:
     """Returns a driver that connects on first use. Raises StoreUnavailable if the address is malformed."""
     if not target.url.startswith(SCHEMES):
         raise StoreUnavailable("The store's address can't be used; expected bolt://HOST:PORT or neo4j://HOST:PORT.")
-    # The driver logs server messages, which quote values. What matters is raised as an error of ours.
+    # The driver logs server messages, which quote values. What matters is raised as one of our own errors.
     logging.getLogger("neo4j").setLevel(logging.CRITICAL)
     try:
         return AsyncGraphDatabase.driver(

@@ -1,8 +1,8 @@
 """Refuses statements that write where a read is expected. One engine ignores the driver's READ mode, so the guard
 inspects the statement itself.
 
-The guard errs on the side of refusal: a statement it can't tokenise counts as writing. Statements are constants, so
-each is inspected once.
+The guard errs on the side of refusal: a statement that it can't tokenise counts as writing. Statements are constants,
+so each is inspected only once.
 """
 
 from __future__ import annotations
