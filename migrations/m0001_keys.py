@@ -1,6 +1,6 @@
 """Step 1: a unique key for each label, and a unique message ID for each interaction type.
 
-The constraint on an interaction's message ID makes a replayed message harmless when two writers race. A released step
+The constraint on an interaction's message ID keeps a replayed message harmless when two writers race. A released step
 is never edited.
 """
 

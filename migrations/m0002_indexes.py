@@ -1,7 +1,7 @@
-"""Step 2: indexes on what is looked up by something other than its key.
+"""Step 2: indexes for look-ups by a property other than the key.
 
-Each index is on one property: one engine returns wrong ranges from a composite index led by a number. A released step
-is never edited.
+Each index is on one property: one engine returns wrong ranges from a composite index that starts with a number. A
+released step is never edited.
 """
 
 from __future__ import annotations

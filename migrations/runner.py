@@ -23,13 +23,13 @@ from migrations.steps import STEPS
 
 LEASE: Final = Millis(60_000)
 PATIENCE: Final = 120.0
-"""How many seconds a process waits for another one to finish."""
+"""How many seconds a process waits for another process to finish migrating."""
 
 Clock = Callable[[], Millis]
 
 
 def read_clock() -> Millis:
-    """Returns the time now, in epoch milliseconds UTC."""
+    """Returns the current time, in milliseconds since 1970-01-01 UTC."""
     return Millis(time.time_ns() // 1_000_000)
 
 
@@ -74,7 +74,7 @@ def find_pending(recorded: dict[int, Row], steps: Sequence[Step]) -> list[Step]:
         if version not in known:
             raise MigrationRefused(
                 f"The graph holds migration {version} ({row['name']}), which this version of Consentric doesn't know: "
-                "it was written by a newer one. Run that one, or restore the graph from before."
+                "it was written by a newer one. Run that version, or restore an earlier backup of the graph."
             )
         if row["checksum"] != known[version].checksum:
             raise MigrationRefused(
@@ -131,7 +131,8 @@ SET l.until = 0
 
 @asynccontextmanager
 async def hold_lock(client: GraphClient, clock: Clock) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """Holds the migration lock and yields a function that renews its lease. Raises StoreUnavailable after PATIENCE."""
+    """Holds the migration lock and yields a function that renews its lease. Raises StoreUnavailable after PATIENCE, or
+    on renewal if another process has taken the lock."""
     holder = str(ULID())
 
     async def take(tx: Writer) -> bool:

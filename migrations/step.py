@@ -18,10 +18,11 @@ class StepKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One numbered change of the graph. A released step is never edited: another change needs another step.
+    """One numbered change to the graph. A released step is never edited: another change needs another step.
 
     Every statement must be safe to run twice: a definition uses IF NOT EXISTS, a data statement skips what it has
-    already changed. A data statement changes at most 500 rows, returns `changed` and is repeated until that is 0.
+    already changed. A data statement changes at most 500 rows, returns their number as `changed`, and is repeated until
+    that is 0.
     """
 
     version: int
@@ -39,7 +40,7 @@ class Step:
 
 
 class MigrationState(StrEnum):
-    """Whether a step was in the graph before this run, was applied by it, or is still to come."""
+    """Whether a step was in the graph before this run, was applied by it, or is still pending."""
 
     PRESENT = "present"
     APPLIED = "applied"
