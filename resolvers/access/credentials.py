@@ -31,7 +31,7 @@ BAD_WRITE_KEY: Final = "The write key is unknown or revoked: check it, or make o
 BAD_CREDENTIAL: Final = "The credential is unknown, revoked or expired: send an API key or a subject token as Bearer."
 
 PURPOSE_BOUND: Final = frozenset({Role.FRONTEND, Role.PARTNER})
-"""Roles that see a person under one purpose only, so a request must name it."""
+"""Roles that see a person under one purpose only. Their requests must name it if the client has several."""
 
 TOKEN_ROLES: Final = frozenset({Role.SUBJECT, Role.FRONTEND})
 """Roles of the clients that a subject token may name."""
@@ -54,7 +54,7 @@ class CredentialCache(Generic[T]):
         self._entries: dict[str, tuple[float, asyncio.Task[T | None]]] = {}
 
     async def find(self, key: str) -> T | None:
-        """Returns what the store holds under a key, as of at most `CACHE_SECONDS` ago."""
+        """Returns what the store holds under a key, at most `CACHE_SECONDS` old. None if it holds nothing."""
         now = self._monotonic()
         entry = self._entries.get(key)
         if entry is None or now - entry[0] >= CACHE_SECONDS:
@@ -81,7 +81,7 @@ class CredentialCache(Generic[T]):
 
 
 class Authority:
-    """Admits sources and viewers. The text of a refusal doesn't tell the reason."""
+    """Admits sources and viewers. The text of a refusal doesn't reveal the reason."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class Authority:
         self._names = CredentialCache(lambda name: read_client(client, name), monotonic)
 
     async def admit_source(self, write_key: str) -> Source:
-        """Returns the source that a write key belongs to. Raises Unauthenticated."""
+        """Returns the source that a write key belongs to. Raises Unauthenticated if the key is unknown or revoked."""
         key = parse_key(write_key, KeyKind.WRITE)
         found = await self._sources.find(key.id) if key else None
         if key is None or found is None or not self._hasher.matches(key, found[0]):
@@ -109,7 +109,7 @@ class Authority:
     async def admit_viewer(self, credential: str, purpose: str | None = None) -> Admission:
         """Returns the viewer behind an API key or a subject token. `purpose` is the one that the request names, if any.
 
-        Raises Unauthenticated for the credential, PurposeRequired or Forbidden for the purpose.
+        Raises Unauthenticated if the credential is invalid, PurposeRequired or Forbidden if the purpose is.
         """
         if credential.startswith(f"{KeyKind.API}_"):
             return Admission(view_client(await self._admit_client(credential), purpose))
@@ -155,8 +155,8 @@ def view_subject(client: Client, claims: SubjectClaims, purpose: str | None) -> 
 def choose_purpose(role: Role, registered: tuple[str, ...], asked: str | None) -> str | None:
     """Returns the purpose of a request: the one it names, if registered, or else the client's only one.
 
-    Returns None for roles that need no purpose. Raises Forbidden for an unregistered one, PurposeRequired if the
-    request must name one.
+    Returns None for roles that need no purpose. Raises Forbidden if the purpose is not registered, PurposeRequired if
+    the request must name one.
     """
     if asked:
         if asked not in registered:

@@ -1,8 +1,8 @@
 """API keys and write keys: their format, checksum and hash, and keys derived from the installation's secret.
 
-A key reads `cwk_<key id>_<random><checksum>`. The prefix says what the key is for (`cwk` a source, `cak` a client) and
-lets secret scanners find leaked keys. The key ID is public and is what the store looks up. The random part has 256
-bits. The checksum lets a mistyped key be refused without a query. Only a keyed hash of the whole key is stored.
+A key has the form `cwk_<key id>_<random><checksum>`. The prefix tells what the key is for (`cwk` a source, `cak` a
+client) and lets secret scanners find leaked keys. The key ID is public; the store looks keys up by it. The random part
+has 256 bits. The checksum lets a mistyped key be refused without a query. Only a keyed hash of the whole key is stored.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class KeyKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A well-formed key. `text` is the secret: shown once to its owner, never stored or logged."""
+    """A well-formed key. `text` is the secret: shown to its owner once, never stored or logged."""
 
     kind: KeyKind
     id: str
@@ -65,7 +65,7 @@ def parse_key(text: str, kind: KeyKind) -> Key | None:
 
 
 def checksum(body: str) -> str:
-    """Returns the CRC-32 of the text as six base-62 digits. It catches typing errors; it protects nothing."""
+    """Returns the CRC-32 of the text as six base-62 digits. It catches typing errors but protects nothing."""
     number, digits = crc32(body.encode()), []
     for _ in range(CHECKSUM_LENGTH):
         number, digit = divmod(number, len(BASE62))

@@ -52,7 +52,8 @@ class RegisteredClient:
 async def register_source(services: Services, name: str, user_namespace: str = "") -> RegisteredSource:
     """Registers a source, or makes a new key for one that has none (known from arrivals, or revoked).
 
-    Raises Conflict if the source has a valid key, or if its user IDs have another namespace.
+    Raises BadInput if a name is unusable, Conflict if the source has a valid key or its user IDs have another
+    namespace.
     """
     check_name("source", name)
     if user_namespace:
@@ -62,7 +63,7 @@ async def register_source(services: Services, name: str, user_namespace: str = "
 
     async def work(tx: Writer) -> None:
         if await write_source(tx, name, user_namespace, now) != user_namespace:
-            raise Conflict(f"The user ids of source {name} have another namespace already, and keep it.")
+            raise Conflict(f"The user ids of source {name} already have another namespace, which can't change.")
         if await read_source_keys(tx, name):
             raise Conflict(f"Source {name} has a write key: revoke it first (`consentric source revoke {name}`).")
         await write_source_key(tx, name, key.id, key_hash, now)
@@ -77,11 +78,12 @@ async def list_sources(services: Services) -> list[Source]:
 
 
 async def revoke_source(services: Services, name: str) -> list[str]:
-    """Revokes a source's write keys and returns their IDs. What the source sent stays. Raises NotFound."""
+    """Revokes a source's write keys and returns their IDs. What the source has sent is kept. Raises NotFound if there
+    is no such source."""
     now = services.clock()
     revoked = await services.client.write(lambda tx: revoke_source_keys(tx, name, now))
     if not revoked and await read_source(services.client, name) is None:
-        raise NotFound(f"There is no source {quote_name(name)}: `consentric source list` shows those there are.")
+        raise NotFound(f"There is no source {quote_name(name)}: `consentric source list` shows all sources.")
     return revoked
 
 
@@ -94,7 +96,8 @@ async def register_client(
     recipient: str | None = None,
     scopes: Sequence[str] = (),
 ) -> RegisteredClient:
-    """Registers a client for a role and its purposes. Raises BadInput, Conflict."""
+    """Registers a client for a role and purposes. Raises BadInput if they don't fit together, Conflict if the name has
+    been used before."""
     check_name("client", name)
     now = services.clock()
     recipient = None if recipient is None else spell_recipient(recipient)
@@ -111,7 +114,7 @@ async def register_client(
 
     async def work(tx: Writer) -> None:
         if not await claim_client_name(tx, name):
-            raise Conflict(f"A client {name} was registered before, and names are not used twice: choose another one.")
+            raise Conflict(f"A client {name} was registered before, and names are never reused: choose another.")
         await write_client(tx, client, key.id, key_hash)
 
     await services.client.write(work)
@@ -126,42 +129,47 @@ async def list_clients(services: Services) -> list[Client]:
 async def revoke_client_named(services: Services, name: str) -> bool:
     """Revokes a client, its keys and every token that names it. Returns False if it was revoked already.
 
-    Raises NotFound.
+    Raises NotFound if there is no such client.
     """
     now = services.clock()
     if await services.client.write(lambda tx: revoke_client(tx, name, now)):
         return True
     if await read_client(services.client, name) is None:
-        raise NotFound(f"There is no client {quote_name(name)}: `consentric client list` shows those there are.")
+        raise NotFound(f"There is no client {quote_name(name)}: `consentric client list` shows all clients.")
     return False
 
 
 async def issue_token(
     services: Services, issuer: TokenIssuer, client_name: str, subject: RecordRef, seconds: int
 ) -> str:
-    """Signs a subject token for a client of role subject or frontend. Raises NotFound, BadInput."""
+    """Signs a subject token for a client with the role subject or frontend, valid for `seconds`.
+
+    Raises NotFound if there is no such client or source, BadInput if the token can't be issued as requested.
+    """
     if not 1 <= seconds <= MAX_TOKEN_SECONDS:
-        raise BadInput(f"A token lives from 1 to {MAX_TOKEN_SECONDS} seconds.")
+        raise BadInput(f"A token's lifetime must be 1 to {MAX_TOKEN_SECONDS} seconds.")
     if not subject.key:
         raise BadInput("Give the person's user id or anonymous id: it is empty.")
     client = await read_client(services.client, client_name)
     if client is None or client.revoked_at is not None:
         raise NotFound(f"There is no client {quote_name(client_name)} in use: see `consentric client list`.")
     if client.role not in TOKEN_ROLES:
-        raise BadInput(f"Client {client_name} is of role {client.role}; tokens are for roles subject and frontend.")
+        raise BadInput(f"Client {client_name} has role {client.role}; tokens are for roles subject and frontend.")
     if await read_source(services.client, subject.source) is None:
         raise NotFound(f"There is no source {quote_name(subject.source)}: see `consentric source list`.")
     return issuer.sign(client_name, subject, services.clock(), seconds)
 
 
 def check_name(what: str, name: str) -> None:
-    """Raises BadInput unless a name is short and plain: it appears in IDs, headers and on command lines."""
+    """Raises BadInput unless a name is short and plain: it appears in IDs, in headers and on command lines."""
     if not NAME.fullmatch(name):
-        raise BadInput(f"The {what}'s name must be 1 to 64 letters, digits, '.', '_' or '-', a letter or digit first.")
+        raise BadInput(
+            f"The {what}'s name must be 1 to 64 letters, digits, '.', '_' or '-', starting with a letter or digit."
+        )
 
 
 def quote_name(name: str) -> str:
-    """Returns a name for use in a message; an invalid one isn't repeated."""
+    """Returns a name for use in a message. An invalid name isn't repeated."""
     return name if NAME.fullmatch(name) else "of that name"
 
 
@@ -175,8 +183,8 @@ def check_role(role: str) -> str:
 def check_purposes(policy: Policy, role: Role, purposes: Sequence[str], recipient: str | None) -> tuple[str, ...]:
     """Returns the purposes to register a client for, each once. Raises BadInput if they don't fit its role.
 
-    Partners are registered for purposes with a recipient, all others for purposes without. Front-ends and partners need
-    at least one.
+    Partners are registered for purposes with a recipient, all other clients for purposes without one. Front-ends and
+    partners need at least one purpose.
     """
     known = {key: purpose.per_recipient for key, purpose in policy.purposes.items()}
     partner = role is Role.PARTNER
@@ -196,7 +204,7 @@ def check_purposes(policy: Policy, role: Role, purposes: Sequence[str], recipien
 
 
 def check_scopes(scopes: Sequence[str]) -> tuple[str, ...]:
-    """Returns the scopes, each once. Raises BadInput for an unknown one."""
+    """Returns the scopes, each once. Raises BadInput if one is unknown."""
     if any(scope not in SCOPES for scope in scopes):
         raise BadInput(f"A scope must be one of {', '.join(sorted(SCOPES))}.")
     return tuple(dict.fromkeys(scopes))

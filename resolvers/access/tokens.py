@@ -42,8 +42,8 @@ REFUSED: Final = "The token does not verify: get a new one from an issuer that t
 
 @dataclass(frozen=True, slots=True)
 class TrustedIssuer:
-    """An issuer whose tokens are accepted: its public keys by key ID, and which clients and sources it may name (None:
-    any)."""
+    """An issuer whose tokens are accepted: its public keys by key ID, and the clients and sources that it may name
+    (None for any)."""
 
     name: str
     keys: Mapping[str, PublicKey]
@@ -94,8 +94,8 @@ def name_key(key: Ed25519PublicKey) -> str:
 
 
 def list_algorithms(key: PublicKey) -> Sequence[str]:
-    """Returns the signature algorithms a key may be used with. The kind of key decides, never the token. Empty for weak
-    keys and unsupported curves."""
+    """Returns the signature algorithms that a key may be used with. The kind of key decides, never the token. Empty for
+    weak keys and unsupported curves."""
     if isinstance(key, Ed25519PublicKey):
         return ("EdDSA",)
     if isinstance(key, RSAPublicKey):
@@ -113,7 +113,7 @@ class TokenVerifier:
         self._audience = audience
 
     def verify(self, token: str, now: Millis) -> SubjectClaims:
-        """Returns the claims of a valid token. Raises Unauthenticated, always with the same text, for any other."""
+        """Returns the claims of a valid token. Raises Unauthenticated, always with the same text, if it isn't valid."""
         try:
             return self._verify(token, now)
         except (jwt.PyJWTError, ValueError, TypeError, KeyError, RecursionError, OverflowError):
@@ -146,7 +146,10 @@ class TokenVerifier:
 
 
 def pick_key(issuer: TrustedIssuer, header: Mapping[str, Any]) -> PublicKey:
-    """Returns the issuer's key that the header's `kid` names or, without `kid`, the issuer's only key."""
+    """Returns the issuer's key that the header's `kid` names or, without `kid`, the issuer's only key.
+
+    Raises ValueError or KeyError if there is no such key.
+    """
     if "crit" in header:
         raise ValueError("extensions are not understood")
     if "kid" in header:
@@ -168,7 +171,7 @@ def check_times(claims: Mapping[str, Any], now: Millis) -> None:
 
 
 def read_claims(claims: Mapping[str, Any], issuer: TrustedIssuer) -> SubjectClaims:
-    """Reads our own claims. Raises ValueError for a client or source that the issuer may not name."""
+    """Reads our own claims. Raises ValueError if the issuer may not name the client or source."""
     client, source = expect_text(claims, "client"), expect_text(claims, "source")
     if issuer.clients is not None and client not in issuer.clients:
         raise ValueError("not a client of this issuer")
@@ -180,7 +183,7 @@ def read_claims(claims: Mapping[str, Any], issuer: TrustedIssuer) -> SubjectClai
 
 
 def expect_text(claims: Mapping[str, Any], name: str) -> str:
-    """Returns a claim that must be a non-empty string."""
+    """Returns a claim. Raises ValueError unless it is a non-empty string."""
     value = claims[name]
     if not isinstance(value, str) or not value:
         raise ValueError("not a string")

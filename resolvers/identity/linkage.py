@@ -1,9 +1,10 @@
-"""Linkage in the graph: attach evidence, decide about the neighbourhoods it concerns, move records between people.
+"""Linkage in the graph: attaching evidence, deciding about its neighbourhoods, moving records between people.
 
-These use cases run inside the caller's write transaction, except `resolve_all`. The same decision runs on arrival and
-in the batch, each time over whole neighbourhoods, and depends on the evidence alone; so the batch finds nothing to
-change where arrivals were linked, unless rules changed or a neighbourhood was too large for an arrival. When membership
-changes, the caller runs `resolvers.consent.permits.refresh_permits` for `affected_users` in the same transaction.
+These use cases run inside the caller's write transaction, except `resolve_all`. The same decision is made on arrival
+and in the batch, each time over whole neighbourhoods, and it depends on the evidence alone. So the batch changes
+nothing where arrivals have been linked, unless the rules have changed or a neighbourhood was too large for an arrival.
+When memberships change, the caller runs `resolvers.consent.permits.refresh_permits` for `affected_users` in the same
+transaction.
 """
 
 from __future__ import annotations
@@ -45,18 +46,18 @@ from resolvers.consent.permits import refresh_permits
 from resolvers.identity.neighbourhood import LockedNeighbourhood, lock_neighbourhood
 
 ACTOR: Final = "linkage/deterministic/1"
-"""The actor stored on every edge that linkage opens, with the version of the rules."""
+"""The actor stored on every edge that linkage opens; it includes the version of the rules."""
 
 BATCH_PAGE: Final = 250
 BATCH_NEIGHBOURHOOD: Final = 20_000
-"""Records of one page of the batch, and how large a neighbourhood it still decides about."""
+"""Records per page of the batch, and the largest neighbourhood, in records, that the batch decides about."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkageChanges:
-    """What linking changed. `affected_users` are live users whose records are not what they were; `merged` maps a
-    retired user to its survivor, `split` a user to those that took records of it; `deferred` are records whose
-    neighbourhood is too large for an arrival."""
+    """What linkage changed. `affected_users` are live users whose records have changed; `merged` maps a retired user to
+    its survivor, `split` a user to those that some of its records moved to. `opened` and `ended` count edges, `visited`
+    are the records decided about, `deferred` those whose neighbourhood is too large for an arrival."""
 
     affected_users: frozenset[UserId] = frozenset()
     merged: Mapping[UserId, UserId] = field(default_factory=dict)
@@ -69,9 +70,9 @@ class LinkageChanges:
 
 @dataclass(frozen=True, slots=True)
 class LinkageReport:
-    """Where linkage stands after the batch. `links` hold now; `refused` counts refused pairs, identifiers and records
-    by reason; `opened` … `split` are what this run changed, nothing where arrivals were linked under the same rules;
-    `deferred` are records whose neighbourhood is too large even for the batch."""
+    """The state of linkage after the batch, as counts. `links` are those that hold now; `refused` counts refused pairs,
+    identifiers and records by reason; `opened`, `ended`, `merged` and `split` are what this run changed, 0 if arrivals
+    were linked under the same rules; `deferred` are records whose neighbourhood is too large even for the batch."""
 
     records: int
     users: int
@@ -90,10 +91,11 @@ async def attach_identifiers(
     aliases: Sequence[tuple[RecordId, RecordId]],
     now: Millis,
 ) -> set[RecordId]:
-    """Write new evidence and return the records it is new to: these, and no others, need `link_records`.
+    """Writes new evidence and returns the records for which it is new: only these need `link_records`.
 
-    Each pair carries the time of its event: who had an identifier first does not depend on arrival, and an earlier time
-    that comes to light is new evidence. One statement where all is known. The caller has locked the records.
+    Each pair carries the time of its event, so which record held an identifier first does not depend on the order of
+    arrival; an earlier time found later is new evidence. If everything is known, this takes one statement. The caller
+    has locked the records.
     """
     changed = await _attach_pairs(tx, pairs) if pairs else set()
     wanted = {(min(pair), max(pair)) for pair in aliases if pair[0] != pair[1]}
@@ -124,9 +126,9 @@ async def _attach_pairs(tx: Writer, pairs: Sequence[tuple[RecordId, IdentifierRe
 async def link_records(
     tx: Writer, records: Collection[RecordId], now: Millis, config: LinkageConfig = DEFAULT_LINKAGE
 ) -> LinkageChanges:
-    """Decide anew about these records and all that evidence connects with them; write only what differs.
+    """Decides afresh about these records and all that evidence connects with them, and writes only what differs.
 
-    For records with new evidence, new judgements, or a changed consent to identity linking. A record that shares
+    Call it for records with new evidence, new judgements, or changed consent to identity linking. A record that shares
     nothing and has no link costs no write. Idempotent.
     """
     return await _link(tx, await read_sharing(tx, records), now, config) if records else LinkageChanges()
@@ -135,7 +137,7 @@ async def link_records(
 async def relink_records(
     tx: Writer, records: Collection[RecordId], now: Millis, config: LinkageConfig
 ) -> LinkageChanges:
-    """As `link_records`, including identifiers that earlier rules refused."""
+    """Does the same as `link_records`, including identifiers that earlier rules refused."""
     return await _link(tx, await read_sharing(tx, records, everything=True), now, config)
 
 
@@ -159,7 +161,7 @@ async def _link(tx: Writer, records: Collection[RecordId], now: Millis, config: 
 
 
 async def _write_edges(tx: Writer, found: LockedNeighbourhood, answer: Linkage, now: Millis) -> tuple[int, int]:
-    """Bring edges and refused identifiers in line with the decision; returns how many edges were opened and ended."""
+    """Brings edges and refused identifiers in line with the decision. Returns how many edges were opened and ended."""
     wanted = _wanted_edges(answer)
     refused = {each.evidence: each.reason for each in answer.refusals if each.left is None}
     present = {edge for edge in found.edges() if isinstance(edge.status, LinkOutcome)}
@@ -192,7 +194,7 @@ def _explain_end(
     refused: Mapping[str, RefusalReason],
     reasons: Mapping[tuple[frozenset[RecordId], str], str],
 ) -> str:
-    """Why an edge no longer holds: the reason of its refusal, or that other evidence took its place."""
+    """Returns why an edge no longer holds: the reason for its refusal, or `superseded` by other evidence."""
     if not all(found.records[record].evidence.permitted for record in (edge.left, edge.right)):
         return RefusalReason.NO_CONSENT
     here = reasons.get((frozenset((edge.left, edge.right)), edge.evidence))
@@ -216,10 +218,10 @@ async def resolve_all(
     config: LinkageConfig = DEFAULT_LINKAGE,
     progress: Callable[[int], None] | None = None,
 ) -> LinkageReport:
-    """Decide anew about every record, page by page in the order of ids, and refresh what the people moved permit.
+    """Decides afresh about every record, page by page in the order of IDs, and refreshes the permits of those affected.
 
-    May run beside arrivals: each page is a transaction of its own over whole neighbourhoods. `progress` is called after
-    each page with the number of records looked at. Memory: the ids of records visited ahead of their page.
+    May run alongside arrivals: each page is a transaction of its own over whole neighbourhoods. `progress` is called
+    after each page with the number of records examined so far. Memory: the IDs of records visited ahead of their page.
     """
     roomy = config.model_copy(update={"neighbourhood_cap": max(config.neighbourhood_cap, BATCH_NEIGHBOURHOOD)})
     totals: Counter[str] = Counter()

@@ -1,9 +1,9 @@
-"""The part of the graph that decides about some records: everything that evidence or links connect with them.
+"""The neighbourhood of records: everything that evidence or links connect with them, read under locks.
 
-Here records are expanded over identifiers that may link, asserted links and open edges, under locks and within bounds.
-Every record is locked before its evidence is read, and adding evidence to a record locks it first; so what was read
-can't change before the transaction ends. A neighbourhood that outgrows `LinkageConfig.neighbourhood_cap` is cut back to
-the people its records belong to now: links among these are decided, further ones are left to the batch.
+Records are expanded over identifiers that may link, asserted links and open edges. Every record is locked before its
+evidence is read, and adding evidence to a record locks it first, so what was read can't change before the transaction
+ends. A neighbourhood that outgrows `LinkageConfig.neighbourhood_cap` is cut back to the people that its records belong
+to now: links among these are decided, others are left to the batch.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from graph.store.client import Writer
 
 @dataclass(slots=True)
 class LockedNeighbourhood:
-    """The records read, all of them locked. `deferred` are records asked for whose neighbourhood was cut back."""
+    """The records read, all of them locked. `deferred` are those requested whose neighbourhood was cut back."""
 
     records: dict[RecordId, LockedRecord] = field(default_factory=dict)
     deferred: set[RecordId] = field(default_factory=set)
 
     def evidence(self) -> Neighbourhood:
-        """What linkage decides from."""
+        """Returns what linkage decides from."""
         edges = self.edges()
         return Neighbourhood(
             tuple(record.evidence for record in self.records.values()),
@@ -36,22 +36,22 @@ class LockedNeighbourhood:
         )
 
     def memberships(self) -> dict[RecordId, Membership]:
-        """Whose the records are now."""
+        """Returns which user each record belongs to now."""
         return {id_: record.membership for id_, record in self.records.items()}
 
     def edges(self) -> set[LinkEdge]:
-        """Open edges with both ends inside."""
+        """Returns the open edges with both ends inside the neighbourhood."""
         found = set().union(*(record.edges for record in self.records.values()))
         return {edge for edge in found if edge.left in self.records and edge.right in self.records}
 
     def refused(self) -> dict[str, str | None]:
-        """The stored refusal, or None, of every identifier that takes part."""
+        """Returns the stored refusal, or None, of every identifier that takes part in linkage."""
         taking_part = (record.evidence for record in self.records.values() if record.evidence.permitted)
         return {holding.identifier: holding.refused for evidence in taking_part for holding in evidence.holdings}
 
 
 async def lock_neighbourhood(tx: Writer, records: Collection[RecordId], config: LinkageConfig) -> LockedNeighbourhood:
-    """Lock and read the neighbourhood of records: two statements a level, three levels or so in practice."""
+    """Locks and reads the neighbourhood of records: two statements per level, about three levels in practice."""
     expansion = _Expansion(tx, config)
     await expansion.run(records)
     overgrown = {record for record in expansion.known if expansion.is_overgrown(record)}
@@ -66,7 +66,8 @@ async def lock_neighbourhood(tx: Writer, records: Collection[RecordId], config: 
 
 
 class _Expansion:
-    """Breadth first, one level at a time for all records together; which of them are connected is kept in `sets`."""
+    """A breadth-first search, one level at a time for all records together. `_sets` holds which of them are
+    connected."""
 
     def __init__(self, tx: Writer, config: LinkageConfig) -> None:
         self._tx = tx
@@ -85,11 +86,12 @@ class _Expansion:
             frontier = {record for record in beside - self.known.keys() if not self.is_overgrown(record)}
 
     def is_overgrown(self, record: RecordId) -> bool:
-        """Whether the record's neighbourhood is over the cap."""
+        """Returns whether the record's neighbourhood exceeds the cap."""
         return self._sets.size(record) > self._config.neighbourhood_cap
 
     async def _expand_identifiers(self, level: dict[RecordId, LockedRecord]) -> set[RecordId]:
-        """Who else has the identifiers of this level; for those that just became too frequent, whom they had linked."""
+        """Returns the other holders of this level's identifiers; for an identifier that has just become too frequent,
+        the records that it linked."""
         usable: dict[str, RecordId] = {}
         dropped: dict[str, RecordId] = {}
         for record, known in level.items():
@@ -116,7 +118,7 @@ class _Expansion:
             self._sets.join(one, other)
 
     def _expand_edges(self, level: dict[RecordId, LockedRecord]) -> set[RecordId]:
-        """The other ends of open edges; an assertion about someone who objected to linking leads nowhere."""
+        """Returns the ends of open edges. An assertion about someone who objects to linking is not followed."""
         found = set()
         for known in level.values():
             for edge in known.edges:
@@ -130,7 +132,7 @@ class _Expansion:
 async def _follow_links(
     tx: Writer, found: LockedNeighbourhood, read: dict[RecordId, LockedRecord], start: Iterable[RecordId]
 ) -> None:
-    """Add the records that active links connect with `start`, from what was read before or else from the store."""
+    """Adds the records that active links connect with `start`, from what has been read or else from the store."""
     frontier = set(start)
     while frontier:
         missing = frontier - read.keys()
