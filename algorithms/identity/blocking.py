@@ -1,7 +1,7 @@
-"""Blocked values: what systems write where an identifier should stand, and how many records one identifier may join.
+"""Blocked values (what systems write in place of an identifier) and how many records one identifier may link.
 
-The table of placeholders, test addresses and role addresses, and the frequency cap, are data that a company changes.
-Values are checked after normalisation.
+The placeholders, test addresses, role addresses and frequency caps are data that a company can change. Values are
+checked after normalisation.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ANONYMOUS_ID: Final = "anonymous_id"
 
 
 class BlockReason(StrEnum):
-    """Why a well-formed value names nobody."""
+    """Why a well-formed value identifies no one."""
 
     ZEROS = "zeros"
     PLACEHOLDER = "placeholder"
@@ -34,9 +34,9 @@ class BlockReason(StrEnum):
 class BlockingRules(BaseModel):
     """Values that never link, compared after normalisation and case folding, and the caps on frequent identifiers.
 
-    `role_locals` and `test_locals` are what stands before the @ of an address, whatever its domain; both also match
-    with a `+tag`. An identifier on more than `frequency_cap` records stops linking, by kind where `frequency_caps`
-    says so: it is a kiosk, a call centre or a placeholder nobody has listed yet.
+    `role_locals` and `test_locals` are local parts of addresses (before the @), in any domain, with or without a
+    `+tag`. An identifier on more than `frequency_cap` records (or the cap that `frequency_caps` sets for its kind)
+    stops linking: it is a kiosk, a call centre, or a placeholder that is not listed yet.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -66,11 +66,11 @@ class BlockingRules(BaseModel):
     frequency_caps: Mapping[str, int] = Field(default_factory=dict)
 
     def cap(self, kind: str) -> int:
-        """Most records an identifier of this kind may be on and still link them."""
+        """Returns the most records that an identifier of this kind may be on and still link them."""
         return self.frequency_caps.get(kind, self.frequency_cap)
 
     def reason(self, kind: str, value: str) -> BlockReason | None:
-        """Why this normalised value is blocked, or None. O(length); no I/O."""
+        """Returns why this normalised value is blocked, or None if it isn't. O(length)."""
         folded = value.casefold()
         if folded in self.placeholders:
             return BlockReason.PLACEHOLDER
@@ -102,4 +102,4 @@ class BlockingRules(BaseModel):
 
 
 DEFAULT_BLOCKING: Final = BlockingRules()
-"""The rules a company starts with."""
+"""The default rules."""

@@ -1,4 +1,4 @@
-"""Disjoint sets of records under vetoes: which two components may become one person."""
+"""Disjoint sets of records under vetoes, which decide whether two components may become one person."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class RefusalReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """What a component holds values of, and how many: an identifier kind; for a unique kind what one source says within
-    one namespace."""
+    """What a component holds values of, and how many at most: one identifier kind or, for a unique kind, what one
+    source states within one namespace."""
 
     kind: str
     namespace: str
@@ -35,7 +35,7 @@ class Slot:
 
     @property
     def reason(self) -> RefusalReason:
-        """The reason of a refusal where a value would be one too many."""
+        """The reason for refusing a value that would exceed the limit."""
         return RefusalReason.UNIQUE_CONFLICT if self.unique else RefusalReason.LIMIT_EXCEEDED
 
 
@@ -48,14 +48,14 @@ class Veto:
 
 
 class DisjointSets:
-    """Plain union–find over names; a name not seen before is a set of its own. Amortised near O(1)."""
+    """Plain union–find over names. A name not seen before is a set of its own. Amortised near O(1)."""
 
     def __init__(self) -> None:
         self._parent: dict[str, str] = {}
         self._size: dict[str, int] = {}
 
     def find(self, name: str) -> str:
-        """The set a name is in, as one of its names."""
+        """Returns the set that a name is in, as one of its members."""
         root = name
         while (above := self._parent.get(root, root)) != root:
             root = above
@@ -65,11 +65,11 @@ class DisjointSets:
         return root
 
     def size(self, name: str) -> int:
-        """How many names are in the name's set."""
+        """Returns how many names are in the name's set."""
         return self._size.get(self.find(name), 1)
 
     def join(self, left: str, right: str) -> str:
-        """Make one set of both; it is named as the larger was, the left of equals."""
+        """Joins both sets and returns the result, which keeps the name of the larger one, or the left one of equals."""
         one, other = self.find(left), self.find(right)
         if one == other:
             return one
@@ -83,8 +83,8 @@ class DisjointSets:
 class Components:
     """Components of records that grow by `join` and never break a veto.
 
-    A component holds at most `slot.limit` different values of a slot, at most `cap` records, and never both records of
-    a pair in `apart`. Unique values that an asserted link declares to be one person's count as one value from then on.
+    A component holds at most `slot.limit` different values per slot, at most `cap` records, and never both records of a
+    pair in `apart`. Unique values that an asserted link declares to belong to one person then count as one value.
     `find` is amortised near O(1), `veto` and `join` O(values held by the smaller component).
     """
 
@@ -101,11 +101,11 @@ class Components:
                 self._apart[right].add(left)
 
     def find(self, record: str) -> str:
-        """The component a record is in now, as the id of one of its records."""
+        """Returns the component that a record is in now, as the ID of one of its records."""
         return self._sets.find(record)
 
     def admit(self, record: RecordId, slot: Slot, value: str) -> bool:
-        """Let the record's component hold the value; False, and nothing changes, where that would be one too many."""
+        """Adds the value to the record's component. Returns False, without a change, if that would exceed the limit."""
         held = self._held.setdefault(self.find(record), {}).setdefault(slot, set())
         if not self._fits(slot, held, {value}):
             return False
@@ -113,7 +113,8 @@ class Components:
         return True
 
     def veto(self, left: RecordId, right: RecordId, *, asserted: bool = False) -> Veto | None:
-        """What forbids one component of both, or None. An asserted link may join different values of a unique slot."""
+        """Returns what forbids joining both components, or None. An asserted link may join different values of a unique
+        slot."""
         one, other = self._ordered(left, right)
         if any(self.find(record) == one for record in self._apart.get(other, ())):
             return Veto(RefusalReason.CANNOT_LINK)
@@ -126,7 +127,7 @@ class Components:
         return None
 
     def join(self, left: RecordId, right: RecordId, *, asserted: bool = False) -> None:
-        """Make one component of both. The caller has asked `veto` with the same arguments and got None."""
+        """Joins both components. The caller has called `veto` with the same arguments and received None."""
         one, other = self._ordered(left, right)
         if one == other:
             return
@@ -141,7 +142,7 @@ class Components:
         self._members[one] += self._members.pop(other)
 
     def groups(self) -> tuple[tuple[RecordId, ...], ...]:
-        """The partition: each component's records sorted, components sorted by their first record."""
+        """Returns the partition: each component's records sorted, and components sorted by their first record."""
         return tuple(sorted(tuple(sorted(members)) for members in self._members.values()))
 
     def _ordered(self, left: RecordId, right: RecordId) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""How well linkage agrees with the truth: pairwise precision, recall and F1 of a partition of records."""
+"""How well linkage agrees with the ground truth: pairwise precision, recall and F1 of a partition of records."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ R = TypeVar("R", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class PairwiseScore:
-    """Agreement over pairs of records. Ratios are in 0..1; a ratio of nothing is 1 (nothing was got wrong)."""
+    """Agreement over pairs of records. Ratios are between 0 and 1; a ratio over no pairs is 1, as nothing is wrong."""
 
     true_pairs: int
     found_pairs: int
@@ -20,25 +20,26 @@ class PairwiseScore:
 
     @property
     def precision(self) -> float:
-        """Share of the pairs found that are true."""
+        """The share of found pairs that are true."""
         return self.right_pairs / self.found_pairs if self.found_pairs else 1.0
 
     @property
     def recall(self) -> float:
-        """Share of the true pairs that are found."""
+        """The share of true pairs that are found."""
         return self.right_pairs / self.true_pairs if self.true_pairs else 1.0
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of precision and recall."""
+        """The harmonic mean of precision and recall."""
         total = self.true_pairs + self.found_pairs
         return 2 * self.right_pairs / total if total else 1.0
 
 
 def score_partition(found: Mapping[R, Hashable], truth: Mapping[R, Hashable]) -> PairwiseScore:
-    """Compare two labellings of records, over the records that both label. O(records); pairs are never listed.
+    """Compares two labellings over the records that both label. O(records); pairs are never enumerated.
 
-    A pair is found (true) when both records carry one label in `found` (`truth`); labels themselves are not compared.
+    A pair is found (true) if both records have the same label in `found` (`truth`). The labels themselves are not
+    compared.
     """
     common = found.keys() & truth.keys()
     by_truth = Counter(truth[record] for record in common)

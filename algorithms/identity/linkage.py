@@ -1,15 +1,15 @@
 """Deterministic linkage: from shared identifiers and asserted links to a partition of records, every step explained.
 
-Evidence is taken strongest kind first (`LinkageConfig.order`), within a kind by the earliest time the identifier was
-seen on any record, then by its id. An identifier's records come by the time each had it, then by record id; the first
-leads, each further one joins the first group whose vetoes allow it, else leads a group of its own. So an anonymous
-device that two people log in on belongs to the one who logged in first, and the other link is refused with the reason.
-Because weaker kinds come later, a limit or conflict always costs the weakest, latest identifier its link: it is
-demoted, stays on its record, and matching goes on with what is left.
+Evidence is processed by kind, strongest first (`LinkageConfig.order`), within a kind by the earliest time that the
+identifier was seen on any record, then by its ID. An identifier's records are processed by the time since when each has
+held it, then by record ID. The first record leads; each further one joins the first group whose vetoes allow it, or
+else leads a group of its own. So an anonymous device on which two people log in belongs to the one who logged in first,
+and the other link is refused with the reason. Because weaker kinds come later, a limit or conflict always costs the
+weakest, latest identifier its link: it is demoted, stays on its record, and matching continues with the rest.
 
-No tie is broken by arrival, so the result depends on the evidence alone: batch and incremental agree in any order.
-Records that share no usable identifier, directly or through others, don't influence each other; that is why a
-neighbourhood, closed under sharing, may be decided alone.
+No tie is broken by the order of arrival, so the result depends on the evidence alone: batch and incremental linkage
+agree in any order. Records that share no usable identifier, directly or through others, don't influence each other, so
+a neighbourhood, which is closed under sharing, can be decided on its own.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ EXTERNAL: Final = "external"
 
 
 class LinkageConfig(BaseModel):
-    """How strong each kind of evidence is and how far it may reach.
+    """How strong each kind of evidence is, and how far it may reach.
 
-    `order` is strongest first; `alias` stands for asserted links, `external` for every kind not named. `limits` is how
-    many different identifiers of a kind one person may hold; of the `unique` kinds one source may give a person one a
-    namespace: a shop that knows two user ids knows two people, while a shop and a CRM may each name one person in their
-    own way. A component has at most `component_cap` records. A neighbourhood of over `neighbourhood_cap` records is
-    left to the batch.
+    `order` is strongest first; `alias` stands for asserted links, `external` for every kind not named. `limits` sets
+    how many different identifiers of a kind one person may hold. For the `unique` kinds, one source may give a person
+    only one per namespace: a shop that knows two user IDs knows two people, while a shop and a CRM may each have their
+    own name for one person. A component has at most `component_cap` records. A neighbourhood of more than
+    `neighbourhood_cap` records is left to the batch.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,11 +57,11 @@ class LinkageConfig(BaseModel):
         return self
 
     def rank(self, kind: str) -> int:
-        """Place of a kind in the order; smaller is stronger."""
+        """Returns the position of a kind in the order; smaller is stronger."""
         return self.order.index(kind if kind in self.order else EXTERNAL)
 
     def slot(self, kind: str, namespace: str, source: str) -> Slot:
-        """What an identifier of this kind, on a record of this source, counts towards."""
+        """Returns the slot that an identifier of this kind, on a record of this source, counts towards."""
         if kind in self.unique:
             return Slot(kind, namespace, 1, unique=True, source=source)
         fallback = self.limits.get(EXTERNAL, 10)
@@ -69,12 +69,13 @@ class LinkageConfig(BaseModel):
 
 
 DEFAULT_LINKAGE: Final = LinkageConfig()
-"""What linkage starts with."""
+"""The default configuration."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Link:
-    """An accepted link: `rule` is the identifier kind or `alias`, `evidence` the identifier's id (empty for alias)."""
+    """An accepted link. `rule` is the identifier kind or `alias`, `evidence` the identifier's ID (empty for
+    `alias`)."""
 
     left: RecordId
     right: RecordId
@@ -84,10 +85,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Evidence that did not link.
+    """Evidence that does not link.
 
-    Of a pair: `left`, `right` are set. Of an identifier that links nobody (blocked, too frequent): neither is. Of a
-    record that takes no part: `left` is. `detail` names the kind whose limit or uniqueness stood against it.
+    For a pair, `left` and `right` are set; for an identifier that links no records (blocked or too frequent), neither
+    is; for a record that takes no part in linkage, only `left` is. `detail` is the kind whose limit or uniqueness
+    prevents the link.
     """
 
     reason: RefusalReason
@@ -100,7 +102,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Linkage:
-    """The decision: a spanning forest of links, refusals, and the components (every record is in exactly one)."""
+    """The decision: a spanning forest of links, the refusals, and the components (every record is in exactly one)."""
 
     links: tuple[Link, ...]
     refusals: tuple[Refusal, ...]
@@ -109,14 +111,14 @@ class Linkage:
 
 @dataclass(slots=True)
 class _Shared:
-    """An identifier with its holders among the records that take part: since when, which record, of which source."""
+    """An identifier with its holders among the records that take part: since when, which record, and its source."""
 
     facts: Holding
     holders: list[tuple[Millis, RecordId, str]] = field(default_factory=list)
 
 
 def link(neighbourhood: Neighbourhood, config: LinkageConfig = DEFAULT_LINKAGE) -> Linkage:
-    """Partition a neighbourhood's records into people. Pure; O(n log n) in holdings and cap² for an identifier."""
+    """Partitions a neighbourhood's records into people. O(n log n) in holdings, and O(cap²) for an identifier."""
     permitted = {record.id for record in neighbourhood.records if record.permitted}
     components = Components((record.id for record in neighbourhood.records), neighbourhood.apart, config.component_cap)
     links: list[Link] = []
@@ -143,7 +145,8 @@ def link(neighbourhood: Neighbourhood, config: LinkageConfig = DEFAULT_LINKAGE) 
 
 
 def refuse_identifier(facts: Holding, degree: int, config: LinkageConfig) -> RefusalReason | None:
-    """Why an identifier links nobody whatever its records: a blocked value, or on more records than its kind's cap."""
+    """Returns why an identifier links no records at all, or None: its value is blocked, or `degree` exceeds the cap of
+    its kind."""
     if config.blocking.reason(facts.kind, facts.value) is not None:
         return RefusalReason.BLOCKED_VALUE
     if degree > config.blocking.cap(facts.kind):
@@ -172,7 +175,7 @@ def _strength(shared: _Shared, config: LinkageConfig) -> tuple[int, Millis, str]
 def _link_holders(
     shared: _Shared, components: Components, config: LinkageConfig, links: list[Link], refusals: list[Refusal]
 ) -> None:
-    """Join an identifier's holders around the earliest; see the module's docstring for what happens at a veto."""
+    """Joins an identifier's holders around the earliest one. The module's docstring explains what a veto leads to."""
     facts = shared.facts
     leaders: list[RecordId] = []
     demoted: dict[str, tuple[RecordId, Slot]] = {}

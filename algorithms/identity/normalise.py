@@ -1,8 +1,8 @@
-"""Canonical form of what names or describes a person: addresses, phone numbers, ids, dates of birth.
+"""Canonical forms of values that identify or describe a person: addresses, phone numbers, IDs, dates of birth.
 
-Each function is pure and returns one spelling, or a typed reason if there is none. Nothing here guesses at a provider's
-habits: dots and `+tags` of an address are kept, since only the provider knows whether they matter. Every function is
-idempotent: a canonical value is its own canonical value.
+Each function is pure and returns one spelling, or a typed reason if there is none. No function guesses at a provider's
+rules: dots and `+tags` in an address are kept, since only the provider knows whether they matter. Every function is
+idempotent: a canonical value is its own canonical form.
 """
 
 from __future__ import annotations
@@ -43,22 +43,24 @@ class Unusable(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Normalised:
-    """A canonical value, or the reason why there is none. Exactly one of the two is set."""
+    """A canonical value, or the reason why there is none. Exactly one of them is set."""
 
     value: str | None
     reason: Unusable | BlockReason | None = None
 
 
 def normalise_identifier(kind: str, value: object, *, region: str | None = None) -> str | None:
-    """Canonical form of an identifier of this kind, or None if unusable or blocked (`examine_identifier` says why).
+    """Returns the canonical form of an identifier of this kind, or None if it is unusable or blocked
+    (`examine_identifier` tells why).
 
-    `region` is the two-letter country that a phone number without a country code is read in.
+    `region` is the two-letter code of the country assumed for a phone number without a country code.
     """
     return examine_identifier(kind, value, region=region).value
 
 
 def examine_identifier(kind: str, value: object, *, region: str | None = None) -> Normalised:
-    """As `normalise_identifier`, with the reason. The last 65,536 addresses and phone numbers are remembered."""
+    """Returns the same as `normalise_identifier`, with the reason. The last 65,536 addresses and as many phone numbers
+    are cached."""
     if kind == EMAIL:
         found = normalise_email(value)
     elif kind == PHONE:
@@ -72,7 +74,8 @@ def examine_identifier(kind: str, value: object, *, region: str | None = None) -
 
 
 def normalise_id(value: object) -> Normalised:
-    """An opaque id: text or a whole number, NFC, trimmed, 1 to 512 characters, no control characters; case is kept."""
+    """Normalises an opaque ID, a string or an integer: NFC, trimmed, 1 to 512 characters, no control characters. Case
+    is kept."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value) if value.bit_length() < ID_LIMIT else "9" * (ID_LIMIT + 1)
     if not isinstance(value, str):
@@ -94,7 +97,8 @@ def normalise_id(value: object) -> Normalised:
 
 
 def normalise_email(value: object) -> Normalised:
-    """An address in lower case, NFC, its domain in Unicode; syntax as email-validator has it, without asking DNS."""
+    """Normalises an e-mail address: lower case, NFC, its domain in Unicode. The syntax is checked by email-validator,
+    without a DNS query."""
     if not isinstance(value, str):
         return Normalised(None, Unusable.NOT_TEXT)
     if len(value) > ID_LIMIT:
@@ -103,9 +107,11 @@ def normalise_email(value: object) -> Normalised:
 
 
 def normalise_phone(value: object, *, region: str | None = None) -> Normalised:
-    """A phone number in E.164. An extension is kept as `;ext=`, so that colleagues on one switchboard stay apart.
+    """Normalises a phone number to E.164. An extension is kept as `;ext=`, so that colleagues who share a switchboard
+    stay apart.
 
-    A number counts when its length is possible for its country: whether it is assigned changes faster than tables do.
+    A number is accepted if its length is possible for its country: which numbers are assigned changes faster than
+    tables do.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value) if value.bit_length() < ID_LIMIT else ""
@@ -117,10 +123,11 @@ def normalise_phone(value: object, *, region: str | None = None) -> Normalised:
 
 
 def normalise_birth_date(value: object, *, day_first: bool | None = None, today: date | None = None) -> Normalised:
-    """A date of birth as ISO `YYYY-MM-DD`, from ISO dates and times, `YYYYMMDD`, `DD.MM.YYYY`, or `D/M/Y` and `M/D/Y`.
+    """Normalises a date of birth to ISO `YYYY-MM-DD`, from ISO dates and times, `YYYYMMDD`, `DD.MM.YYYY`, `D/M/Y` or
+    `M/D/Y`.
 
-    With slashes or dashes and both numbers up to 12, the order is known only from `day_first`; else it is ambiguous.
-    Dates before 1850, or after `today` where it is given, are out of range.
+    With slashes or dashes and both numbers up to 12, only `day_first` tells the order; without it, the date is
+    ambiguous. Dates before 1850, or after `today` if given, are out of range.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value) if 0 <= value < 10**8 else ""
@@ -141,7 +148,7 @@ _PLAIN_EMAIL: Final = re.compile(
     r"[a-z0-9]+(?:[._+-][a-z0-9]+)*@(?=[a-z0-9.-]{4,180}\Z)(?:[a-z0-9]{1,30}(?:-[a-z0-9]{1,30})?\.)+([a-z]{2,30})",
     re.ASCII,
 )
-"""Addresses that email-validator returns unchanged (a property test holds this): the common case, much faster."""
+"""Addresses that email-validator returns unchanged (a property test checks this): the common case, and much faster."""
 
 
 @lru_cache(maxsize=_CACHED)
@@ -155,7 +162,7 @@ def _email(value: str) -> Normalised:
         return Normalised(lowered)
     try:
         lowered = unicodedata.normalize("NFC", text.lower())
-        found = validate_email(lowered, check_deliverability=False, test_environment=True)  # `.test` is for trying out
+        found = validate_email(lowered, check_deliverability=False, test_environment=True)  # allows `.test` domains
         return Normalised(found.normalized)
     except (EmailNotValidError, UnicodeError, ValueError):
         return Normalised(None, Unusable.NOT_AN_EMAIL)

@@ -1,8 +1,8 @@
-"""Which user id a component of records keeps, which ids retire, and which are new.
+"""Which user a component of records keeps, which users are retired, and which are new.
 
-A live user goes with the component that keeps most of its records, among equals the one with its earliest record. A
-component that several users go with keeps the oldest (created first, then smallest id), and the others retire into it.
-A component that no user goes with gets a new one.
+A live user stays with the component that holds most of its records or, among equals, its earliest record. If several
+users stay with one component, it keeps the oldest (created first, then smallest ID), and the others are retired into
+that one. A component without a user gets a new one.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from graph.model.time import Millis
 
 @dataclass(slots=True)
 class Succession:
-    """What must change. `moves` maps a record to its new user, `retired` an old user to its survivor, `split` a user
-    that goes on without some of its records, or retires away from them, to the users these went to."""
+    """What must change. `moves` maps a record to its new user, and `retired` a retired user to its survivor. `split`
+    maps a user to the users, other than its survivor, that some of its records move to.
+    `created` are new users; `affected` are the live users whose records change."""
 
     moves: dict[RecordId, UserId] = field(default_factory=dict)
     created: list[UserId] = field(default_factory=list)
@@ -30,7 +31,8 @@ class Succession:
 def assign_users(
     components: Sequence[Sequence[RecordId]], present: Mapping[RecordId, Membership], new_id: Callable[[], UserId]
 ) -> Succession:
-    """Apply the rule to a partition of the records in `present`, which holds all records of their users. O(n log n)."""
+    """Applies the rule to a partition of the records in `present`, which holds all records of their users.
+    O(n log n)."""
     found = Succession()
     heirs = _find_heirs(components, present)
     for position, component in enumerate(components):
@@ -56,7 +58,7 @@ def assign_users(
 def _find_heirs(
     components: Sequence[Sequence[RecordId]], present: Mapping[RecordId, Membership]
 ) -> dict[int, set[tuple[Millis, UserId]]]:
-    """For each component's position the users, with their ages, that go with it."""
+    """Returns, by position of the component, the users that stay with it, each with its time of creation."""
     kept: defaultdict[tuple[Millis, UserId], dict[int, list[tuple[Millis, RecordId]]]] = defaultdict(dict)
     for position, component in enumerate(components):
         for record in component:

@@ -1,9 +1,9 @@
-"""Survivorship: one profile out of the traits of a person's records.
+"""Survivorship: one profile from the traits of all of a person's records.
 
-The latest trait of a fact survives, over all records; at the same instant, that of the larger record id, so that every
-server decides alike. None counts too: the fact was removed. A value that can't be what the profile declares is passed
-over. Attributes survive one by one, an address as a whole. What follows from a fact is derived here as well: the age,
-from the birth date.
+Across all records, the latest trait of each fact survives; at the same instant, the one from the record with the larger
+ID, so that every server decides alike. A trait of None counts as well: the fact was removed. A value that doesn't fit
+the type in the profile is skipped. Attributes survive one by one, an address as a whole. Facts that follow from others
+are derived here, too: the age, from the birth date.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from graph.model.identity import ATTRIBUTE_PREFIX, RecordId, Traits
 from graph.model.time import Millis
 
 OLDEST: Final = 150
-"""Years. No age is above it."""
+"""The highest age accepted, in years."""
 
 
 def derive_facts(records: Mapping[RecordId, Traits], now: Millis) -> dict[str, Any]:
-    """The facts of a person out of the traits of all their live records, by the slots of `StoredFacts`; unknown ones
+    """Returns the facts of a person from the traits of all their live records, by field of `StoredFacts`. Unknown ones
     are left out. O(traits)."""
     latest: dict[tuple[str, ...], tuple[tuple[int, str, str], Any]] = {}
     for record, traits in records.items():
@@ -42,14 +42,15 @@ def derive_facts(records: Mapping[RecordId, Traits], now: Millis) -> dict[str, A
 
 
 def derive_age(birth_date: date, now: Millis) -> int | None:
-    """Completed years at `now` (UTC), or None outside 0–150."""
+    """Returns the completed years at `now` (UTC), or None if outside 0–150."""
     today = datetime.fromtimestamp(now / 1000, UTC).date()
     years = today.year - birth_date.year - ((today.month, today.day) < (birth_date.month, birth_date.day))
     return years if 0 <= years <= OLDEST else None
 
 
 def _read(name: str, value: Any) -> tuple[tuple[str, ...], Any]:
-    """Which fact a trait is about, (name,) or ("attributes", name), and its value, None where it is gone or unfit."""
+    """Returns which fact a trait is about, (name,) or ("attributes", name), and its value: None if it was removed or
+    does not fit."""
     if name not in _FACTS:
         return ("attributes", name.removeprefix(ATTRIBUTE_PREFIX)), value
     return (name,), None if value is None else _FACTS[name][1](value)
@@ -89,4 +90,4 @@ _FACTS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "country": ("country", _text),
     "preferences": ("preferences", _object),
 }
-"""Trait → slot of `StoredFacts`, and how its value is read."""
+"""Trait → field of `StoredFacts`, and the function that reads its value."""
