@@ -1,5 +1,5 @@
 """Every personal field of a profile, including derived ones, in one table: its category, the purpose it is computed
-for, and how it is withheld. Which purposes may see a category is the policy's to say (`privacy/policy.py`).
+for, and how it is withheld. The policy (`privacy/policy.py`) decides which purposes may see a category.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from privacy.purposes import ANALYTICS, PERSONALISATION
 
 
 class Category(StrEnum):
-    """Groups of fields that are treated alike. No purpose opens the last: it is for the person and auditors."""
+    """Groups of fields that are treated alike. No purpose opens CONSENTS: it is for the person and auditors only."""
 
     CONTACT = "contact"
     IDENTITY = "identity"
@@ -27,8 +27,9 @@ class Category(StrEnum):
 
 
 class Withholding(StrEnum):
-    """How a field is withheld, always before it is filtered, sorted or counted. WHOLE: it is null. EACH: it is null;
-    where it is not, members computed for a purpose that the person does not permit are left out."""
+    """How a field is withheld, always before it is filtered, sorted or counted. WHOLE: the field is null. EACH: the
+    same, and where the field may be seen, members computed for a purpose that the person does not permit are left
+    out."""
 
     WHOLE = "whole"
     EACH = "each"
@@ -38,8 +39,8 @@ class Withholding(StrEnum):
 class FieldRule:
     """One personal field: its name in the API, its slot in `StoredFacts` (None: it has none), its category.
 
-    `computed_for` is the purpose that its computation serves: without it the field does not exist, whoever asks.
-    `internal`: the API has no such field; others are computed from it and withheld with it.
+    `computed_for` is the purpose that its computation serves: unless the person permits it, no viewer sees the field.
+    `internal`: the API has no such field; other fields are computed from it and withheld with it.
     """
 
     name: str
@@ -76,4 +77,4 @@ _TABLE: Final = (
 )
 
 PERSONAL_FIELDS: Final[Mapping[str, FieldRule]] = {rule.name: rule for rule in _TABLE}
-"""Personal fields by their name in the API, and `recent`, the interactions that recommendations start from."""
+"""Personal fields by their name in the API, plus `recent`, the interactions that recommendations start from."""

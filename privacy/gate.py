@@ -1,7 +1,7 @@
-"""The gate: the only door that personal values leave through, and the only mint of scopes for computing.
+"""The gate: the only place where personal values are revealed, and the only one that mints scopes for computing.
 
 It decides once what a viewer may see of a person, category by category (permitted, withheld or undecided, with a
-reason), and turns the facts that were read into those that may leave. Undecided is withheld.
+reason), and turns the stored facts into those that may leave. What is undecided is withheld.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from privacy.policy import Policy
 from privacy.purposes import ANY_RECIPIENT, Permit
 
 VALUES_SCOPE: Final = "values"
-"""The scope without which an auditor sees no values of fields."""
+"""The scope that an auditor needs to see the values of fields."""
 
 
 class Role(StrEnum):
-    """What a credential's client is to the person."""
+    """The relation of a credential's client to the person."""
 
     SUBJECT = "subject"
     FRONTEND = "frontend"
@@ -35,8 +35,8 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who asks, in one operation: one of the client's purposes, a partner's recipient, and the record that the
-    credential is bound to (None: it is not bound to a person)."""
+    """Who makes a request, and what for: the client, its role, one of its purposes, a partner's recipient, and the
+    record that the credential is bound to (None: it is not bound to a person)."""
 
     client: str
     role: Role
@@ -48,9 +48,9 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True)
 class SubjectPermits:
-    """What the graph keeps of a person's consents: the permits, until when they hold by themselves (None: no end is
-    known) and their epoch. `records` are the person's live records, as far as they were read: a viewer who is bound to
-    a record sees the person only if that record is among them."""
+    """What the graph keeps of a person's consents: the permits, the instant until which they hold without a new
+    statement (None: no end is known) and their epoch. `records` are the person's live records, as far as they were
+    read: a viewer who is bound to a record sees the person only if that record is among them."""
 
     permits: tuple[str, ...] = ()
     permits_until: Millis | None = None
@@ -58,11 +58,11 @@ class SubjectPermits:
     records: frozenset[RecordId] = frozenset()
 
     def stale(self, now: Millis) -> bool:
-        """Whether the fold may have changed by itself since it was written; nothing in it may then be relied on."""
+        """Whether the permits may have changed since they were stored, so that none of them can be relied on."""
         return self.permits_until is not None and now >= self.permits_until
 
     def holds(self, permit: Permit) -> bool:
-        """Whether the person permits a purpose (and recipient), by itself or by a permit for every recipient."""
+        """Whether the person permits a purpose (and recipient), by that permit or by one for every recipient."""
         if str(permit) in self.permits:
             return True
         everyone = str(Permit(permit.purpose, ANY_RECIPIENT))
@@ -70,7 +70,7 @@ class SubjectPermits:
 
 
 class Ruling(StrEnum):
-    """What the gate decides about a category. Only PERMITTED lets a value through."""
+    """What the gate decides about a category. Only PERMITTED reveals a value."""
 
     PERMITTED = "permitted"
     WITHHELD = "withheld"
@@ -78,7 +78,7 @@ class Ruling(StrEnum):
 
 
 class VerdictReason(StrEnum):
-    """Why the gate rules as it does."""
+    """Why the gate decides as it does."""
 
     OWN = "own"
     PURPOSE_PERMITTED = "purpose_permitted"
@@ -104,7 +104,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """A field that is withheld, and why: for those who may know."""
+    """A field that is withheld, and why; shown only to viewers who may know."""
 
     field: str
     reason: VerdictReason
@@ -112,8 +112,8 @@ class Withheld:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What one viewer may see of one person at one instant, for one purpose. `held` are the purposes (first party) that
-    the person permits, empty where the permits are stale. `explains`: the viewer may know what is withheld, and why."""
+    """What one viewer may see of one person at one instant, for one purpose. `held` are the first-party purposes that
+    the person permits; empty if the permits are stale. `explains`: the viewer may know what is withheld, and why."""
 
     visible: bool
     categories: Mapping[Category, Verdict]
@@ -124,7 +124,7 @@ class Decision:
     consent_epoch: int
 
     def verdict(self, field: str) -> Verdict:
-        """The verdict on a field, by its name in the API."""
+        """Returns the verdict on a field, by its name in the API."""
         rule = PERSONAL_FIELDS.get(field)
         if rule is None:
             return Verdict(Ruling.UNDECIDED, VerdictReason.UNKNOWN_FIELD)
@@ -140,11 +140,11 @@ class Decision:
         return self.verdict(field).ruling is Ruling.PERMITTED
 
     def reason(self, field: str) -> VerdictReason:
-        """Why the viewer may or may not see a field."""
+        """Returns why the viewer may or may not see a field."""
         return self.verdict(field).reason
 
     def withheld(self) -> tuple[Withheld, ...] | None:
-        """The fields of the API that are withheld, with reasons; None for a viewer who may not know."""
+        """Returns the fields of the API that are withheld, with reasons; None for a viewer who may not know."""
         if not self.explains:
             return None
         names = (name for name, rule in PERSONAL_FIELDS.items() if not rule.internal)
@@ -152,7 +152,7 @@ class Decision:
 
 
 def decide(viewer: Viewer, subject: SubjectPermits, policy: Policy, now: Millis) -> Decision:
-    """Decide once what `viewer` may see of `subject`. Stale permits decide nothing: refold them first
+    """Decides what `viewer` may see of `subject`. What depends on stale permits stays undecided: refold them first
     (`resolvers.consent.permits.fresh_permits`)."""
     stale = subject.stale(now)
     held = frozenset() if stale else frozenset(key for key in policy.purposes if key in subject.permits)
@@ -168,7 +168,7 @@ _INVISIBLE: Final = Verdict(Ruling.WITHHELD, VerdictReason.INVISIBLE)
 
 
 def _judge_purpose(viewer: Viewer, subject: SubjectPermits, policy: Policy, stale: bool) -> Verdict:
-    """Whether the person permits the viewer's purpose; for partners, for their recipient."""
+    """Returns the verdict on the viewer's purpose: whether the person permits it, for a partner with its recipient."""
     known = policy.purposes.get(viewer.purpose or "")
     partner = viewer.role is Role.PARTNER
     if known is None or known.per_recipient is not partner or (viewer.recipient is not None) is not partner:
@@ -194,7 +194,7 @@ def _sees(viewer: Viewer, purpose: Verdict, own: bool) -> bool:
 
 
 def _judge(viewer: Viewer, category: Category, purpose: Verdict, policy: Policy) -> Verdict:
-    """The verdict on one category of a visible person."""
+    """Returns the verdict on one category of a visible person."""
     if viewer.role is Role.SUBJECT:
         return Verdict(Ruling.PERMITTED, VerdictReason.OWN)
     if category is Category.CONSENTS:
@@ -216,8 +216,8 @@ _SLOTS: Final[tuple[tuple[str, FieldRule], ...]] = tuple(
 
 
 def reveal(decision: Decision, stored: StoredFacts) -> RevealedFacts | None:
-    """The facts that the viewer may see: withheld ones are None, as is the whole person where invisible. A fact that
-    `privacy/fields.py` does not list stays behind."""
+    """Returns the facts that the viewer may see, with withheld ones as None; None if the person is invisible. A fact
+    that `privacy/fields.py` does not list is never revealed."""
     if not decision.visible:
         return None
     revealed: dict[str, Any] = {}
@@ -232,8 +232,8 @@ def reveal(decision: Decision, stored: StoredFacts) -> RevealedFacts | None:
 
 
 def mint_scope(purpose: str, policy: Policy, now: Millis, recipient: str | None = None) -> PermittedScope:
-    """The right to read for computing those who permit `purpose` (for `recipient`) at `now`. Raises BadInput for a
-    purpose that is unknown or does not fit the recipient."""
+    """Returns the right to read, for computing, the data of people who permit `purpose` (for `recipient`) at `now`.
+    Raises BadInput if the purpose is unknown or does not fit the recipient."""
     permit = policy.permit(purpose, recipient)
     blanket, barred = ("", "") if recipient is None else (str(Permit(purpose, ANY_RECIPIENT)), permit.barred)
     return PermittedScope(str(permit), purpose, now, recipient, blanket, barred, mint=SCOPE_MINT)

@@ -1,5 +1,5 @@
-"""The policy: what a company decides about purposes, as data. The purposes, which categories each may see, regimes by
-jurisdiction and the translation of Segment's categories; the default, and a company's changes to it.
+"""The policy: a company's decisions about purposes, as data. It holds the purposes, the categories that each may see,
+regimes by jurisdiction and the translation of Segment's categories: a default, and a company's changes to it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from privacy.purposes import (
 )
 
 LATEST_INSTANT: Final = 253_402_300_799_999
-"""The last millisecond of the year 9999: no statement speaks of a later one."""
+"""The last millisecond of the year 9999, and the latest instant in a statement."""
 
 _RECIPIENT: Final = re.compile(r"[^\s*@!](?:[^*@\x00-\x1f\x7f]{0,198}[^\s*@])?")
 
@@ -48,12 +48,12 @@ DEFAULT_CATEGORIES: Final[Mapping[Category, frozenset[str]]] = {
     Category.SEGMENTS: frozenset({PERSONALISATION, ANALYTICS, MARKETING, PARTNER_SHARING}),
     Category.PREDICTIONS: frozenset({PERSONALISATION}),
 }
-"""Category → purposes that may see it. Consents are not here: no purpose opens them."""
+"""Category → purposes that may see it. CONSENTS is missing: no purpose opens it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a company decides. Mappings are read-only; `controller` is who stands behind a statement that names none."""
+    """A company's decisions. Mappings are read-only; `controller` applies to statements that name none."""
 
     purposes: Mapping[str, Purpose]
     categories: Mapping[Category, frozenset[str]]
@@ -63,13 +63,13 @@ class Policy:
 
     @classmethod
     def default(cls) -> Policy:
-        """The policy of a company that changes nothing."""
+        """Returns the policy of a company that changes nothing."""
         return cls.parse({})
 
     @classmethod
     def parse(cls, changes: Mapping[str, Any]) -> Policy:
-        """The default policy with a company's changes: what is named replaces the default's entry of that name, what is
-        not named stays. Raises BadInput that names the entry and what is expected of it."""
+        """Returns the default policy with a company's changes: each entry replaces the default's entry of the same
+        name; all others stay. Raises BadInput, which names the entry and what is expected of it."""
         try:
             given = _PolicyFile.model_validate(dict(changes))
         except ValidationError as error:
@@ -95,13 +95,15 @@ class Policy:
         named += [("segment_categories", purpose) for purpose in self.segment_categories.values()]
         for section, purpose in named:
             if purpose not in self.purposes:
-                raise BadInput(f"policy.{section}: {purpose!r} is no purpose; known are {', '.join(self.purposes)}")
+                raise BadInput(
+                    f"policy.{section}: {purpose!r} is not a purpose; known purposes are {', '.join(self.purposes)}"
+                )
         if Category.CONSENTS in self.categories:
-            raise BadInput("policy.categories: consents is for the person and auditors, no purpose opens it")
+            raise BadInput("policy.categories: consents are for the person and auditors; no purpose may see them")
 
     @property
     def version(self) -> str:
-        """A digest of the whole policy, 16 hex digits: the same text for the same decisions, in every process."""
+        """A digest of the whole policy, 16 hexadecimal digits: equal for equal decisions, in every process."""
         content = {
             "purposes": {key: asdict(purpose) for key, purpose in self.purposes.items()},
             "categories": {key: sorted(seen_by) for key, seen_by in self.categories.items()},
@@ -112,7 +114,7 @@ class Policy:
         return sha256(dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def regime(self, purpose: str, jurisdiction: str | None) -> Regime:
-        """What silence means for a purpose in a jurisdiction (`US-CA`, then `US`, then the purpose's own)."""
+        """Returns the regime of a purpose in a jurisdiction: of `US-CA`, else of `US`, else the purpose's own."""
         place = (jurisdiction or "").strip().upper().replace("_", "-")
         while place:
             found = self.regimes.get(place, {}).get(purpose)
@@ -122,12 +124,13 @@ class Policy:
         return self.purposes[purpose].regime
 
     def permit(self, purpose: str, recipient: str | None = None) -> Permit:
-        """The permit of a purpose for one recipient, or for the first party. Raises BadInput where they don't fit."""
+        """Returns the permit of a purpose for one recipient, or for the first party. Raises BadInput if the purpose is
+        unknown or does not fit the recipient."""
         known = self.purposes.get(purpose)
         if known is None:
-            raise BadInput(f"purpose: {purpose[:64]!r} is none of {', '.join(self.purposes)}")
+            raise BadInput(f"purpose: {purpose[:64]!r} is not one of {', '.join(self.purposes)}")
         if not known.per_recipient and recipient is not None:
-            raise BadInput(f"recipient: {purpose} is for the first party and takes none")
+            raise BadInput(f"recipient: {purpose} is for the first party; leave it out")
         if known.per_recipient and recipient is None:
             raise BadInput(f"recipient: {purpose} is permitted for one recipient at a time; name it")
         if recipient is not None and not _RECIPIENT.fullmatch(recipient):
@@ -135,7 +138,8 @@ class Policy:
         return Permit(purpose, recipient)
 
     def check_statement(self, statement: ConsentStatement) -> None:
-        """Raises BadInput where a statement can't be folded. No recipient, where the purpose has them: every one."""
+        """Raises BadInput if a statement can't be folded. If the purpose has recipients, a statement without one is
+        about every recipient."""
         known = self.purposes.get(statement.purpose)
         everyone = known is not None and known.per_recipient and statement.recipient is None
         if not everyone:
@@ -153,7 +157,7 @@ class Policy:
             raise BadInput("assurance: expected a level from 0 to 9")
 
     def purpose_of_category(self, category: str) -> str | None:
-        """The purpose that one of Segment's consent categories stands for, or None where it stands for none."""
+        """Returns the purpose that one of Segment's consent categories stands for; None if it stands for none."""
         return self.segment_categories.get(category)
 
 
@@ -182,6 +186,6 @@ class _PolicyFile(_Strict):
 
 
 def _explain(error: ValidationError) -> str:
-    """Where and what, without quoting the values."""
+    """Returns where the errors are and what they are, without quoting the values."""
     parts = [f"{'.'.join(str(step) for step in found['loc'])}: {found['msg']}" for found in error.errors()]
     return "policy." + "; policy.".join(parts)

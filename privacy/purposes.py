@@ -1,4 +1,4 @@
-"""The purposes that data may be used for, as they are before a company changes them, and the spelling of permits."""
+"""The purposes that data may be used for, before a company changes them, and the spelling of permits."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ MARKETING: Final = "marketing"
 PARTNER_SHARING: Final = "partner_sharing"
 
 ANY_RECIPIENT: Final = "*"
-"""Stands for every recipient in a permit. A statement without a recipient, on a purpose that has recipients, speaks of
-every recipient: it is a default that a statement about one recipient refines, and a denial in it bars all of them."""
+"""Stands for every recipient in a permit. On a purpose that has recipients, a statement without a recipient is about
+every recipient: a default that a statement about one recipient refines, or a denial that bars all of them."""
 
 
 class LawfulBasis(StrEnum):
-    """GDPR Art. 6(1), a to f."""
+    """The lawful bases of GDPR Art. 6(1), a to f."""
 
     CONSENT = "consent"
     CONTRACT = "contract"
@@ -32,8 +32,8 @@ class LawfulBasis(StrEnum):
 
 
 class Regime(StrEnum):
-    """What silence means. CONTRACT: permitted whatever is said. OPT_OUT: permitted until denied. OPT_IN: withheld until
-    given."""
+    """What applies without a statement. CONTRACT: permitted, whatever is stated. OPT_OUT: permitted until denied.
+    OPT_IN: withheld until given."""
 
     CONTRACT = "contract"
     OPT_OUT = "opt_out"
@@ -41,7 +41,7 @@ class Regime(StrEnum):
 
 
 class Mechanism(StrEnum):
-    """How a statement came about. Under an opt-in regime only `opt_in` (or an unstated mechanism) can give consent."""
+    """How a statement came about. Only `opt_in`, or no stated mechanism, can give consent."""
 
     OPT_IN = "opt_in"
     OPT_OUT = "opt_out"
@@ -49,10 +49,10 @@ class Mechanism(StrEnum):
 
 
 class Assurance(IntEnum):
-    """How sure we are that the person said it. A grant revives what was denied only from at least the same level."""
+    """How certain it is that the person made the statement. A grant overrides a denial only at its level or above."""
 
     CARRIED = 0  # repeated along with a message about something else, such as `context.consent`
-    STATED = 1  # a message whose point it is
+    STATED = 1  # the subject of its message
     AUTHENTICATED = 2  # by the person's own credential
 
 
@@ -120,17 +120,18 @@ DEFAULT_SEGMENT_CATEGORIES: Final[Mapping[str, str]] = {
     "Advertising": MARKETING,
     "DataSharing": PARTNER_SHARING,
 }
-"""Segment's consent categories → purposes. A category names no recipient: DataSharing speaks of every recipient."""
+"""Segment's consent categories → purposes. A category names no recipient: DataSharing is about every recipient."""
 
 DEFAULT_REGIMES: Final[Mapping[str, Mapping[str, Regime]]] = {
     "US-CA": {PARTNER_SHARING: Regime.OPT_OUT},
 }
-"""Jurisdiction → purpose → regime, where it differs from the purpose's own. CCPA: sale and sharing until an opt-out."""
+"""Jurisdiction → purpose → regime, where it differs from the purpose's own. Under the CCPA, selling and sharing data is
+permitted until an opt-out."""
 
 
 def spell_recipient(name: str) -> str:
-    """A recipient's name as permits spell it, whoever wrote it: `ACME ` and `acme` are one partner, so that a
-    withdrawal for either bars both."""
+    """Returns a recipient's name as permits spell it: `ACME ` and `acme` are one partner, so that a withdrawal for
+    either spelling bars both."""
     return normalize("NFKC", name).strip().casefold()
 
 
@@ -142,10 +143,11 @@ class Permit:
     recipient: str | None = None
 
     def __str__(self) -> str:
-        """As it is kept on the person: `personalisation`, `partner_sharing@acme`, `partner_sharing@*`."""
+        """Returns the permit as it is stored on the person: `personalisation`, `partner_sharing@acme`,
+        `partner_sharing@*`."""
         return self.purpose if self.recipient is None else f"{self.purpose}@{self.recipient}"
 
     @property
     def barred(self) -> str:
-        """As it is kept where every recipient is permitted but this one: `!partner_sharing@acme`."""
+        """The permit as it is stored where every recipient but this one is permitted: `!partner_sharing@acme`."""
         return f"!{self}"

@@ -1,17 +1,19 @@
-"""The fold: what a person's history of consent statements adds up to at an instant.
+"""The fold: what a person's consent statements permit at an instant.
 
-A person is several records. Every record speaks for itself; then
-- a denial (withdrawn, refused, objected, revoked, invalidated) bars the whole person, over any link, until it is
-  answered: by a live grant spoken later, of at least its assurance. At the same instant the denial wins.
-- a lapse (expired, unknown) withholds from the whole person, until a grant spoken after the lapse answers it.
-- a grant speaks for other records only if both hang on verified links, and only under the controller and notice version
-  that the other record has stated, where it stated any. A record that it does not reach withholds.
-- a statement about every recipient never answers one about a single recipient; the other way round it does.
-What silence means is the regime's matter: the strictest of the jurisdictions that the records stated.
+A person has one or more records, and every statement belongs to a record. They combine as follows:
+- A denial (withdrawn, refused, objected, revoked, invalidated) on any record bars the whole person, over any link,
+  until a live grant that was stated later, with at least the denial's assurance, overrides it. At the same instant the
+  denial wins.
+- A lapse (expired, unknown) withholds from the whole person until a grant stated after the lapse overrides it.
+- A grant covers other records only if both are on verified links, and only under the controller and the notice version
+  that the other record has stated, if any. A record that no grant covers withholds.
+- A statement about every recipient never overrides one about a single recipient; the reverse is possible.
+Where there is no statement, the regime decides: the strictest of those of the jurisdictions that the records stated.
 
-A statement is spoken at its effective instant, but never later than it was received. A denial is in effect from when it
-was spoken, so that neither a wrong clock nor a date in the future delays it; a grant from its effective instant.
-So allow(merged) ⊆ ⋂ allow(parts) unless a fresh grant exists, and a grant that is older than a denial never revives.
+A statement counts as stated at its effective instant, or when it was received if that is earlier. A denial takes effect
+when it was stated, so that neither a wrong clock nor a date in the future delays it; a grant takes effect at its
+effective instant. So allow(merged) ⊆ ⋂ allow(parts) unless there is a fresh grant, and a grant that is older than a
+denial never revives.
 """
 
 from __future__ import annotations
@@ -42,8 +44,9 @@ class PermitReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PermitState:
-    """The answer for one permit. `state` is what the person's statements add up to (None: nothing was said), `event`
-    the one that decides, `until` the earliest instant at which the answer may change by itself (None: never)."""
+    """Whether one permit holds, and why. `state` is the state that the person's statements add up to (None: there are
+    none), `event` the statement that decides, `until` the earliest instant at which the result may change without a new
+    statement (None: never)."""
 
     permit: Permit
     permitted: bool
@@ -54,7 +57,7 @@ class PermitState:
 
 
 class _Rank(IntEnum):
-    """What a statement does; the higher wins at the same instant."""
+    """The effect of a statement. At the same instant, the higher rank wins."""
 
     GRANT = 0
     LAPSE = 1
@@ -80,31 +83,32 @@ def _rank(event: ConsentEvent) -> _Rank:
     return _RANKS[event.statement.state]
 
 
-def _spoken(event: ConsentEvent) -> int:
+def _stated_at(event: ConsentEvent) -> int:
     return min(event.statement.effective_at, event.received_at)
 
 
-def _last_spoken(event: ConsentEvent) -> int:
-    return max(_spoken(event), event.repeated_at or 0)
+def _last_stated_at(event: ConsentEvent) -> int:
+    return max(_stated_at(event), event.repeated_at or 0)
 
 
-def _begins(event: ConsentEvent) -> int:
-    return _spoken(event) if _rank(event) is _Rank.DENIAL else event.statement.effective_at
+def _applies_from(event: ConsentEvent) -> int:
+    return _stated_at(event) if _rank(event) is _Rank.DENIAL else event.statement.effective_at
 
 
 def _order(event: ConsentEvent) -> tuple[int, int, int]:
-    return (_begins(event), _rank(event), event.seq)
+    return (_applies_from(event), _rank(event), event.seq)
 
 
-def _is_heard(event: ConsentEvent) -> bool:
-    """Whether a statement counts: `given` by silence or by being shown a notice neither gives nor takes."""
+def _counts(event: ConsentEvent) -> bool:
+    """Whether a statement has an effect: a grant by silence, or by merely being shown a notice, has none."""
     mechanism = (event.statement.mechanism or Mechanism.OPT_IN).lower().replace("-", "_")
     return _rank(event) is not _Rank.GRANT or mechanism == Mechanism.OPT_IN
 
 
 @dataclass(frozen=True, slots=True)
-class _Speaker:
-    """One record: its statements in effect, in order, about whatever purpose; what it stated last of who and where."""
+class _RecordStatements:
+    """The statements of one record that are in effect, in order, about any purpose, and the controller and jurisdiction
+    that it stated last."""
 
     events: tuple[ConsentEvent, ...]
     verified: bool
@@ -112,16 +116,18 @@ class _Speaker:
     jurisdiction: str | None
 
     def about(self, permit: Permit) -> list[ConsentEvent]:
-        """Its statements about the permit's recipient and about every recipient, in order."""
+        """Returns the statements about the permit's recipient and about every recipient, in order."""
         return [event for event in self.events if _is_about(event, permit)]
 
     def notice(self, purpose: str) -> tuple[str | None, str | None] | None:
-        """The notice and version it stated last about a purpose."""
-        words = (event.statement for event in reversed(self.events) if event.statement.purpose == purpose)
-        return next(((word.notice, word.notice_version) for word in words if word.notice or word.notice_version), None)
+        """Returns the notice and version stated last about a purpose; None if none was stated."""
+        latest_first = (event.statement for event in reversed(self.events) if event.statement.purpose == purpose)
+        return next(
+            ((one.notice, one.notice_version) for one in latest_first if one.notice or one.notice_version), None
+        )
 
-    def standing(self, permit: Permit) -> ConsentEvent | None:
-        """Its last word on a permit: about the recipient itself, or else about every recipient."""
+    def latest(self, permit: Permit) -> ConsentEvent | None:
+        """Returns the latest statement on a permit: about the recipient itself, or else about every recipient."""
         about = self.about(permit)
         exact = [event for event in about if event.statement.recipient is not None]
         return next(reversed(exact or about), None)
@@ -129,61 +135,65 @@ class _Speaker:
 
 def _is_about(event: ConsentEvent, permit: Permit) -> bool:
     statement = event.statement
-    return statement.purpose == permit.purpose and statement.recipient in (None, permit.recipient) and _is_heard(event)
+    return statement.purpose == permit.purpose and statement.recipient in (None, permit.recipient) and _counts(event)
 
 
-def _speakers(
+def _group_by_record(
     events: Iterable[ConsentEvent], at: Millis, policy: Policy, probable: Collection[RecordId]
-) -> dict[RecordId, _Speaker]:
-    """The records that have spoken by `at`, and those tied by probable links even where they have not. `events` are in
-    order. A person has at least one record on verified links: where none spoke, a silent one stands for them."""
-    said: dict[RecordId, list[ConsentEvent]] = {record: [] for record in probable}
+) -> dict[RecordId, _RecordStatements]:
+    """Returns the records with statements in effect at `at`, and all records tied by probable links. `events` are in
+    order. A person has at least one record on verified links; if none of those made a statement, a record without
+    statements stands for them."""
+    by_record: dict[RecordId, list[ConsentEvent]] = {record: [] for record in probable}
     for event in events:
-        if _begins(event) <= at:
-            said.setdefault(event.record, []).append(event)
-    speakers = {record: _speaker(words, record in probable, policy) for record, words in said.items()}
-    if speakers and not any(speaker.verified for speaker in speakers.values()):
-        speakers[_SILENT] = _speaker([], False, policy)  # whom the probable links lead to
-    return speakers
+        if _applies_from(event) <= at:
+            by_record.setdefault(event.record, []).append(event)
+    records = {record: _collect(own, record in probable, policy) for record, own in by_record.items()}
+    if records and not any(record.verified for record in records.values()):
+        records[_SILENT] = _collect([], False, policy)  # the record that the probable links lead to
+    return records
 
 
 _SILENT: Final = RecordId("")
 
 
-def _speaker(events: list[ConsentEvent], probable: bool, policy: Policy) -> _Speaker:
-    words = [event.statement for event in reversed(events)]
-    return _Speaker(
+def _collect(events: list[ConsentEvent], probable: bool, policy: Policy) -> _RecordStatements:
+    latest_first = [event.statement for event in reversed(events)]
+    return _RecordStatements(
         events=tuple(events),
         verified=not probable and all(event.verified for event in events),
-        controller=next((word.controller for word in words if word.controller), policy.controller if words else None),
-        jurisdiction=next((word.jurisdiction for word in words if word.jurisdiction), None),
+        controller=next(
+            (one.controller for one in latest_first if one.controller), policy.controller if events else None
+        ),
+        jurisdiction=next((one.jurisdiction for one in latest_first if one.jurisdiction), None),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Hearing:
-    """All that is said about one permit at one instant."""
+class _Case:
+    """Everything stated about one permit at one instant."""
 
     permit: Permit
     at: Millis
     policy: Policy
-    speakers: Mapping[RecordId, _Speaker]
+    records: Mapping[RecordId, _RecordStatements]
 
     def grants(self) -> list[ConsentEvent]:
-        """The live grants of all records."""
-        about = (event for speaker in self.speakers.values() for event in speaker.about(self.permit))
-        return [event for event in about if self.live(event)]
+        """Returns the live grants of all records."""
+        about = (event for record in self.records.values() for event in record.about(self.permit))
+        return [event for event in about if self.is_live(event)]
 
-    def live(self, event: ConsentEvent) -> bool:
+    def is_live(self, event: ConsentEvent) -> bool:
+        """Whether a statement is a grant that has not expired."""
         expires = event.statement.expires_at
         return _rank(event) is _Rank.GRANT and (expires is None or expires > self.at)
 
     def denials(self) -> list[ConsentEvent]:
-        """Per record and recipient the denials that no later one of at least the same assurance includes."""
+        """Returns, per record and recipient, the denials that no later one of at least the same assurance subsumes."""
         found: list[ConsentEvent] = []
-        for speaker in self.speakers.values():
+        for record in self.records.values():
             highest: dict[str | None, int] = {}
-            for event in reversed(speaker.about(self.permit)):
+            for event in reversed(record.about(self.permit)):
                 statement = event.statement
                 if _rank(event) is _Rank.DENIAL and statement.assurance > highest.get(statement.recipient, -1):
                     highest[statement.recipient] = statement.assurance
@@ -191,53 +201,60 @@ class _Hearing:
         return found
 
     def lapses(self) -> list[tuple[ConsentEvent, int]]:
-        """The records' last words that ran out, or say that nothing is known, each with the instant of that."""
-        words = [word for speaker in self.speakers.values() if (word := speaker.standing(self.permit))]
+        """Returns the records' latest statements that expired or state that nothing is known, each with the instant of
+        the lapse."""
+        latest = [event for record in self.records.values() if (event := record.latest(self.permit))]
         return [
-            (word, max(_begins(word), word.statement.expires_at or 0) if _rank(word) is _Rank.GRANT else _begins(word))
-            for word in words
-            if _rank(word) is not _Rank.DENIAL and not self.live(word)
+            (
+                event,
+                max(_applies_from(event), event.statement.expires_at or 0)
+                if _rank(event) is _Rank.GRANT
+                else _applies_from(event),
+            )
+            for event in latest
+            if _rank(event) is not _Rank.DENIAL and not self.is_live(event)
         ]
 
-    def answers(self, grant: ConsentEvent, word: ConsentEvent, instant: int) -> bool:
-        """Whether a live grant answers a denial or lapse of `instant`."""
-        if _spoken(grant) <= instant or (word.statement.recipient and not grant.statement.recipient):
+    def overrides(self, grant: ConsentEvent, event: ConsentEvent, instant: int) -> bool:
+        """Whether a live grant overrides a denial or lapse of `instant`."""
+        if _stated_at(grant) <= instant or (event.statement.recipient and not grant.statement.recipient):
             return False
-        if _rank(word) is _Rank.DENIAL and grant.statement.assurance < word.statement.assurance:
+        if _rank(event) is _Rank.DENIAL and grant.statement.assurance < event.statement.assurance:
             return False
-        return grant.record == word.record or self.reaches(grant, self.speakers[word.record])
+        return grant.record == event.record or self.covers(grant, self.records[event.record])
 
-    def reaches(self, grant: ConsentEvent, speaker: _Speaker) -> bool:
-        """Whether a grant of one record speaks for another: verified links, the same controller and notice version."""
-        if not (self.speakers[grant.record].verified and speaker.verified):
+    def covers(self, grant: ConsentEvent, record: _RecordStatements) -> bool:
+        """Whether a grant covers another record: verified links, the same controller and notice version."""
+        if not (self.records[grant.record].verified and record.verified):
             return False
         statement = grant.statement
-        if speaker.controller not in (None, statement.controller or self.policy.controller):
+        if record.controller not in (None, statement.controller or self.policy.controller):
             return False
-        return speaker.notice(statement.purpose) in (None, (statement.notice, statement.notice_version))
+        return record.notice(statement.purpose) in (None, (statement.notice, statement.notice_version))
 
     def regime(self) -> Regime:
-        """What silence means: the strictest regime of the records that spoke. A probable record can't loosen it."""
+        """Returns what applies without a statement: the strictest regime of the records. A record on probable links
+        can't loosen it."""
         own = self.policy.purposes[self.permit.purpose].regime
-        found = [(self.policy.regime(self.permit.purpose, one.jurisdiction), one) for one in self.speakers.values()]
+        found = [(self.policy.regime(self.permit.purpose, one.jurisdiction), one) for one in self.records.values()]
         return max(
             [own] if not found else [r if one.verified else max(r, own, key=_STRICTNESS.index) for r, one in found],
             key=_STRICTNESS.index,
         )
 
 
-def _judge(hearing: _Hearing, until: Millis | None) -> PermitState:
-    """The answer for one permit."""
-    permit, speakers = hearing.permit, hearing.speakers
-    regime, grants = hearing.regime(), hearing.grants()
-    denials = [d for d in hearing.denials() if not any(hearing.answers(g, d, _last_spoken(d)) for g in grants)]
-    lapses = [word for word, at in hearing.lapses() if not any(hearing.answers(g, word, at) for g in grants)]
-    givers = [w for one in speakers.values() if (w := one.standing(permit)) and hearing.live(w)]
-    heard_by = {giver.record for giver in givers}
-    reached = all(
-        record in heard_by or any(hearing.reaches(giver, one) for giver in givers) for record, one in speakers.items()
+def _judge(case: _Case, until: Millis | None) -> PermitState:
+    """Decides one permit."""
+    permit, records = case.permit, case.records
+    regime, grants = case.regime(), case.grants()
+    denials = [d for d in case.denials() if not any(case.overrides(g, d, _last_stated_at(d)) for g in grants)]
+    lapses = [lapse for lapse, at in case.lapses() if not any(case.overrides(g, lapse, at) for g in grants)]
+    given = [event for record in records.values() if (event := record.latest(permit)) and case.is_live(event)]
+    givers = {event.record for event in given}
+    covered = all(
+        id_ in givers or any(case.covers(event, record) for event in given) for id_, record in records.items()
     )
-    event = max(denials or lapses or givers, key=_order, default=None)
+    event = max(denials or lapses or given, key=_order, default=None)
     state = event.statement.state if event else None
     if event and not denials and lapses and _rank(event) is _Rank.GRANT:
         state = ConsentState.EXPIRED
@@ -246,9 +263,9 @@ def _judge(hearing: _Hearing, until: Millis | None) -> PermitState:
         reason = PermitReason.DENIED
     elif lapses:
         reason = PermitReason.LAPSED
-    elif not givers:
+    elif not given:
         reason = PermitReason.NOT_GIVEN
-    elif not reached:
+    elif not covered:
         reason = PermitReason.NOT_REACHED
     if regime is Regime.CONTRACT:
         reason = PermitReason.CONTRACT
@@ -266,25 +283,25 @@ def fold(
     policy: Policy,
     probable: Collection[RecordId] = (),
 ) -> dict[Permit, PermitState]:
-    """What a person's statements permit at `at`: one answer a purpose; for a purpose with recipients one for each that
-    is named and one (`ANY_RECIPIENT`) for all others.
+    """Returns what a person's statements permit at `at`: one state per purpose; for a purpose with recipients, one for
+    each recipient that is named and one (`ANY_RECIPIENT`) for all others.
 
-    `probable` are the person's records that are tied to it by probable links, also those that said nothing; events of
-    theirs may say so themselves (`verified`). O(events · (permits + denials of different assurance)).
+    `probable` are the person's records that are tied to it by probable links, including those without statements; an
+    event may carry the same information (`verified`). O(events · (permits + denials of different assurance)).
     """
-    said = sorted(events, key=_order)
-    speakers = _speakers(said, at, policy, probable)
-    turns = [_begins(event) for event in said]
-    answers = {}
-    for permit in _permits(said, policy):
-        ends: list[int] = [event.statement.expires_at or at for event in said if _is_about(event, permit)]
-        until = min((turn for turn in turns + ends if turn > at), default=None)
-        answers[permit] = _judge(_Hearing(permit, at, policy, speakers), None if until is None else Millis(until))
-    return answers
+    ordered = sorted(events, key=_order)
+    records = _group_by_record(ordered, at, policy, probable)
+    starts = [_applies_from(event) for event in ordered]
+    states = {}
+    for permit in _permits(ordered, policy):
+        ends: list[int] = [event.statement.expires_at or at for event in ordered if _is_about(event, permit)]
+        until = min((instant for instant in starts + ends if instant > at), default=None)
+        states[permit] = _judge(_Case(permit, at, policy, records), None if until is None else Millis(until))
+    return states
 
 
 def _permits(events: Iterable[ConsentEvent], policy: Policy) -> list[Permit]:
-    """Every permit there is an answer for."""
+    """Returns every permit to decide."""
     named = sorted({(e.statement.purpose, e.statement.recipient) for e in events if e.statement.recipient})
     permits = [Permit(key, ANY_RECIPIENT if known.per_recipient else None) for key, known in policy.purposes.items()]
     return permits + [
@@ -293,31 +310,31 @@ def _permits(events: Iterable[ConsentEvent], policy: Policy) -> list[Permit]:
 
 
 def instant_of(events: Iterable[ConsentEvent], now: Millis) -> Millis:
-    """The instant to fold at where the present is asked for: now, or when the last event was received, should our clock
-    be behind the one that received it. So a withdrawal that is in the log is in effect on every server."""
+    """Returns the instant to fold at for the present: `now`, or when the latest event was received if this clock is
+    behind the one that received it. So a withdrawal that is in the log is in effect on every server."""
     return max([now, *(event.received_at for event in events)])
 
 
-def permits_of(answers: Mapping[Permit, PermitState]) -> tuple[str, ...]:
-    """The permits as the graph keeps them on the person, sorted. Where every recipient is permitted, those who are not
-    are listed as barred."""
+def permits_of(states: Mapping[Permit, PermitState]) -> tuple[str, ...]:
+    """Returns the permits as the graph keeps them on the person, sorted. Where every recipient is permitted, the
+    exceptions are listed as barred."""
     kept = set()
-    for permit, answer in answers.items():
-        everyone = answers.get(Permit(permit.purpose, ANY_RECIPIENT))
-        if answer.permitted:
+    for permit, state in states.items():
+        everyone = states.get(Permit(permit.purpose, ANY_RECIPIENT))
+        if state.permitted:
             kept.add(str(permit))
         elif everyone is not None and everyone.permitted:
             kept.add(permit.barred)
     return tuple(sorted(kept))
 
 
-def until_of(answers: Mapping[Permit, PermitState]) -> Millis | None:
-    """The earliest instant at which any answer may change by itself."""
-    return min((answer.until for answer in answers.values() if answer.until is not None), default=None)
+def until_of(states: Mapping[Permit, PermitState]) -> Millis | None:
+    """Returns the earliest instant at which any state may change without a new statement; None if none may."""
+    return min((state.until for state in states.values() if state.until is not None), default=None)
 
 
 def initial_permits(policy: Policy) -> tuple[str, ...]:
-    """The permits of a person who has said nothing."""
+    """Returns the permits of a person without statements."""
     return permits_of(fold((), Millis(0), policy))
 
 
@@ -325,44 +342,48 @@ _DEFAULT_POLICY: Final = Policy.default()
 
 
 def objects_to_linking(events: Sequence[ConsentEvent], at: Millis) -> bool:
-    """Whether one record's own statements deny it to linkage. What silence means is not asked, so no policy either."""
+    """Whether one record's own statements bar it from linkage. Only statements matter here, not what applies without
+    them, so it needs no company's policy."""
     about = [event for event in events if event.statement.purpose == IDENTITY_LINKING]
     return fold(about, at, _DEFAULT_POLICY)[Permit(IDENTITY_LINKING)].reason is PermitReason.DENIED
 
 
-def last_word(events: Iterable[ConsentEvent], purpose: str, recipient: str | None) -> ConsentEvent | None:
-    """One record's last statement about a purpose and recipient, also one that is not in effect yet."""
+def last_statement(events: Iterable[ConsentEvent], purpose: str, recipient: str | None) -> ConsentEvent | None:
+    """Returns one record's last statement about a purpose and recipient, even if it is not in effect yet; None if there
+    is none."""
     about = (e for e in events if e.statement.purpose == purpose and e.statement.recipient == recipient)
     return max(about, key=_order, default=None)
 
 
 def is_repeat(statement: ConsentStatement, last: ConsentEvent) -> bool:
-    """Whether a statement that was only carried along says again what the record's last word on it says. A repeated
-    grant adds nothing; a repeated denial makes the last word fresher (`ConsentEvent.repeated_at`)."""
-    said = last.statement
+    """Whether a statement was only carried along and repeats the record's last one. A repeated grant adds nothing; a
+    repeated denial makes the last statement fresher (`ConsentEvent.repeated_at`)."""
+    earlier = last.statement
     same = replace(
-        statement, effective_at=said.effective_at, assurance=said.assurance, evidence_hash=said.evidence_hash
+        statement, effective_at=earlier.effective_at, assurance=earlier.assurance, evidence_hash=earlier.evidence_hash
     )
-    return statement.assurance == Assurance.CARRIED and said.effective_at <= statement.effective_at and same == said
+    return (
+        statement.assurance == Assurance.CARRIED and earlier.effective_at <= statement.effective_at and same == earlier
+    )
 
 
 def is_denial(statement: ConsentStatement) -> bool:
-    """Whether a statement denies."""
+    """Whether a statement is a denial."""
     return _RANKS[statement.state] is _Rank.DENIAL
 
 
-def describe_states(answers: Mapping[Permit, PermitState]) -> tuple[ConsentStateFacts, ...]:
-    """The answers as they are told to the person and auditors; `ANY_RECIPIENT` is told as no recipient."""
+def describe_states(states: Mapping[Permit, PermitState]) -> tuple[ConsentStateFacts, ...]:
+    """Returns the states as shown to the person and to auditors; `ANY_RECIPIENT` becomes no recipient."""
     return tuple(
         ConsentStateFacts(
             purpose=permit.purpose,
-            permitted=answer.permitted,
-            reason=answer.reason,
-            state=answer.state,
+            permitted=found.permitted,
+            reason=found.reason,
+            state=found.state,
             recipient=None if permit.recipient == ANY_RECIPIENT else permit.recipient,
-            event=answer.event.id if answer.event else None,
-            effective_at=answer.event.statement.effective_at if answer.event else None,
-            expires_at=answer.event.statement.expires_at if answer.event else None,
+            event=found.event.id if found.event else None,
+            effective_at=found.event.statement.effective_at if found.event else None,
+            expires_at=found.event.statement.expires_at if found.event else None,
         )
-        for permit, answer in answers.items()
+        for permit, found in states.items()
     )

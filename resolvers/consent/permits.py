@@ -46,7 +46,7 @@ from privacy.rules import (
     instant_of,
     is_denial,
     is_repeat,
-    last_word,
+    last_statement,
     objects_to_linking,
     permits_of,
     until_of,
@@ -99,7 +99,7 @@ async def write_consents(
             continue
         known.add(event_id)
         said = events[record]
-        last = last_word(said, statement.purpose, statement.recipient)
+        last = last_statement(said, statement.purpose, statement.recipient)
         if last is not None and is_repeat(statement, last):
             if is_denial(statement):
                 at = max(last.repeated_at or Millis(0), min(statement.effective_at, now))

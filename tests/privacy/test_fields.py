@@ -1,4 +1,4 @@
-"""The list of personal fields is complete: it holds everything that a profile query can find out about a person."""
+"""The table of personal fields is complete: it lists everything that a profile query can reveal about a person."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def test_slots_are_the_names_in_snake_case() -> None:
         assert name == words[0] + "".join(word.capitalize() for word in words[1:])
 
 
-def test_every_category_is_some_purposes_or_nobodys() -> None:
+def test_every_category_but_consents_has_purposes() -> None:
     assert set(Policy.default().categories) == set(Category) - {Category.CONSENTS}
     assert {rule.category for rule in PERSONAL_FIELDS.values()} == set(Category)
 
 
-def test_what_is_computed_is_computed_for_a_known_purpose() -> None:
+def test_every_computed_field_names_a_known_purpose() -> None:
     known = set(Policy.default().purposes)
     assert {rule.computed_for for rule in PERSONAL_FIELDS.values() if rule.computed_for} <= known

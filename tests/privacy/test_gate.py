@@ -1,4 +1,4 @@
-"""The gate: what each role sees, for which purpose; and that nothing else opens doors or mints scopes."""
+"""The gate: what each role sees for which purpose, and that only the gate reveals facts and mints scopes."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_purpose_opens_its_categories_while_it_is_permitted(role: str, purpose
 
 
 @pytest.mark.parametrize("purpose", [None, "", "research", "partner_sharing", "*", "partner_sharing@acme"])
-def test_without_a_first_party_purpose_there_is_nothing(purpose: str | None) -> None:
+def test_without_a_first_party_purpose_no_field_is_seen(purpose: str | None) -> None:
     whom = subject(*FIRST_PARTY, "partner_sharing@*", "partner_sharing@acme", "research", "")
     assert seen(viewer("frontend", purpose), whom) == set()
     assert not decide(viewer("frontend", purpose), whom, POLICY, NOW).visible
@@ -99,7 +99,7 @@ def test_without_a_first_party_purpose_there_is_nothing(purpose: str | None) -> 
     assert not decide(viewer("frontend", "service", recipient="acme"), whom, POLICY, NOW).visible
 
 
-def test_what_is_computed_needs_its_own_purpose_too() -> None:
+def test_a_computed_field_needs_its_own_purpose_as_well() -> None:
     own = Policy.parse({"categories": {"predictions": ["marketing"]}})
     with_both = decide(viewer("frontend", "marketing"), subject("marketing", "personalisation"), own, NOW)
     assert with_both.permits("recommendations")
@@ -110,7 +110,7 @@ def test_what_is_computed_needs_its_own_purpose_too() -> None:
     assert decide(viewer("frontend", "marketing"), subject("marketing"), POLICY, NOW).permits("segments")
 
 
-def test_reasons_are_told_apart() -> None:
+def test_each_reason_is_distinct() -> None:
     decision = decide(viewer("frontend", "marketing"), subject("marketing"), POLICY, NOW)
     assert decision.reason("email") is VerdictReason.PURPOSE_PERMITTED
     assert decision.reason("interactions") is VerdictReason.NOT_FOR_PURPOSE
@@ -131,7 +131,7 @@ def partner(recipient: str | None = "acme", purpose: str | None = "partner_shari
     return viewer("partner", purpose, recipient=recipient)
 
 
-def test_a_partner_sees_who_permits_sharing_with_it() -> None:
+def test_a_partner_sees_people_who_permit_sharing_with_it() -> None:
     assert seen(partner(), subject("partner_sharing@acme")) == fields_of("partner_sharing") - {"rfm"}
     assert seen(partner(), subject("partner_sharing@acme", "analytics")) == fields_of("partner_sharing")
 
@@ -146,7 +146,7 @@ def test_a_partner_sees_who_permits_sharing_with_it() -> None:
         subject("partner_sharing@acme", until=1000),
     ],
 )
-def test_to_a_partner_everybody_else_is_absent(whom: SubjectPermits) -> None:
+def test_everyone_else_is_invisible_to_a_partner(whom: SubjectPermits) -> None:
     decision = decide(partner(), whom, POLICY, NOW)
     assert not decision.visible
     assert reveal(decision, FACTS) is None
@@ -169,7 +169,7 @@ def test_a_partner_without_recipient_or_sharing_purpose_sees_nobody(who: Viewer)
 # the person
 
 
-def test_people_see_all_of_their_own() -> None:
+def test_people_see_all_of_their_own_fields() -> None:
     me = viewer("subject", subject=ANNE)
     assert seen(me, subject(*FIRST_PARTY)) == set(PERSONAL_FIELDS)
     computed = {"rfm", "recent", "recommendations"}
@@ -192,14 +192,14 @@ def test_a_credential_bound_to_a_person_sees_nobody_else(role: str) -> None:
     assert not decide(mine, replace(everything, records=frozenset()), POLICY, NOW).visible
 
 
-def test_a_subject_without_a_record_is_nobody() -> None:
+def test_a_subject_without_a_record_sees_nobody() -> None:
     assert not decide(viewer("subject"), subject(*FIRST_PARTY), POLICY, NOW).visible
 
 
 # auditors
 
 
-def test_an_auditor_sees_consents_and_values_with_purpose_and_scope() -> None:
+def test_an_auditor_sees_consents_and_needs_purpose_and_scope_for_values() -> None:
     always = {"consents", "consentHistory", "withheld"}
     everything = subject(*FIRST_PARTY)
     scoped = frozenset({VALUES_SCOPE})
@@ -245,7 +245,7 @@ def test_a_withheld_field_is_none() -> None:
         assert (getattr(facts, field.name) is None) is (name is not None and name not in fields_of("service"))
 
 
-def test_memberships_are_shown_while_their_own_purpose_is_permitted() -> None:
+def test_a_membership_is_shown_while_its_own_purpose_is_permitted() -> None:
     facts = revealed(decide(viewer("frontend", "marketing"), subject("marketing"), POLICY, NOW))
     assert [membership.segment for membership in facts.segments or ()] == ["marketing"]
     facts = revealed(decide(viewer("subject", subject=ANNE), subject("analytics"), POLICY, NOW))
@@ -268,9 +268,7 @@ viewers = st.builds(
 
 
 @given(viewers, permit_sets, st.none() | st.integers(990, 1010))
-def test_nobody_but_the_person_sees_a_value_that_is_not_permitted(
-    who: Viewer, permits: list[str], until: int | None
-) -> None:
+def test_only_the_person_sees_a_value_that_is_not_permitted(who: Viewer, permits: list[str], until: int | None) -> None:
     whom = subject(*permits, until=until)
     decision = decide(who, whom, POLICY, NOW)
     facts = reveal(decision, FACTS)
@@ -315,7 +313,7 @@ def test_scopes_are_minted_for_known_purposes() -> None:
             mint_scope(purpose, POLICY, NOW, recipient)
 
 
-def test_nobody_else_can_make_or_change_a_scope() -> None:
+def test_only_the_gate_can_make_or_change_a_scope() -> None:
     scope = mint_scope("analytics", POLICY, NOW)
     with pytest.raises(TypeError):
         PermittedScope("marketing", "marketing", NOW)
@@ -328,7 +326,7 @@ def test_nobody_else_can_make_or_change_a_scope() -> None:
     assert copy.copy(scope) == pickle.loads(pickle.dumps(scope)) == scope
 
 
-def test_nobody_else_can_make_or_change_what_is_revealed() -> None:
+def test_only_the_gate_can_make_or_change_revealed_facts() -> None:
     facts = revealed(decide(viewer("frontend", "service"), subject("service"), POLICY, NOW))
     with pytest.raises(TypeError):
         RevealedFacts(facts.id, facts.created_at, facts.updated_at, email="x")
@@ -348,8 +346,8 @@ BYPASSES = {"__new__", "__setattr__", "__setstate__", "__post_init__"}
 
 
 def mints(source: str) -> list[int]:
-    """Lines that make a guarded value or may help to: its type anywhere but in an import or an annotation, the token
-    or the base class, the name of either as a text, and the ways around a constructor."""
+    """Returns the lines that make a guarded value or may help to: uses of its type outside imports and annotations, the
+    token or the base class, either name as a string, and ways around the constructor."""
     nodes = list(ast.walk(ast.parse(source)))
     notes = [note for node in nodes for kind in ("annotation", "returns") if (note := getattr(node, kind, None))]
     annotated = {inner for note in notes for inner in ast.walk(note)}
@@ -378,7 +376,7 @@ def test_only_the_gate_mints() -> None:
     ]
     allowed = ("privacy/gate.py:", "graph/model/scope.py:", "graph/model/profile.py:")
     assert [place for place in places if not place.startswith(allowed)] == []
-    assert len([place for place in places if place.startswith("privacy/gate.py:")]) >= 4, "the walk sees both mints"
+    assert len([place for place in places if place.startswith("privacy/gate.py:")]) >= 4, "the check finds both mints"
 
 
 @pytest.mark.parametrize(
@@ -407,7 +405,7 @@ def test_only_the_gate_mints() -> None:
         "setattr(type(view.facts), '__post_init__', print)",
     ],
 )
-def test_the_walk_has_teeth(leak: str) -> None:
+def test_the_check_finds_every_leak(leak: str) -> None:
     assert mints(leak)
 
 
@@ -418,7 +416,7 @@ def test_the_walk_has_teeth(leak: str) -> None:
         "from graph.model.scope import PermittedScope\nclass Reader:\n    scopes: dict[str, PermittedScope]",
     ],
 )
-def test_the_walk_lets_annotations_pass(use: str) -> None:
+def test_the_check_allows_annotations(use: str) -> None:
     assert mints(use) == []
 
 
@@ -437,7 +435,7 @@ def show(request: RequestContext, decision: Decision, stored: StoredFacts) -> Pe
 """
 
 
-def test_showing_what_was_read_without_deciding_fails_in_mypy(tmp_path: Path) -> None:
+def test_mypy_rejects_showing_stored_facts(tmp_path: Path) -> None:
     for name, facts in (("leak", "stored"), ("decided", "reveal(decision, stored)")):
         (tmp_path / f"{name}.py").write_text(SHOW.replace("{facts}", facts), encoding="utf-8")
     done = subprocess.run(
@@ -454,7 +452,7 @@ def test_showing_what_was_read_without_deciding_fails_in_mypy(tmp_path: Path) ->
     assert '"StoredFacts"; expected "RevealedFacts"' in error
 
 
-def test_the_doors_know_nothing_that_was_not_decided() -> None:
+def test_the_api_never_handles_undecided_facts() -> None:
     undecided = re.compile(r"\b(StoredFacts|StoredProfile|graph\.profile)\b")
     doors = sorted((ROOT / "api").rglob("*.py"))
     assert doors

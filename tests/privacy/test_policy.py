@@ -1,4 +1,4 @@
-"""What a company decides: the default as it is documented, changes, and refusals that say what to do."""
+"""The policy: the default as documented, a company's changes, and refusals that name what is wrong."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DOCUMENTED = {
 
 
 @pytest.mark.parametrize("category", DOCUMENTED)
-def test_the_default_is_the_documented_table(category: str) -> None:
+def test_the_default_equals_the_documented_table(category: str) -> None:
     fields, purposes = (set(text.split()) for text in DOCUMENTED[category])
     assert {rule.name for rule in PERSONAL_FIELDS.values() if rule.category == category} == fields
     assert POLICY.categories[Category(category)] == purposes
@@ -48,7 +48,7 @@ def test_the_default_purposes_and_their_bases() -> None:
     assert all(purpose.title and purpose.description for purpose in DEFAULT_PURPOSES)
 
 
-def test_segments_categories_and_a_companys_own() -> None:
+def test_a_company_may_add_to_segments_categories() -> None:
     named = ("Analytics", "Functional", "Advertising", "DataSharing")
     found = [POLICY.purpose_of_category(name) for name in named]
     assert found == ["analytics", "personalisation", "marketing", "partner_sharing"]
@@ -58,7 +58,7 @@ def test_segments_categories_and_a_companys_own() -> None:
     assert own.purpose_of_category("Functional") == "personalisation"
 
 
-def test_changes_replace_what_they_name_and_nothing_else() -> None:
+def test_changes_replace_only_what_they_name() -> None:
     research = {"title": "Research", "description": "Studies.", "lawful_basis": "public_task", "regime": "opt_out"}
     own = Policy.parse(
         {
@@ -95,18 +95,18 @@ def test_changes_replace_what_they_name_and_nothing_else() -> None:
         ({"controller": ""}, "policy.controller"),
     ],
 )
-def test_a_change_that_makes_no_sense_is_refused_by_its_place(changes: dict[str, Any], place: str) -> None:
+def test_an_invalid_change_is_refused_with_its_place(changes: dict[str, Any], place: str) -> None:
     with pytest.raises(BadInput) as refused:
         Policy.parse(changes)
     assert place in str(refused.value)
 
 
-def test_a_policy_can_not_be_changed_in_place() -> None:
+def test_a_policy_is_read_only() -> None:
     with pytest.raises(TypeError):
         POLICY.purposes["service"] = POLICY.purposes["marketing"]  # type: ignore[index]
 
 
-def test_permits_fit_their_purposes() -> None:
+def test_a_permit_must_fit_its_purpose() -> None:
     assert POLICY.permit("analytics") == Permit("analytics")
     assert str(POLICY.permit("partner_sharing", "acme")) == "partner_sharing@acme"
     for purpose, recipient in [
@@ -138,7 +138,7 @@ def test_permits_fit_their_purposes() -> None:
         ("assurance", 10),
     ],
 )
-def test_a_statement_that_can_not_be_folded_is_refused_by_its_field(field: str, value: Any) -> None:
+def test_an_unusable_statement_is_refused_with_its_field(field: str, value: Any) -> None:
     POLICY.check_statement(GIVEN)
     with pytest.raises(BadInput) as refused:
         POLICY.check_statement(replace(GIVEN, **{field: value}))

@@ -18,7 +18,7 @@ from privacy.purposes import (
 PURPOSES = {purpose.key: purpose for purpose in DEFAULT_PURPOSES}
 
 
-def test_the_tables_name_known_purposes_only() -> None:
+def test_the_tables_name_only_known_purposes() -> None:
     assert len(PURPOSES) == len(DEFAULT_PURPOSES)
     named = {purpose for regimes in DEFAULT_REGIMES.values() for purpose in regimes}
     assert named | set(DEFAULT_SEGMENT_CATEGORIES.values()) <= set(PURPOSES)
@@ -36,7 +36,7 @@ def test_a_recipient_has_one_spelling(name: str) -> None:
     assert spell_recipient(name) == "acme ltd"
 
 
-def test_other_names_stay_other_recipients() -> None:
+def test_different_names_stay_different_recipients() -> None:
     assert spell_recipient("Straße") == spell_recipient("STRASSE") == "strasse"
     assert len({spell_recipient(name) for name in ("acme", "acme ltd", "acmé", "a-c-m-e", "ac me", "")}) == 6
 
@@ -48,5 +48,5 @@ def test_a_permit_is_spelled_with_its_recipient() -> None:
     assert Permit("partner_sharing", "acme").barred == "!partner_sharing@acme"
 
 
-def test_assurance_grows_with_what_the_person_had_to_do() -> None:
+def test_assurance_grows_with_the_persons_own_involvement() -> None:
     assert Assurance.CARRIED < Assurance.STATED < Assurance.AUTHENTICATED

@@ -1,4 +1,4 @@
-"""The fold: its rules one by one, the known failures of others, and what holds for any history."""
+"""The fold: its rules one by one, known failures of other systems, and properties of every history."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from privacy.rules import (
     initial_permits,
     instant_of,
     is_repeat,
-    last_word,
+    last_statement,
     objects_to_linking,
     permits_of,
     until_of,
@@ -39,30 +39,30 @@ ANALYTICS = Permit("analytics")
 
 
 def event(state: str, at: int, record: str = WEB, *, verified: bool = True, seq: int = 0, **more: Any) -> ConsentEvent:
-    """One event about analytics, received when it was said unless `received` says otherwise."""
+    """Returns an event about analytics, received when it was stated unless `received` is given."""
     received = more.pop("received", at)
     purpose = more.pop("purpose", "analytics")
     statement = ConsentStatement(purpose, ConsentState(state), Millis(at), **more)
     return ConsentEvent(f"{record}-{state}-{at}-{seq}", seq, RecordId(record), Millis(received), statement, verified)
 
 
-def answer(*events: ConsentEvent, at: int = NOW, permit: Permit = ANALYTICS, policy: Policy = POLICY) -> PermitState:
+def judge(*events: ConsentEvent, at: int = NOW, permit: Permit = ANALYTICS, policy: Policy = POLICY) -> PermitState:
     return fold(events, Millis(at), policy)[permit]
 
 
-# silence and regimes
+# no statements, and regimes
 
 
-def test_somebody_who_said_nothing_permits_service_and_linking_only() -> None:
+def test_a_person_without_statements_permits_only_service_and_linking() -> None:
     assert initial_permits(POLICY) == ("identity_linking", "service")
-    assert answer().reason is PermitReason.NOT_GIVEN
-    assert answer().state is None
+    assert judge().reason is PermitReason.NOT_GIVEN
+    assert judge().state is None
     assert until_of(fold((), NOW, POLICY)) is None
 
 
 @pytest.mark.parametrize("state", ConsentState)
-def test_service_rests_on_contract_whatever_is_said(state: str) -> None:
-    found = answer(event(state, 1, purpose="service"), permit=Permit("service"))
+def test_service_rests_on_contract_whatever_is_stated(state: str) -> None:
+    found = judge(event(state, 1, purpose="service"), permit=Permit("service"))
     assert found.permitted
     assert found.reason is PermitReason.CONTRACT
 
@@ -70,12 +70,12 @@ def test_service_rests_on_contract_whatever_is_said(state: str) -> None:
 @pytest.mark.parametrize("state", DENIALS)
 def test_linking_is_permitted_until_objected(state: str) -> None:
     linking = Permit("identity_linking")
-    assert answer(permit=linking).reason is PermitReason.NOT_DENIED
-    assert not answer(event(state, 1, purpose="identity_linking"), permit=linking).permitted
-    assert answer(event("unknown", 1, purpose="identity_linking"), permit=linking).permitted
+    assert judge(permit=linking).reason is PermitReason.NOT_DENIED
+    assert not judge(event(state, 1, purpose="identity_linking"), permit=linking).permitted
+    assert judge(event("unknown", 1, purpose="identity_linking"), permit=linking).permitted
 
 
-def test_a_company_may_ask_for_consent_to_linking() -> None:
+def test_a_policy_may_require_consent_to_linking() -> None:
     entry = {"title": "L", "description": "L", "lawful_basis": "consent", "regime": "opt_in"}
     strict = Policy.parse({"purposes": {"identity_linking": entry}})
     assert initial_permits(strict) == ("service",)
@@ -84,32 +84,32 @@ def test_a_company_may_ask_for_consent_to_linking() -> None:
 def test_sharing_is_permitted_in_california_until_an_opt_out() -> None:
     everyone, acme = Permit("partner_sharing", "*"), Permit("partner_sharing", "acme")
     there = event("unknown", 1, purpose="partner_sharing", jurisdiction="us-ca")
-    assert answer(there, permit=everyone).permitted
+    assert judge(there, permit=everyone).permitted
     signal = event("objected", 2, purpose="partner_sharing", raw_signal="Sec-GPC: 1", mechanism="opt-out")
-    assert not answer(there, signal, permit=everyone).permitted
+    assert not judge(there, signal, permit=everyone).permitted
     one = event("objected", 2, purpose="partner_sharing", recipient="acme")
-    answers = fold([there, one], NOW, POLICY)
-    assert answers[everyone].permitted
-    assert not answers[acme].permitted
-    assert permits_of(answers) == ("!partner_sharing@acme", "identity_linking", "partner_sharing@*", "service")
+    states = fold([there, one], NOW, POLICY)
+    assert states[everyone].permitted
+    assert not states[acme].permitted
+    assert permits_of(states) == ("!partner_sharing@acme", "identity_linking", "partner_sharing@*", "service")
 
 
-def test_a_notice_in_california_gives_nothing_but_says_where() -> None:
+def test_a_notice_in_california_states_a_jurisdiction_and_no_consent() -> None:
     shown = event("given", 1, purpose="partner_sharing", jurisdiction="US-CA", mechanism="notice-only")
-    found = answer(shown, permit=Permit("partner_sharing", "*"))
+    found = judge(shown, permit=Permit("partner_sharing", "*"))
     assert (found.permitted, found.reason, found.state) == (True, PermitReason.NOT_DENIED, None)
-    assert not answer(replace(shown, statement=replace(shown.statement, purpose="analytics"))).permitted
+    assert not judge(replace(shown, statement=replace(shown.statement, purpose="analytics"))).permitted
 
 
-def test_the_strictest_jurisdiction_of_the_records_rules() -> None:
+def test_the_strictest_jurisdiction_of_the_records_decides() -> None:
     everyone = Permit("partner_sharing", "*")
     there = event("given", 1, jurisdiction="US-CA")
-    assert answer(there, permit=everyone).permitted
+    assert judge(there, permit=everyone).permitted
     for other in (event("given", 2, APP, jurisdiction="DE"), event("given", 2, APP)):
-        assert not answer(there, other, permit=everyone).permitted
+        assert not judge(there, other, permit=everyone).permitted
     moved = event("given", 3, jurisdiction="DE")
-    assert not answer(there, moved, permit=everyone).permitted
-    assert not answer(replace(there, verified=False), permit=everyone).permitted
+    assert not judge(there, moved, permit=everyone).permitted
+    assert not judge(replace(there, verified=False), permit=everyone).permitted
 
 
 # one record
@@ -117,81 +117,81 @@ def test_the_strictest_jurisdiction_of_the_records_rules() -> None:
 
 @pytest.mark.parametrize("denial", DENIALS)
 @pytest.mark.parametrize("grant", GRANTS)
-def test_a_denial_ends_a_grant_and_a_later_grant_revives(denial: str, grant: str) -> None:
-    assert answer(event(grant, 1)).permitted
-    found = answer(event(grant, 1), event(denial, 2))
+def test_a_denial_ends_a_grant_until_a_later_grant(denial: str, grant: str) -> None:
+    assert judge(event(grant, 1)).permitted
+    found = judge(event(grant, 1), event(denial, 2))
     assert (found.permitted, found.reason, found.state) == (False, PermitReason.DENIED, denial)
-    assert answer(event(grant, 1), event(denial, 2), event(grant, 3)).permitted
+    assert judge(event(grant, 1), event(denial, 2), event(grant, 3)).permitted
 
 
 @pytest.mark.parametrize("denial", DENIALS)
 def test_at_the_same_instant_the_denial_wins(denial: str) -> None:
-    assert not answer(event(denial, 5, seq=1), event("given", 5, seq=2)).permitted
-    assert not answer(event(denial, 5, seq=2), event("given", 5, seq=1)).permitted
-    assert not answer(event(denial, 5), event("given", 5, APP)).permitted
-    assert not answer(event("unknown", 5, seq=1), event("given", 5, seq=2)).permitted
+    assert not judge(event(denial, 5, seq=1), event("given", 5, seq=2)).permitted
+    assert not judge(event(denial, 5, seq=2), event("given", 5, seq=1)).permitted
+    assert not judge(event(denial, 5), event("given", 5, APP)).permitted
+    assert not judge(event("unknown", 5, seq=1), event("given", 5, seq=2)).permitted
 
 
 def test_a_new_grant_needs_the_assurance_of_the_withdrawal() -> None:
     denied = [event("given", 1), event("withdrawn", 2, assurance=2)]
     weak = event("given", 3, assurance=1)
-    assert not answer(*denied, weak).permitted
-    assert answer(*denied, weak, event("given", 4, assurance=2)).permitted
-    assert answer(*denied, event("given", 4, assurance=2), event("renewed", 5)).permitted
+    assert not judge(*denied, weak).permitted
+    assert judge(*denied, weak, event("given", 4, assurance=2)).permitted
+    assert judge(*denied, event("given", 4, assurance=2), event("renewed", 5)).permitted
     hidden = event("withdrawn", 3, assurance=0)
-    assert not answer(*denied, hidden, event("given", 4, assurance=1)).permitted
+    assert not judge(*denied, hidden, event("given", 4, assurance=1)).permitted
 
 
 def test_a_grant_expires_at_its_instant() -> None:
     grant = event("given", 1, expires_at=50)
-    assert answer(grant, at=49).permitted
-    assert answer(grant, at=49).until == 50
-    found = answer(grant, at=50)
+    assert judge(grant, at=49).permitted
+    assert judge(grant, at=49).until == 50
+    found = judge(grant, at=50)
     assert (found.permitted, found.reason, found.state, found.until) == (False, PermitReason.LAPSED, "expired", None)
-    assert answer(grant, event("renewed", 40)).permitted
-    assert not answer(event("given", 9, expires_at=3)).permitted
+    assert judge(grant, event("renewed", 40)).permitted
+    assert not judge(event("given", 9, expires_at=3)).permitted
 
 
-def test_the_grant_that_answers_a_withdrawal_must_itself_be_alive() -> None:
+def test_only_a_live_grant_overrides_a_withdrawal() -> None:
     events = [event("withdrawn", 1, assurance=1), event("given", 2, assurance=1, expires_at=10), event("renewed", 3)]
-    assert answer(*events, at=9).permitted
-    assert not answer(*events, at=10).permitted
+    assert judge(*events, at=9).permitted
+    assert not judge(*events, at=10).permitted
 
 
 def test_a_withdrawal_does_not_expire() -> None:
-    assert not answer(event("given", 1), event("withdrawn", 2, expires_at=5)).permitted
+    assert not judge(event("given", 1), event("withdrawn", 2, expires_at=5)).permitted
 
 
 @pytest.mark.parametrize("mechanism", ["opt-out", "notice_only", "OPT_OUT"])
-def test_silence_is_no_consent(mechanism: str) -> None:
+def test_silence_is_not_consent(mechanism: str) -> None:
     silent = event("given", 5, mechanism=mechanism)
-    assert answer(silent).reason is PermitReason.NOT_GIVEN
-    assert answer(event("given", 1, mechanism="opt-in"), silent).permitted
-    assert not answer(event("withdrawn", 1), silent).permitted
+    assert judge(silent).reason is PermitReason.NOT_GIVEN
+    assert judge(event("given", 1, mechanism="opt-in"), silent).permitted
+    assert not judge(event("withdrawn", 1), silent).permitted
 
 
 # wrong clocks and far futures
 
 
-def test_a_grant_of_the_future_waits_for_its_instant() -> None:
-    found = answer(event("given", 200, received=1))
+def test_a_grant_dated_ahead_waits_for_its_instant() -> None:
+    found = judge(event("given", 200, received=1))
     assert (found.permitted, found.until) == (False, 200)
-    assert answer(event("given", 200, received=1), at=200).permitted
+    assert judge(event("given", 200, received=1), at=200).permitted
 
 
-def test_a_denial_never_waits() -> None:
+def test_a_denial_takes_effect_at_once() -> None:
     far = 253_402_300_799_999
-    assert not answer(event("given", 1), event("withdrawn", far, received=2)).permitted
-    assert answer(event("given", 1), event("withdrawn", far, received=2), event("given", 3)).permitted
+    assert not judge(event("given", 1), event("withdrawn", far, received=2)).permitted
+    assert judge(event("given", 1), event("withdrawn", far, received=2), event("given", 3)).permitted
 
 
-def test_a_grant_dated_ahead_does_not_outlive_a_withdrawal_made_since() -> None:
+def test_a_grant_dated_ahead_does_not_survive_a_later_withdrawal() -> None:
     ahead = event("given", 500, received=1)
-    assert not answer(ahead, event("withdrawn", 50), at=600).permitted
-    assert answer(ahead, event("withdrawn", 50), event("given", 60), at=600).permitted
+    assert not judge(ahead, event("withdrawn", 50), at=600).permitted
+    assert judge(ahead, event("withdrawn", 50), event("given", 60), at=600).permitted
 
 
-def test_the_present_is_never_before_what_was_received() -> None:
+def test_the_present_is_never_before_the_latest_receipt() -> None:
     assert instant_of([event("withdrawn", 150)], NOW) == 150
     assert instant_of([event("withdrawn", 50)], NOW) == NOW
     assert instant_of([], NOW) == NOW
@@ -202,64 +202,64 @@ def test_the_present_is_never_before_what_was_received() -> None:
 
 @pytest.mark.parametrize("denial", DENIALS)
 def test_an_older_grant_of_another_record_never_beats_a_denial(denial: str) -> None:
-    """Unomi: a revocation stored as deletion, so that an older grant revives at merge."""
-    found = answer(event("given", 1, APP), event(denial, 2))
+    """Unomi stores a revocation as a deletion, so that a merge revives an older grant."""
+    found = judge(event("given", 1, APP), event(denial, 2))
     assert (found.permitted, found.state) == (False, denial)
-    assert not answer(event("given", 1, APP, assurance=9), event("given", 0), event(denial, 2)).permitted
+    assert not judge(event("given", 1, APP, assurance=9), event("given", 0), event(denial, 2)).permitted
 
 
-def test_an_expired_entry_adopts_what_the_other_record_says() -> None:
-    """Unomi: an expired entry dropped without adopting the other."""
+def test_an_expired_grant_yields_to_a_later_statement_of_another_record() -> None:
+    """Unomi drops an expired entry without adopting the other one."""
     expired = event("given", 1, expires_at=10)
-    assert answer(expired, event("withdrawn", 5, APP)).state == "withdrawn"
-    assert answer(expired, event("given", 11, APP)).permitted
-    for at in (0, 5, 10):  # older than the expiry: an expired entry beats it
-        assert answer(expired, event("given", at, APP)).state == "expired"
+    assert judge(expired, event("withdrawn", 5, APP)).state == "withdrawn"
+    assert judge(expired, event("given", 11, APP)).permitted
+    for at in (0, 5, 10):  # stated before the expiry, so the lapse stands
+        assert judge(expired, event("given", at, APP)).state == "expired"
 
 
-def test_a_withdrawal_without_any_date_of_expiry_or_notice_is_a_withdrawal() -> None:
-    """Unomi: a null revoke date that throws."""
+def test_a_withdrawal_needs_no_expiry_or_notice() -> None:
+    """Unomi raises an error on a null revocation date."""
     bare = event("withdrawn", 2, notice=None, expires_at=None, controller=None, jurisdiction=None, mechanism=None)
-    assert not answer(event("given", 1, expires_at=None), bare).permitted
+    assert not judge(event("given", 1, expires_at=None), bare).permitted
 
 
 def test_a_merge_loses_no_suppression() -> None:
-    """margince: suppressions orphaned by a merge. They hang on records, so the merged person has them all."""
+    """margince orphans suppressions in a merge. Here they belong to records, so the merged person has them all."""
     suppressed = [event("objected", 5, purpose=p, record=CRM) for p in ("marketing", "personalisation")]
     grants = [event("given", 1, purpose=p, record=r) for p in ("marketing", "personalisation") for r in (WEB, APP)]
-    answers = fold([*suppressed, *grants], NOW, POLICY)
-    assert not answers[Permit("marketing")].permitted
-    assert not answers[Permit("personalisation")].permitted
+    states = fold([*suppressed, *grants], NOW, POLICY)
+    assert not states[Permit("marketing")].permitted
+    assert not states[Permit("personalisation")].permitted
 
 
-def test_silence_does_not_undo_a_valid_consent_and_unknown_does() -> None:
-    """AMY: null against a valid consent."""
+def test_an_unknown_state_ends_a_valid_consent_and_silence_does_not() -> None:
+    """AMY lets null conflict with a valid consent."""
     given_web = event("given", 5)
-    assert answer(given_web, event("given", 1, APP, purpose="marketing")).permitted
-    assert answer(given_web, event("unknown", 9, APP)).state == "unknown"
-    assert not answer(given_web, event("unknown", 9, APP)).permitted
-    assert answer(given_web, event("unknown", 4, APP)).permitted
+    assert judge(given_web, event("given", 1, APP, purpose="marketing")).permitted
+    assert judge(given_web, event("unknown", 9, APP)).state == "unknown"
+    assert not judge(given_web, event("unknown", 9, APP)).permitted
+    assert judge(given_web, event("unknown", 4, APP)).permitted
 
 
-def test_a_fresh_grant_crosses_verified_links_only() -> None:
+def test_a_fresh_grant_crosses_only_verified_links() -> None:
     denied = event("withdrawn", 2, assurance=1)
     fresh = event("given", 3, APP, assurance=1)
-    assert answer(denied, fresh).permitted
-    assert not answer(denied, replace(fresh, verified=False)).permitted
-    assert not answer(replace(denied, verified=False), fresh).permitted
-    assert not answer(denied, event("given", 3, APP, assurance=0)).permitted
+    assert judge(denied, fresh).permitted
+    assert not judge(denied, replace(fresh, verified=False)).permitted
+    assert not judge(replace(denied, verified=False), fresh).permitted
+    assert not judge(denied, event("given", 3, APP, assurance=0)).permitted
 
 
 def test_a_denial_crosses_probable_links() -> None:
-    assert not answer(event("given", 1), event("withdrawn", 2, APP, verified=False)).permitted
+    assert not judge(event("given", 1), event("withdrawn", 2, APP, verified=False)).permitted
 
 
 def test_a_grant_does_not_reach_records_tied_by_probable_links() -> None:
     assert fold([event("given", 1)], NOW, POLICY)[ANALYTICS].permitted
     found = fold([event("given", 1)], NOW, POLICY, probable=[APP])[ANALYTICS]
     assert (found.permitted, found.reason) == (False, PermitReason.NOT_REACHED)
-    assert answer(event("given", 1), event("given", 1, APP, verified=False)).permitted
-    assert not answer(event("given", 1, APP, verified=False)).permitted
+    assert judge(event("given", 1), event("given", 1, APP, verified=False)).permitted
+    assert not judge(event("given", 1, APP, verified=False)).permitted
 
 
 @pytest.mark.parametrize(
@@ -275,22 +275,22 @@ def test_a_grant_does_not_reach_records_tied_by_probable_links() -> None:
         ({}, {"notice": "n", "notice_version": "2"}, True),
     ],
 )
-def test_a_grant_crosses_under_the_same_controller_and_notice(
+def test_a_grant_crosses_only_under_the_same_controller_and_notice(
     theirs: dict[str, Any], ours: dict[str, Any], reaches: bool
 ) -> None:
-    """The other record withdrew under what it stated; or spoke about another purpose only."""
+    """The other record withdrew under `theirs`, or made a statement about another purpose only."""
     fresh = event("given", 5, APP, **ours)
-    assert answer(event("withdrawn", 2, **theirs), fresh).permitted is reaches
+    assert judge(event("withdrawn", 2, **theirs), fresh).permitted is reaches
     if "notice" not in theirs:
-        assert answer(event("refused", 2, purpose="marketing", **theirs), fresh).permitted is reaches
+        assert judge(event("refused", 2, purpose="marketing", **theirs), fresh).permitted is reaches
 
 
-def test_a_statement_that_names_no_controller_is_the_companys() -> None:
+def test_a_statement_without_a_controller_has_that_of_the_policy() -> None:
     policy = Policy.parse({"controller": "A"})
     fresh = event("given", 5, APP)
-    assert answer(event("withdrawn", 2, controller="A"), fresh, policy=policy).permitted
-    assert not answer(event("withdrawn", 2, controller="B"), fresh, policy=policy).permitted
-    assert not answer(event("withdrawn", 2), event("given", 5, APP, controller="B"), policy=policy).permitted
+    assert judge(event("withdrawn", 2, controller="A"), fresh, policy=policy).permitted
+    assert not judge(event("withdrawn", 2, controller="B"), fresh, policy=policy).permitted
+    assert not judge(event("withdrawn", 2), event("given", 5, APP, controller="B"), policy=policy).permitted
 
 
 # recipients
@@ -302,51 +302,51 @@ def share(state: str, at: int, recipient: str | None, record: str = WEB, **more:
     return event(state, at, record, purpose="partner_sharing", recipient=recipient, **more)
 
 
-def test_a_grant_for_one_recipient_is_for_that_one() -> None:
-    answers = fold([share("given", 1, "acme")], NOW, POLICY)
-    assert answers[ACME].permitted
-    assert not answers[EVERYONE].permitted
-    assert "partner_sharing@acme" in permits_of(answers)
+def test_a_grant_for_one_recipient_permits_no_other() -> None:
+    states = fold([share("given", 1, "acme")], NOW, POLICY)
+    assert states[ACME].permitted
+    assert not states[EVERYONE].permitted
+    assert "partner_sharing@acme" in permits_of(states)
 
 
 def test_a_statement_about_every_recipient_is_a_default() -> None:
-    answers = fold([share("given", 1, None), share("refused", 0, "acme"), share("given", 2, "bolt")], NOW, POLICY)
-    assert answers[EVERYONE].permitted
-    assert answers[BOLT].permitted
-    assert not answers[ACME].permitted
+    states = fold([share("given", 1, None), share("refused", 0, "acme"), share("given", 2, "bolt")], NOW, POLICY)
+    assert states[EVERYONE].permitted
+    assert states[BOLT].permitted
+    assert not states[ACME].permitted
 
 
 def test_a_withdrawal_for_every_recipient_bars_each() -> None:
-    answers = fold([share("given", 1, "acme"), share("withdrawn", 2, None)], NOW, POLICY)
-    assert not answers[ACME].permitted
-    answers = fold([share("given", 3, "acme"), share("withdrawn", 2, None)], NOW, POLICY)
-    assert answers[ACME].permitted
-    assert not answers[EVERYONE].permitted
+    states = fold([share("given", 1, "acme"), share("withdrawn", 2, None)], NOW, POLICY)
+    assert not states[ACME].permitted
+    states = fold([share("given", 3, "acme"), share("withdrawn", 2, None)], NOW, POLICY)
+    assert states[ACME].permitted
+    assert not states[EVERYONE].permitted
 
 
-def test_a_grant_for_every_recipient_never_answers_a_withdrawal_for_one() -> None:
-    assert not answer(share("withdrawn", 2, "acme"), share("given", 3, None), permit=ACME).permitted
-    assert not answer(share("withdrawn", 2, "acme"), share("given", 3, None, APP), permit=ACME).permitted
-    assert answer(share("withdrawn", 2, "acme"), share("given", 3, "acme", APP), permit=ACME).permitted
+def test_a_grant_for_every_recipient_never_overrides_a_withdrawal_for_one() -> None:
+    assert not judge(share("withdrawn", 2, "acme"), share("given", 3, None), permit=ACME).permitted
+    assert not judge(share("withdrawn", 2, "acme"), share("given", 3, None, APP), permit=ACME).permitted
+    assert judge(share("withdrawn", 2, "acme"), share("given", 3, "acme", APP), permit=ACME).permitted
 
 
-def test_a_lapse_of_the_default_leaves_what_the_record_said_of_one_recipient() -> None:
+def test_a_lapse_of_the_default_keeps_the_records_statement_about_one_recipient() -> None:
     default = share("given", 5, None, expires_at=10)
-    assert answer(default, share("given", 1, "acme"), permit=ACME).permitted
-    assert not answer(default, share("given", 1, "acme", APP), permit=ACME).permitted
+    assert judge(default, share("given", 1, "acme"), permit=ACME).permitted
+    assert not judge(default, share("given", 1, "acme", APP), permit=ACME).permitted
 
 
-# what is asked of one record
+# one record's own statements
 
 
-def test_an_objection_to_linking_is_the_records_own() -> None:
+def test_an_objection_to_linking_applies_until_a_later_grant() -> None:
     objected = event("objected", 2, purpose="identity_linking")
     assert objects_to_linking([objected], NOW)
     assert not objects_to_linking([objected, event("given", 3, purpose="identity_linking")], NOW)
     assert not objects_to_linking([event("unknown", 3, purpose="identity_linking"), event("refused", 3)], NOW)
 
 
-def test_a_repeat_says_the_same_later_and_was_only_carried_along() -> None:
+def test_a_repeat_is_a_later_carried_statement_of_the_same_content() -> None:
     last = event("given", 5, assurance=1)
     again = replace(last.statement, effective_at=Millis(9), assurance=0)
     assert is_repeat(again, last)
@@ -354,28 +354,28 @@ def test_a_repeat_says_the_same_later_and_was_only_carried_along() -> None:
     assert not is_repeat(replace(again, effective_at=Millis(4)), last)
     assert not is_repeat(replace(again, state=ConsentState.REFUSED), last)
     assert not is_repeat(replace(again, expires_at=Millis(50)), last)
-    assert last_word([last, event("refused", 3)], "analytics", None) == last
-    assert last_word([last], "analytics", "acme") is None
+    assert last_statement([last, event("refused", 3)], "analytics", None) == last
+    assert last_statement([last], "analytics", "acme") is None
 
 
-def test_a_denial_that_was_carried_along_again_is_fresher() -> None:
+def test_a_carried_repeat_makes_a_denial_fresher() -> None:
     refused = event("refused", 2)
-    assert answer(refused, event("given", 5, APP)).permitted
-    assert not answer(replace(refused, repeated_at=Millis(5)), event("given", 5, APP)).permitted
+    assert judge(refused, event("given", 5, APP)).permitted
+    assert not judge(replace(refused, repeated_at=Millis(5)), event("given", 5, APP)).permitted
 
 
-def test_states_tell_what_decided() -> None:
-    told = {
+def test_states_name_the_deciding_statement() -> None:
+    shown = {
         (s.purpose, s.recipient): s for s in describe_states(fold([event("given", 7, expires_at=900)], NOW, POLICY))
     }
-    assert len(told) == len(POLICY.purposes)
-    found = told["analytics", None]
+    assert len(shown) == len(POLICY.purposes)
+    found = shown["analytics", None]
     assert (found.permitted, found.reason, found.state) == (True, "given", ConsentState.GIVEN)
     assert (found.event, found.effective_at, found.expires_at) == ("web-given-7-0", 7, 900)
-    assert told["partner_sharing", None].event is None
+    assert shown["partner_sharing", None].event is None
 
 
-# any history
+# properties of every history
 
 RECORDS = {WEB: True, APP: True, CRM: False}
 times = st.integers(0, 12)
@@ -401,22 +401,22 @@ def statements(draw: st.DrawFn) -> ConsentStatement:
 
 @st.composite
 def histories(draw: st.DrawFn, most: int = 8) -> list[ConsentEvent]:
-    said = draw(st.lists(st.tuples(st.sampled_from([*RECORDS]), statements(), times), max_size=most))
+    drawn = draw(st.lists(st.tuples(st.sampled_from([*RECORDS]), statements(), times), max_size=most))
     return [
         ConsentEvent(f"e{n}", n, record, Millis(received), statement, RECORDS[record])
-        for n, (record, statement, received) in enumerate(said)
+        for n, (record, statement, received) in enumerate(drawn)
     ]
 
 
 instants = st.integers(0, 21).map(Millis)
 
 
-def spoken(event: ConsentEvent) -> int:
+def stated_at(event: ConsentEvent) -> int:
     return min(event.statement.effective_at, event.received_at)
 
 
-def begins(event: ConsentEvent) -> int:
-    return spoken(event) if event.statement.state in DENIALS else event.statement.effective_at
+def applies_from(event: ConsentEvent) -> int:
+    return stated_at(event) if event.statement.state in DENIALS else event.statement.effective_at
 
 
 def about(event: ConsentEvent, permit: Permit) -> bool:
@@ -436,48 +436,46 @@ def live_grants(events: Sequence[ConsentEvent], permit: Permit, at: int) -> list
 
 
 def denials(events: Sequence[ConsentEvent], permit: Permit, at: int) -> list[ConsentEvent]:
-    return [e for e in events if about(e, permit) and e.statement.state in DENIALS and spoken(e) <= at]
+    return [e for e in events if about(e, permit) and e.statement.state in DENIALS and stated_at(e) <= at]
 
 
-def answers_denial(grant: ConsentEvent, denial: ConsentEvent) -> bool:
-    return spoken(grant) > spoken(denial) and grant.statement.assurance >= denial.statement.assurance
+def overrides(grant: ConsentEvent, denial: ConsentEvent) -> bool:
+    return stated_at(grant) > stated_at(denial) and grant.statement.assurance >= denial.statement.assurance
 
 
 @given(histories(), instants)
-def test_a_merged_person_permits_no_more_than_each_part_unless_there_is_a_fresh_grant(
+def test_a_merged_person_permits_no_more_than_each_part_without_a_fresh_grant(
     events: list[ConsentEvent], at: Millis
 ) -> None:
     merged = fold(events, at, POLICY, probable=[CRM])
     for record in RECORDS:
         part = [replace(e, verified=True) for e in events if e.record == record]
-        spoke = any(begins(e) <= at for e in part)
+        stated = any(applies_from(e) <= at for e in part)
         alone = fold(part, at, POLICY)
         for permit, found in merged.items():
             own = alone.get(permit) or alone[Permit(permit.purpose, "*")]
             if not found.permitted or own.permitted or found.reason is PermitReason.CONTRACT:
                 continue
-            if found.reason is PermitReason.NOT_DENIED and not spoke:
-                continue  # a jurisdiction, like a grant, speaks for records that said nothing
+            if found.reason is PermitReason.NOT_DENIED and not stated:
+                continue  # a jurisdiction, like a grant, covers records without statements
             others = [g for g in live_grants(events, permit, at) if g.record != record and RECORDS[g.record]]
             assert RECORDS[record], "a grant reached a record over a probable link"
             assert others, "permitted without any grant of another record"
             for denial in denials(part, permit, at):
-                assert any(answers_denial(grant, denial) for grant in live_grants(events, permit, at))
+                assert any(overrides(grant, denial) for grant in live_grants(events, permit, at))
 
 
 @given(histories(), instants)
-def test_every_denial_of_any_record_is_answered_where_a_purpose_is_permitted(
-    events: list[ConsentEvent], at: Millis
-) -> None:
+def test_a_permitted_purpose_has_a_grant_that_overrides_each_denial(events: list[ConsentEvent], at: Millis) -> None:
     for permit, found in fold(events, at, POLICY).items():
         if found.permitted and found.reason is not PermitReason.CONTRACT:
             grants = live_grants(events, permit, at)
             for denial in denials(events, permit, at):
-                assert any(answers_denial(grant, denial) for grant in grants)
+                assert any(overrides(grant, denial) for grant in grants)
 
 
 @given(histories(), instants)
-def test_an_opt_in_purpose_is_permitted_by_a_live_grant_only(events: list[ConsentEvent], at: Millis) -> None:
+def test_only_a_live_grant_permits_an_opt_in_purpose(events: list[ConsentEvent], at: Millis) -> None:
     found = fold(events, at, POLICY)[ANALYTICS]
     assert found.permitted is (found.reason is PermitReason.GIVEN)
     if found.permitted:
@@ -485,19 +483,19 @@ def test_an_opt_in_purpose_is_permitted_by_a_live_grant_only(events: list[Consen
 
 
 @given(histories(), statements(), st.sampled_from([*RECORDS]), st.sampled_from(DENIALS))
-def test_a_last_word_that_denies_is_obeyed(
+def test_a_denial_stated_last_bars_the_purpose(
     events: list[ConsentEvent], statement: ConsentStatement, record: RecordId, state: str
 ) -> None:
     last = replace(statement, state=ConsentState(state), effective_at=Millis(12), mechanism=None)
-    answers = fold([*events, ConsentEvent("last", 99, record, Millis(12), last)], Millis(12), POLICY)
-    for permit, found in answers.items():
+    states = fold([*events, ConsentEvent("last", 99, record, Millis(12), last)], Millis(12), POLICY)
+    for permit, found in states.items():
         everyone = last.recipient is None and permit.purpose == last.purpose
         if everyone or (permit.purpose, permit.recipient) == (last.purpose, last.recipient):
             assert found.permitted is (found.reason is PermitReason.CONTRACT)
 
 
 @given(histories(), histories(most=3), instants)
-def test_a_record_that_denies_or_knows_nothing_never_permits_more(
+def test_a_record_without_grants_never_adds_a_permission(
     events: list[ConsentEvent], more: list[ConsentEvent], at: Millis
 ) -> None:
     other = [
@@ -505,27 +503,27 @@ def test_a_record_that_denies_or_knows_nothing_never_permits_more(
         for e in more
         if e.statement.state not in GRANTS
     ]
-    spoke = [e for e in other if begins(e) <= at]
+    stated = [e for e in other if applies_from(e) <= at]
     before, after = fold(events, at, POLICY), fold(events + other, at, POLICY)
     for permit, found in after.items():
         own = before.get(permit) or before[Permit(permit.purpose, "*")]
         if found.permitted and not own.permitted:
             assert found.reason is PermitReason.NOT_DENIED, "only where it is the first to state a jurisdiction"
-            assert spoke
-            assert not any(begins(e) <= at for e in events)
+            assert stated
+            assert not any(applies_from(e) <= at for e in events)
 
 
 @given(histories(), instants, st.randoms(use_true_random=False))
-def test_the_order_in_which_events_are_read_does_not_matter(events: list[ConsentEvent], at: Millis, rng: Any) -> None:
+def test_the_order_of_events_does_not_matter(events: list[ConsentEvent], at: Millis, rng: Any) -> None:
     shuffled = list(events)
     rng.shuffle(shuffled)
     assert fold(shuffled, at, POLICY) == fold(events, at, POLICY)
 
 
 @given(histories(), instants)
-def test_nothing_changes_before_the_instant_that_is_foretold(events: list[ConsentEvent], at: Millis) -> None:
-    answers = fold(events, at, POLICY)
-    for permit, found in answers.items():
+def test_nothing_changes_before_until(events: list[ConsentEvent], at: Millis) -> None:
+    states = fold(events, at, POLICY)
+    for permit, found in states.items():
         end = 25 if found.until is None else found.until
         assert end > at
         for later in range(at, end):
@@ -534,18 +532,18 @@ def test_nothing_changes_before_the_instant_that_is_foretold(events: list[Consen
 
 
 @given(histories(), instants)
-def test_permits_on_the_person_say_what_the_fold_says(events: list[ConsentEvent], at: Millis) -> None:
-    answers = fold(events, at, POLICY)
-    subject = SubjectPermits(permits_of(answers))
-    for permit, found in answers.items():
+def test_stored_permits_equal_the_fold(events: list[ConsentEvent], at: Millis) -> None:
+    states = fold(events, at, POLICY)
+    subject = SubjectPermits(permits_of(states))
+    for permit, found in states.items():
         if permit.recipient != "*":
             assert subject.holds(permit) is found.permitted
     unnamed = Permit("partner_sharing", "somebody else")
-    assert subject.holds(unnamed) is answers[Permit("partner_sharing", "*")].permitted
+    assert subject.holds(unnamed) is states[Permit("partner_sharing", "*")].permitted
 
 
 @given(histories(), instants)
-def test_the_regime_loosens_no_denial(events: list[ConsentEvent], at: Millis) -> None:
+def test_a_looser_regime_leaves_denials_in_force(events: list[ConsentEvent], at: Millis) -> None:
     entry = {"title": "A", "description": "A", "lawful_basis": "consent", "regime": "opt_out"}
     loose = Policy.parse({"purposes": {"analytics": entry}})
     strict, free = fold(events, at, POLICY)[ANALYTICS], fold(events, at, loose)[ANALYTICS]
