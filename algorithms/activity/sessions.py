@@ -1,8 +1,8 @@
 """Assignment of events to sessions: the session that an event names, else the nearest one within a pause of 30 minutes.
 
-Events arrive out of order. An event within the gap of a session joins it and moves its bounds; of two near sessions, it
-joins the nearer. Two sessions that a late event would bridge stay two, because earlier reads have shown them. An ID
-depends only on the record and on what began the session, so that the same beginning gives the same session.
+Events arrive out of order. An event within the gap of a session joins it and extends its bounds; of two such
+sessions, it joins the nearer. Two sessions that a late event would bridge stay two, because earlier reads have shown
+them. An ID depends only on the record and on what began the session, so that the same beginning gives the same session.
 """
 
 from __future__ import annotations

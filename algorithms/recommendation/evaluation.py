@@ -69,7 +69,7 @@ def measure_ranking(ranking: npt.ArrayLike, relevant: Csr) -> RankingQuality:
     Every stored entry of `relevant` counts, whatever its value. nDCG follows Järvelin & Kekäläinen 2002, "Cumulated
     Gain-Based Evaluation of IR Techniques", ACM TOIS 20(4), with gain 1 and discount 1 / log2(place + 1), places from
     1; the ideal is the best that k places can hold, so that 1 is always reachable. All metrics of people are 0 if
-    nobody has a relevant item. Raises IndexError if the numbers of people differ.
+    no one has a relevant item. Raises IndexError if the numbers of people differ.
     O((people · k + relevant) log relevant).
     """
     listed = np.asarray(ranking, dtype=np.int64)

@@ -27,7 +27,7 @@ class Scale(StrEnum):
     """Not at all."""
 
     SUM = "sum"
-    """To a sum of 1, so that every seed has the same say."""
+    """To a sum of 1, so that every seed has the same influence."""
 
     PEAK = "peak"
     """To a largest weight of 1."""
@@ -49,8 +49,8 @@ class WalkConfig(BaseModel):
     """Exponent of the target's popularity, which its weights are divided by. 0: no damping, the P3α model."""
 
     neighbours: int = Field(100, ge=1, le=2000)
-    """Strongest seeds kept for each target. The list is cut per target, not per seed, so that recommendations spread
-    over more of the catalogue; a popular seed may lead to more targets than this."""
+    """Number of strongest seeds kept for each target. The list is cut per target, not per seed, so that recommendations
+    spread over more of the catalogue; a popular seed may lead to more targets than this."""
 
     scale: Scale = Scale.SUM
     """How each seed's weights are scaled."""
@@ -62,7 +62,7 @@ class CosineConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     neighbours: int = Field(800, ge=1, le=2000)
-    """Strongest targets kept for each seed."""
+    """Number of strongest targets kept for each seed."""
 
 
 def fit_walk(histories: Csr, config: WalkConfig | None = None) -> Csr:

@@ -1,7 +1,7 @@
-"""Ranking at request time: a person's latest interactions become seeds, the seeds meet the fitted lists.
+"""Ranking at request time: a person's latest interactions become seeds, and the fitted lists lead from them to items.
 
 Strengths are numbers without a unit: 1 is a purchase or the best rating; a negative strength takes an earlier
-interaction back. Because seeds are weighed at request time, a click changes the next answer without a new fit.
+interaction back. Seeds are weighed at request time, so that a click changes the next ranking without a new fit.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from graph.model.catalogue import ItemKey
 from graph.model.time import Millis
 
 DAY: Final = 86_400_000
-"""Milliseconds."""
+"""One day in milliseconds."""
 
 FULL_WEIGHT: Final = 5.0
 """The largest weight of an interaction; ratings are on the same scale of 0–5."""
 
 GRADED: Final = frozenset({"RATED", "REVIEWED"})
-"""Types whose weight is a grade if they carry a value. A low grade is no sign of liking."""
+"""Types whose weight is a grade if they carry a value. A low grade is not a sign of liking."""
 
 TAKEN_BACK: Final[Mapping[str, float]] = {"UNCARTED": 3.0, "REFUNDED": 5.0}
-"""Types that undo another, with the weight they take back: that of a cart, that of a purchase."""
+"""Types that undo another type, with the weight they take back: that of a cart or of a purchase."""
 
 
 class StrengthConfig(BaseModel):
@@ -85,7 +85,7 @@ def weigh_seeds(recent: Iterable[RecentInteraction], now: Millis, config: Rankin
     """Returns one person's seeds: strengths decayed by age, summed per item, capped.
 
     A strength halves with every half-life between its interaction and the person's latest one, so that a pause changes
-    nothing. Instants after `now` count as `now`. Items whose sum is not above 0 are no seeds. O(interactions).
+    nothing. Instants after `now` count as `now`. Items whose sum is not above 0 are not seeds. O(interactions).
     """
     events = list(recent)
     latest = min(max((event.at for event in events), default=now), now)
@@ -147,7 +147,7 @@ class TargetLists:
 
     @classmethod
     def from_csr(cls, lists: Csr, popularity: npt.ArrayLike) -> TargetLists:
-        """Takes lists as `filtering` fits them, shape (items, items)."""
+        """Returns the model of lists that `filtering` fitted, shape (items, items)."""
         return cls(
             np.asarray(lists.indptr, dtype=np.int64),
             np.asarray(lists.indices, dtype=np.int64),
@@ -157,7 +157,7 @@ class TargetLists:
 
     @property
     def size(self) -> int:
-        """How many items there are."""
+        """Number of items."""
         return len(self.popularity)
 
 
@@ -191,9 +191,9 @@ def rank_items(
     The score of target j is Σ_i strength_i · weight_ij over the seeds i: the person's own first step of the walk that
     `filtering.fit_walk` fits. Scores are above 0 and compare only with each other.
 
-    `hidden`, shape (items,), marks items that are never recommended; `accept` is asked about candidates in order until
+    `hidden`, shape (items,), marks items that are never recommended; `accept` is called with candidates in order until
     n are found; `reasons` limits the paths per item. Returns fewer than n if the seeds lead to fewer. Raises IndexError
-    for a seed that is no column, or if `hidden` has another shape. O(items + targets of the seeds), about 0.2 ms for
+    for a seed that is not a column, or if `hidden` has another shape. O(items + targets of the seeds), about 0.2 ms for
     100 seeds of 100 targets.
     """
     columns = np.fromiter(seeds, dtype=np.int64, count=len(seeds))
@@ -223,8 +223,8 @@ def rank_popular(
 
 @dataclass(frozen=True, slots=True)
 class _Steps:
-    """The last steps of the walk, one entry each: the target, the place of the seed it came from, its part of the
-    score."""
+    """The last steps of the walk, one entry each: the target, the place of the seed that it starts from, its part of
+    the score."""
 
     targets: Ints
     seeds: Ints
@@ -250,7 +250,7 @@ def _choose(scores: Floats, n: int, accept: Callable[[int], bool] | None) -> lis
 
 
 def _best_first(scores: Floats, n: int) -> Iterator[int]:
-    """Columns with a score above zero, best first: first a head that usually suffices, then, if need be, the rest."""
+    """Yields the columns with a score above 0, best first. The rest is sorted only if a head is not enough."""
     candidates = np.flatnonzero(scores > 0)
     head = max(64, 2 * n)
     if len(candidates) > 2 * head:
@@ -264,7 +264,7 @@ def _best_first(scores: Floats, n: int) -> Iterator[int]:
 
 
 def _share(chosen: Sequence[int], steps: _Steps, size: int, seeds: int) -> Floats:
-    """Each seed's share of each chosen item's score: shape (chosen, seeds), rows sum to 1."""
+    """Returns each seed's share of each chosen item's score: shape (chosen, seeds), rows sum to 1."""
     place = np.full(size, -1, dtype=np.int64)
     place[np.asarray(chosen, dtype=np.int64)] = np.arange(len(chosen))
     row = place[steps.targets]

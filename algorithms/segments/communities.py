@@ -20,7 +20,7 @@ from algorithms.arrays import Csr, Floats, Ints
 from algorithms.recommendation.filtering import CosineConfig, fit_cosine
 
 NOBODY: Final = -1
-"""The label of people who are in no community."""
+"""The label of people in no community."""
 
 
 class CommunityConfig(BaseModel):
@@ -29,14 +29,14 @@ class CommunityConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     neighbours: int = Field(20, ge=1, le=500)
-    """Most similar people that each person is tied to."""
+    """Number of most similar people that each person is tied to."""
 
     resolution: float = Field(1.0, gt=0, le=10)
     """Resolution γ of the modularity that Louvain maximises (Reichardt & Bornholdt 2006, Phys. Rev. E 74, 016110): a
     higher value finds more and smaller communities."""
 
     smallest: int = Field(5, ge=1)
-    """Fewest people of a community; smaller ones are dissolved."""
+    """Minimum number of people in a community; smaller ones are dissolved."""
 
     seed: int = Field(42, ge=0)
     """Seed of Louvain's random state."""
@@ -84,17 +84,17 @@ class DistinctiveFeature:
 def project_people(histories: Csr, config: CommunityConfig) -> Csr:
     """Projects histories to the graph of people: each is tied to the most similar others by cosine.
 
-    Items are weighed by inverse frequency, ln(people / people who interacted with the item), so that what everyone does
-    ties nobody (Salton & Buckley 1988, "Term-Weighting Approaches in Automatic Text Retrieval", Inf. Process. Manag.
-    24(5)). A tie stays if either end keeps it.
+    Items are weighted by inverse frequency, ln(people / people who interacted with the item), so that an item everyone
+    interacted with ties nobody to anybody (Salton & Buckley 1988, "Term-Weighting Approaches in Automatic Text
+    Retrieval", Inf. Process. Manag. 24(5)). A tie stays if either end keeps it.
 
     Returns shape (people, people), symmetric, weights above 0, at most 1, no loops. Cost as in `filtering.fit_walk`,
     with people and items exchanged.
     """
     touched = np.bincount(histories.indices, minlength=histories.shape[1])
     rarity = np.log(max(1, histories.shape[0]) / np.maximum(touched, 1))
-    weighed = sparse.csr_array(histories @ sparse.diags_array(rarity))
-    ties = fit_cosine(weighed.T.tocsr(), CosineConfig(neighbours=config.neighbours))
+    weighted = sparse.csr_array(histories @ sparse.diags_array(rarity))
+    ties = fit_cosine(weighted.T.tocsr(), CosineConfig(neighbours=config.neighbours))
     return sparse.csr_array(ties.maximum(ties.T))
 
 
@@ -104,7 +104,7 @@ def find_communities(histories: Csr, config: CommunityConfig | None = None) -> P
 
     People without ties are in no community; communities smaller than `smallest` are dissolved. Modularity is that of
     Newman & Girvan 2004 (Phys. Rev. E 69, 026113), of what Louvain found, before any community is dissolved. The same
-    seed finds the same. O(ties) per pass, after the projection.
+    seed gives the same partition. O(ties) per pass, after the projection.
     """
     config = config or CommunityConfig()
     graph = project_people(histories, config)

@@ -1,4 +1,4 @@
-"""RFM: how recently, how often and for how much people bought, scored by quantile, and the high-value buyer.
+"""RFM: how recently, how often and for how much people bought, scored by quintile, and who is a high-value buyer.
 
 Arrays have shape (people,): recency in days since the last purchase, frequency in purchases, monetary value in the
 shop's own unit, all within one window. Scores by quintile: Hughes 1994, "Strategic Database Marketing"; the three as
@@ -25,18 +25,19 @@ RfmGrid: TypeAlias = list[list[int]]
 
 
 class HighValueRule(BaseModel):
-    """The least scores of a high-value buyer. Scores are relative to everyone in scope; membership moves with them."""
+    """Minimum scores of a high-value buyer. Scores are relative to everyone in scope, and membership changes with
+    them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     recency: int = Field(3, ge=1, le=BANDS)
-    """Least recency score."""
+    """Minimum recency score."""
 
     frequency: int = Field(4, ge=1, le=BANDS)
-    """Least frequency score."""
+    """Minimum frequency score."""
 
     monetary: int = Field(4, ge=1, le=BANDS)
-    """Least monetary score."""
+    """Minimum monetary score."""
 
 
 class RfmConfig(BaseModel):

@@ -25,7 +25,7 @@ def at(*instants: int) -> list[tuple[Millis, str | None]]:
     return [(Millis(instant), None) for instant in instants]
 
 
-def test_an_event_within_the_gap_joins_and_moves_the_bounds() -> None:
+def test_an_event_within_the_gap_joins_and_extends_the_session() -> None:
     known = span(0, 10 * MINUTE)
     placed, spans = place_events(RECORD, at(40 * MINUTE), [known])
     assert (placed, spans) == (["known"], [known])
@@ -46,7 +46,7 @@ def test_an_event_between_two_sessions_joins_the_nearer_one() -> None:
     assert place_events(RECORD, at(26 * MINUTE), [first, second])[0] == ["second"]
 
 
-def test_a_named_session_is_told_by_its_name_alone() -> None:
+def test_a_named_session_is_identified_by_its_name_alone() -> None:
     events = [(Millis(0), "s"), (Millis(10**9), "s"), (Millis(0), None), (Millis(0), "t")]
     placed, spans = place_events(RECORD, events, [])
     assert placed[0] == placed[1] != placed[3]
@@ -54,14 +54,14 @@ def test_a_named_session_is_told_by_its_name_alone() -> None:
     assert {one.id for one in spans} == {placed[0], placed[3]}
 
 
-def test_sessions_of_two_records_differ() -> None:
+def test_two_records_never_share_a_session() -> None:
     one, _ = place_events(RecordId("a"), [(Millis(0), "s"), (Millis(10**9), None)], [])
     other, _ = place_events(RecordId("b"), [(Millis(0), "s"), (Millis(10**9), None)], [])
     assert not set(one) & set(other)
 
 
 @given(st.lists(st.tuples(st.integers(0, 20 * GAP), st.sampled_from([None, None, "s", "t"])), min_size=1, max_size=30))
-def test_the_order_of_a_group_changes_nothing(events: list[tuple[Millis, str | None]]) -> None:
+def test_the_order_of_events_does_not_matter(events: list[tuple[Millis, str | None]]) -> None:
     shuffled = events[:]
     random.Random(0).shuffle(shuffled)
     placed, spans = place_events(RECORD, events, [])
@@ -73,7 +73,7 @@ def test_the_order_of_a_group_changes_nothing(events: list[tuple[Millis, str | N
 
 
 @given(st.lists(st.integers(0, 40 * GAP), min_size=1, max_size=40))
-def test_unnamed_events_of_a_group_are_cut_at_every_pause(instants: list[Millis]) -> None:
+def test_unnamed_events_are_split_at_every_pause(instants: list[Millis]) -> None:
     placed, spans = place_events(RECORD, [(one, None) for one in instants], [])
     ordered = sorted(zip(instants, placed, strict=True))
     for (earlier, left), (later, right) in pairwise(ordered):

@@ -31,7 +31,7 @@ def slow_ndcg(listed: list[int], wanted: set[int], k: int) -> float:
 
 
 @given(CASES)
-def test_metrics_equal_the_slow_ones(cases: list[tuple[list[int], set[int]]]) -> None:
+def test_metrics_equal_a_slow_computation(cases: list[tuple[list[int], set[int]]]) -> None:
     k = 4
     ranking = np.array([listed + [-1] * (k - len(listed)) for listed, _ in cases])
     quality = measure_ranking(ranking, as_matrix([wanted for _, wanted in cases]))
@@ -49,7 +49,7 @@ def test_metrics_equal_the_slow_ones(cases: list[tuple[list[int], set[int]]]) ->
     assert quality.hit_rate == pytest.approx(np.mean([f > 0 for f in found]))
 
 
-def test_a_perfect_ranking_has_ndcg_one_also_when_there_is_more_to_find_than_places() -> None:
+def test_a_perfect_ranking_has_ndcg_one_even_with_more_relevant_items_than_places() -> None:
     assert measure_ranking(np.array([[0, 1]]), as_matrix([{0, 1, 2, 3}])).ndcg == pytest.approx(1)
 
 
@@ -60,7 +60,7 @@ def test_relevant_items_further_down_count_less() -> None:
 
 
 @given(st.lists(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=ITEMS, max_size=ITEMS), min_size=1, max_size=5))
-def test_ranking_is_a_stable_sort_without_the_seen(scores: list[list[float]]) -> None:
+def test_ranking_is_a_stable_sort_without_seen_items(scores: list[list[float]]) -> None:
     seen = [{0, 3} if place % 2 else set() for place in range(len(scores))]
     ranking = rank_scores(np.array(scores), as_matrix(seen), 6)
     for row, hidden, listed in zip(scores, seen, ranking, strict=True):

@@ -24,7 +24,7 @@ HISTORIES = hnp.arrays(np.float64, hnp.array_shapes(min_dims=2, max_dims=2, max_
 
 
 def dense_walk(histories: np.ndarray, config: WalkConfig) -> np.ndarray:
-    """RP3β by loops over persons and pairs of items, from the formula; a target's list is cut as documented."""
+    """Computes RP3β from the formula by loops over people and pairs of items; a target's list is cut as documented."""
     people, items = histories.shape
     of_item, of_person = histories.sum(0), histories.sum(1)
     weights = np.zeros((items, items))
@@ -121,7 +121,7 @@ def test_negative_entries_and_empty_histories_lead_nowhere() -> None:
         assert fit_cosine(empty).nnz == 0
 
 
-def test_unknown_or_impossible_settings_are_refused() -> None:
+def test_unknown_or_invalid_settings_are_refused() -> None:
     with pytest.raises(ValidationError):
         WalkConfig.model_validate({"alpha": 0.5})
     with pytest.raises(ValidationError):

@@ -58,7 +58,7 @@ def test_strength_of_an_interaction(type_: str, weight: float, graded: bool, str
     assert rate_strength(type_, weight, graded, StrengthConfig()) == pytest.approx(strength)
 
 
-def test_what_is_taken_back_is_no_seed() -> None:
+def test_an_interaction_taken_back_is_not_a_seed() -> None:
     assert strengths_of(event("a", "PURCHASED"), event("a", "REFUNDED", weight=0)) == {}
     assert strengths_of(event("a", "CARTED", weight=3), event("a", "UNCARTED", weight=0)) == {}
     assert strengths_of(event("a", "UNCARTED", weight=0)) == {}
@@ -68,30 +68,30 @@ def test_what_is_taken_back_is_no_seed() -> None:
     assert kept == pytest.approx({"a": 0.2})
 
 
-def test_low_ratings_are_no_seeds_and_repeats_are_capped() -> None:
+def test_low_ratings_are_not_seeds_and_repeats_are_capped() -> None:
     assert strengths_of(event("a", "RATED", weight=1, value=1)) == {}
     assert strengths_of(*[event("a", "VIEWED", weight=1)] * 3) == pytest.approx({"a": 0.6})
     assert strengths_of(*[event("a", "VIEWED", weight=1)] * 30) == {"a": 1.0}
 
 
-def test_time_halves_from_the_latest_interaction_not_from_now() -> None:
+def test_strength_halves_by_age_from_the_latest_interaction() -> None:
     config = RankingConfig(half_life_days=10)
     recent = [event("new", "PURCHASED", days_ago=400), event("old", "PURCHASED", days_ago=410)]
     assert strengths_of(*recent, config=config) == pytest.approx({"new": 1.0, "old": 0.5})
 
 
-def test_an_event_of_the_future_does_not_outlive_the_present() -> None:
+def test_an_event_in_the_future_counts_as_now() -> None:
     config = RankingConfig(half_life_days=10)
     recent = [event("future", "PURCHASED", days_ago=-1000), event("today", "PURCHASED")]
     assert strengths_of(*recent, config=config) == pytest.approx({"future": 1.0, "today": 1.0})
 
 
-def test_a_seed_remembers_the_strongest_thing_done() -> None:
+def test_a_seed_has_the_type_of_its_strongest_interaction() -> None:
     seeds = weigh_seeds([event("a", "VIEWED", weight=1), event("a", "CARTED", weight=3)], NOW, TIMELESS)
     assert seeds[ItemKey("a")].type == "CARTED"
 
 
-def test_histories_sum_cap_and_drop() -> None:
+def test_histories_are_summed_and_capped_without_negative_cells() -> None:
     built = build_histories(
         [0, 0, 0, 1, 1], [0, 0, 1, 1, 1], [0.6, 0.6, 0.5, 1.0, -1.0], [0, 0, 10, 0, 0],
         shape=(2, 3), config=StrengthConfig(half_life_days=10),
@@ -117,7 +117,7 @@ def test_ranking_equals_the_dense_product(lists: np.ndarray, seeds: dict[int, fl
         assert [share for _, share in found.paths] == sorted((share for _, share in found.paths), reverse=True)
 
 
-def test_large_catalogues_rank_as_small_ones() -> None:
+def test_large_catalogues_rank_like_small_ones() -> None:
     rng = np.random.default_rng(5)
     lists = sparse.random_array((2000, 2000), density=0.05, rng=rng, format="csr")
     seeds = {7: 1.0, 300: 0.5, 1999: 0.2}
@@ -133,26 +133,26 @@ def test_large_catalogues_rank_as_small_ones() -> None:
     assert [found.column for found in only_last] == [order[-1]]
 
 
-def test_accepted_items_only_and_no_more_than_there_are() -> None:
+def test_only_accepted_items_are_returned_and_may_be_fewer_than_n() -> None:
     lists = TargetLists.from_csr(sparse.csr_array(np.array([[0.0, 3.0, 2.0, 1.0]] + [[0.0] * 4] * 3)), [4, 3, 2, 1])
     hidden = np.array([True, False, False, False])
     assert [found.column for found in rank_items(lists, {0: 1.0}, 3, hidden, accept=lambda item: item != 1)] == [2, 3]
     assert [found.column for found in rank_popular(lists, 2, hidden, accept=lambda item: item != 1)] == [2, 3]
 
 
-def test_nobody_and_nothing() -> None:
+def test_no_seeds_and_no_items_give_an_empty_ranking() -> None:
     lists = TargetLists.from_csr(sparse.csr_array((0, 0)), [])
     assert rank_items(lists, {}, 5, np.zeros(0, dtype=np.bool_)) == []
     assert rank_popular(lists, 5, np.zeros(0, dtype=np.bool_)) == []
 
 
-def test_popular_counts_people_and_includes_the_untouched_last() -> None:
+def test_popular_items_count_people_and_end_with_untouched_items() -> None:
     lists = TargetLists.from_csr(sparse.csr_array((3, 3)), [0, 5, 2])
     ranked = rank_popular(lists, 3, np.zeros(3, dtype=np.bool_))
     assert [(found.column, found.score) for found in ranked] == [(1, 5), (2, 2), (0, 0)]
 
 
-def test_one_more_click_changes_the_next_answer() -> None:
+def test_one_more_click_changes_the_next_ranking() -> None:
     together = np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]], dtype=float)
     histories = sparse.csr_array(together)
     model = TargetLists.from_csr(fit_walk(histories, WalkConfig()), measure_popularity(histories))

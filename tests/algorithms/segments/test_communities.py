@@ -33,7 +33,7 @@ def two_tastes() -> sparse.csr_array:
 
 
 @given(HISTORIES)
-def test_projection_is_the_cosine_of_rare_items(histories: np.ndarray) -> None:
+def test_projection_is_the_cosine_weighted_by_rarity(histories: np.ndarray) -> None:
     graph = project_people(sparse.csr_array(histories), CommunityConfig(neighbours=50)).toarray()
     touched = np.maximum((histories > 0).sum(0), 1)
     weighed = histories * np.log(len(histories) / touched)
@@ -44,14 +44,14 @@ def test_projection_is_the_cosine_of_rare_items(histories: np.ndarray) -> None:
     np.testing.assert_allclose(graph, expected, atol=1e-9)
 
 
-def test_each_person_is_tied_to_the_most_alike_only() -> None:
+def test_each_person_is_tied_only_to_the_most_similar() -> None:
     graph = project_people(two_tastes(), CommunityConfig(neighbours=3))
     assert (graph != graph.T).nnz == 0
     assert np.diff(graph.indptr).min() >= 3
     assert graph.nnz <= 2 * 3 * graph.shape[0]
 
 
-def test_planted_tastes_are_found_with_networkx_modularity() -> None:
+def test_planted_tastes_are_found_and_modularity_matches_networkx() -> None:
     histories = two_tastes()
     config = CommunityConfig(neighbours=10, resolution=0.5)
     partition = find_communities(histories, config)
@@ -67,12 +67,12 @@ def test_planted_tastes_are_found_with_networkx_modularity() -> None:
     assert partition.modularity == pytest.approx(networkx.community.modularity(graph, groups), abs=1e-6)
 
 
-def test_the_same_seed_finds_the_same() -> None:
+def test_the_same_seed_gives_the_same_partition() -> None:
     first, again = (find_communities(two_tastes(), CommunityConfig(seed=7)) for _ in range(2))
     assert first.labels.tolist() == again.labels.tolist()
 
 
-def test_people_alike_to_nobody_and_small_communities_are_nobodys() -> None:
+def test_people_without_ties_and_in_small_communities_have_no_community() -> None:
     histories = np.zeros((9, 4))
     histories[:5, 0] = 1
     histories[5:7, 1] = 1
@@ -84,7 +84,7 @@ def test_people_alike_to_nobody_and_small_communities_are_nobodys() -> None:
 
 
 @given(LABELS)
-def test_numbers_are_carried_one_to_one(pairs: list[tuple[int, int]]) -> None:
+def test_numbers_are_carried_over_one_to_one(pairs: list[tuple[int, int]]) -> None:
     labels, before = [label for label, _ in pairs], [number for _, number in pairs]
     carried = carry_numbers(labels, before)
     assert set(carried) == {label for label in labels if label >= 0}
@@ -102,7 +102,7 @@ def test_a_new_community_takes_a_free_number() -> None:
     assert carry_numbers([0, 0, 1, 1, 2], [1, 1, NOBODY, NOBODY, NOBODY]) == {0: 1, 1: 0, 2: 2}
 
 
-def test_what_sets_a_community_apart() -> None:
+def test_distinctive_features_have_the_largest_gain() -> None:
     partition = Partition(np.array([0, 0, 1, 1]), np.ones(4), 0.4)
     features = sparse.csr_array(np.array([[8, 2, 0], [8, 2, 0], [8, 0, 2], [8, 0, 2]], dtype=float))
     traits = describe_communities(partition, features)

@@ -39,13 +39,13 @@ def test_distinct_values_fill_the_bands_evenly() -> None:
     assert np.bincount(score_quantiles(range(50)))[1:].tolist() == [10] * 5
 
 
-def test_recent_frequent_and_dear_score_high() -> None:
+def test_recent_frequent_and_valuable_buyers_score_high() -> None:
     days, times, money = [1, 10, 20, 30, 40], [9, 7, 5, 3, 1], [5, 50, 500, 5000, 50000]
     scores = score_rfm(days, times, money)
     assert scores.cells() == ["551", "442", "333", "224", "115"]
 
 
-def test_high_value_moves_with_everyone_in_scope() -> None:
+def test_high_value_is_relative_to_everyone_in_scope() -> None:
     rule = HighValueRule(recency=3, frequency=4, monetary=4)
     alone = score_rfm([1, 2, 3, 4, 5], [10, 8, 6, 4, 2], [10, 8, 6, 4, 2])
     assert find_high_value(alone, rule).tolist() == [True, True, False, False, False]
