@@ -1,4 +1,4 @@
-"""Inputs of mutations, and what each becomes: a message of the collection format, or a consent statement."""
+"""Inputs of mutations. Each turns into a message in the collection format or into a consent statement."""
 
 from __future__ import annotations
 
@@ -18,14 +18,12 @@ from resolvers.consent.statements import NamedRecord
 
 
 def _pick_given(**fields: Any) -> RawMessage:
-    """The fields that were given."""
+    """Returns the fields that are given and not null."""
     return {name: value for name, value in fields.items() if given(value) is not None}
 
 
 @strawberry.input(description="Names a person as a source does: by user ID, by anonymous ID, or by both.")
 class RecordName:
-    """Who, in whose words."""
-
     source: str = strawberry.field(description="Name of the source, which must be registered.")
     user_id: str | None = optional("The source's user ID for the person.")
     anonymous_id: str | None = optional(
@@ -34,14 +32,12 @@ class RecordName:
     )
 
     def named(self) -> NamedRecord:
-        """The record as the use case names it."""
+        """Returns the names in the form that the use case takes."""
         return NamedRecord(self.source, given(self.user_id), given(self.anonymous_id))
 
 
 @strawberry.input(description="An identifier of the person, such as an e-mail address or a customer number.")
 class IdentifierInput:
-    """A value that names the person."""
-
     kind: str = strawberry.field(description=IDENTIFIER_KINDS)
     value: str = strawberry.field(
         description="The value in any spelling; a phone number needs its country code. A value that can't be used is "
@@ -55,8 +51,6 @@ class IdentifierInput:
 
 @strawberry.input(description="What one source knows about a person. Facts that are left out stay as they are.")
 class RecordInput:
-    """A source record."""
-
     source: str = strawberry.field(
         description="Name of the source, which must be registered; otherwise the request fails with BAD_USER_INPUT."
     )
@@ -83,7 +77,7 @@ class RecordInput:
     )
 
     def raw_message(self) -> RawMessage:
-        """An identify message."""
+        """Returns an identify message."""
         external = [
             _pick_given(type=one.kind, id=one.value, namespace=one.namespace, collection="users")
             for one in given(self.identifiers) or ()
@@ -101,8 +95,6 @@ class RecordInput:
 
 @strawberry.input(description="A topic that an item is about, and how much.")
 class TopicInput:
-    """A subject of an item."""
-
     key: str = strawberry.field(description="Key of the topic, 1 to 512 characters.")
     weight: float = strawberry.field(default=1.0, description="How much the item is about the topic: 0 or more.")
 
@@ -111,8 +103,6 @@ class TopicInput:
     description="What the catalogue knows about an item. Fields that are left out or null stay as they are."
 )
 class ItemInput:
-    """An item."""
-
     key: str = strawberry.field(description="The catalogue's own key, 1 to 512 characters.")
     title: str | None = optional("Title to display.")
     category: str | None = optional("Category, in the catalogue's own words.")
@@ -134,7 +124,7 @@ class ItemInput:
     )
 
     def raw_message(self) -> RawMessage:
-        """An item message."""
+        """Returns an item message."""
         topics = [{"key": topic.key, "weight": topic.weight} for topic in given(self.topics) or ()]
         return _pick_given(
             type="item",
@@ -153,8 +143,6 @@ class ItemInput:
 
 @strawberry.input(description="One event, as in Segment's track call. It counts once however often it is sent.")
 class EventInput:
-    """An event, as in Segment's track."""
-
     source: str = strawberry.field(
         description="Name of the source, which must be registered; otherwise the entry is rejected with "
         "`unknown_source`."
@@ -187,7 +175,7 @@ class EventInput:
     )
 
     def raw_message(self) -> RawMessage:
-        """A track message."""
+        """Returns a track message."""
         properties: Any = given(self.properties)
         item = given(self.item)
         if item is not None:
@@ -207,7 +195,7 @@ class EventInput:
 
 @strawberry.input(description="What a person states about one purpose; `withdrawConsent` takes a consent back.")
 class ConsentInput:
-    """A statement. Without `record`, the credential's own person speaks."""
+    """Without `record`, the statement is that of the credential's own person."""
 
     purpose: str = strawberry.field(description="Key of a purpose in the policy; `purposes` lists them.")
     state: State = strawberry.field(
@@ -258,7 +246,7 @@ class ConsentInput:
     )
 
     def statement(self, effective_at: Millis) -> ConsentStatement:
-        """The statement, without who vouches for it. Raises Rejected for an instant out of range."""
+        """Returns the statement, without actor and assurance. Raises Rejected if `expiresAt` is out of range."""
         return ConsentStatement(
             purpose=self.purpose,
             state=State(self.state),
@@ -283,7 +271,7 @@ class ConsentInput:
 
 @strawberry.input(description="A consent taken back. It applies to every read that starts after the response.")
 class WithdrawInput:
-    """A withdrawal. Without `record`, the credential's own person speaks."""
+    """Without `record`, the withdrawal is that of the credential's own person."""
 
     purpose: str = strawberry.field(description="Key of a purpose in the policy; `purposes` lists them.")
     record: RecordName | None = optional(
@@ -308,7 +296,7 @@ class WithdrawInput:
     )
 
     def statement(self, effective_at: Millis) -> ConsentStatement:
-        """The statement, without who vouches for it."""
+        """Returns the statement, without actor and assurance."""
         return ConsentStatement(
             purpose=self.purpose,
             state=State.WITHDRAWN,

@@ -1,4 +1,4 @@
-"""Mutations: they are written as collected messages are, so they are as idempotent and share commits."""
+"""The mutations. They are written like collected messages, so they are just as idempotent and share commits."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _bound(entries: Sequence[Any]) -> None:
 
 
 async def _find_source(context: GraphQLContext, name: str) -> Source:
-    """A registered source. Raises BadInput."""
+    """Returns a registered source. Raises BadInput if there is none of this name."""
     source = await read_source(context.request.services.client, name)
     if source is None:
         raise BadInput(UNREGISTERED)
@@ -57,7 +57,7 @@ async def _find_source(context: GraphQLContext, name: str) -> Source:
 
 
 def _read_entry(context: GraphQLContext, submission: Submission, index: int, raw: RawMessage, source: Source) -> None:
-    """Adds an entry to a submission: its message, or why it is rejected."""
+    """Adds an entry to a submission: its message, or the reason for its rejection."""
     services = context.request.services
     try:
         origin = Origin(source, services.clock(), services.policy, own_types=True)
@@ -67,10 +67,10 @@ def _read_entry(context: GraphQLContext, submission: Submission, index: int, raw
 
 
 async def _submit(context: GraphQLContext, submission: Submission) -> Receipt:
-    """Writes a submission. Raises BadInput where the store refuses a message of it."""
+    """Writes a submission. Raises BadInput if the store refuses one of its messages."""
     receipt = await submit(context.ingestor, submission)
     if RejectionReason.STORE_REFUSED in receipt.rejected:
-        raise BadInput("input: the store can't hold a value of it; it was kept as a dead letter.")
+        raise BadInput("input: the store can't hold one of its values; it was kept as a dead letter.")
     return receipt
 
 
@@ -82,8 +82,6 @@ def _show_rejected(receipt: Receipt) -> list[Rejection]:
 
 @strawberry.type(description="Everything that can be written.")
 class Mutation:
-    """What can be written."""
-
     @strawberry.mutation(description="Writes what a source knows about a person. For operators.")
     async def upsert_record(
         self, info: GraphQLInfo, input: Annotated[RecordInput, strawberry.argument(description="The record.")]
@@ -153,7 +151,7 @@ class Mutation:
 
 
 async def _state(context: GraphQLContext, speaker: Speaker, input: ConsentInput | WithdrawInput) -> ConsentPayload:
-    """Writes one statement; returns, to the person themselves, where every purpose stands then."""
+    """Writes one statement. Returns where each purpose stands afterwards, but only to the person themselves."""
     request, services = context.request, context.request.services
     record = speaker.record
     origin = Origin(await _find_source(context, record.source), services.clock(), services.policy)

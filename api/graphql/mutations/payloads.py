@@ -1,4 +1,4 @@
-"""Payloads of mutations: what became of what was sent."""
+"""Payloads of mutations: what was accepted, already known or rejected."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from api.graphql.types.consent import ConsentState
     description="An entry that was not accepted and never will be as it is: sending it again changes nothing."
 )
 class Rejection:
-    """Which entry, and why."""
-
     index: int = strawberry.field(description="Position of the entry in the input, counted from 0.")
     code: str = strawberry.field(
         description="Stable code of the reason, such as `missing_id`, `bad_timestamp` or `unknown_source`."
@@ -26,8 +24,6 @@ class Rejection:
 
 @strawberry.type(description="What became of a record. Everything accepted is on disk.")
 class RecordPayload:
-    """What became of a record."""
-
     accepted: int = strawberry.field(description="1 if the record was written, otherwise 0.")
     duplicate: int = strawberry.field(
         description="1 if its `messageId` arrived before and nothing was written, otherwise 0."
@@ -39,8 +35,6 @@ class RecordPayload:
 
 @strawberry.type(description="What became of the items. Everything accepted is on disk.")
 class ItemsPayload:
-    """What became of items."""
-
     accepted: int = strawberry.field(description="Number of entries written.")
     duplicate: int = strawberry.field(
         description="Number of entries whose `messageId` arrived before; they were not written again."
@@ -52,8 +46,6 @@ class ItemsPayload:
 
 @strawberry.type(description="What became of the events. Everything accepted is on disk.")
 class TrackPayload:
-    """What became of events."""
-
     accepted: int = strawberry.field(description="Number of events written.")
     duplicate: int = strawberry.field(
         description="Number of events whose `messageId` arrived before; they were not counted again."
@@ -65,8 +57,6 @@ class TrackPayload:
 
 @strawberry.type(description="What became of a consent statement, and where the person's purposes stand now.")
 class ConsentPayload:
-    """What became of a statement, and where every purpose stands now."""
-
     accepted: int = strawberry.field(description="1 if the statement was written, otherwise 0.")
     duplicate: int = strawberry.field(
         description="1 if its `messageId` arrived before and nothing was written, otherwise 0."

@@ -37,7 +37,7 @@ expose_enum(
     description="A visit: events of one source record without a pause of 30 minutes, or with the same session ID."
 )
 class Session:
-    """A session; its source is `graph.model.activity.SessionFacts`."""
+    """Its source is `graph.model.activity.SessionFacts`."""
 
     id: strawberry.ID = strawberry.field(description="Stable ID of the session; `node` does not accept it.")
     source: str = strawberry.field(description="Name of the source that reported the session.")
@@ -47,7 +47,7 @@ class Session:
 
 @strawberry.type(description="One event, on one item or on none.")
 class Interaction:
-    """An interaction; its source is `graph.model.activity.InteractionFacts`."""
+    """Its source is `graph.model.activity.InteractionFacts`."""
 
     id: strawberry.ID = strawberry.field(description="Stable ID of the interaction; `node` does not accept it.")
     at: DateTime = strawberry.field(description="When it happened, corrected for the sender's clock.")
@@ -80,15 +80,13 @@ class Interaction:
     description="Selects interactions. Conditions that are left out or null are ignored; all others must hold.",
 )
 class InteractionFilterInput:
-    """A filter of interactions, as a query gives it."""
-
     types: list[InteractionType] | None = optional("Only interactions of these types; at most 20.")
     item: str | None = optional("Only interactions with the item of this key.")
     since: DateTime | None = optional("Only interactions at this instant or later.")
     until: DateTime | None = optional("Only interactions before this instant.")
 
     def to_filter(self) -> InteractionFilter:
-        """The filter as the graph takes it."""
+        """Returns the filter in the form that the graph takes."""
         types = given(self.types)
         return InteractionFilter(
             types=None if types is None else tuple(str(kind) for kind in types),

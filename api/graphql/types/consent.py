@@ -1,8 +1,4 @@
-"""Consents as they are shown: where a purpose stands, and the events that brought it there.
-
-What lives here: the types and how they are made of the graph's values. What does not: the fold (`privacy/rules.py`) and
-who may see it (`privacy/gate.py`).
-"""
+"""Consents as the API shows them: the state of each purpose, and the events of the consent log."""
 
 from __future__ import annotations
 
@@ -33,7 +29,7 @@ expose_enum(
 
 @strawberry.type(description="Where one purpose stands for a person (and partner), and which consent event decides it.")
 class ConsentState:
-    """A line of the fold; its source is `graph.model.ConsentStateFacts`."""
+    """Its source is `graph.model.consent.ConsentStateFacts`."""
 
     purpose: str = strawberry.field(description="Key of the purpose, such as `personalisation`.")
     recipient: str | None = strawberry.field(
@@ -63,8 +59,6 @@ class ConsentState:
     description="One statement in the consent log. The log is append-only: later statements never change it."
 )
 class ConsentEvent:
-    """An event of the log."""
-
     id: strawberry.ID = strawberry.field(description="ID of the event; `node` does not accept it.")
     purpose: str = strawberry.field(description="Key of the purpose, such as `personalisation`.")
     recipient: str | None = strawberry.field(
@@ -114,26 +108,26 @@ class ConsentEvent:
 
 
 def show_event(event: EventFacts) -> ConsentEvent:
-    """An event of the log for the outside."""
-    said = event.statement
+    """Returns an event of the log as the API shows it."""
+    statement = event.statement
     return ConsentEvent(
         id=strawberry.ID(event.id),
-        purpose=said.purpose,
-        recipient=said.recipient,
-        state=said.state,
-        effective_at=DateTime(said.effective_at),
+        purpose=statement.purpose,
+        recipient=statement.recipient,
+        state=statement.state,
+        effective_at=DateTime(statement.effective_at),
         received_at=DateTime(event.received_at),
-        expires_at=None if said.expires_at is None else DateTime(said.expires_at),
-        lawful_basis=said.lawful_basis,
-        mechanism=said.mechanism,
-        jurisdiction=said.jurisdiction,
-        controller=said.controller,
-        channel=said.channel,
-        notice=said.notice,
-        notice_version=said.notice_version,
-        language=said.language,
-        method=said.method,
-        actor=said.actor,
-        assurance=said.assurance,
-        categories=list(said.categories),
+        expires_at=None if statement.expires_at is None else DateTime(statement.expires_at),
+        lawful_basis=statement.lawful_basis,
+        mechanism=statement.mechanism,
+        jurisdiction=statement.jurisdiction,
+        controller=statement.controller,
+        channel=statement.channel,
+        notice=statement.notice,
+        notice_version=statement.notice_version,
+        language=statement.language,
+        method=statement.method,
+        actor=statement.actor,
+        assurance=statement.assurance,
+        categories=list(statement.categories),
     )

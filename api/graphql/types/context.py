@@ -14,9 +14,10 @@ NO_VIEWER = "Send an API key or a subject token in the header Authorization: Bea
 
 
 class GraphQLContext:
-    """The context of one execution: the request's context, the ingestor of mutations, the response's `extensions`.
+    """The context of one execution: the request's context, the ingestor that mutations write to, and the response's
+    `extensions`.
 
-    The request's context is None if there is no credential; then only the schema may be queried.
+    Without a credential there is no request context, and only the schema may be queried.
     """
 
     __slots__ = ("_request", "extensions", "ingestor")

@@ -1,5 +1,5 @@
-"""Items, their topics and their filter, as the API shows them. The source of an `Item` is
-`graph.model.catalogue.ItemFacts`, so most of its fields are plain attributes."""
+"""Items, their topics and their filter as the API shows them. Their sources are the graph's own values, so most fields
+are plain attributes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from graph.model.catalogue import ItemFacts, ItemKey
 
 @strawberry.type(description="A topic that an item is about, and how much.")
 class Topic:
-    """A topic of an item; its source is `graph.model.catalogue.TopicWeight`."""
+    """Its source is `graph.model.catalogue.TopicWeight`."""
 
     key: str = strawberry.field(description="Key of the topic, such as a genre.")
     weight: float = strawberry.field(description="How much the item is about the topic: 0 or more.")
@@ -21,7 +21,7 @@ class Topic:
 
 @strawberry.type(description="A product, title or page that people interact with.")
 class Item(Node):
-    """An item of the catalogue."""
+    """Its source is `graph.model.catalogue.ItemFacts`."""
 
     key: str = strawberry.field(description="The catalogue's own key, 1 to 512 characters.")
     title: str | None = strawberry.field(description="Title to display. Null if unknown.")
@@ -58,8 +58,6 @@ class Item(Node):
     description="Selects items. Conditions that are left out or null are ignored; all others must hold.",
 )
 class ItemFilterInput:
-    """A filter of items, as a query gives it."""
-
     keys: list[str] | None = optional("Only items with one of these keys; at most 100.")
     category: str | None = optional("Only items of exactly this category.")
     topic: str | None = optional("Only items about the topic of this key.")
@@ -73,7 +71,7 @@ class ItemFilterInput:
     max_year: int | None = optional("Only items of this year or earlier; excludes items without a year.")
 
     def to_filter(self) -> ItemFilter:
-        """The filter as the graph takes it."""
+        """Returns the filter in the form that the graph takes."""
         keys = given(self.keys)
         return ItemFilter(
             keys=None if keys is None else tuple(ItemKey(key) for key in keys),

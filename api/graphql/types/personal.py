@@ -1,7 +1,7 @@
 """The directive `@personal`, and the class decorator that puts it on every personal field of a type.
 
-A field that is neither in `privacy/fields.py` nor in `NOT_PERSONAL` is refused when the schema is built, so that none
-can be forgotten.
+A field that is in neither `privacy/fields.py` nor `NOT_PERSONAL` fails when its class is defined, so that none is
+forgotten.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Personal:
 
 
 def describe_arguments(schema: GraphQLSchema) -> GraphQLSchema:
-    """Describes the arguments of `@personal`, which Strawberry can't do before the schema is built."""
+    """Adds descriptions to the arguments of `@personal`: Strawberry takes none, so they are set on the built schema."""
     directive = schema.get_directive("personal")
     for name, argument in directive.args.items() if directive else ():
         argument.description = DIRECTIVE_ARGUMENTS[name]

@@ -1,8 +1,7 @@
 """A person as a viewer may see them.
 
-What lives here: `Profile`. It holds what the gate let through, privately; each personal field is one line that names no
-rule (its category and purposes are in `privacy/fields.py` and show as `@personal`). What does not: reading and deciding
-(`resolvers/profile/find.py`).
+A `Profile` wraps what the gate revealed. Its personal fields contain no rules: their categories and purposes are in
+`privacy/fields.py` and appear in the SDL as `@personal`.
 """
 
 from __future__ import annotations
@@ -29,13 +28,11 @@ IDENTIFIER_KINDS: Final = """Kind of the identifier, which decides how its value
 - `phone`: E.164, such as `+441632960961`; an extension follows as `;ext=12`.
 - `user_id`, `anonymous_id`: surrounding white space removed, Unicode NFC, case kept; 1 to 512 characters.
 - Any other kind is external and named by the source, such as `crm_id`; its values are normalised as `user_id`."""
-"""The description of every `kind`: what `normalise_identifier` does, in words."""
+"""The description of every `kind`: what `normalise_identifier` does."""
 
 
 @strawberry.type(description="A postal address, in the parts that the source sends.")
 class Address:
-    """An address, by the parts that sources send."""
-
     formatted: str | None = strawberry.field(description="The whole address as one text. Null if unknown.")
     street: str | None = strawberry.field(description="Street and house number. Null if unknown.")
     city: str | None = strawberry.field(description="City or town. Null if unknown.")
@@ -48,7 +45,7 @@ class Address:
 
 @strawberry.type(description="A value that identifies a person, such as an e-mail address or a customer number.")
 class Identifier:
-    """An identifier; its source is `graph.model.IdentifierRef`."""
+    """Its source is `graph.model.identity.IdentifierRef`."""
 
     kind: str = strawberry.field(description=IDENTIFIER_KINDS)
     value: str = strawberry.field(description="The value in its normalised form.")
@@ -61,7 +58,7 @@ class Identifier:
     description="How recently, how often and for how much a person buys, with scores of 1 to 5 relative to all buyers."
 )
 class Rfm:
-    """RFM; its source is `graph.model.RfmFacts`."""
+    """Its source is `graph.model.segments.RfmFacts`."""
 
     recency: float = strawberry.field(description="Days from the latest purchase to the computation, as a fraction.")
     frequency: float = strawberry.field(
@@ -78,7 +75,7 @@ class Rfm:
 
 @strawberry.type(description="A withheld field, and why it is withheld.")
 class Withheld:
-    """A withheld field; its source is `privacy.gate.Withheld`."""
+    """Its source is `privacy.gate.Withheld`."""
 
     field: str = strawberry.field(description="Name of the field.")
     reason: str = strawberry.field(
@@ -95,7 +92,7 @@ class Withheld:
     "A withheld field is null, not an error."
 )
 class Profile(Node):
-    """One person, seen by one viewer."""
+    """Its source is a `resolvers.profile.find.PersonView`."""
 
     id: strawberry.ID = strawberry.field(
         description="Global ID of the profile, which `node` accepts. It stays valid when profiles are merged: it then "
@@ -170,7 +167,7 @@ class Profile(Node):
         self.withheld = view.withheld  # type: ignore[assignment]
 
     def __getattr__(self, name: str) -> Any:
-        """Every plain field: what the gate let through."""
+        """Returns a plain field, as the gate revealed it."""
         return getattr(self._view.facts, name)
 
     def __repr__(self) -> str:
@@ -225,7 +222,7 @@ class Profile(Node):
 
 
 def read_address(known: Mapping[str, Any]) -> Address:
-    """An address from the parts that sources send, in Segment's spelling; parts of another kind are left out."""
+    """Returns an address from the parts that sources send, in Segment's spelling. Parts that are not text are left out."""
     parts = {name: known.get(name) for name in ("formatted", "street", "city", "state", "country")}
     parts["postal_code"] = known.get("postalCode", known.get("postal_code"))
     return Address(**{name: part if isinstance(part, str) else None for name, part in parts.items()})

@@ -1,7 +1,4 @@
-"""Purposes: what data may be used for, as the policy has it.
-
-What lives here: `Purpose` and its enums. What does not: the policy (`privacy/policy.py`).
-"""
+"""Purposes as the API shows them: what data may be used for under the policy in force."""
 
 from __future__ import annotations
 
@@ -13,8 +10,6 @@ from privacy.policy import Policy
 
 @strawberry.type(description="A purpose that data may be used for, as the policy in force defines it.")
 class Purpose:
-    """A purpose of the policy in force."""
-
     key: str = strawberry.field(description="Key of the purpose, such as `personalisation`.")
     title: str = strawberry.field(description="Short title to display.")
     description: str = strawberry.field(description="What data is used for under this purpose.")
@@ -32,7 +27,7 @@ class Purpose:
 
 
 def list_purposes(policy: Policy) -> list[Purpose]:
-    """The purposes of a policy, in its order, with the categories of fields that each may see."""
+    """Returns the purposes of a policy, in its order, each with the categories of fields that it may see."""
     return [
         Purpose(
             key=purpose.key,

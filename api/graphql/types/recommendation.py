@@ -23,7 +23,7 @@ expose_enum(
 
 @strawberry.type(description="Why an item is recommended: what the person did with which item, or that it is popular.")
 class Reason:
-    """A reason; its source is `graph.model.recommendation.RecommendationReason`."""
+    """Its source is `graph.model.recommendation.RecommendationReason`."""
 
     text: str = strawberry.field(description="The reason as an English sentence.")
     share: float = strawberry.field(description="Share of the score that this reason contributes, 0 to 1.")
@@ -37,7 +37,7 @@ class Reason:
 
 @strawberry.type(description="A recommended item, with its score and the reasons for it.")
 class Recommendation:
-    """A recommendation; its source is `graph.model.recommendation.RankedItem`."""
+    """Its source is `graph.model.recommendation.RankedItem`."""
 
     item: Item = strawberry.field(description="The recommended item.")
     score: float = strawberry.field(

@@ -15,7 +15,7 @@ from resolvers.pages import Page
 T = TypeVar("T")
 
 MAX_ID: Final = 1024
-BAD_ID: Final = "id: this is not an id of ours."
+BAD_ID: Final = "id: not a global ID of this service."
 
 First: TypeAlias = Annotated[int, strawberry.argument(description="How many entries to return at most: 1 to 100.")]
 After: TypeAlias = Annotated[

@@ -60,12 +60,12 @@ def read_date(value: Any) -> str:
 
 
 def write_json_value(value: Any) -> Any:
-    """Returns a JSON value as the writer of responses takes it."""
+    """Returns a JSON value that the response can be serialised from: a mapping becomes a dict."""
     return dict(value) if isinstance(value, Mapping) else value
 
 
 def read_json_value(value: Any) -> Any:
-    """Returns a JSON value as the client sent it."""
+    """Returns a JSON value unchanged, as the client sent it."""
     return value
 
 

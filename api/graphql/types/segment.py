@@ -16,7 +16,7 @@ from resolvers.segments.reading import count_segment
     description="A group of people who have something in common, computed from those who permit its purpose."
 )
 class Segment(Node):
-    """A segment; its source is `graph.model.segments.SegmentFacts`."""
+    """Its source is `graph.model.segments.SegmentFacts`."""
 
     key: str = strawberry.field(description="Key of the segment, such as `high_value_buyer`.")
     title: str | None = strawberry.field(description="Title to display. Null if unknown.")
@@ -52,7 +52,7 @@ class Segment(Node):
 
 @strawberry.type(description="A person's place in a segment.")
 class SegmentMembership:
-    """A membership; its source is `graph.model.segments.MembershipFacts`."""
+    """Its source is `graph.model.segments.MembershipFacts`."""
 
     since: DateTime = strawberry.field(description="When the person entered the segment.")
     score: float | None = strawberry.field(

@@ -1,8 +1,7 @@
-"""What a query selects below a field, before anything is fetched.
+"""Look-ahead: which fields a query selects below a field, found before anything is fetched.
 
-What lives here: reading the selection off the document, through aliases, fragments, @skip and @include. What does not:
-what is fetched for it (`resolvers/profile/find.py`). It may name a field that is not executed in the end (a condition
-on another type), never leave one out that is.
+Aliases, fragments, `@skip` and `@include` are followed. The result may include a field that is not executed in the end
+(a fragment on another type), but never lacks one that is.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from resolvers.profile.find import Wanted
 
 
 def wanted_of(info: GraphQLResolveInfo[Any]) -> Wanted:
-    """What is selected of the profile that a field answers with."""
+    """Returns what a query selects of the profile that a field returns."""
     variables: Mapping[str, Any] = info.variable_values.coerced
     fields = [found for node in info.field_nodes for found in _walk(node.selection_set, info, variables, set())]
     return Wanted(
@@ -40,7 +39,7 @@ def wanted_of(info: GraphQLResolveInfo[Any]) -> Wanted:
 def _walk(
     chosen: SelectionSetNode | None, info: GraphQLResolveInfo[Any], variables: Mapping[str, Any], seen: set[str]
 ) -> Iterator[FieldNode]:
-    """The fields of a selection set that are not skipped; each named fragment once."""
+    """Yields the fields of a selection set that are not skipped, visiting each named fragment once."""
     for selection in chosen.selections if chosen else ():
         if _is_skipped(selection, variables):
             continue
@@ -72,7 +71,7 @@ def _value(node: ValueNode, variables: Mapping[str, Any]) -> Any:
 
 
 def _first_page(fields: list[FieldNode], name: str, variables: Mapping[str, Any]) -> int:
-    """How many entries the first, unfiltered pages of a list ask for at most; 0 where there is no such page."""
+    """Returns the largest `first` among the first, unfiltered pages of a list; 0 if no such page is selected."""
     sizes = [0]
     for node in fields:
         if node.name.value == name:
