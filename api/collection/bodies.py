@@ -1,8 +1,9 @@
-"""From bytes to JSON values: compression, size limits, and what can be saved of a batch that is not JSON as a whole.
+"""Request bodies as JSON values: decompression, size limits, and salvaging the entries of a batch that is not JSON.
 
-The fast way is one call of orjson. Where that fails, a batch is cut into its entries by their brackets and each is read
-alone, so that one bad entry costs no other. Text with half a surrogate pair (a truncated emoji, as JavaScript writes
-it) is repaired with U+FFFD in values; in an ID it is refused, since two different IDs could become one.
+Normally this is one call of orjson. If that fails, a batch is split into its entries by their brackets and each is
+parsed on its own, so that one bad entry does not affect the others. Text with half a surrogate pair (a truncated emoji,
+as JavaScript writes it) is repaired with U+FFFD in values; in an ID it is refused, since two different IDs could become
+the same.
 """
 
 from __future__ import annotations
@@ -23,14 +24,17 @@ MAX_EVENT: Final = 32 * 1024
 MAX_BATCH: Final = 500 * 1024
 GZIP_MAGIC: Final = b"\x1f\x8b"
 DEEPEST: Final = 250
-"""Levels of nesting that a message may have; JSON text with more can't be written again."""
+"""Levels of nesting that a message may have; JSON with more can be parsed but not serialised again."""
 
 ID_FIELDS: Final = ("messageId", "userId", "anonymousId", "previousId", "groupId", "itemId")
 
 
 def decompress(body: bytes, limit: int) -> bytes:
-    """The body as it was before gzip, whatever its labels said. Raises PayloadTooLarge past `limit` bytes, having
-    unpacked no more than that, and Rejected for a damaged one."""
+    """Returns the body without gzip compression, which is recognised by its first bytes, not by headers.
+
+    Raises PayloadTooLarge if it unpacks to more than `limit` bytes, without unpacking further, and Rejected if it is
+    damaged.
+    """
     if not body.startswith(GZIP_MAGIC):
         return body
     unpacked = bytearray()
@@ -39,11 +43,11 @@ def decompress(body: bytes, limit: int) -> bytes:
         try:
             unpacked += stream.decompress(body, limit + 1 - len(unpacked))
         except zlib.error:
-            raise Rejected(RejectionReason.MALFORMED_JSON, "The body begins like gzip and is damaged.") from None
+            raise Rejected(RejectionReason.MALFORMED_JSON, "The body starts like gzip but is damaged.") from None
         if len(unpacked) > limit:
             raise PayloadTooLarge(f"The body unpacks to more than {limit} bytes: send less at once.")
         if not stream.eof:
-            raise Rejected(RejectionReason.MALFORMED_JSON, "The body begins like gzip and ends too early.")
+            raise Rejected(RejectionReason.MALFORMED_JSON, "The body starts like gzip but is incomplete.")
         body = stream.unused_data
     return bytes(unpacked)
 
@@ -66,7 +70,7 @@ class Body:
 
 
 def read_single(body: bytes) -> Any:
-    """The one value of a body. Raises Rejected."""
+    """Returns the single value of a body. Raises Rejected if it can't be read."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -74,7 +78,7 @@ def read_single(body: bytes) -> Any:
 
 
 def read_batch(body: bytes) -> Body:
-    """The entries of a batch: an object with `batch`, or the array itself. Raises Rejected where neither is found."""
+    """Returns the entries of a batch: an object with `batch`, or a bare array. Raises Rejected if it is neither."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -90,7 +94,7 @@ def read_batch(body: bytes) -> Body:
 
 
 def read_text(text: str) -> Any:
-    """A value that orjson refused: repaired, or the reason why it can't be read. Raises Rejected."""
+    """Returns a value that orjson refused, with half surrogate pairs repaired. Raises Rejected if it can't be read."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -115,7 +119,7 @@ def _refuse_constant(_: str) -> Any:
 
 
 def _read_integer(digits: str) -> int | float:
-    """As orjson does: a float beyond 64 bits, since a larger integer could not be written again."""
+    """Like orjson, returns a float beyond 64 bits: a larger integer could not be serialised again."""
     number = int(digits)
     return number if -(1 << 63) <= number < 1 << 64 else float(digits)
 
@@ -135,11 +139,11 @@ def _repair(value: Any) -> Any:
 
 
 _TOKENS: Final = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{},:]', re.DOTALL)
-"""Strings, also one that never ends (else each quote in it would be tried anew), and punctuation."""
+"""Punctuation and strings, including one that never ends: otherwise matching would restart at each quote in it."""
 
 
 def measure_depth(text: str) -> int:
-    """How many brackets are open at once, at most. O(length)."""
+    """Returns the largest number of brackets open at once. O(length)."""
     depth = deepest = 0
     for token in _TOKENS.finditer(text):
         mark = token[0]
@@ -152,7 +156,7 @@ def measure_depth(text: str) -> int:
 
 
 def _salvage(text: str) -> Body:
-    """A batch cut by its brackets. Raises Rejected where no array of messages can be made out."""
+    """Returns a batch split by its brackets. Raises Rejected if no array of messages is found."""
     body = Body([])
     found = False
     for name, start, end in _split(text, _opening(text, "{")) if text.lstrip().startswith("{") else ():
@@ -184,9 +188,10 @@ def _opening(text: str, bracket: str, start: int = 0) -> int:
 
 
 def _split(text: str, start: int) -> Iterator[tuple[str, int, int]]:
-    """The entries of the object or array whose content starts at `start`: (name, start, end); arrays have no names.
+    """Yields the entries of the object or array whose content starts at `start`, as (name, start, end). Entries of an
+    array have an empty name.
 
-    Stops at the closing bracket, or at the end of a text that is cut off; then the last entry is what there is of it.
+    Stops at the closing bracket, or at the end of a truncated text, whose last entry is incomplete.
     """
     depth, begin, name, last = 0, start, "", ""
     for token in _TOKENS.finditer(text, start):

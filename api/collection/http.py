@@ -1,8 +1,8 @@
 """Segment's HTTP tracking API: `POST /v1/batch` and one endpoint for each message type.
 
-Statuses: 200 once everything acceptable is on disk, including when some messages of a batch were rejected (the response
-counts them); 400 for a body or a single message that can never be accepted; 401, 413; 429 and 503, with Retry-After,
-for faults that pass by themselves: then the same can safely be sent again, since every message counts once.
+Statuses: 200 once everything acceptable is on disk, even if some messages of a batch are rejected (the response counts
+them); 400 for a body or a single message that can never be accepted; 401 and 413; 429 and 503, with Retry-After, for
+transient faults: the same request can then be sent again safely, since every message counts once.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from graph.model.access import Source
 
 SINGLES: Final = ("identify", "track", "page", "screen", "group", "alias")
 MOST_LISTED: Final = 100
-"""Rejected entries that a response lists; all are counted."""
+"""Rejected entries that a response lists at most; all are counted."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 def collection_routes(runtime: Runtime) -> list[Route]:
-    """The routes of collection, on an open runtime."""
+    """Returns the routes of collection, served from an open runtime."""
     single = [Route(f"/v1/{kind}", _handle_single(runtime, kind), methods=["POST"]) for kind in SINGLES]
     return [Route("/v1/batch", _handle_batch(runtime), methods=["POST"]), *single]
 
@@ -60,7 +60,7 @@ def _handle_batch(runtime: Runtime) -> Handler:
             sized=len(body) <= MAX_EVENT and not body.startswith(b"\x1f\x8b"),
             context=context if isinstance(context, dict) else None,
         )
-        return _answer(await submit(runtime.ingestor, submission))
+        return _respond(await submit(runtime.ingestor, submission))
 
     return handle
 
@@ -74,26 +74,28 @@ def _handle_single(runtime: Runtime, kind: str) -> Handler:
         except Rejected as error:
             return await _refuse(runtime, await _admit(source, None, runtime), body, error)
         source = await _admit(source, value.get("writeKey") if isinstance(value, dict) else None, runtime)
-        entries = [Entry(_put_type(value, kind))]
+        entries = [Entry(_set_type(value, kind))]
         submission = await read_entries(entries, _origin(source, runtime), sized=True)
         receipt = await submit(runtime.ingestor, submission)
-        return _answer_rejection(receipt.rejections[0]) if receipt.rejections else _answer(receipt)
+        return _respond_rejected(receipt.rejections[0]) if receipt.rejections else _respond(receipt)
 
     return handle
 
 
-def _put_type(value: Any, kind: str) -> Any:
-    """The message with the type that its endpoint stands for."""
+def _set_type(value: Any, kind: str) -> Any:
+    """Returns the message with the type of its endpoint."""
     return {**value, "type": kind} if isinstance(value, dict) else value
 
 
 async def _admit_by_header(request: Request, runtime: Runtime) -> Source | None:
-    """The sender by its header, if there is one. Raises Unauthenticated, before any of the body is read."""
+    """Returns the sender by the Authorization header, or None if there is none. Raises Unauthenticated for a wrong key,
+    before any of the body is read."""
     return await admit_sender(request, runtime.authority) if "authorization" in request.headers else None
 
 
 async def _admit(source: Source | None, write_key: Any, runtime: Runtime) -> Source:
-    """The sender by its header, else by the key in the body. Raises Unauthenticated."""
+    """Returns the sender: the one from the header, otherwise the one whose write key is in the body. Raises
+    Unauthenticated if there is neither."""
     if source is not None:
         return source
     if not isinstance(write_key, str):
@@ -102,7 +104,8 @@ async def _admit(source: Source | None, write_key: Any, runtime: Runtime) -> Sou
 
 
 async def _read_body(request: Request, limit: int) -> bytes:
-    """The body, read no further than the limit. Raises PayloadTooLarge, at once where the length is declared."""
+    """Returns the body. Raises PayloadTooLarge beyond the limit, without reading further; if the length is declared,
+    without reading at all."""
     message = f"The body is over {limit} bytes: send less at once."
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
@@ -117,21 +120,21 @@ async def _read_body(request: Request, limit: int) -> bytes:
 
 
 def _origin(source: Source, runtime: Runtime, sent_at: Any = None) -> Origin:
-    """Where a request's messages come from. Raises Rejected for a sending time that is none."""
+    """Returns where a request's messages come from. Raises Rejected if `sent_at` is not a time."""
     if isinstance(sent_at, bool) or not isinstance(sent_at, str | int | float | None):
         raise Rejected(RejectionReason.BAD_TIMESTAMP, "sentAt is not an ISO 8601 date and time.", "sentAt")
     return Origin(source, runtime.services.clock(), runtime.services.policy, read_time(sent_at, "sentAt"))
 
 
 async def _refuse(runtime: Runtime, source: Source, body: bytes, error: Rejected) -> Response:
-    """The answer to a body that can't be read at all, which is kept as one dead letter."""
+    """Stores a body that can't be read at all as one dead letter, and returns the response to it."""
     text = body.decode("utf-8", "replace").replace("\0", "\ufffd")
     letter = write_letter(text, error, Origin(source, runtime.services.clock(), runtime.services.policy))
     await runtime.ingestor.submit([], [letter])
-    return _answer_rejection(RejectedEntry(0, error.reason, error.message, error.field))
+    return _respond_rejected(RejectedEntry(0, error.reason, error.message, error.field))
 
 
-def _answer(receipt: Receipt) -> Response:
+def _respond(receipt: Receipt) -> Response:
     listed = [_show(rejection) for rejection in receipt.rejections[:MOST_LISTED]]
     return _json(
         200,
@@ -145,7 +148,7 @@ def _answer(receipt: Receipt) -> Response:
     )
 
 
-def _answer_rejection(rejection: RejectedEntry) -> Response:
+def _respond_rejected(rejection: RejectedEntry) -> Response:
     error = {"code": BadInput.code, **_show(rejection, placed=False)}
     error["documentation"] = documentation_of(f"rejections#{rejection.reason}")
     return _json(MAPPINGS[BadInput].status, {"success": False, "error": error})

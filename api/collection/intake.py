@@ -1,4 +1,5 @@
-"""From a request's entries to the ingestor and back: what was accepted, known already, or rejected and why."""
+"""Reading the entries of a request, submitting their messages to the ingestor, and the receipt: how many were accepted,
+duplicate or rejected, and why."""
 
 from __future__ import annotations
 
@@ -21,12 +22,12 @@ from resolvers.collection.ingestor import STORE_REFUSED, Ingestor
 from resolvers.collection.transaction import MessageOutcome
 
 BREATH: Final = 16
-"""Entries read before other requests get their turn."""
+"""Entries read before other requests get a turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class RejectedEntry:
-    """An entry that can't be accepted: its position among those sent, and why."""
+    """An entry that can't be accepted: its position in the request, counted from 0, and the reason."""
 
     index: int
     reason: str
@@ -36,15 +37,15 @@ class RejectedEntry:
 
 @dataclass(slots=True)
 class Submission:
-    """The entries of a request, read: messages by their position, and what was rejected, with the dead letters that are
-    kept of it."""
+    """The entries of a request once they are read: messages by their position, rejections, and the dead letters to
+    keep."""
 
     messages: dict[int, Message] = field(default_factory=dict)
     rejections: list[RejectedEntry] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
 
     def reject(self, index: int, error: Rejected, letter: DeadLetter | None = None) -> None:
-        """Adds an entry that can't be accepted, and its dead letter."""
+        """Adds an entry that can't be accepted, with its dead letter if there is one."""
         self.rejections.append(RejectedEntry(index, str(error.reason), error.message, error.field))
         if letter is not None:
             self.letters.append(letter)
@@ -60,14 +61,15 @@ class Receipt:
 
     @property
     def rejected(self) -> dict[str, int]:
-        """How many were rejected, by reason."""
+        """Numbers of rejected entries, by reason."""
         return dict(Counter(rejection.reason for rejection in self.rejections))
 
 
 async def read_entries(
     entries: Sequence[Entry], origin: Origin, *, sized: bool = False, context: Mapping[str, Any] | None = None
 ) -> Submission:
-    """Reads each entry by itself. `sized`: all are known to be within the limit. `context` is merged under theirs."""
+    """Reads each entry on its own. `sized`: all are known to be within the size limit. `context` provides defaults for
+    the messages' own contexts."""
     submission = Submission()
     for index, entry in enumerate(entries):
         if index % BREATH == BREATH - 1:
@@ -88,7 +90,7 @@ async def read_entries(
 
 
 def bound_size(value: Any) -> None:
-    """Raises Rejected where the value's compact JSON is over the limit of an event."""
+    """Raises Rejected if the value's compact JSON is over the size limit of a message."""
     try:
         size = len(orjson.dumps(value))
     except orjson.JSONEncodeError:
@@ -105,7 +107,7 @@ def _merge_context(value: dict[str, Any], context: Mapping[str, Any]) -> dict[st
 
 
 def write_letter(text: str, error: Rejected, origin: Origin, *, from_file: bool = False) -> DeadLetter:
-    """A rejection as a dead letter; `from_file`: an operator loaded it."""
+    """Returns a rejection as a dead letter. `from_file`: an operator loaded it."""
     return DeadLetter(
         source=origin.source.name,
         reason=str(error.reason),
@@ -119,7 +121,7 @@ def write_letter(text: str, error: Rejected, origin: Origin, *, from_file: bool 
 
 
 async def submit(ingestor: Ingestor, submission: Submission) -> Receipt:
-    """Writes the messages, and dead letters of what was rejected; returns once all of it is on disk."""
+    """Writes the messages and the dead letters of what was rejected. Returns once all of it is on disk."""
     outcomes = await ingestor.submit(list(submission.messages.values()), submission.letters)
     receipt = Receipt(rejections=list(submission.rejections))
     for index, outcome in zip(submission.messages, outcomes, strict=True):

@@ -1,4 +1,4 @@
-"""Where messages come from, and by which rules they are read."""
+"""The origin of messages: what reading them depends on beside their content."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from privacy.policy import Policy
 class Origin:
     """Where messages come from, and by which rules they are read.
 
-    `received_at` is when we received them, `sent_at` when the sender states that it sent them (None: not stated).
-    Consent is read by `policy`. `own_types` admits our own types, items and consent statements. `received_earlier`
-    messages reached another system, or us, before: the clock of each is corrected by the `receivedAt` that it states,
-    or was corrected then.
+    `received_at` is when they were received here, `sent_at` when the sender states that it sent them (None: not
+    stated). Consent is interpreted under `policy`. `own_types` admits our own types, items and consent statements.
+    `received_earlier`: the messages were received before, here or by another system; each is corrected for the sender's
+    clock by the `receivedAt` that it states, unless that was done then.
     """
 
     source: Source

@@ -1,4 +1,4 @@
-"""What arrived, as the text that dead letters keep."""
+"""What dead letters keep of a message: its text as it arrived."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ class ParsedPayload:
     origin: Origin
 
     def write(self) -> str:
-        """The message with the times that its clock is corrected by, so that it can be read alone later."""
+        """Returns the message with the times that correct its sender's clock, so that it can be read by itself."""
         return write_payload(add_times(self.value, self.origin, received=True))
 
 
 @dataclass(frozen=True, slots=True)
 class TextPayload:
-    """A text, as it was kept before."""
+    """The text that an earlier dead letter kept."""
 
     text: str
 
     def write(self) -> str:
-        """The text."""
+        """Returns the text."""
         return self.text
 
 
 def add_times(value: Any, origin: Origin, *, received: bool = False) -> Any:
-    """The message with the time of sending that its request states, if its clock is corrected by that; `received` adds
+    """Returns the message with the sending time of its request, if that corrects the sender's clock. `received` adds
     the time of receipt."""
     if origin.received_earlier or not isinstance(value, dict):
         return value
@@ -47,7 +47,7 @@ def add_times(value: Any, origin: Origin, *, received: bool = False) -> Any:
 
 
 def write_payload(value: Any) -> str:
-    """A value as text; empty where it can't be written."""
+    """Returns a value as JSON text, or an empty text if it can't be serialised."""
     try:
         return orjson.dumps(value).decode()
     except orjson.JSONEncodeError:

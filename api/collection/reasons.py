@@ -1,7 +1,7 @@
 """Why an entry is rejected: stable codes, and the error that carries one.
 
-Responses, dead letters and load reports count by these codes. Messages name a field of the format and what is expected
-there, never a value.
+Responses, dead letters and load reports use these codes. Messages name a field of the format and what it must be, but
+never a value.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from resolvers.collection.ingestor import STORE_REFUSED
 
 
 class RejectionReason(StrEnum):
-    """Codes of rejection. Stable: programs branch on them. `docs/errors/rejections.md` explains each."""
+    """Codes of rejection, explained in `docs/errors/rejections.md`. Stable, because programs branch on them."""
 
     MALFORMED_JSON = "malformed_json"
     BAD_UNICODE = "bad_unicode"
@@ -33,7 +33,7 @@ class RejectionReason(StrEnum):
 
 
 class Rejected(BadInput):
-    """One entry can't be accepted, and never can: sending it again changes nothing."""
+    """An entry that can never be accepted as it is: sending it again changes nothing."""
 
     def __init__(self, reason: RejectionReason, message: str, field: str | None = None) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Trying dead letters again, by the rules of today: each is read as what it was, received when it was."""
+"""Replaying dead letters: each is read again by the current rules, with its original type and time of receipt."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ from resolvers.collection.ingestor import STORE_REFUSED
 
 
 async def replay(runtime: Runtime, *, source: str | None = None, reason: str | None = None) -> ReplayReport:
-    """Tries letters again: all, or those of a source, or of a reason. A letter without a messageId counts by its own
-    ID, so that trying twice counts once.
+    """Replays all letters, or those of a source or a reason. A message without a messageId takes its letter's ID and so
+    counts once however often it is replayed.
 
-    Our own types are read only from what an operator loaded, or what passed its door and was refused by the store: a
-    sender's consent statement that was rejected must not enter by replay. Both state their own receipt, if any. What
-    was not UTF-8 was kept with U+FFFD in its place: it would be read, but is not what was sent, so it stays."""
+    Our own types are read only from letters that an operator loaded, or whose message was accepted and then refused by
+    the store: a consent statement that a sender was not allowed to make must not enter by replay. These letters state
+    their own time of receipt, if any. What was not UTF-8 was kept with U+FFFD in its place; it could be read, but it is
+    not what was sent, so it stays a dead letter.
+    """
     client, policy = runtime.services.client, runtime.services.policy
     sources = {known.name: known for known in await read_sources(client)}
 

@@ -1,6 +1,6 @@
-"""JSON Schemas of what collection accepts, exported from the types that check it.
+"""JSON Schemas of what collection accepts, exported from the types that validate it.
 
-`python -m api.collection.schemas` writes `docs/schemas/`; a test holds the files to the types.
+`python -m api.collection.schemas` writes `docs/schemas/`; a test checks that the files are current.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
 def write_schemas() -> dict[str, str]:
-    """The text of each file, by its name."""
+    """Returns the text of each file, by file name."""
     shapes: dict[str, tuple[str, TypeAdapter[Any]]] = {
         "message.json": (
             "A message of Segment's tracking format: the body of a single endpoint, with its type",
             MESSAGES,
         ),
         "line.json": ("A line of a file: a message, an item or a consent statement", LINES),
-        "batch.json": ("The body of /v1/batch; each of its messages is judged by itself", TypeAdapter(Batch)),
+        "batch.json": ("The body of /v1/batch; each of its messages is validated on its own", TypeAdapter(Batch)),
     }
     return {name: _write(title, adapter) for name, (title, adapter) in shapes.items()}
 

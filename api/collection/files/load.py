@@ -1,8 +1,8 @@
-"""Loading files: the engine behind `consentric load`. It reads ahead while the store commits.
+"""Loading files, as `consentric load` does: the next lines are read while the store commits the previous ones.
 
 A load can be killed at any time and run again: every message counts once. A checkpoint records how far the last run
-came, so that the next one need not ask the store about each line; it is trusted only if the store knows the message it
-names, and it is removed when the file is done.
+came, so that the next one can skip those lines without asking the store about each. It is trusted only if the store
+knows the message that it names, and it is removed when the file is complete.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from graph.model.access import Source
 
 CHUNK: Final = 250
 AHEAD: Final = 4
-"""Chunks that are read while others are written."""
+"""Chunks that are written at the same time, while the next one is read."""
 
 TRIES: Final = 8
-"""How often a chunk is sent that meets a passing fault, with pauses of 0.25 to 16 seconds."""
+"""Attempts to write a chunk if faults are transient, with pauses of 0.25 to 16 seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What became of the lines. `duplicate` counts also those that an earlier run had written."""
+    """What became of the lines. `duplicate` includes those that an earlier run has written."""
 
     accepted: int = 0
     duplicate: int = 0
@@ -48,7 +48,8 @@ class LoadReport:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a load has come: of the file at hand, bytes written of how many (None: not known), and lines in all."""
+    """How far a load has come: the bytes written of the current file, its size (None: not known), and the lines of all
+    files so far."""
 
     path: str
     position: int
@@ -61,21 +62,21 @@ OnProgress = Callable[[Progress], None]
 
 @dataclass(slots=True)
 class Tally:
-    """The counts of a load, growing."""
+    """The running counts of a load."""
 
     accepted: int = 0
     duplicate: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
 
     def add(self, receipt: Receipt) -> None:
-        """Counts one chunk."""
+        """Adds the counts of a chunk."""
         self.accepted += receipt.accepted
         self.duplicate += receipt.duplicate
         self.rejected.update(receipt.rejected)
 
     @property
     def lines(self) -> int:
-        """All lines so far."""
+        """Number of lines so far."""
         return self.accepted + self.duplicate + self.rejected.total()
 
 
@@ -87,15 +88,15 @@ async def load_files(
     on_progress: OnProgress | None = None,
     checkpoints: Path | None = None,
 ) -> LoadReport:
-    """Loads files of one source, in their order; `-` is standard input. `checkpoints` is a folder for how far each
-    came.
+    """Loads files of one source, in the given order; `-` is standard input. `checkpoints` is the folder of checkpoints;
+    without it, none are kept.
 
-    Raises NotFound for an unknown source or file, BadInput for a damaged file, StoreUnavailable where the store stays
-    away; what was written until then stays, and the same call goes on from there.
+    Raises NotFound for an unknown source or file, BadInput for a damaged file, and StoreUnavailable if the store stays
+    unavailable. What is written until then remains, and the same call continues from there.
     """
     known = await read_source(runtime.services.client, source)
     if known is None:
-        raise NotFound(f"There is no source {source!r}: make it with `consentric source create`.")
+        raise NotFound(f"There is no source {source!r}: create it with `consentric source create`.")
     tally = Tally()
     for path in paths:
         checkpoint = Checkpoint.of(checkpoints, str(path), source)
@@ -105,7 +106,7 @@ async def load_files(
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How far a file was written: up to which line, with which message, and what had been counted."""
+    """How far a file is written: the last line and its last message, and the counts up to there."""
 
     line: int
     message: str
@@ -116,20 +117,20 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The file that remembers a mark; without a folder, or for standard input, nothing is remembered."""
+    """The file that stores a mark. Without a path, as for standard input, nothing is stored."""
 
     path: Path | None
 
     @classmethod
     def of(cls, folder: Path | None, path: str, source: str) -> Checkpoint:
-        """The checkpoint of a file of a source."""
+        """Returns the checkpoint of a file of a source."""
         if folder is None or path == STDIN:
             return cls(None)
         name = blake2b(f"{source}\0{Path(path).resolve()}".encode("utf-8", "surrogateescape"), digest_size=12)
         return cls(folder / f"{name.hexdigest()}.json")
 
     def read(self) -> Mark | None:
-        """The mark, if there is a whole one."""
+        """Returns the mark, or None if there is none or it is damaged."""
         if self.path is None or not self.path.exists():
             return None
         try:
@@ -138,7 +139,7 @@ class Checkpoint:
             return None
 
     def write(self, mark: Mark) -> None:
-        """Remembers a mark, whole or not at all."""
+        """Stores a mark atomically."""
         if self.path is None:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -147,14 +148,14 @@ class Checkpoint:
         partial.replace(self.path)
 
     def clear(self) -> None:
-        """Forgets it."""
+        """Removes the file."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
 
 
 @dataclass(slots=True)
 class _Chunk:
-    """Lines under way."""
+    """Lines that are being written."""
 
     lines: list[Line]
     last_message: str | None
@@ -173,10 +174,10 @@ class _Load:
     own: Tally = field(default_factory=Tally)
     under_way: deque[_Chunk] = field(default_factory=deque)
     broken: bool = False
-    """A chunk may not be written. Those behind it still are, but the mark stays before it."""
+    """A chunk may not have been written. Later chunks are still written, but the mark stays before it."""
 
     async def run(self, path: str) -> None:
-        """Reads to the end and writes all."""
+        """Reads the file to its end and writes everything."""
         file = MessageFile(path)
         try:
             try:
@@ -188,7 +189,7 @@ class _Load:
         self.checkpoint.clear()
 
     async def _read(self, file: MessageFile) -> None:
-        """Reads a chunk while those before it are written."""
+        """Reads each chunk while earlier ones are written."""
         lines = await self._resume(file, await asyncio.to_thread(file.read_lines, CHUNK))
         while lines:
             self._send(file, lines)
@@ -208,7 +209,7 @@ class _Load:
                 chunk.receipt.cancel()
 
     async def _resume(self, file: MessageFile, lines: list[Line]) -> list[Line]:
-        """The lines to begin with: those after the mark, if the store knows the message that it names."""
+        """Returns the first lines to load: those after the mark, if the store knows the message that it names."""
         mark = self.checkpoint.read()
         if (
             mark is None
@@ -231,7 +232,7 @@ class _Load:
         self.under_way.append(_Chunk(lines, last, asyncio.create_task(self._write(submission))))
 
     async def _write(self, submission: Submission) -> Receipt:
-        """Writes a chunk, again after passing faults: nothing is written twice."""
+        """Writes a chunk and retries after transient faults. Nothing is written twice."""
         pause = 0.25
         for left in reversed(range(TRIES)):
             try:
@@ -262,7 +263,7 @@ class _Load:
 
 
 def read_messages(file: MessageFile, lines: Sequence[Line], origin: Origin) -> Submission:
-    """Reads each line by itself."""
+    """Reads each line on its own."""
     submission = Submission()
     for index, line in enumerate(lines):
         try:
@@ -284,7 +285,7 @@ def _parse(line: Line) -> Any:
 
 
 def _own_id(file: MessageFile, line: Line, value: Any) -> str | None:
-    """The ID used when a message has none."""
+    """Returns the ID for a message that has none, otherwise None."""
     given = value.get("messageId") if isinstance(value, dict) else None
     return file.name_line(line) if given is None or given == "" else None
 

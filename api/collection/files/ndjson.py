@@ -1,7 +1,7 @@
-"""Files of messages, one JSON object per line: plain, gzip, or standard input.
+"""Files of messages, one JSON object per line: plain, gzipped, or standard input.
 
-A line without a `messageId` gets one from the file's first line, its own number and its content: the same file loaded
-again, under another name or with lines added at its end, gives the same IDs.
+The ID of a line without a `messageId` is derived from the file's first line, the line's number and its content. It
+stays the same when the file is loaded again, renamed, or extended at its end.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ _SCRAP: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line that is not blank: its number from 1, its content without the line's end, and the bytes of the file read
-    when it was (compressed ones, where it is). `whole` is False where it is over the limit and cut."""
+    """A line that is not blank: its number, counted from 1; its content without surrounding white space; and how many
+    bytes of the file (compressed ones, if it is gzipped) had been read by then. `whole` is False if the line is over
+    the size limit and therefore cut."""
 
     number: int
     content: bytes
@@ -35,7 +36,7 @@ class Line:
 
 
 class MessageFile:
-    """One file, read once from its beginning. Reading blocks: call it from a thread."""
+    """A file that is read once, from its beginning. Reading blocks, so call it from a thread."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -66,7 +67,7 @@ class MessageFile:
             self._raw.close()
 
     def read_lines(self, most: int) -> list[Line]:
-        """The next lines, at most so many; none at the end. Raises BadInput where the file is damaged."""
+        """Returns the next lines, `most` at most; none at the end of the file. Raises BadInput if it is damaged."""
         lines: list[Line] = []
         try:
             for line in self._cut():
@@ -76,7 +77,7 @@ class MessageFile:
         except (OSError, EOFError, zlib.error):
             if not lines:
                 raise BadInput(
-                    f"{self.path} is damaged after line {self._number}; what stood before it is kept."
+                    f"{self.path} is damaged after line {self._number}; the lines up to there are loaded."
                 ) from None
         return lines
 
@@ -104,7 +105,7 @@ class MessageFile:
         return self._raw.tell() if self.path != STDIN else 0
 
     def name_line(self, line: Line) -> str:
-        """The ID used when the line's message has none, 32 hex digits."""
+        """Returns the ID used if the line's message has none: 32 hexadecimal digits."""
         digest = blake2b(self.head, digest_size=16)
         digest.update(b"\0%d\0" % line.number)
         digest.update(line.content)

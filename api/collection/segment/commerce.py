@@ -1,7 +1,7 @@
 """Segment's e-commerce events as typed interactions with items: event names, weights, products, money.
 
-An event that names no item (a search, a page, `Signed Up`) is an interaction without an item: the graph keeps it on the
-session alone. It is not lost, and no item is invented that every reader of the catalogue would see.
+An event that names no item (a search, a page, `Signed Up`) is an interaction without an item, which the graph stores on
+the session alone. So it is not lost, and the catalogue gets no invented item.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ LONGEST_KEY: Final = 512
 LONGEST_NAME: Final = 512
 MOST_PRODUCTS: Final = 250
 SCALE: Final = 5.0
-"""Ratings weigh from 0 to 5; a rating of another scale says so in `scale`."""
+"""The top of the rating scale: ratings weigh from 0 to 5. An event with another scale states its top in `scale`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What an event's name stands for. `money`: its value is a price times a quantity. `named`: the name is kept."""
+    """What an event's name means. `money`: its value is a price times a quantity. `named`: the name is kept."""
 
     type: T
     weight: float
@@ -49,10 +49,10 @@ DEFAULT_WEIGHTS: Final[Mapping[T, float]] = {
     T.SHARED: 3.0,
     T.INTERACTED: 1.0,
 }
-"""How strongly an event speaks for its item, where the event itself does not say (a rating does)."""
+"""How strongly an event speaks for its item, unless the event itself states that, as a rating does."""
 
 IMPRESSION: Final = 0.1
-"""The weight of items that were merely shown in a list."""
+"""The weight of items that are merely shown in a list."""
 
 EVENTS: Final[Mapping[str, Meaning]] = {
     "products searched": Meaning(T.SEARCHED, DEFAULT_WEIGHTS[T.SEARCHED]),
@@ -73,7 +73,7 @@ EVENTS: Final[Mapping[str, Meaning]] = {
     "item rated": Meaning(T.RATED, DEFAULT_WEIGHTS[T.RATED]),
     "product shared": Meaning(T.SHARED, DEFAULT_WEIGHTS[T.SHARED]),
     "cart shared": Meaning(T.SHARED, DEFAULT_WEIGHTS[T.SHARED]),
-    # names of the specification's first version, still sent
+    # names from the first version of the specification, which are still sent
     "searched products": Meaning(T.SEARCHED, DEFAULT_WEIGHTS[T.SEARCHED]),
     "viewed product": Meaning(T.VIEWED, DEFAULT_WEIGHTS[T.VIEWED]),
     "viewed product category": Meaning(T.INTERACTED, IMPRESSION, named=True),
@@ -81,7 +81,7 @@ EVENTS: Final[Mapping[str, Meaning]] = {
     "removed product": Meaning(T.UNCARTED, DEFAULT_WEIGHTS[T.UNCARTED], money=True),
     "completed order": Meaning(T.PURCHASED, DEFAULT_WEIGHTS[T.PURCHASED], money=True),
 }
-"""Segment's e-commerce events, by name in lower case with blanks."""
+"""Segment's e-commerce events, by name in lower case with spaces."""
 
 OTHER: Final = Meaning(T.INTERACTED, DEFAULT_WEIGHTS[T.INTERACTED], named=True)
 SEEN: Final = Meaning(T.VIEWED, DEFAULT_WEIGHTS[T.VIEWED], named=True)
@@ -89,12 +89,13 @@ SEEN: Final = Meaning(T.VIEWED, DEFAULT_WEIGHTS[T.VIEWED], named=True)
 
 @lru_cache(maxsize=4096)
 def find_meaning(event: str) -> Meaning:
-    """What an event's name stands for; any other name is an INTERACTED that keeps it."""
+    """Returns what an event's name means. A name that is not in the table means INTERACTED and is kept."""
     return EVENTS.get(" ".join(event.replace("_", " ").casefold().split()), OTHER)
 
 
 def read_event(event: str, properties: Mapping[str, Any], at: Millis) -> tuple[list[Interaction], list[ItemFacts]]:
-    """The interactions of a track message, one an item (or one without), and what it says of items. Raises Rejected."""
+    """Returns the interactions of a track message, one per item (or one without an item), and what it mentions about
+    items. Raises Rejected."""
     meaning = find_meaning(event)
     products = properties.get("products")
     if products:
@@ -113,9 +114,9 @@ def read_event(event: str, properties: Mapping[str, Any], at: Millis) -> tuple[l
 def read_view(
     name: str | None, category: str | None, properties: Mapping[str, Any], at: Millis
 ) -> tuple[list[Interaction], list[ItemFacts]]:
-    """A page or screen: a view of the item it names, or of no item, under the page's name or path.
+    """Returns a page or screen as a view of the item that it names or, without one, under the page's name or path.
 
-    Of an address only the path is kept: the query and the fragment are where tokens and searches travel.
+    Only the path of a URL is kept, because query and fragment may contain tokens and searches.
     """
     key = read_key(properties)
     if key is not None:
@@ -126,7 +127,8 @@ def read_view(
 
 
 def read_key(properties: Mapping[str, Any]) -> ItemKey | None:
-    """The item that properties name: `product_id`, else `sku`, else `itemId`. Raises Rejected for one that can't be."""
+    """Returns the key of the item that properties name by `product_id`, otherwise `sku`, otherwise `itemId`; None if
+    there is none. Raises Rejected for an unusable one."""
     for field in ("product_id", "productId", "sku", "itemId", "item_id"):
         value = properties.get(field)
         if value is not None and value != "":
@@ -135,13 +137,13 @@ def read_key(properties: Mapping[str, Any]) -> ItemKey | None:
 
 
 def bound_key(value: object, field: str) -> ItemKey:
-    """An item's key: text or a whole number, 1 to 512 characters. Raises Rejected."""
+    """Returns an item's key, which is text or a whole number of 1 to 512 characters. Raises Rejected otherwise."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
         raise Rejected(RejectionReason.WRONG_TYPE, f"{field} must be text or a whole number.", field)
     if not 0 < len(value) <= LONGEST_KEY:
-        raise Rejected(RejectionReason.BAD_VALUE, f"{field} has 1 to {LONGEST_KEY} characters.", field)
+        raise Rejected(RejectionReason.BAD_VALUE, f"{field} must have 1 to {LONGEST_KEY} characters.", field)
     return ItemKey(value)
 
 
@@ -162,8 +164,8 @@ def _product_list(products: object) -> list[dict[str, Any]]:
 def _read_products(
     meaning: Meaning, event: str, products: list[dict[str, Any]], properties: Mapping[str, Any], at: Millis
 ) -> tuple[list[Interaction], list[ItemFacts]]:
-    """One interaction a product that names an item. Where no product has a price, the order's money is shared out by
-    quantity, so that the sum is the order's."""
+    """Returns one interaction per product that names an item. If no product has a price, the order's total is divided
+    by quantity, so that the values add up to it."""
     named = [(key, product) for product in products if (key := read_key(product)) is not None]
     if not named:
         return [_without_item(meaning, event, properties)], []
@@ -185,7 +187,7 @@ def _read_products(
 
 
 def _without_item(meaning: Meaning, event: str, properties: Mapping[str, Any]) -> Interaction:
-    """An interaction without an item: a search keeps what was sought, an order its money, all others their name."""
+    """Returns an interaction without an item. A search keeps its query, an order its total, other events their name."""
     name: str | None = event
     if meaning.type is T.SEARCHED:
         query = properties.get("query")
@@ -195,7 +197,7 @@ def _without_item(meaning: Meaning, event: str, properties: Mapping[str, Any]) -
 
 
 def _appraise(meaning: Meaning, properties: Mapping[str, Any]) -> tuple[float | None, float]:
-    """An interaction's value and weight: money, a rating, or what a free event states as its value."""
+    """Returns an interaction's value and weight. The value is money, a rating, or the `value` of any other event."""
     if meaning.money:
         money = _money(properties)
         return (money if money is not None else _total(properties)), meaning.weight
@@ -236,7 +238,7 @@ def _order(properties: Mapping[str, Any]) -> str | None:
 
 
 def read_number(properties: Mapping[str, Any], field: str) -> float | None:
-    """A finite number, also written as text; None where it is absent. Raises Rejected for anything else."""
+    """Returns a finite number, possibly written as text; None if it is absent. Raises Rejected for anything else."""
     value = properties.get(field)
     if value is None or value == "":
         return None
@@ -257,7 +259,7 @@ def _loose_number(value: object) -> float | None:
 
 
 def _mention(key: ItemKey, properties: Mapping[str, Any], at: Millis, *, titled: bool = True) -> ItemFacts:
-    """What an event says of an item in passing."""
+    """Returns what an event mentions about an item."""
     title = properties.get("name") if titled else properties.get("title")
     category = properties.get("category")
     return ItemFacts(
@@ -280,7 +282,7 @@ def _path(address: str) -> str:
 
 
 def merge_mentions(mentions: Iterable[ItemFacts]) -> tuple[ItemFacts, ...]:
-    """One mention an item, the first of each."""
+    """Returns the first mention of each item."""
     found: dict[ItemKey, ItemFacts] = {}
     for mention in mentions:
         found.setdefault(mention.key, mention)

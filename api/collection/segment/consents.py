@@ -1,4 +1,4 @@
-"""Consent as it arrives: categories of a consent tool and lines that state one purpose, read as `ConsentStatement`."""
+"""Consent in messages: category preferences of a consent tool, and lines that state consent to one purpose."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ PREFERENCE_METHOD: Final = "segment_category_preferences"
 
 
 def is_preference_event(event: str) -> bool:
-    """Whether a track event is the one that says the person chose anew."""
+    """Whether a track event reports that the person changed their preferences."""
     return event.strip().casefold() == PREFERENCE_EVENT
 
 
 def find_preferences(message: Mapping[str, Any]) -> dict[str, bool] | None:
-    """The category preferences of a checked message, where it has any."""
+    """Returns the category preferences of a validated message, or None if it has none."""
     context = message.get("context")
     consent = context.get("consent") if context else None
     return (consent.get("categoryPreferences") or None) if consent else None
@@ -38,7 +38,8 @@ def find_preferences(message: Mapping[str, Any]) -> dict[str, bool] | None:
 def read_preferences(
     preferences: Mapping[str, bool], at: Millis, policy: Policy, assurance: Assurance
 ) -> tuple[ConsentStatement, ...]:
-    """One statement for each category that stands for a purpose; the others concern the consent tool alone."""
+    """Returns one statement for each category that stands for a purpose. Other categories concern the consent tool
+    only."""
     return tuple(
         ConsentStatement(
             purpose=purpose,
@@ -54,13 +55,13 @@ def read_preferences(
 
 
 def digest_preferences(preferences: Mapping[str, bool]) -> str:
-    """A short digest of preferences, whatever their order."""
+    """Returns a short digest of preferences that does not depend on their order."""
     text = "\0".join(f"{category}={int(permitted)}" for category, permitted in sorted(preferences.items()))
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def read_statement(line: Mapping[str, Any], received_at: Millis, policy: Policy) -> ConsentStatement:
-    """The statement of a checked consent line. Raises Rejected where it can't be kept."""
+    """Returns the statement of a validated consent line. Raises Rejected if it can't be kept."""
     stated = read_time(line.get("timestamp"), "timestamp")
     expires = read_stated(line.get("expiresAt"), "expiresAt")
     assurance = line.get("assurance")
@@ -82,17 +83,17 @@ def read_statement(line: Mapping[str, Any], received_at: Millis, policy: Policy)
 
 @dataclass(frozen=True, slots=True)
 class StatementPayload:
-    """A message that states one consent; serialised, as a consent line, only if it becomes a dead letter."""
+    """A message with one consent statement. It is serialised, as a consent line, only if it becomes a dead letter."""
 
     message: Message
 
     def write(self) -> str:
-        """The line from which the same message is read."""
+        """Returns the line from which the same message can be read."""
         return write_payload(write_line(self.message))
 
 
 def write_line(message: Message) -> RawMessage:
-    """The consent line that states what a message with one statement does."""
+    """Returns the consent line equivalent to a message with one statement."""
     (statement,) = message.consents
     line: RawMessage = {
         "type": "consent",

@@ -1,6 +1,6 @@
-"""Our own types, which files may hold beside Segment's messages: the shape of items and consent statements.
+"""Our own message types, items and consent statements, which files may contain beside Segment's.
 
-An unknown field is refused here, since the format is ours and a misspelt field would be silently lost.
+Unknown fields are rejected here: the format is ours, and a misspelt field would be lost silently.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ Short = Annotated[Text, Field(max_length=LONGEST_TEXT)]
 
 
 class ItemTopic(TypedDict):
-    """A subject that an item is about, with its weight."""
+    """A topic that an item is about, with its weight."""
 
     key: Annotated[Short, Field(min_length=1)]
     weight: Annotated[Number, Field(ge=0)]
 
 
 class ItemFields(TypedDict, total=False):
-    """What may be said of an item. Facts that are left out, or null, are kept as they are."""
+    """Optional fields of an item. Facts that are left out or null stay as they are."""
 
     messageId: Id
     timestamp: Instant
@@ -40,14 +40,14 @@ class ItemFields(TypedDict, total=False):
 
 @with_config(ConfigDict(extra="forbid"))
 class ItemMessage(ItemFields):
-    """One item of a catalogue."""
+    """An item of the catalogue."""
 
     type: Literal["item"]
     itemId: Id
 
 
 class ConsentFields(TypedDict, total=False):
-    """What may be said of a consent statement beside who, what and when."""
+    """Optional fields of a consent statement."""
 
     messageId: Id
     userId: Id
@@ -74,7 +74,7 @@ class ConsentFields(TypedDict, total=False):
 
 @with_config(ConfigDict(extra="forbid"))
 class ConsentMessage(ConsentFields):
-    """What a person said about one purpose. `timestamp` is when it takes effect."""
+    """What a person states about one purpose. `timestamp` is when it takes effect."""
 
     type: Literal["consent"]
     purpose: Annotated[Short, Field(min_length=1)]

@@ -1,4 +1,4 @@
-"""From a checked message of a source to the value that is written: names of people, IDs, times, one reader a type."""
+"""Validated messages as the values that are written: names of people, IDs, times, and one reader per message type."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _NAMES: Final = 65_536
 
 
 def read_message(raw: object, origin: Origin, default_id: str | None = None) -> Message:
-    """The message to write; `default_id` is the ID used when it has none. Raises Rejected."""
+    """Returns the message to write. `default_id` is the ID used if it has none. Raises Rejected."""
     checked = check_message(raw, own_types=origin.own_types)
     message_id = f"{origin.source.name}|{_message_id(checked.get('messageId'), default_id)}"
     payload = ParsedPayload(raw, origin)
@@ -50,7 +50,7 @@ def read_message(raw: object, origin: Origin, default_id: str | None = None) -> 
 
 @dataclass(slots=True)
 class _Head:
-    """What all messages share, on the way to a `Message`."""
+    """What messages of all types share, before it becomes a `Message`."""
 
     id: str
     origin: Origin
@@ -61,7 +61,7 @@ class _Head:
     payload: Payload
 
     def complete(self, *identifiers: IdentifierRef, **rest: Any) -> Message:
-        """The message with what its type adds."""
+        """Returns the message with what its type adds."""
         return Message(
             id=self.id,
             source=self.origin.source.name,
@@ -87,7 +87,7 @@ def _read_head(checked: Mapping[str, Any], origin: Origin, message_id: str, payl
 def open_message(
     origin: Origin, user_id: str | None, anonymous_id: str | None, *, message_id: str | None, timestamp: int | None
 ) -> Message:
-    """A message without content yet: its ID, whom it is about, and when. Raises Rejected."""
+    """Returns a message without content: its ID, whom it is about, and its time. Raises Rejected."""
     id_ = f"{origin.source.name}|{_message_id(message_id, None)}"
     record, also, identifiers = _read_names(origin.source, user_id, anonymous_id)
     at = place_event(read_time(timestamp, "timestamp"), None, origin.received_at)
@@ -105,8 +105,8 @@ def open_message(
 def _read_names(
     source: Source, user_id: str | int | None, anonymous_id: str | int | None
 ) -> tuple[RecordRef, RecordRef | None, tuple[IdentifierRef, ...]]:
-    """Whom a message is about: its record, the second one if it names two, and the identifiers that the names are.
-    Raises Rejected."""
+    """Returns whom a message is about: its record, a second record if it names two, and their identifiers. Raises
+    Rejected if it names none."""
     user = _name(source.name, source.user_namespace, RecordKind.USER, user_id)
     anonymous = _name(source.name, "", RecordKind.ANONYMOUS, anonymous_id)
     if isinstance(user, Name):
@@ -120,14 +120,14 @@ def _read_names(
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A usable name of a person in a source: the record it stands for, and the identifier that record carries."""
+    """A usable name of a person in a source: the record that it names, and that record's identifier."""
 
     record: RecordRef
     identifier: IdentifierRef
 
 
 def _name(source: str, namespace: str, kind: RecordKind, key: str | int | None) -> Name | RejectionReason | None:
-    """The name, None where there is none, or why it can't be one."""
+    """Returns the name, None if there is none, or the reason why it can't be used."""
     if key is None or key == "":
         return None
     return _find_name(source, namespace, kind, str(key))
@@ -145,15 +145,15 @@ def _find_name(source: str, namespace: str, kind: RecordKind, key: str) -> Name 
 def _refuse_names(user: Name | RejectionReason | None, anonymous: Name | RejectionReason | None) -> Rejected:
     reason = next((name for name in (user, anonymous) if isinstance(name, RejectionReason)), RejectionReason.MISSING_ID)
     if reason is RejectionReason.MISSING_ID:
-        return Rejected(reason, "userId or anonymousId is needed, not null and not empty.", "userId")
+        return Rejected(reason, "userId or anonymousId is required and must not be null or empty.", "userId")
     field = "userId" if user is reason else "anonymousId"
     if reason is RejectionReason.BLOCKED_ID:
-        return Rejected(reason, f"{field} is a placeholder that names nobody.", field)
-    return Rejected(reason, f"{field} has 1 to 512 characters and no control characters.", field)
+        return Rejected(reason, f"{field} is a placeholder that identifies no one.", field)
+    return Rejected(reason, f"{field} must have 1 to 512 characters and no control characters.", field)
 
 
 def _read_external(external: list[dict[str, Any]], source: Source) -> tuple[IdentifierRef, ...]:
-    """Identifiers of `context.externalIds`; unusable and blocked ones name nobody and are left out."""
+    """Returns the identifiers in `context.externalIds`, without unusable and blocked ones, which identify no one."""
     found = []
     for entry in external:
         kind = entry.get("type")
@@ -169,22 +169,23 @@ def _read_external(external: list[dict[str, Any]], source: Source) -> tuple[Iden
 
 
 def _message_id(value: str | int | None, default: str | None) -> str:
-    """The message's own id, else the given one, else a new one: then a second arrival would count again."""
+    """Returns the message's own ID, otherwise the default, otherwise a new one, with which it would count again if it
+    arrived again. Raises Rejected."""
     if value is None or value == "":
         return default or str(ULID())
     text = str(value)
     if len(text) > LONGEST_ID or not text.isprintable():
         raise Rejected(
             RejectionReason.BAD_ID,
-            f"messageId has 1 to {LONGEST_ID} characters and no control characters.",
+            f"messageId must have 1 to {LONGEST_ID} characters and no control characters.",
             "messageId",
         )
     return text
 
 
 def _read_at(checked: Mapping[str, Any], origin: Origin) -> Millis:
-    """The message's time. Where it was received earlier, its `sentAt` is compared with the receipt that it states, not
-    with ours; one with `originalTimestamp` was corrected then."""
+    """Returns the message's time. If it was received earlier, its `sentAt` is compared with the `receivedAt` that it
+    states, not with our time of receipt, unless `originalTimestamp` shows that it was corrected then."""
     timestamp = read_time(checked.get("timestamp"), "timestamp")
     sent = checked.get("sentAt")
     if origin.received_earlier:
@@ -204,7 +205,7 @@ def _sent(value: str | int | float) -> int:
 
 
 def _carry(checked: Mapping[str, Any], head: _Head) -> dict[str, Any]:
-    """The consent that a message about something else repeats."""
+    """Returns the consent that a message about something else carries along."""
     preferences = find_preferences(checked)
     if preferences is None:
         return {}
@@ -225,7 +226,7 @@ def _read_track(checked: Mapping[str, Any], head: _Head) -> Message:
         preferences = find_preferences(checked)
         if preferences is None:
             field = "context.consent.categoryPreferences"
-            raise Rejected(RejectionReason.MISSING_FIELD, f"{field} is needed by this event.", field)
+            raise Rejected(RejectionReason.MISSING_FIELD, f"{field} is required by this event.", field)
         statements = read_preferences(preferences, head.at, head.origin.policy, Assurance.STATED)
         return head.complete(name=event, consents=statements)
     interactions, mentions = read_event(event, checked.get("properties") or _NOTHING, head.at)
@@ -254,11 +255,11 @@ def _read_page(checked: Mapping[str, Any], head: _Head) -> Message:
 
 
 def _read_group(checked: Mapping[str, Any], head: _Head) -> Message:
-    """The group is kept among the person's attributes: its id, and what is known of it."""
+    """Returns a message that stores the group's ID and traits among the person's attributes."""
     attributes: dict[str, Any] = {}
     group = checked.get("groupId")
     if group is None or normalise_id(group).value is None:
-        raise Rejected(RejectionReason.MISSING_ID, "groupId is needed, without control characters.", "groupId")
+        raise Rejected(RejectionReason.MISSING_ID, "groupId is required, without control characters.", "groupId")
     attributes["groupId"] = str(group)
     if traits := checked.get("traits"):
         attributes["groupTraits"] = traits
@@ -269,9 +270,9 @@ def _read_alias(checked: Mapping[str, Any], head: _Head) -> Message:
     source = head.origin.source.name
     previous = _name(source, "", RecordKind.ANONYMOUS, checked.get("previousId"))
     if head.record.kind is not RecordKind.USER:
-        raise Rejected(RejectionReason.MISSING_ID, "alias needs userId and previousId.", "userId")
+        raise Rejected(RejectionReason.MISSING_ID, "alias requires userId and previousId.", "userId")
     if not isinstance(previous, Name):
-        raise Rejected(previous or RejectionReason.MISSING_ID, "previousId must name somebody.", "previousId")
+        raise Rejected(previous or RejectionReason.MISSING_ID, "previousId must be a usable ID.", "previousId")
     if previous.record.key == head.record.key:
         raise Rejected(RejectionReason.BAD_VALUE, "previousId and userId are the same.", "previousId")
     return head.complete(alias_of=previous.record, **_carry(checked, head))
@@ -301,7 +302,7 @@ def _session(checked: Mapping[str, Any]) -> str | None:
 
 
 def _read_item(checked: Mapping[str, Any], origin: Origin, message_id: str, payload: Payload) -> Message:
-    """An item line. It speaks of no person; its `timestamp` says as of when its facts hold."""
+    """Returns the message of an item line. It is about no person; its `timestamp` is as of when the facts hold."""
     at = _read_at(checked, origin)
     return Message(
         id=message_id,
@@ -315,10 +316,10 @@ def _read_item(checked: Mapping[str, Any], origin: Origin, message_id: str, payl
 
 
 def _read_item_facts(checked: Mapping[str, Any], at: Millis) -> ItemFacts:
-    """The facts of a checked item line. Raises Rejected."""
+    """Returns the facts of a validated item line. Raises Rejected."""
     item = checked["itemId"]
     if item is None:
-        raise Rejected(RejectionReason.MISSING_ID, f"itemId is needed, 1 to {LONGEST_KEY} characters.", "itemId")
+        raise Rejected(RejectionReason.MISSING_ID, f"itemId is required, 1 to {LONGEST_KEY} characters.", "itemId")
     topics: dict[str, float] = {}
     for topic in checked.get("topics") or ():
         key, weight = (topic, 1.0) if isinstance(topic, str) else (topic["key"], topic["weight"])

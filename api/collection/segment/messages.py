@@ -1,7 +1,7 @@
-"""Segment's tracking format, as messages arrive: the shape of identify, track, page, screen, group and alias.
+"""Segment's tracking format: the fields of identify, track, page, screen, group and alias messages.
 
-They are typed dictionaries that Pydantic checks (0.7 µs a message, half the time of model classes) and exports as JSON
-Schema. Fields that are not listed are allowed and ignored, since real senders add their own everywhere.
+They are typed dictionaries, which Pydantic validates (0.7 µs per message, half the time of model classes) and exports
+as JSON Schema. Fields that are not listed are allowed and ignored, since real senders add their own everywhere.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 RawMessage = dict[str, Any]
-"""A message as it arrives: parsed, not yet checked."""
+"""A message as it arrives: parsed but not yet validated."""
 
 Id = Annotated[
     str | Annotated[int, Field(strict=True)] | None,
@@ -20,15 +20,17 @@ Id = Annotated[
 ]
 Instant = Annotated[
     str | Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True)] | None,
-    Field(description="ISO 8601, UTC where no offset is given; a number is epoch milliseconds."),
+    Field(description="ISO 8601, in UTC unless an offset is given; a number is epoch milliseconds."),
 ]
 Text = Annotated[str, Field(strict=True)]
-Properties = Annotated[dict[str, Any] | None, Field(description="Free; product fields are read as Segment names them.")]
-Traits = Annotated[dict[str, Any] | None, Field(description="What is known of the person; null removes a fact.")]
+Properties = Annotated[
+    dict[str, Any] | None, Field(description="Any properties; those of products are read by Segment's names.")
+]
+Traits = Annotated[dict[str, Any] | None, Field(description="Facts about the person; null removes one.")]
 
 
 class ExternalId(TypedDict, total=False):
-    """One more name of the person: `type` is its kind. Only the collection `users` (the default) is about people."""
+    """A further identifier of the person; `type` is its kind. Only the collection `users`, the default, is read."""
 
     id: Id
     type: Text | None
@@ -38,13 +40,13 @@ class ExternalId(TypedDict, total=False):
 
 
 class ConsentContext(TypedDict, total=False):
-    """What a consent tool adds to every message: category → whether it is permitted."""
+    """What a consent tool adds to every message: whether each of its categories is permitted."""
 
     categoryPreferences: dict[str, Annotated[bool, Field(strict=True)]] | None
 
 
 class Context(TypedDict, total=False):
-    """What is read of a message's context."""
+    """The parts of a message's context that are read."""
 
     sessionId: Id
     locale: Text | None
@@ -54,7 +56,7 @@ class Context(TypedDict, total=False):
 
 
 class CommonFields(TypedDict, total=False):
-    """What all messages share. One of `userId` and `anonymousId` is needed, at least."""
+    """The fields of all messages. At least one of `userId` and `anonymousId` is required."""
 
     messageId: Annotated[Id, Field(description="Makes the message count once however often it arrives.")]
     userId: Id
@@ -67,19 +69,19 @@ class CommonFields(TypedDict, total=False):
 
 
 class IdentifyFields(CommonFields, total=False):
-    """What only identify has."""
+    """Optional fields of identify."""
 
     traits: Traits
 
 
 class IdentifyMessage(IdentifyFields):
-    """Who the person is."""
+    """Who the person is: facts about them."""
 
     type: Literal["identify"]
 
 
 class TrackFields(CommonFields, total=False):
-    """What track may have."""
+    """Optional fields of track."""
 
     properties: Properties
 
@@ -92,7 +94,7 @@ class TrackMessage(TrackFields):
 
 
 class PageFields(CommonFields, total=False):
-    """What page and screen may have."""
+    """Optional fields of page and screen."""
 
     name: Text | None
     category: Text | None
@@ -100,19 +102,19 @@ class PageFields(CommonFields, total=False):
 
 
 class PageMessage(PageFields):
-    """A page that the person saw."""
+    """A page that the person viewed."""
 
     type: Literal["page"]
 
 
 class ScreenMessage(PageFields):
-    """A screen of an app that the person saw."""
+    """A screen of an app that the person viewed."""
 
     type: Literal["screen"]
 
 
 class GroupFields(CommonFields, total=False):
-    """What group may have."""
+    """Optional fields of group."""
 
     traits: Traits
 
@@ -125,14 +127,14 @@ class GroupMessage(GroupFields):
 
 
 class AliasMessage(CommonFields):
-    """Two names of one person: what was said under `previousId` is `userId`'s."""
+    """Two IDs of one person: everything stated under `previousId` is about `userId`."""
 
     type: Literal["alias"]
     previousId: Id
 
 
 class BatchFields(TypedDict, total=False):
-    """What a batch may say for all its messages. `context` is merged under each message's own."""
+    """Optional fields that apply to all messages of a batch. `context` provides defaults for each message's own."""
 
     sentAt: Instant
     writeKey: Text | None
@@ -140,6 +142,6 @@ class BatchFields(TypedDict, total=False):
 
 
 class Batch(BatchFields):
-    """Several messages in one request; each is judged by itself."""
+    """Several messages in one request. Each is validated on its own."""
 
     batch: list[Any]

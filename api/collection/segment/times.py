@@ -1,8 +1,8 @@
-"""When a message happened: reading timestamps, correcting the sender's clock, refusing absurd dates.
+"""When an event happened: reading timestamps, correcting for the sender's clock, rejecting absurd dates.
 
-As in Segment's specification, at = timestamp − (sentAt − receivedAt): what the sender's clock showed at sending is
-compared with ours at receipt, so that a clock that is wrong by years is corrected by years. There is no bound on the
-correction itself; there is one on its outcome, which must lie between 1990 and one day after receipt.
+As in Segment's specification, at = timestamp − (sentAt − receivedAt): the sender's clock at sending is compared with
+ours at receipt, so a clock that is years wrong is corrected by years. The correction itself has no limit, but its
+result must lie between 1990 and one day after receipt.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from api.collection.reasons import Rejected, RejectionReason
 from graph.model.time import Millis
 
 EARLIEST: Final = 631_152_000_000
-"""1990-01-01: no system that sends these messages has older events; 0 and 1970 are clocks that were never set."""
+"""1990-01-01. No system that sends these messages has older events; 0 and 1970 come from clocks that were never set."""
 
 AHEAD: Final = 86_400_000
-"""One day: the farthest that an event may lie after its receipt."""
+"""One day: how long after its receipt an event may lie at most."""
 
 LATEST_STATED: Final = 4_102_444_800_000
-"""2100-01-01: the farthest that a stated instant, such as the end of a consent, may lie."""
+"""2100-01-01: the latest instant that may be stated, such as the end of a consent."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 def read_time(value: str | int | float | None, field: str) -> int | None:
-    """An instant in epoch milliseconds, from ISO 8601 (UTC where no offset is given) or a number of milliseconds.
+    """Returns an instant in epoch milliseconds, from ISO 8601 (UTC unless an offset is given) or from such a number.
 
-    None for an absent one. Raises Rejected for what is neither.
+    Returns None if it is absent. Raises Rejected if it is neither.
     """
     if value is None:
         return None
@@ -49,28 +49,28 @@ def read_time(value: str | int | float | None, field: str) -> int | None:
 
 
 def place_event(timestamp: int | None, sent_at: int | None, received_at: Millis) -> Millis:
-    """When an event happened by our clock. Raises Rejected for an absurd date."""
+    """Returns when an event happened, by our clock. Raises Rejected for an absurd date."""
     if timestamp is None:
         return received_at
     at = timestamp if sent_at is None else timestamp - (sent_at - received_at)
     if at < EARLIEST or at > received_at + AHEAD:
         raise Rejected(
             RejectionReason.BAD_TIMESTAMP,
-            "timestamp must lie between 1990 and one day after receipt, corrected by the sender's clock.",
+            "timestamp must lie between 1990 and one day after receipt, corrected for the sender's clock.",
             "timestamp",
         )
     return Millis(at)
 
 
 def read_stated(value: str | int | float | None, field: str) -> Millis | None:
-    """An instant that may lie in the future, such as the end of a consent; None for an absent one. Raises Rejected for
-    what is no instant, or not between 1990 and 2100."""
+    """Returns an instant that may lie in the future, such as the end of a consent; None if it is absent. Raises
+    Rejected if it can't be read, or is not between 1990 and 2100."""
     at = read_time(value, field)
     return None if at is None else bound_stated(at, field)
 
 
 def bound_stated(at: int, field: str) -> Millis:
-    """An instant that may lie in the future. Raises Rejected outside 1990 to 2100."""
+    """Returns an instant that may lie in the future. Raises Rejected if it is not between 1990 and 2100."""
     if not EARLIEST <= at <= LATEST_STATED:
         raise Rejected(RejectionReason.BAD_TIMESTAMP, f"{field} must lie between 1990 and 2100.", field)
     return Millis(at)

@@ -1,8 +1,8 @@
-"""Segment's traits as facts of a profile, and which of them name the person.
+"""Segment's traits as facts of a profile, and the identifiers among them.
 
-A trait that no profile field stands for, or whose value can't be one, goes to `attributes`, so that nothing is lost. A
-contact or identity fact without a canonical form is kept as it was written, because `attributes` are of another
-category and seen for other purposes.
+A trait without a profile field of its own, or with a value that does not fit the field, goes to `attributes`, so that
+nothing is lost. A contact or identity fact without a canonical form stays in its field as written, because `attributes`
+belong to another category, which other purposes may see.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ NAMES: Final[Mapping[str, str]] = {
     "country": "country",
     "preferences": "preferences",
 }
-"""Trait → profile fact, the trait without regard to case, `_`, `-` and blanks: a contact that a sender spells in its
-own way must not end among attributes. `name` is read apart: it is split unless the parts are given."""
+"""The profile fact of each trait. Case, `_`, `-` and spaces are ignored, so that a contact with an unusual spelling
+does not end up among attributes. `name` is read separately: it is split unless its parts are stated."""
 
 
 @lru_cache(maxsize=4096)
 def find_fact(trait: str) -> str | None:
-    """The profile fact that a trait stands for; None for an attribute."""
+    """Returns the profile fact that a trait stands for, or None if it is an attribute."""
     return NAMES.get(trait.translate(_SEPARATORS).casefold())
 
 
 _SEPARATORS: Final = str.maketrans("", "", "_- ")
 
 _NEVER_ATTRIBUTES: Final = frozenset({"email", "phone", "givenName", "familyName", "birthDate"})
-"""Facts that, like an address and preferences, stay of their category in whatever form they come: attributes are seen
-for other purposes."""
+"""Facts that, like address and preferences, keep their category whatever form they have, because other purposes may see
+attributes."""
 
 LONGEST_NAME: Final = 256
 MOST_TRAITS: Final = 256
@@ -62,7 +62,7 @@ OLDEST: Final = 150
 
 
 def read_traits(traits: Mapping[str, Any], locale: str | None = None) -> dict[str, Any]:
-    """Profile facts, with unknown traits under `attributes`. None (or an empty text) removes a fact. Raises
+    """Returns profile facts, with unknown traits under `attributes`. None or an empty text removes a fact. Raises
     Rejected."""
     if len(traits) > MOST_TRAITS:
         raise Rejected(RejectionReason.BAD_VALUE, f"traits has more than {MOST_TRAITS} entries.", "traits")
@@ -91,7 +91,7 @@ def read_traits(traits: Mapping[str, Any], locale: str | None = None) -> dict[st
 
 
 def find_identifiers(facts: Mapping[str, Any]) -> list[IdentifierRef]:
-    """The identifiers among profile facts: address and phone number, where they are usable."""
+    """Returns the identifiers among profile facts: e-mail address and phone number, if usable."""
     found = []
     if email := facts.get("email"):
         value = normalise_identifier(EMAIL, email)
@@ -106,7 +106,7 @@ def find_identifiers(facts: Mapping[str, Any]) -> list[IdentifierRef]:
 
 
 def is_region(value: object) -> bool:
-    """Whether this is a two-letter country code."""
+    """Whether a value has the form of a two-letter country code."""
     return isinstance(value, str) and len(value) == 2 and value.isascii() and value.isalpha()
 
 
@@ -150,7 +150,7 @@ def _preferences(value: Any) -> dict[str, Any] | None:
 
 
 def _language(value: Any) -> str | None:
-    """The language of a tag such as `pt-BR`; a language's name is kept as it is."""
+    """Returns the language of a tag such as `pt-BR`. The name of a language is kept as it is."""
     text = _text(value)
     if text is None:
         return None
@@ -179,7 +179,7 @@ _READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
 
 
 def _split_name(name: Any, facts: dict[str, Any]) -> None:
-    """`name` fills what is not said apart: its last word is the family name, as far as one can tell."""
+    """Fills names that are not stated separately from `name`, taking its last word as the family name."""
     text = _text(name)
     if text is None:
         return
@@ -190,7 +190,7 @@ def _split_name(name: Any, facts: dict[str, Any]) -> None:
 
 
 def _complete(facts: dict[str, Any], locale: str | None) -> None:
-    """Country from the address and language from the context, where they are not said."""
+    """Fills the country from the address and the language from the context's locale, unless they are stated."""
     address = facts.get("address")
     if "country" not in facts and isinstance(address, dict) and (country := _country(address.get("country"))):
         facts["country"] = country
@@ -199,18 +199,18 @@ def _complete(facts: dict[str, Any], locale: str | None) -> None:
 
 
 def check_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
-    """The attributes, fit to be kept as JSON. Raises Rejected."""
+    """Returns the attributes unchanged. Raises Rejected if they can't be stored as JSON."""
     for name in attributes:
         if not 0 < len(name) <= LONGEST_NAME:
             raise Rejected(
-                RejectionReason.BAD_VALUE, f"The name of a trait has 1 to {LONGEST_NAME} characters.", "traits"
+                RejectionReason.BAD_VALUE, f"The name of a trait must have 1 to {LONGEST_NAME} characters.", "traits"
             )
     _check_json(attributes, "traits")
     return attributes
 
 
 def _write(value: Any, field: str) -> str:
-    """A value that is no text, as JSON text."""
+    """Returns a value that is not text as JSON text. Raises Rejected."""
     _check_json(value, field)
     return dumps(value).decode()
 
@@ -220,4 +220,4 @@ def _check_json(value: Any, field: str) -> None:
         dumps(value)
     except JSONEncodeError as error:
         reason = RejectionReason.TOO_DEEP if "ecursion" in str(error) else RejectionReason.BAD_VALUE
-        raise Rejected(reason, f"{field} can't be kept: it is nested too deep or not plain JSON.", field) from None
+        raise Rejected(reason, f"{field} can't be stored: it is nested too deep or not plain JSON.", field) from None

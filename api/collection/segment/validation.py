@@ -1,6 +1,6 @@
-"""The check that every message passes: its shape, by `type`, with Pydantic's errors as typed rejections.
+"""Validation of a message's fields by its `type`, with Pydantic's errors as typed rejections.
 
-Rules over several fields, IDs and dates are in `mapping.py`.
+IDs, dates and rules that concern several fields are in `mapping.py`.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ AnyMessage = Annotated[
 ]
 
 MESSAGES: Final[TypeAdapter[Any]] = TypeAdapter(SegmentMessage)
-"""What the HTTP endpoints take."""
+"""What the HTTP endpoints accept."""
 
 LINES: Final[TypeAdapter[Any]] = TypeAdapter(AnyMessage)
-"""What files may hold."""
+"""What files may contain."""
 
 TYPES: Final = frozenset({"identify", "track", "page", "screen", "group", "alias"})
 LINE_TYPES: Final = TYPES | {"item", "consent"}
@@ -57,7 +57,7 @@ _VALUE_ERRORS: Final = frozenset(
     }
 )  # fmt: skip
 _EXPECTED: Final = {
-    RejectionReason.MISSING_FIELD: "is needed",
+    RejectionReason.MISSING_FIELD: "is required",
     RejectionReason.WRONG_TYPE: "has the wrong type",
     RejectionReason.BAD_VALUE: "is not an allowed field or value",
     RejectionReason.BAD_UNICODE: "is not valid Unicode",
@@ -65,8 +65,8 @@ _EXPECTED: Final = {
 
 
 def check_message(raw: object, *, own_types: bool = False) -> dict[str, Any]:
-    """The message with what is read of it, checked; `own_types` admits items and consent statements. Raises Rejected
-    with the first complaint."""
+    """Returns the validated message with the fields that are read. `own_types` admits items and consent statements.
+    Raises Rejected with the first error."""
     if not isinstance(raw, dict):
         raise Rejected(RejectionReason.NOT_AN_OBJECT, "A message must be a JSON object.")
     try:
@@ -81,7 +81,7 @@ _check_line: Final = LINES.validator.validate_python
 
 
 def explain(error: ValidationError, types: frozenset[str]) -> Rejected:
-    """The first complaint as a rejection. It names declared fields only: free keys may be personal data."""
+    """Returns the first error as a rejection. It names declared fields only, since other keys may be personal data."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     kind = first["type"]
     reason = _REASONS.get(kind) or (RejectionReason.BAD_VALUE if kind in _VALUE_ERRORS else RejectionReason.WRONG_TYPE)

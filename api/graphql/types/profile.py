@@ -222,7 +222,7 @@ class Profile(Node):
 
 
 def read_address(known: Mapping[str, Any]) -> Address:
-    """Returns an address from the parts that sources send, in Segment's spelling. Parts that are not text are left out."""
+    """Returns an address from the parts that sources send, named as in Segment. Leaves out parts that are not text."""
     parts = {name: known.get(name) for name in ("formatted", "street", "city", "state", "country")}
     parts["postal_code"] = known.get("postalCode", known.get("postal_code"))
     return Address(**{name: part if isinstance(part, str) else None for name, part in parts.items()})

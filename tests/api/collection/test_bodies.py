@@ -1,4 +1,4 @@
-"""Bytes to JSON: compression, limits, and what is saved of a broken batch."""
+"""Request bodies: decompression, limits, and salvaging the entries of a broken batch."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from api.collection.reasons import Rejected, RejectionReason
 from graph.errors import PayloadTooLarge
 
 
-def test_gzip_is_known_by_its_first_bytes() -> None:
+def test_gzip_is_recognised_by_its_first_bytes() -> None:
     assert decompress(gzip.compress(b"{}") + gzip.compress(b" "), 100) == b"{} "
     assert decompress(b"{}", 100) == b"{}"
 
 
-def test_a_bomb_is_not_unpacked() -> None:
+def test_a_decompression_bomb_is_not_unpacked() -> None:
     with pytest.raises(PayloadTooLarge):
         decompress(_bomb(1 << 28), MAX_BATCH)
 
@@ -45,7 +45,7 @@ def reasons(body: bytes) -> list[object]:
     return [entry.error.reason if entry.error else entry.value for entry in read_batch(body).entries]
 
 
-def test_one_bad_message_costs_no_other() -> None:
+def test_a_bad_message_does_not_affect_the_others() -> None:
     deep = b"[" * 2000 + b"]" * 2000
     body = (
         b'{"sentAt": "2024-01-01", "batch": [{"a": "],}\\""}, {"a": NaN}, {"x": ' + deep + b'}, {"userId": "\\ud83d"}, '
@@ -58,7 +58,7 @@ def test_one_bad_message_costs_no_other() -> None:
     assert read_batch(body).head == {"sentAt": "2024-01-01", "context": {"x": 1}}
 
 
-def test_the_text_of_what_is_rejected_is_kept() -> None:
+def test_the_text_of_a_rejected_entry_is_kept() -> None:
     entries = read_batch(b'{"batch": [ {"a": NaN} , 1]}').entries
     assert [entry.text for entry in entries] == ['{"a": NaN}', ""]
 
@@ -82,7 +82,7 @@ def test_a_batch_may_be_a_bare_array() -> None:
         (b'"text"', RejectionReason.NOT_AN_OBJECT),
     ],
 )
-def test_what_is_no_batch_is_rejected(body: bytes, reason: RejectionReason) -> None:
+def test_a_body_without_a_batch_is_rejected(body: bytes, reason: RejectionReason) -> None:
     with pytest.raises(Rejected) as caught:
         read_batch(body)
     assert caught.value.reason is reason
@@ -93,12 +93,12 @@ def test_what_is_no_batch_is_rejected(body: bytes, reason: RejectionReason) -> N
     [b'{"batch":["' + b'\\"' * 250_000, b'{"batch":[' + b'"' * 500_000, b'{"batch":[' + b"[" * 500_000, b"[" * 500_000],
     ids=["escapes", "quotes", "brackets", "bare"],
 )
-def test_hostile_bodies_cost_time_in_proportion(body: bytes) -> None:
-    with suppress(Rejected):  # a quadratic reading would run into the time limit of tests
+def test_hostile_bodies_are_read_in_linear_time(body: bytes) -> None:
+    with suppress(Rejected):  # reading in quadratic time would exceed the time limit of tests
         assert all(entry.error is not None for entry in read_batch(body).entries)
 
 
-def test_a_single_message_of_another_reader() -> None:
+def test_a_single_message_that_orjson_refuses_is_repaired_or_rejected() -> None:
     assert read_single(b'{"a": "\\ud83d"}') == {"a": "\ufffd"}
     numbers = read_single(b'{"a": "\\ud83d", "many": 99999999999999999999, "most": 18446744073709551615}')
     assert repr(numbers["many"]) == "1e+20"
@@ -130,13 +130,13 @@ json_values = st.recursive(
 
 
 @given(st.lists(json_values, max_size=5))
-def test_a_batch_that_must_be_cut_gives_what_a_whole_one_gives(values: list[object]) -> None:
+def test_splitting_a_batch_gives_the_same_entries_as_parsing_it(values: list[object]) -> None:
     whole = read_batch(json.dumps({"batch": values}).encode())
     cut = read_batch(json.dumps({"batch": [*values, float("nan")]}).encode())
     assert [entry.value for entry in cut.entries[:-1]] == [entry.value for entry in whole.entries]
     assert cut.entries[-1].error is not None
 
 
-def test_depth_is_of_brackets_outside_strings() -> None:
+def test_depth_counts_brackets_outside_strings() -> None:
     assert measure_depth('{"a": ["[[[[", {"b": 1}]}') == 3
     assert measure_depth("[" * 300) == 300 > DEEPEST

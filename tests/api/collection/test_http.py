@@ -1,4 +1,4 @@
-"""The collection API over HTTP, on a real store: what is answered, and what is on disk once it is."""
+"""The collection API over HTTP, on a real store: responses, and what is on disk when they are sent."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ VERIFIER = TokenVerifier([TokenIssuer("c", "c", Ed25519PrivateKey.generate()).tr
 
 
 class Sender:
-    """A source with its key, and the service it sends to."""
+    """A source with its write key, and the service that it sends to."""
 
     def __init__(self, runtime: Runtime, key: str) -> None:
         self.services = runtime.services
@@ -90,17 +90,17 @@ VIEWS = "MATCH (:Session)-[e:VIEWED]->(:Item) RETURN count(e) AS n"
         ("alias", {"userId": "ada", "previousId": "x1"}),
     ],
 )
-async def test_each_single_endpoint_takes_its_type(sender: Sender, path: str, body: dict[str, Any]) -> None:
-    answer = await sender.post(path, body | {"messageId": "m"})
-    assert (answer.status_code, answer.json()["accepted"]) == (200, 1)
+async def test_each_single_endpoint_accepts_its_type(sender: Sender, path: str, body: dict[str, Any]) -> None:
+    response = await sender.post(path, body | {"messageId": "m"})
+    assert (response.status_code, response.json()["accepted"]) == (200, 1)
     assert (await sender.post(path, body | {"messageId": "m"})).json()["duplicate"] == 1
 
 
-async def test_a_batch_with_bad_messages_loses_no_other(sender: Sender) -> None:
+async def test_bad_messages_in_a_batch_do_not_affect_the_others(sender: Sender) -> None:
     bad = [None, {}, track(2, userId=None), track(3, timestamp="1815-12-10"), track(4, properties={"product_id": []})]
-    answer = await sender.post("batch", {"batch": [track(0), *bad, track(1), track(0)]})
-    assert answer.status_code == 200
-    body = answer.json()
+    response = await sender.post("batch", {"batch": [track(0), *bad, track(1), track(0)]})
+    assert response.status_code == 200
+    body = response.json()
     assert (body["success"], body["accepted"], body["duplicate"]) == (True, 2, 1)
     assert body["rejected"] == {
         "not_an_object": 1, "unknown_type": 1, "missing_id": 1, "bad_timestamp": 1, "wrong_type": 1,
@@ -109,17 +109,17 @@ async def test_a_batch_with_bad_messages_loses_no_other(sender: Sender) -> None:
         (1, "not_an_object", None), (2, "unknown_type", "type"), (3, "missing_id", "userId"),
         (4, "bad_timestamp", "timestamp"), (5, "wrong_type", "properties.product_id"),
     ]  # fmt: skip
-    assert "1815" not in answer.text
+    assert "1815" not in response.text
     assert await sender.count(VIEWS) == 2
     assert [reason for reason, _ in await sender.letters()] == sorted(body["rejected"])
 
 
-async def test_a_batch_that_is_no_json_as_a_whole_loses_no_message_that_is(sender: Sender) -> None:
+async def test_a_batch_that_is_not_json_keeps_its_valid_messages(sender: Sender) -> None:
     deep = b"[" * 3000 + b"]" * 3000
     body = b'{"batch":[%s,{"a":NaN},{"x":%s},%s,{"userId":"\\ud83d"}]}'
-    answer = await sender.post("batch", body % (orjson.dumps(track(0)), deep, orjson.dumps(track(1))))
-    assert answer.json()["accepted"] == 2
-    assert answer.json()["rejected"] == {"malformed_json": 1, "too_deep": 1, "bad_unicode": 1}
+    response = await sender.post("batch", body % (orjson.dumps(track(0)), deep, orjson.dumps(track(1))))
+    assert response.json()["accepted"] == 2
+    assert response.json()["rejected"] == {"malformed_json": 1, "too_deep": 1, "bad_unicode": 1}
 
 
 @pytest.mark.parametrize(
@@ -143,21 +143,19 @@ async def test_a_batch_that_is_no_json_as_a_whole_loses_no_message_that_is(sende
         ("identify", {"userId": "undefined"}, "blocked_id"),
     ],
 )
-async def test_what_can_never_be_taken_is_a_400_with_its_reason(
-    sender: Sender, path: str, body: Any, reason: str
-) -> None:
-    answer = await sender.post(path, body)
-    assert (answer.status_code, answer.json()["success"]) == (400, False)
-    assert (answer.json()["error"]["code"], answer.json()["error"]["reason"]) == ("BAD_USER_INPUT", reason)
-    assert answer.json()["error"]["documentation"] == f"/errors/rejections#{reason}"
+async def test_an_unacceptable_body_is_a_400_with_its_reason(sender: Sender, path: str, body: Any, reason: str) -> None:
+    response = await sender.post(path, body)
+    assert (response.status_code, response.json()["success"]) == (400, False)
+    assert (response.json()["error"]["code"], response.json()["error"]["reason"]) == ("BAD_USER_INPUT", reason)
+    assert response.json()["error"]["documentation"] == f"/errors/rejections#{reason}"
     assert await sender.count("MATCH (n:Message) RETURN count(n) AS n") == 0
 
 
-async def test_an_empty_batch_is_fine(sender: Sender) -> None:
+async def test_an_empty_batch_is_accepted(sender: Sender) -> None:
     assert (await sender.post("batch", {"batch": []})).json()["accepted"] == 0
 
 
-async def test_gzip_also_when_labelled_as_a_form(sender: Sender) -> None:
+async def test_gzip_is_accepted_whatever_its_labels(sender: Sender) -> None:
     packed = gzip.compress(orjson.dumps({"batch": [track(0)]}))
     labels = {"content_encoding": "gzip", "content_type": "application/x-www-form-urlencoded"}
     assert (await sender.post("batch", packed, **labels)).json()["accepted"] == 1
@@ -166,10 +164,10 @@ async def test_gzip_also_when_labelled_as_a_form(sender: Sender) -> None:
     assert (await sender.post("track", gzip.compress(orjson.dumps(track(2))))).json()["accepted"] == 1
 
 
-async def test_sizes_over_the_limits(sender: Sender) -> None:
+async def test_sizes_over_the_limits_are_refused(sender: Sender) -> None:
     wide = track(1, properties={"product_id": "p", "x": "y" * MAX_EVENT})
-    answer = await sender.post("batch", {"batch": [track(0), wide]})
-    assert (answer.json()["accepted"], answer.json()["rejected"]) == (1, {"too_large": 1})
+    response = await sender.post("batch", {"batch": [track(0), wide]})
+    assert (response.json()["accepted"], response.json()["rejected"]) == (1, {"too_large": 1})
     assert (await sender.post("track", wide)).status_code == 413
     assert (await sender.post("batch", b" " * (MAX_BATCH + 1))).status_code == 413
     bomb = gzip.compress(b" " * (MAX_BATCH + 1))
@@ -187,23 +185,23 @@ async def test_ten_megabytes_are_refused_before_they_are_read(sender: Sender) ->
             yield b" " * 65_536
 
     head = {"authorization": "Basic " + base64.b64encode(f"{sender.key}:".encode()).decode()}
-    answer = await sender.http.post("/v1/batch", content=stream(), headers=head)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "PAYLOAD_TOO_LARGE")
+    response = await sender.http.post("/v1/batch", content=stream(), headers=head)
+    assert (response.status_code, response.json()["error"]["code"]) == (413, "PAYLOAD_TOO_LARGE")
     assert sent < 2 * MAX_BATCH
     declared = await sender.http.post("/v1/batch", content=b"", headers=head | {"content-length": "10485760"})
     assert declared.status_code == 413
 
 
-async def test_who_sends(sender: Sender) -> None:
+async def test_a_sender_needs_a_valid_write_key(sender: Sender) -> None:
     for key in (None, "nobody", "cw_x_y", "\u00fc"):
-        answer = await sender.post("batch", {"batch": [track(0)]}, key=key)
-        assert (answer.status_code, answer.json()["error"]["code"]) == (401, "UNAUTHENTICATED")
-        assert "www-authenticate" in answer.headers
+        response = await sender.post("batch", {"batch": [track(0)]}, key=key)
+        assert (response.status_code, response.json()["error"]["code"]) == (401, "UNAUTHENTICATED")
+        assert "www-authenticate" in response.headers
     assert await sender.count("MATCH (n:Message) RETURN count(n) AS n") == 0
-    answer = await sender.post("batch", {"batch": [track(0)], "writeKey": sender.key}, key=None)
-    assert answer.json()["accepted"] == 1
-    answer = await sender.post("track", track(1, writeKey=sender.key), key=None)
-    assert answer.json()["accepted"] == 1
+    response = await sender.post("batch", {"batch": [track(0)], "writeKey": sender.key}, key=None)
+    assert response.json()["accepted"] == 1
+    response = await sender.post("track", track(1, writeKey=sender.key), key=None)
+    assert response.json()["accepted"] == 1
     assert (await sender.post("track", track(2, writeKey=5), key=None)).status_code == 401
     assert (await sender.post("batch", b"{", key=None)).status_code == 401
 
@@ -213,7 +211,7 @@ async def test_other_methods_are_not_allowed(sender: Sender) -> None:
 
 
 class Busy(Ingestor):
-    """An ingestor in front of a store that fails in passing."""
+    """An ingestor whose store has a transient fault."""
 
     error: ConsentricError = StoreUnavailable("away")
 
@@ -222,7 +220,9 @@ class Busy(Ingestor):
 
 
 @pytest.mark.parametrize(("error", "status"), [(StoreUnavailable("away"), 503), (RateLimited("later"), 429)])
-async def test_passing_faults_ask_to_come_again(store: GraphClient, error: ConsentricError, status: int) -> None:
+async def test_transient_faults_ask_the_sender_to_retry(
+    store: GraphClient, error: ConsentricError, status: int
+) -> None:
     policy = Policy.default()
     authority = Authority(store, SECRET, VERIFIER, system_clock)
     busy = Busy(store, policy, system_clock)
@@ -230,11 +230,11 @@ async def test_passing_faults_ask_to_come_again(store: GraphClient, error: Conse
     runtime = Runtime(Services(store, policy, WalkRecommender(), SECRET), busy, authority)
     sender = Sender(runtime, (await register_source(runtime.services, "shop")).write_key)
     for path, body in (("batch", {"batch": [track(0), {}]}), ("track", track(0)), ("track", {}), ("batch", b"{")):
-        answer = await sender.post(path, body)
-        assert (answer.status_code, "retry-after" in answer.headers) == (status, True)
+        response = await sender.post(path, body)
+        assert (response.status_code, "retry-after" in response.headers) == (status, True)
 
 
-async def test_the_context_of_a_batch_is_under_each_message(sender: Sender) -> None:
+async def test_the_context_of_a_batch_provides_defaults_for_its_messages(sender: Sender) -> None:
     shared = {"consent": {"categoryPreferences": {"Analytics": True}}, "sessionId": "s"}
     own = track(1, userId="bob", context={"consent": {"categoryPreferences": {"Analytics": False}}})
     await sender.post("batch", {"batch": [track(0), own], "context": shared})
@@ -244,18 +244,18 @@ async def test_the_context_of_a_batch_is_under_each_message(sender: Sender) -> N
     assert sorted((row["key"], row["state"]) for row in rows) == [("ada", "given"), ("bob", "refused")]
 
 
-async def test_a_batchs_sending_time_corrects_its_clock(sender: Sender) -> None:
+async def test_the_sending_time_of_a_batch_corrects_the_senders_clock(sender: Sender) -> None:
     wrong = {"timestamp": "2001-01-01T00:00:00Z"}
     await sender.post("batch", {"batch": [track(0, **wrong)], "sentAt": "2001-01-01T01:00:00Z"})
     at = await sender.count("MATCH (m:Message) RETURN m.at AS n")
     assert abs(system_clock() - 3_600_000 - at) < 60_000
 
 
-async def test_many_connections_share_commits_and_repeat_nothing(sender: Sender) -> None:
-    answers = await asyncio.gather(
+async def test_concurrent_connections_write_every_message_once(sender: Sender) -> None:
+    responses = await asyncio.gather(
         *(sender.post("track", track(number % 40, userId=f"u{number % 7}")) for number in range(80)),
         *(sender.post("batch", {"batch": [track(number) for number in range(100, 150)]}) for _ in range(3)),
     )
-    assert {answer.status_code for answer in answers} == {200}
-    assert sum(answer.json()["accepted"] for answer in answers) == 90
+    assert {response.status_code for response in responses} == {200}
+    assert sum(response.json()["accepted"] for response in responses) == 90
     assert await sender.count(VIEWS) == 90

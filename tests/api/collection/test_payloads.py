@@ -1,4 +1,4 @@
-"""What dead letters keep: any value as text, and a message so that it can be read alone later."""
+"""What dead letters keep: any value as text, and messages in a form that can be read on its own later."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SENT = {"type": "track", "messageId": "m", "userId": "ada", "event": "Clicked", 
 ORIGIN = Origin(Source("shop"), NOW, Policy.default(), sent_at=NOW - MINUTE)
 
 
-def test_a_payload_is_text_whatever_it_is() -> None:
+def test_any_value_is_written_as_text() -> None:
     deep: list[object] = []
     for _ in range(5000):
         deep = [deep]
@@ -32,7 +32,7 @@ def test_a_payload_is_text_whatever_it_is() -> None:
 
 
 @pytest.mark.parametrize("origin", [ORIGIN, replace(ORIGIN, sent_at=None)])
-async def test_a_message_is_read_from_its_payload_as_from_its_batch(origin: Origin) -> None:
+async def test_a_payload_reads_as_the_same_message_as_its_batch(origin: Origin) -> None:
     context = {"consent": {"categoryPreferences": {"Analytics": True}}}
     message = (await read_entries([Entry(SENT)], origin, context=context)).messages[0]
     assert message.payload is not None
@@ -41,7 +41,7 @@ async def test_a_message_is_read_from_its_payload_as_from_its_batch(origin: Orig
     assert read_message(json.loads(message.payload.write()), later) == message
 
 
-def test_the_payload_of_a_file_is_its_line() -> None:
+def test_the_payload_of_a_line_is_the_line() -> None:
     origin = Origin(ORIGIN.source, NOW, ORIGIN.policy, own_types=True, received_earlier=True)
     line = SENT | {"sentAt": NOW - MINUTE}
     payload = read_message(line, origin).payload

@@ -1,4 +1,4 @@
-"""Letters come back through the door they were refused at: trying again grants a sender nothing."""
+"""Replay applies the rules that rejected a message: a sender gains nothing by it."""
 
 from __future__ import annotations
 
@@ -33,15 +33,17 @@ async def door(store: GraphClient) -> AsyncIterator[Door]:
 
 
 async def send(door: Door, *messages: dict[str, Any]) -> None:
-    """As `POST /v1/batch` does."""
+    """Sends messages as `POST /v1/batch` does. All must be rejected."""
     origin = Origin(Source("shop"), door.clock(), door.services.policy)
     entries = [Entry(message) for message in messages]
     receipt = await submit(door.runtime.ingestor, await read_entries(entries, origin))
     assert len(receipt.rejections) == len(messages)
 
 
-async def test_a_senders_consent_line_does_not_come_in_by_replay(door: Door) -> None:
-    wide = FORGED | {"notice": "ö" * 20_000}  # over the limit in bytes, not in characters: refused before its type
+async def test_a_rejected_consent_line_of_a_sender_is_not_accepted_by_replay(door: Door) -> None:
+    wide = FORGED | {
+        "notice": "ö" * 20_000
+    }  # over the limit in bytes, not in characters: rejected before its type is read
     await send(door, FORGED, wide, {"type": "item", "itemId": "forged", "title": "Cheap"})
     report = await replay(door.runtime)
     assert (report.accepted, len(report.kept)) == (0, 3)
@@ -49,7 +51,7 @@ async def test_a_senders_consent_line_does_not_come_in_by_replay(door: Door) -> 
     assert await door.services.client.read(READ_ITEMS) == []
 
 
-async def test_bytes_that_were_no_text_do_not_come_in_as_something_else(door: Door) -> None:
+async def test_a_message_that_was_not_utf_8_is_not_accepted_by_replay(door: Door) -> None:
     body = b'{"batch": [{"type": "track", "userId": "ad\xff", "event": "X"}]}'
     origin = Origin(Source("shop"), door.clock(), door.services.policy)
     receipt = await submit(door.runtime.ingestor, await read_entries(read_batch(body).entries, origin))
@@ -58,7 +60,7 @@ async def test_bytes_that_were_no_text_do_not_come_in_as_something_else(door: Do
     assert (report.accepted, len(report.kept)) == (0, 1)
 
 
-async def test_a_line_that_an_operator_loaded_does(door: Door) -> None:
+async def test_a_consent_line_that_an_operator_loaded_is_accepted_by_replay(door: Door) -> None:
     origin = Origin(Source("shop"), door.clock(), door.services.policy, own_types=True, received_earlier=True)
     line = {"type": "consent", "userId": "ada", "purpose": "research", "state": "given"}
     with pytest.raises(Rejected) as refused:

@@ -1,4 +1,4 @@
-"""The exported JSON Schemas are those of the types, and judge as the types do."""
+"""The exported JSON Schemas match the types and accept the same lines."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ VALIDATOR = jsonschema.Draft202012Validator(LINE)
 
 
 @pytest.mark.parametrize("name", ["message.json", "line.json", "batch.json"])
-def test_the_files_are_up_to_date(name: str) -> None:
+def test_the_committed_files_are_current(name: str) -> None:
     assert (FOLDER / name).read_text(encoding="utf-8") == write_schemas()[name], "run `make schemas`"
 
 
-def test_each_schema_is_a_schema() -> None:
+def test_each_schema_is_valid_json_schema() -> None:
     for text in write_schemas().values():
         jsonschema.Draft202012Validator.check_schema(json.loads(text))
 
@@ -38,5 +38,5 @@ def test_each_schema_is_a_schema() -> None:
         ({"type": "nothing"}, False),
     ],
 )
-def test_the_schema_judges_as_the_types_do(line: dict[str, Any], good: bool) -> None:
+def test_the_schema_accepts_what_the_types_accept(line: dict[str, Any], good: bool) -> None:
     assert VALIDATOR.is_valid(line) is good

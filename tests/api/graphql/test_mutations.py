@@ -87,9 +87,9 @@ def iso(at: int) -> str:
         ({"categories": ["x" * 513]}, "categories is not an allowed field or value."),
         ({"mechanism": "shout"}, "mechanism does not fit the policy's purposes."),
         ({"notice": "a\nb"}, "notice can't be a key: it is empty or has control characters."),
-        ({"messageId": "x" * 257}, "messageId has 1 to 256 characters and no control characters."),
-        ({"record": {"source": "shop"}}, "userId or anonymousId is needed, not null and not empty."),
-        ({"record": {"source": "shop", "userId": "null"}}, "userId is a placeholder that names nobody."),
+        ({"messageId": "x" * 257}, "messageId must have 1 to 256 characters and no control characters."),
+        ({"record": {"source": "shop"}}, "userId or anonymousId is required and must not be null or empty."),
+        ({"record": {"source": "shop", "userId": "null"}}, "userId is a placeholder that identifies no one."),
         (
             {"record": {"source": "no", "userId": "ada"}},
             "source: it is not registered; see `consentric source create`.",
@@ -97,13 +97,13 @@ def iso(at: int) -> str:
         ({"effectiveAt": "2101-01-01T00:00:00Z"}, "timestamp is out of range; numbers are epoch milliseconds."),
         (
             {"effectiveAt": iso(START + 2 * DAY)},
-            "timestamp must lie between 1990 and one day after receipt, corrected by the sender's clock.",
+            "timestamp must lie between 1990 and one day after receipt, corrected for the sender's clock.",
         ),
         ({"expiresAt": "1989-12-31T00:00:00Z"}, "expiresAt must lie between 1990 and 2100."),
         ({"expiresAt": "2101-01-01T00:00:00Z"}, "expiresAt is out of range; numbers are epoch milliseconds."),
     ],
 )
-async def test_a_statement_that_can_not_be_kept_is_refused(door: Door, change: dict[str, Any], message: str) -> None:
+async def test_an_invalid_statement_is_refused(door: Door, change: dict[str, Any], message: str) -> None:
     key = await door.client("support", "operator")
     answer = (await door.send(RECORD_INPUT, key, {"input": ADA | change})).json()
     assert [(one["message"], one["extensions"]["code"]) for one in answer["errors"]] == [(message, "BAD_USER_INPUT")]

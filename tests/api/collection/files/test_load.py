@@ -1,4 +1,4 @@
-"""Files into the graph: streaming, resuming, reporting."""
+"""Loading files: streaming, resuming, reporting."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def count(runtime: Runtime, statement: str) -> int:
 
 
 @pytest.mark.parametrize("name", ["events.ndjson", "events.ndjson.gz"])
-async def test_a_file_is_loaded_once_however_often(runtime: Runtime, tmp_path: Path, name: str) -> None:
+async def test_loading_a_file_again_writes_nothing_twice(runtime: Runtime, tmp_path: Path, name: str) -> None:
     number = 2 * CHUNK + 17
     path = write(tmp_path / name, [track(n) for n in range(number)])
     seen: list[Progress] = []
@@ -74,7 +74,7 @@ async def test_a_file_is_loaded_once_however_often(runtime: Runtime, tmp_path: P
     assert await count(runtime, EVENTS) == number
 
 
-async def test_lines_of_every_kind(runtime: Runtime, tmp_path: Path) -> None:
+async def test_lines_are_accepted_or_rejected_one_by_one(runtime: Runtime, tmp_path: Path) -> None:
     lines = [
         b"\xef\xbb\xbf" + orjson.dumps(track(0)), b"", b"   ",
         {"type": "item", "itemId": "p", "title": "Lamp"},
@@ -93,7 +93,7 @@ async def test_lines_of_every_kind(runtime: Runtime, tmp_path: Path) -> None:
     assert await count(runtime, "MATCH (i:Item {title: 'Lamp'}) RETURN count(i) AS n") == 1
 
 
-async def test_lines_without_an_id_count_once_by_their_place_and_content(runtime: Runtime, tmp_path: Path) -> None:
+async def test_lines_without_an_id_are_identified_by_position_and_content(runtime: Runtime, tmp_path: Path) -> None:
     lines = [track(0, messageId=None, timestamp="2024-01-01")] * 3
     path = write(tmp_path / "a.ndjson", lines)
     assert await load_files(runtime, [path], "shop") == LoadReport(3, 0, {})
@@ -101,7 +101,7 @@ async def test_lines_without_an_id_count_once_by_their_place_and_content(runtime
     assert await load_files(runtime, [renamed], "shop") == LoadReport(1, 3, {})
 
 
-async def test_several_files_and_standard_input(
+async def test_several_files_and_standard_input_are_loaded(
     runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = [write(tmp_path / f"{n}.ndjson", [track(n), track(100 + n)]) for n in range(3)]
@@ -111,7 +111,7 @@ async def test_several_files_and_standard_input(
 
 
 class Dying(Ingestor):
-    """An ingestor whose process is killed after some chunks: whatever it was doing then is not done."""
+    """An ingestor that is killed after some chunks; what it is writing then is not written."""
 
     left = 3
 
@@ -122,7 +122,7 @@ class Dying(Ingestor):
         return await super().submit(messages, *rest, **more)
 
 
-async def test_a_load_that_was_killed_goes_on_where_it_was(runtime: Runtime, tmp_path: Path) -> None:
+async def test_a_killed_load_resumes_where_it_stopped(runtime: Runtime, tmp_path: Path) -> None:
     number = 10 * CHUNK
     lines: list[Any] = [track(n) for n in range(number)]
     lines[5] = b"broken"
@@ -183,7 +183,7 @@ async def test_a_checkpoint_of_another_store_is_not_trusted(runtime: Runtime, tm
     assert (await load_files(runtime, [path], "shop", checkpoints=checkpoints)).accepted == 10 * CHUNK
 
 
-async def test_passing_faults_are_waited_out(runtime: Runtime, tmp_path: Path) -> None:
+async def test_transient_faults_are_retried(runtime: Runtime, tmp_path: Path) -> None:
     path = write(tmp_path / "a.ndjson", [track(0)])
     failures = [StoreUnavailable("away"), StoreUnavailable("away")]
 
@@ -198,7 +198,7 @@ async def test_passing_faults_are_waited_out(runtime: Runtime, tmp_path: Path) -
         assert await load_files(slow, [path], "shop") == LoadReport(1, 0, {})
 
 
-async def test_what_can_not_be_loaded(runtime: Runtime, tmp_path: Path) -> None:
+async def test_unknown_sources_and_unreadable_files_are_refused(runtime: Runtime, tmp_path: Path) -> None:
     path = write(tmp_path / "a.ndjson", [track(0)])
     with pytest.raises(NotFound):
         await load_files(runtime, [path], "unheard")

@@ -1,4 +1,4 @@
-"""What events become."""
+"""Interactions and items of events."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AT = Millis(1)
         ("Product Shared", T.SHARED), ("Products Searched", T.SEARCHED), ("Anything Else", T.INTERACTED),
     ],
 )  # fmt: skip
-def test_an_event_with_an_item_is_of_the_type_its_name_stands_for(event: str, type_: T) -> None:
+def test_the_name_of_an_event_decides_its_type(event: str, type_: T) -> None:
     interactions, items = read_event(event, {"product_id": "p"}, AT)
     assert [(one.type, one.item, one.name) for one in interactions] == [
         (type_, "p", event if type_ is T.INTERACTED else None)
@@ -44,7 +44,7 @@ def test_every_event_of_the_table_has_a_weight() -> None:
         ({"product_id": "", "sku": "b"}, "b"), ({"product_id": None, "item_id": "d"}, "d"), ({"productId": "e"}, "e"),
     ],
 )  # fmt: skip
-def test_an_item_is_named_by_the_first_key_there_is(properties: dict[str, Any], key: str) -> None:
+def test_an_item_is_named_by_the_first_key_that_is_present(properties: dict[str, Any], key: str) -> None:
     assert read_event("Product Viewed", properties, AT)[0][0].item == key
 
 
@@ -60,7 +60,7 @@ def test_money_is_price_times_quantity() -> None:
     assert values("Product Viewed", {"sku": "a", "price": 2.5, "quantity": 2}) == [("a", None, None, None)]
 
 
-def test_an_order_without_prices_is_shared_out_so_that_the_sum_is_right() -> None:
+def test_the_total_of_an_order_without_prices_is_divided_by_quantity() -> None:
     products = [{"sku": "a", "quantity": 3}, {"sku": "b"}, {"title": "no key"}]
     assert values("Order Completed", {"order_id": "o", "total": 20, "revenue": 18, "products": products}) == [
         ("a", 15.0, 3.0, "o"), ("b", 5.0, None, "o"),
@@ -75,7 +75,7 @@ def test_an_order_with_prices_keeps_them() -> None:
     ]
 
 
-def test_an_order_without_products_keeps_its_money() -> None:
+def test_an_order_without_products_keeps_its_total() -> None:
     assert values("Order Completed", {"order_id": "o", "revenue": 18, "products": []}) == [(None, 18.0, None, "o")]
     assert values("Order Refunded", {"order_id": "o", "total": 18}) == [(None, 18.0, None, "o")]
 
@@ -87,19 +87,19 @@ def test_an_order_without_products_keeps_its_money() -> None:
         ({"rating": 8, "scale": 10}, 8.0, 4.0), ({"rating": 9}, 9.0, 5.0), ({"rating": -1}, -1.0, 0.0),
     ],
 )  # fmt: skip
-def test_a_rating_is_value_and_weight(properties: dict[str, Any], value: float | None, weight: float) -> None:
+def test_a_rating_sets_value_and_weight(properties: dict[str, Any], value: float | None, weight: float) -> None:
     (one,), _ = read_event("Product Rated", {"sku": "a"} | properties, AT)
     assert (one.value, one.weight) == (value, weight)
 
 
-def test_an_event_without_an_item_keeps_what_it_is_about() -> None:
+def test_an_event_without_an_item_keeps_its_query_or_name() -> None:
     (search,), items = read_event("Products Searched", {"query": "lamp"}, AT)
     assert (search.type, search.item, search.name, items) == (T.SEARCHED, None, "lamp", [])
     (other,), _ = read_event("Signed Up", {"plan": "pro", "value": "2"}, AT)
     assert (other.type, other.item, other.name, other.value) == (T.INTERACTED, None, "Signed Up", 2.0)
 
 
-def test_what_is_said_of_an_item_in_passing() -> None:
+def test_an_event_mentions_title_category_and_price_of_its_item() -> None:
     _, (item,) = read_event("Product Viewed", {"sku": "a", "name": "Lamp", "category": ["x"], "price": "1e3"}, AT)
     assert (item.title, item.category, item.price, item.updated_at, item.declared) == ("Lamp", None, 1000.0, 1, False)
 
@@ -113,11 +113,13 @@ def test_what_is_said_of_an_item_in_passing() -> None:
         (None, None, {"url": 5}, "page"),
     ],
 )  # fmt: skip
-def test_a_view_without_an_item(name: str | None, category: str | None, properties: dict[str, Any], shown: str) -> None:
+def test_a_view_without_an_item_keeps_the_name_or_path(
+    name: str | None, category: str | None, properties: dict[str, Any], shown: str
+) -> None:
     (view,), items = read_view(name, category, properties, AT)
     assert (view.type, view.item, view.name, items) == (T.VIEWED, None, shown, [])
 
 
-def test_a_page_of_an_item_is_a_view_of_it() -> None:
+def test_a_page_about_an_item_is_a_view_of_the_item() -> None:
     (view,), (item,) = read_view("Product", None, {"product_id": "p", "title": "Lamp"}, AT)
     assert (view.type, view.item, view.name, item.title) == (T.VIEWED, "p", None, "Lamp")

@@ -1,4 +1,4 @@
-"""A statement that didn't arrive as a line becomes one where a dead letter has to keep it."""
+"""A statement that did not arrive as a line is written as one if a dead letter has to keep it."""
 
 from __future__ import annotations
 
@@ -44,9 +44,7 @@ WHOLE = ConsentStatement(
 
 @pytest.mark.parametrize("statement", [PLAIN, WHOLE], ids=["plain", "whole"])
 @pytest.mark.parametrize("names", [("ada", None), (None, "a-1"), ("ada", "a-1")], ids=["user", "anonymous", "both"])
-def test_the_same_message_is_read_from_its_payload(
-    statement: ConsentStatement, names: tuple[str | None, str | None]
-) -> None:
+def test_a_payload_reads_as_the_same_message(statement: ConsentStatement, names: tuple[str | None, str | None]) -> None:
     head = open_message(ORIGIN, *names, message_id="m", timestamp=NOW - 5)
     message = replace(head, consents=(statement,))
     line = json.loads(StatementPayload(message).write())

@@ -1,4 +1,4 @@
-"""What messages mean."""
+"""Reading messages of every type, and the reasons for rejecting them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def track(**rest: Any) -> dict[str, Any]:
     return {"type": "track", "messageId": "m", "userId": "u", "event": "Clicked"} | rest
 
 
-def test_the_two_names_of_a_record() -> None:
+def test_a_message_can_name_two_records() -> None:
     user, anonymous = read(track()), read(track(userId=None, anonymousId="a"))
     assert user.record == RecordRef("shop", RecordKind.USER, "u")
     assert anonymous.record == RecordRef("shop", RecordKind.ANONYMOUS, "a")
@@ -46,7 +46,7 @@ def test_the_two_names_of_a_record() -> None:
     assert anonymous.identifiers == (IdentifierRef("anonymous_id", "a"),)
 
 
-def test_products_of_one_message_are_one_order() -> None:
+def test_products_of_one_message_form_one_order() -> None:
     products = [{"sku": "a", "price": 1}, {"sku": "b", "price": 2}]
     message = read(track(event="Order Completed", properties={"products": products}))
     assert [one.order for one in message.interactions] == [message.id, message.id]
@@ -54,14 +54,14 @@ def test_products_of_one_message_are_one_order() -> None:
     assert [one.order for one in named.interactions] == ["o", "o"]
 
 
-def test_both_names_are_evidence() -> None:
+def test_both_names_become_identifiers() -> None:
     message = read(track(anonymousId="a"), source=Source("shop", "eu"))
     assert message.record == RecordRef("shop", RecordKind.USER, "u")
     assert message.also == RecordRef("shop", RecordKind.ANONYMOUS, "a")
     assert message.identifiers == (IdentifierRef("user_id", "u", "eu"), IdentifierRef("anonymous_id", "a"))
 
 
-def test_whole_numbers_are_names_too() -> None:
+def test_whole_numbers_are_accepted_as_names() -> None:
     assert read(track(userId=7)).record == read(track(userId="7")).record
 
 
@@ -85,7 +85,7 @@ def test_whole_numbers_are_names_too() -> None:
         ({"messageId": []}, RejectionReason.WRONG_TYPE),
     ],
 )
-def test_names_that_can_not_be(names: dict[str, Any], expected: RejectionReason) -> None:
+def test_unusable_ids_are_rejected(names: dict[str, Any], expected: RejectionReason) -> None:
     assert refusal(track(**names))[0] is expected
 
 
@@ -149,11 +149,11 @@ def test_a_placeholder_beside_a_name_is_left_out() -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_can_not_be_taken_has_a_reason_and_a_field(raw: Any, expected: tuple[RejectionReason, str | None]) -> None:
+def test_a_rejection_has_a_reason_and_a_field(raw: Any, expected: tuple[RejectionReason, str | None]) -> None:
     assert refusal(raw) == expected
 
 
-def test_nesting_that_can_not_be_kept() -> None:
+def test_traits_nested_too_deep_are_rejected() -> None:
     deep: Any = 1
     for _ in range(600):
         deep = [deep]
@@ -164,26 +164,26 @@ def test_nesting_that_can_not_be_kept() -> None:
     assert read(track(properties={"a": deep})).interactions
 
 
-def test_lines_are_for_files_only() -> None:
+def test_our_own_types_are_accepted_in_files_only() -> None:
     assert {"item", "consent"} == LINE_TYPES - TYPES
     assert refusal({"type": "item", "itemId": "a"}) == (RejectionReason.UNKNOWN_TYPE, "type")
 
 
-def test_a_new_id_is_made_where_none_is_given() -> None:
+def test_a_message_without_an_id_gets_a_new_one() -> None:
     one, other = read(track(messageId=None)), read(track(messageId=""))
     assert one.id != other.id
     assert read(track(messageId="x")).id == "shop|x"
     assert read_message(track(messageId=None), Origin(Source("shop"), NOW, POLICY), "given").id == "shop|given"
 
 
-def test_the_clock_of_the_sender_is_corrected_at_the_door() -> None:
+def test_times_are_corrected_for_the_senders_clock() -> None:
     late = {"timestamp": "2020-01-01T00:00:00Z", "sentAt": "2020-01-01T00:00:10Z"}
     assert read(track(**late)).at == NOW - 10_000
     assert read(track(timestamp=late["timestamp"]), sent_at=late["sentAt"]).at == NOW - 10_000
     assert read(track()).at == NOW
 
 
-def test_a_files_times_are_corrected_by_the_receipt_it_states() -> None:
+def test_times_of_a_file_are_corrected_by_the_receipt_that_it_states() -> None:
     line = {"timestamp": "2020-01-01T00:00:00Z", "sentAt": "2020-01-01T00:00:10Z"}
     stated = 1_577_836_800_000
     assert read(track(**line), from_file=True).at == stated
@@ -193,7 +193,7 @@ def test_a_files_times_are_corrected_by_the_receipt_it_states() -> None:
     assert read(track(receivedAt="2020-01-01T00:01:00Z"), from_file=True).at == stated + 60_000
 
 
-def test_standard_traits_are_facts_and_others_attributes() -> None:
+def test_standard_traits_are_facts_and_others_are_attributes() -> None:
     message = read(
         {
             "type": "identify", "userId": "u", "context": {"locale": "pt_BR", "traits": {"plan": "free", "age": 1}},
@@ -218,13 +218,13 @@ def facts(**traits: Any) -> Any:
     return read({"type": "identify", "userId": "u", "traits": traits}).traits
 
 
-def test_a_name_is_split_where_its_parts_are_not_said() -> None:
+def test_a_name_is_split_unless_its_parts_are_stated() -> None:
     assert facts(name="Ada  King Lovelace") == {"givenName": "Ada  King", "familyName": "Lovelace"}
     assert facts(name="Plato") == {"givenName": "Plato"}
     assert facts(name="Ada King", lastName="Byron") == {"givenName": "Ada", "familyName": "Byron"}
 
 
-def test_null_and_the_empty_text_remove_a_fact() -> None:
+def test_null_and_empty_text_remove_a_fact() -> None:
     assert facts(email=None, phone="", plan=None) == {"email": None, "phone": None, "attributes": {"plan": None}}
 
 
@@ -236,13 +236,13 @@ def test_facts_without_a_canonical_form_stay_in_their_category() -> None:
     assert len(message.identifiers) == 1
 
 
-def test_demographics_of_another_type_are_attributes() -> None:
+def test_demographics_of_the_wrong_type_are_attributes() -> None:
     assert facts(age="old", gender=["x"], language=None) == {
         "language": None, "attributes": {"age": "old", "gender": ["x"]},
     }  # fmt: skip
 
 
-def test_external_ids_name_the_person() -> None:
+def test_external_ids_identify_the_person() -> None:
     given_ids = [
         {"id": "A-1", "type": "crm_id"}, {"id": 5, "type": "loyalty", "namespace": "at"},
         {"id": "X@Y.org", "type": "email", "namespace": "ignored"}, {"id": "u9", "type": "user_id"},
@@ -266,7 +266,7 @@ def test_an_alias_names_another_record() -> None:
     assert message.alias_of == RecordRef("shop", RecordKind.ANONYMOUS, "a")
 
 
-def test_preferences_that_are_carried_along() -> None:
+def test_preferences_carried_along_have_the_lowest_assurance() -> None:
     preferences = {"Analytics": True, "DataSharing": False, "Cookies": True}
     message = read(track(context={"consent": {"categoryPreferences": preferences}}))
     assert [(one.purpose, one.state, one.assurance, one.recipient) for one in message.consents] == [
@@ -278,7 +278,7 @@ def test_preferences_that_are_carried_along() -> None:
     assert read(track(context={"consent": None})).carried is None
 
 
-def test_preferences_that_are_the_point_of_the_message() -> None:
+def test_a_preference_event_states_consent() -> None:
     message = read(
         track(
             event="Segment Consent Preference Updated", timestamp="2024-01-01",
@@ -295,7 +295,7 @@ def consent(**rest: Any) -> dict[str, Any]:
     return {"type": "consent", "userId": "u", "purpose": "partner_sharing", "state": "given"} | rest
 
 
-def test_a_consent_line_with_all_it_may_say() -> None:
+def test_a_consent_line_with_all_fields_is_read() -> None:
     line = consent(
         recipient=" ACME", lawfulBasis="consent", mechanism="opt_in", jurisdiction="AT", expiresAt="2027-01-01",
         controller="shop", channel="email", notice="n", noticeVersion="2", noticeSha256="ab", language="de",
@@ -324,11 +324,13 @@ def test_a_consent_line_with_all_it_may_say() -> None:
         ({"notice": " "}, (RejectionReason.BAD_VALUE, "notice")),
     ],
 )  # fmt: skip
-def test_consent_lines_that_can_not_be(change: dict[str, Any], expected: tuple[RejectionReason, str | None]) -> None:
+def test_invalid_consent_lines_are_rejected(
+    change: dict[str, Any], expected: tuple[RejectionReason, str | None]
+) -> None:
     assert refusal(consent(**change), from_file=True) == expected
 
 
-def test_an_item_line() -> None:
+def test_an_item_line_is_read() -> None:
     line = {
         "type": "item", "itemId": 50, "title": "Star Wars", "category": "film", "price": "9.90", "available": True,
         "year": 1977, "topics": ["action", {"key": "space", "weight": 0.5}, "action"], "attributes": {"a": [1]},
@@ -353,7 +355,7 @@ def test_an_item_line() -> None:
         ({"titel": "misspelt"}, (RejectionReason.BAD_VALUE, None)),
     ],
 )  # fmt: skip
-def test_item_lines_that_can_not_be(change: dict[str, Any], expected: tuple[RejectionReason, str | None]) -> None:
+def test_invalid_item_lines_are_rejected(change: dict[str, Any], expected: tuple[RejectionReason, str | None]) -> None:
     found = refusal({"type": "item", "itemId": "a"} | change, from_file=True)
     assert found[1] == expected[1] or (found[1] or "").startswith(expected[1] or "")
     assert found[0] in (expected[0], RejectionReason.BAD_VALUE)

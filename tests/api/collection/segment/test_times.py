@@ -1,4 +1,4 @@
-"""When a message happened."""
+"""Reading times, and the time of an event by our clock."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_timestamps_are_read_as_milliseconds(value: str | float | None, expected
     "value",
     ["", "yesterday", "2024-13-01", "2023-02-29", "12:00", "2024-02-29T25:00:00Z", "9" * 400, 1e300, -1e300, 10**30],
 )
-def test_what_is_no_time_is_rejected(value: str | float) -> None:
+def test_a_value_that_is_not_a_time_is_rejected(value: str | float) -> None:
     with pytest.raises(Rejected) as caught:
         read_time(value, "sentAt")
     assert (caught.value.reason, caught.value.field) == (RejectionReason.BAD_TIMESTAMP, "sentAt")
@@ -61,7 +61,7 @@ def test_absurd_dates_are_rejected(at: int) -> None:
 
 
 @pytest.mark.parametrize("at", [EARLIEST, NOW, NOW + AHEAD])
-def test_dates_at_the_bounds_are_taken(at: int) -> None:
+def test_dates_at_the_bounds_are_accepted(at: int) -> None:
     assert place_event(at, None, NOW) == at
 
 
@@ -80,7 +80,7 @@ def test_a_correction_can_make_a_date_absurd() -> None:
         place_event(NOW, NOW - 2 * AHEAD, NOW)
 
 
-def test_a_stated_instant_may_lie_ahead() -> None:
+def test_the_bounds_of_a_stated_instant_allow_the_future() -> None:
     assert bound_stated(NOW + 1000 * AHEAD, "expiresAt") == NOW + 1000 * AHEAD
     with pytest.raises(Rejected):
         bound_stated(0, "expiresAt")

@@ -1,4 +1,4 @@
-"""Contact and identity stay what they are in whatever form they come."""
+"""Contact and identity facts keep their category whatever form they have."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ def test_no_form_of_contact_or_identity_becomes_an_attribute(trait: str, value: 
 
 
 @pytest.mark.parametrize("trait", ["Email", "EMAIL", "email_address", "emailAddress", "E-Mail Address"])
-def test_a_contact_is_known_however_its_name_is_spelled(trait: str) -> None:
+def test_a_contact_is_recognised_in_any_spelling_of_its_name(trait: str) -> None:
     assert read_traits({trait: "ada@example.com"}) == {"email": "ada@example.com"}
