@@ -1,4 +1,4 @@
-"""What commands print."""
+"""How commands print JSON."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def test_named_tuples_are_lists_in_json(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out == expected
 
 
-def test_what_is_no_json_is_refused() -> None:
+def test_a_value_that_is_not_json_is_refused() -> None:
     with pytest.raises(TypeError):
         print_json({"members": {"u1"}})

@@ -1,4 +1,4 @@
-"""What doctor finds in a store."""
+"""The checks of `consentric doctor` that need a store."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def load(store: GraphClient) -> None:
 
 
 async def tamper(store: GraphClient) -> str:
-    """Gives one person a permit that they refused; returns their ID."""
+    """Gives one person a permit that they refused. Returns their ID."""
 
     async def work(tx: Writer) -> str:
         rows = await tx.run(
@@ -42,7 +42,7 @@ async def tamper(store: GraphClient) -> str:
     return await store.write(work)
 
 
-async def test_permits_are_computed_again_from_the_logs(store: GraphClient) -> None:
+async def test_stored_permits_are_compared_with_the_consent_logs(store: GraphClient) -> None:
     await load(store)
     (finding,) = await find_permits(store)
     assert (finding.state, finding.found) == (State.OK, "agree with the consent logs of 2 people")
@@ -53,7 +53,9 @@ async def test_permits_are_computed_again_from_the_logs(store: GraphClient) -> N
     assert "CONSENTRIC_POLICY" in finding.advice
 
 
-async def test_a_check_that_left_people_out_says_so(store: GraphClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_incomplete_check_states_how_many_people_it_covers(
+    store: GraphClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await load(store)
     monkeypatch.setattr("resolvers.consent.permits.PAGE", 1)
     monkeypatch.setattr("api.cli.doctor.MOST_PEOPLE", 1)
