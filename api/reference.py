@@ -1,6 +1,6 @@
 """Writes `docs/graph.md`, the reference of everything the graph stores: `python -m api.reference`, or `make graph-doc`.
 
-Its content is that of `graph/schema.py`; a test holds the file to it.
+Its content comes from `graph/schema.py`; a test checks that the file is current.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ really run. Erasure is declared here and not carried out yet.
 
 HEADINGS: Final = ("property", "type", "meaning", "personal data", "written by", "on erasure")
 ITEM_EDGE: Final = "any interaction"
-"""What the diagram calls the interaction types, which all connect the same labels."""
+"""The diagram's name for all interaction types, which connect the same labels."""
 
 
 def write_reference() -> str:
-    """The text of the reference."""
+    """Returns the text of the reference."""
     sections = [INTRODUCTION, *_diagram(), *_labels(), *_relationships(), *_terms()]
     return "\n".join(sections)
 

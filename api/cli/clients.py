@@ -105,7 +105,7 @@ def list_(as_json: AsJson = False) -> None:
 
 @app.command("revoke")
 def revoke(name: Name, as_json: AsJson = False) -> None:
-    """Revoke a client's API key and every token that names the client. Running servers refuse them within two seconds.
+    """Revoke a client's API key and every token that names the client. Running servers refuse them within a second.
 
     Example: consentric client revoke acme
     """

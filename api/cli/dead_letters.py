@@ -1,4 +1,4 @@
-"""`consentric dead-letters`: what was rejected, and trying it again."""
+"""`consentric dead-letters`: lists and replays rejected messages."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from resolvers.collection.dead_letters import ReplayReport
     from resolvers.context import Services
 
-app = typer.Typer(help="Messages that were rejected: list, try again.", no_args_is_help=True)
-OfSource = Annotated[str | None, typer.Option("--source", metavar="NAME", help="Only those of this source.")]
-OfReason = Annotated[str | None, typer.Option("--reason", metavar="R", help="Only those rejected for this reason.")]
+app = typer.Typer(help="List and replay rejected messages.", no_args_is_help=True)
+OfSource = Annotated[str | None, typer.Option("--source", metavar="NAME", help="Only letters of this source.")]
+OfReason = Annotated[str | None, typer.Option("--reason", metavar="R", help="Only letters with this reason.")]
 
 
 @app.command("list")
@@ -26,12 +26,13 @@ def list_(
     source: OfSource = None,
     reason: OfReason = None,
     payload: Annotated[
-        bool, typer.Option("--payload", help="Show what arrived, too. That is personal data: mind where it goes.")
+        bool,
+        typer.Option("--payload", help="Show the text of each message, which contains personal data."),
     ] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Number of letters listed at most.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """List rejected messages with the reason, and the field that was at fault.
+    """List rejected messages, each with the reason and the field at fault.
 
     Examples:
 
@@ -54,7 +55,7 @@ def list_(
 
 @app.command("replay")
 def replay(*, source: OfSource = None, reason: OfReason = None, as_json: AsJson = False) -> None:
-    """Try rejected messages again, after a change of policy or a new version; what is accepted leaves the list.
+    """Replay rejected messages after a change of policy or version. Those that are accepted leave the list.
 
     Examples:
 
@@ -71,21 +72,21 @@ def replay(*, source: OfSource = None, reason: OfReason = None, as_json: AsJson 
 
 
 async def read(services: Services, source: str | None, reason: str | None, limit: int) -> list[DeadLetter]:
-    """The letters."""
+    """Returns the letters."""
     from resolvers.collection.dead_letters import list_letters
 
     return await list_letters(services.client, limit, source=source, reason=reason)
 
 
 async def replay_with(runtime: Runtime, source: str | None, reason: str | None) -> ReplayReport:
-    """The replay."""
+    """Replays the letters."""
     from api.collection.replay import replay as run
 
     return await run(runtime, source=source, reason=reason)
 
 
 def show_letter(letter: DeadLetter, *, payload: bool) -> dict[str, object]:
-    """A letter for programs."""
+    """Returns a letter as the JSON output shows it."""
     shown: dict[str, object] = {
         "id": letter.id,
         "source": letter.source,

@@ -1,4 +1,4 @@
-"""`consentric resolve` and `consentric refresh`: what the graph derives, computed over everything."""
+"""`consentric resolve` and `consentric refresh`: recompute what is derived from the whole graph."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def resolve(as_json: AsJson = False) -> None:
-    """Decide anew who is who, over all records. Arrivals are linked as they come; run this after a change of rules.
+    """Recompute linkage over all records. Messages are linked as they arrive; run this after the rules have changed.
 
-    The answer is the same as that of the arrivals, whatever their order. It may run beside a server.
+    The result is the same as that of linking on arrival, whatever the order. It can run beside a server.
 
     Example: consentric resolve --json
     """
@@ -47,11 +47,11 @@ def resolve(as_json: AsJson = False) -> None:
 def refresh(
     *,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", metavar="DATE", help="End of RFM's window, such as 1998-04-23 [now].")
+        str | None, typer.Option("--as-of", metavar="DATE", help="End of the RFM window, such as 1998-04-23 [now].")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compute recommendations, RFM, high-value buyers and communities anew, from those who permit it.
+    """Recompute recommendations, RFM, high-value buyers and communities from the data of people who permit it.
 
     Running servers load the new model within seconds.
 
@@ -72,14 +72,14 @@ def refresh(
 
 
 async def resolve_with(services: Services, advance: Callable[[int], None]) -> LinkageReport:
-    """Resolve all records; `advance` is called with the number of records done."""
+    """Resolves all records. Calls `advance` with the number of records done."""
     from resolvers.identity.linkage import resolve_all
 
     return await resolve_all(services.client, services.policy, services.clock, progress=advance)
 
 
 def read_as_of(text: str | None) -> Millis | None:
-    """Returns a date or an instant (UTC unless it has an offset) in epoch milliseconds. Raises BadInput."""
+    """Returns a date or instant (UTC unless it has an offset) in epoch milliseconds; None for None. Raises BadInput."""
     from datetime import UTC, datetime
 
     from graph.errors import BadInput

@@ -1,4 +1,4 @@
-"""`consentric doctor`: what this machine makes of Consentric, check by check, with what to do."""
+"""`consentric doctor`: checks whether Consentric can run on this machine, with advice for each problem."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ MAX_SKEW_MILLIS: Final = 5_000
 TOO_NEW: Final = (3, 15)
 FAILED_EXIT: Final = 78
 MOST_PEOPLE: Final = 50_000
-"""People whose permits are checked at most: some 10 seconds."""
+"""Number of people whose permits are checked at most, which takes about 10 seconds."""
 
 
 class State(StrEnum):
-    """What a check found."""
+    """The outcome of a check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -40,7 +40,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check: what was looked at, what was found, what to do about it."""
+    """The finding of one check, with advice if there is a problem."""
 
     check: str
     state: State
@@ -51,8 +51,8 @@ class Finding:
 def doctor(as_json: AsJson = False) -> None:
     """Check Python, settings, data folder, keys, Java, port, store, clock, migrations, permits and model.
 
-    Also lists every setting, for people. Starts the embedded store for the check where none runs. Exit code 0 when
-    nothing failed (warnings are no failure).
+    Without --json, lists every setting too. Starts the embedded store for the check if it is not running. The exit code
+    is 0 if nothing failed; warnings are not failures.
 
     Example: consentric doctor --json
     """
@@ -68,7 +68,7 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def list_settings() -> list[tuple[str, str, str]]:
-    """Every setting: its variable, its value (of a secret only whether it is given), what it means. Empty where the
+    """Returns the variable, value and meaning of every setting; of a secret, only whether it is given. Empty if the
     settings can't be read."""
     from api.process.settings import FILE_FIELDS, Settings, load_settings, variable_of
     from graph.errors import SettingsInvalid
@@ -87,7 +87,7 @@ def list_settings() -> list[tuple[str, str, str]]:
 
 
 def examine() -> Iterator[Finding]:
-    """All checks; those behind a failed one are left out."""
+    """Yields the findings of all checks. Checks that depend on a failed one are left out."""
     from api.process.settings import load_settings, unknown_variables
     from graph.errors import SettingsInvalid
 
@@ -99,7 +99,7 @@ def examine() -> Iterator[Finding]:
         return
     unknown = [name for name in unknown_variables(os.environ) if not name.startswith("CONSENTRIC_TEST_")]
     if unknown:
-        yield Finding("settings", State.WARNING, f"unknown: {', '.join(unknown)}", "Look for a typing error.")
+        yield Finding("settings", State.WARNING, f"unknown: {', '.join(unknown)}", "Check the spelling.")
     else:
         yield Finding("settings", State.OK, f"{settings.env} mode, store {settings.store}")
     yield check_folder(settings.data_dir)
@@ -114,35 +114,35 @@ def examine() -> Iterator[Finding]:
 
 
 def check_python() -> Finding:
-    """The interpreter."""
+    """Checks the version of Python."""
     version = ".".join(str(part) for part in sys.version_info[:3])
     if sys.version_info >= TOO_NEW:
-        return Finding("python", State.WARNING, version, "Not tried yet: use a Python from 3.11 to 3.14.")
+        return Finding("python", State.WARNING, version, "Not tested: use Python 3.11 to 3.14.")
     return Finding("python", State.OK, version)
 
 
 def check_folder(data_dir: Path) -> Finding:
-    """The data folder: private, writable, with room."""
+    """Checks that the data folder is private, writable and has space."""
     folder = data_dir.resolve()
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not os.access(existing, os.W_OK | os.X_OK):
         return Finding("data folder", State.FAILED, f"{folder} can't be written", "Set CONSENTRIC_DATA_DIR.")
     if shutil.disk_usage(existing).free < MIN_FREE_BYTES:
-        return Finding("data folder", State.WARNING, f"{folder}: less than 1 GB free", "Make room.")
+        return Finding("data folder", State.WARNING, f"{folder}: less than 1 GB free", "Free disk space.")
     if existing == folder and folder.stat().st_mode & 0o077:
         return Finding("data folder", State.WARNING, f"{folder} is open to others", f"Run: chmod 700 {folder}")
     return Finding("data folder", State.OK, str(folder))
 
 
 def check_keys(settings: Settings) -> Finding:
-    """The secrets: there, and closed to others."""
+    """Checks that the secrets exist and that others can't read them."""
     from api.process.keystore import keys_folder, open_keys
     from graph.errors import SettingsInvalid
 
     try:
         open_keys(settings)
     except SettingsInvalid as error:
-        return Finding("keys", State.FAILED, str(error), "Give the secret, also as a file (…_FILE).")
+        return Finding("keys", State.FAILED, str(error), "Set the secret, or name a file that holds it (…_FILE).")
     folder = keys_folder(settings)
     if settings.secret and settings.signing_key:
         return Finding("keys", State.OK, "given by settings")
@@ -152,7 +152,7 @@ def check_keys(settings: Settings) -> Finding:
 
 
 def check_policy(settings: Settings) -> Finding:
-    """The consent policy and the list of issuers."""
+    """Checks the consent policy and the list of token issuers."""
     from api.process.issuers import parse_issuers
     from api.process.runtime import read_policy
     from graph.errors import SettingsInvalid
@@ -167,7 +167,7 @@ def check_policy(settings: Settings) -> Finding:
 
 
 def check_port(settings: Settings) -> Finding:
-    """The port of `serve`."""
+    """Checks that the port of `serve` is free."""
     from api.server import bind
     from graph.errors import SettingsInvalid
 
@@ -175,13 +175,13 @@ def check_port(settings: Settings) -> Finding:
         with closing(bind(settings.host, settings.port)) as listener:
             port = listener.getsockname()[1]
     except SettingsInvalid as error:
-        return Finding("port", State.WARNING, str(error), "If no server of ours has it: set CONSENTRIC_PORT.")
+        return Finding("port", State.WARNING, str(error), "Unless Consentric itself uses it, set CONSENTRIC_PORT.")
     free = "free" if settings.port else f"free one found ({port})"
     return Finding("port", State.OK, f"{settings.host}:{settings.port} {free}")
 
 
 def check_java() -> Finding:
-    """The embedded engine's own Java."""
+    """Checks the Java that the embedded engine brings."""
     from graph.embedded.process import find_engine
     from graph.errors import StoreUnavailable
 
@@ -195,7 +195,7 @@ def check_java() -> Finding:
 
 
 async def open_and_examine(settings: Settings) -> list[Finding]:
-    """The checks that need the store."""
+    """Returns the findings of the checks that need the store."""
     from api.process.runtime import open_client, read_policy
     from graph.errors import ConsentricError, SettingsInvalid
 
@@ -207,24 +207,22 @@ async def open_and_examine(settings: Settings) -> list[Finding]:
         async with open_client(settings) as client:
             return [finding async for finding in examine_store(client, policy)]
     except ConsentricError as error:
-        advice = (
-            "Look into store.log in the data folder." if settings.embedded else "Check CONSENTRIC_STORE and its user."
-        )
+        advice = "See store.log in the data folder." if settings.embedded else "Check CONSENTRIC_STORE and its user."
         return [Finding("store", State.FAILED, str(error), advice)]
 
 
 async def examine_store(client: GraphClient, policy: Policy | None) -> AsyncIterator[Finding]:
-    """Store, clock, migrations, permits (if the policy can be read), model."""
+    """Checks store, clock, migrations, permits (if there is a policy) and model. Yields their findings."""
     from graph.errors import MigrationRefused
     from migrations.runner import migrate
     from migrations.step import MigrationState
     from resolvers.context import system_clock
 
     store_time = (await client.read("RETURN timestamp() AS now"))[0]["now"]
-    yield Finding("store", State.OK, f"{client.engine} answers")
+    yield Finding("store", State.OK, f"{client.engine} responds")
     skew = abs(system_clock() - int(store_time))
     if skew > MAX_SKEW_MILLIS:
-        yield Finding("clock", State.WARNING, f"{skew / 1000:.0f} s apart from the store's", "Synchronise the clocks.")
+        yield Finding("clock", State.WARNING, f"{skew / 1000:.0f} s off the store's", "Synchronise the clocks.")
     else:
         yield Finding("clock", State.OK, "agrees with the store's")
     try:
@@ -235,17 +233,17 @@ async def examine_store(client: GraphClient, policy: Policy | None) -> AsyncIter
     pending = [step for step in steps if step.state is MigrationState.PENDING]
     if pending:
         yield Finding(
-            "migrations", State.WARNING, f"{len(pending)} to run", "serve and load run them; or: consentric migrate"
+            "migrations", State.WARNING, f"{len(pending)} pending", "Run: consentric migrate (serve and load do it too)"
         )
         return
-    yield Finding("migrations", State.OK, f"all {len(steps)} there")
+    yield Finding("migrations", State.OK, f"all {len(steps)} applied")
     if policy is not None:
         yield await check_stored_permits(client, policy)
     yield await check_model(client)
 
 
 async def check_stored_permits(client: GraphClient, policy: Policy) -> Finding:
-    """What is stored as permitted, against the log of consents."""
+    """Compares stored permits with the consent logs."""
     from graph.consent.policy_version import read_policy_version
     from resolvers.consent.permits import check_permits
     from resolvers.context import system_clock
@@ -253,7 +251,7 @@ async def check_stored_permits(client: GraphClient, policy: Policy) -> Finding:
     version = await read_policy_version(client)
     if version not in (None, policy.version):
         found = f"computed under policy {version}, not {policy.version}"
-        return Finding("permits", State.WARNING, found, "serve computes them anew when it starts")
+        return Finding("permits", State.WARNING, found, "Start serve: it recomputes them.")
     check = await check_permits(client, policy, system_clock, MOST_PEOPLE)
     people = f"{check.checked:,} people" if check.complete else f"the first {check.checked:,} people"
     if not check.differences:
@@ -263,17 +261,17 @@ async def check_stored_permits(client: GraphClient, policy: Policy) -> Finding:
         "permits",
         State.FAILED,
         f"{len(check.differences):,} of {people} differ from their consent logs, such as {some}",
-        "Find what else writes to the store. Then serve under another CONSENTRIC_POLICY and again under yours: each "
-        "start computes all permits anew.",
+        "Find what else writes to the store. Then start serve under another CONSENTRIC_POLICY and again under yours: "
+        "each start recomputes all permits.",
     )
 
 
 async def check_model(client: GraphClient) -> Finding:
-    """The model that recommends."""
+    """Checks that a recommendation model is fitted."""
     from graph.recommendation.runs import read_current_run
     from resolvers.recommendation.serve import WALK
 
     run = await read_current_run(client, WALK)
     if run is None:
-        return Finding("model", State.WARNING, "none was fitted: only popular items", "Run: consentric refresh")
+        return Finding("model", State.WARNING, "none fitted: only popular items", "Run: consentric refresh")
     return Finding("model", State.OK, f"fitted {show_time(run.finished_at)} from {run.people} people")

@@ -1,4 +1,4 @@
-"""`consentric load`: files of messages into the graph."""
+"""`consentric load`: loads files of messages into the graph."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 
 
 def load(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="NDJSON, also gzipped; - is standard input.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="NDJSON, plain or gzipped; - is standard input.")
+    ],
     *,
-    source: Annotated[str, typer.Option("--source", metavar="NAME", help="The source that these messages are of.")],
+    source: Annotated[str, typer.Option("--source", metavar="NAME", help="Source of the messages.")],
     as_json: AsJson = False,
 ) -> None:
-    """Load messages, one JSON object a line: Segment's format, and lines of type item and consent.
+    """Load messages from files with one JSON object per line: Segment's format, and lines of type item and consent.
 
-    Every message counts once by its messageId, so a load that was interrupted is simply run again. Lines that can't be
-    taken are counted by reason and kept (`consentric dead-letters list`); nothing else is lost for them.
+    Every message counts once by its messageId, so an interrupted load can simply be run again. Rejected lines do not
+    affect others; they are counted by reason and kept (`consentric dead-letters list`).
 
     Examples:
 
@@ -53,7 +55,7 @@ def load(
 async def load_with(
     runtime: Runtime, files: list[str], source: str, checkpoints: Path, on_progress: Callable[[Progress], None]
 ) -> LoadReport:
-    """The load, telling how far it is."""
+    """Loads the files and reports progress."""
     from api.collection.files.load import load_files
 
     return await load_files(runtime, files, source, on_progress=on_progress, checkpoints=checkpoints)
@@ -61,7 +63,8 @@ async def load_with(
 
 @contextmanager
 def show_load(*, hidden: bool) -> Iterator[Callable[[Progress], None]]:
-    """A bar on standard error, where that is a terminal: how much of the file at hand is written, and lines in all."""
+    """Shows a progress bar on standard error if that is a terminal: how much of the current file is written, and the
+    number of lines so far. Yields the function that updates it."""
     if hidden or not sys.stderr.isatty():
         yield lambda _: None
         return

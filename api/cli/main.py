@@ -13,7 +13,7 @@ from typing import Final
 import typer
 from typer.exceptions import Abort, TyperException
 
-from api.cli import clients, demo, derive, doctor, letters, load, serve, sources, stores, tokens
+from api.cli import clients, dead_letters, demo, derive, doctor, load, serve, sources, stores, tokens
 from api.cli.console import print_failure
 from api.errors import (
     INTERRUPT_EXIT,
@@ -59,7 +59,7 @@ app.command("refresh")(derive.refresh)
 app.add_typer(sources.app, name="source")
 app.add_typer(clients.app, name="client")
 app.command("token")(tokens.token)
-app.add_typer(letters.app, name="dead-letters")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.command("doctor")(doctor.doctor)
 
 

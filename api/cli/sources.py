@@ -84,7 +84,7 @@ def list_(as_json: AsJson = False) -> None:
 
 @app.command("revoke")
 def revoke(name: Name, as_json: AsJson = False) -> None:
-    """Revoke a source's write key. Its data stays; running servers refuse the key within two seconds.
+    """Revoke a source's write key. Its data stays; running servers refuse the key within a second.
 
     Example: consentric source revoke shop
     """

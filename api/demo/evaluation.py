@@ -1,4 +1,4 @@
-"""How the demonstration is evaluated: linkage against FEBRL's ground truth, recommendations against held-back ratings.
+"""Evaluation of the demonstration: linkage against FEBRL's ground truth, recommendations against held-back ratings.
 
 Neither linkage nor the model has seen the data that it is evaluated against.
 """

@@ -1,6 +1,6 @@
-"""The NDJSON files of the demonstration: what each system exports, in the format that any system would use.
+"""The NDJSON files of the demonstration: what each system exports, in the format that any real system would use.
 
-The cast's items, people, consents and ratings become lines of Segment's format and ours, with the flaws of real
+Items, people, consents and ratings of the cast become lines in Segment's format and ours, with the flaws of real
 exports: lines sent twice and lines that can't be read.
 """
 
@@ -21,7 +21,7 @@ from api.demo.datasets import FebrlRow, Movie, Rating
 from graph.model.identity import RecordKind, RecordRef
 
 SENT_TWICE: Final = 50
-"""One line in so many was retried by its sender."""
+"""Every fiftieth line is sent twice, as by a sender that retries."""
 
 FLAWED: Final = (
     b'{"type": "track", "event": "Product Rated", "userId": ',
@@ -33,11 +33,11 @@ FLAWED: Final = (
     b'{"type": "consent", "userId": "u", "purpose": "world_domination", "state": "given"}',
     b'"not an object"',
 )
-"""Lines that are rejected, each for another reason."""
+"""Lines that are rejected, each in a different way."""
 
 
 def write_files(cast: Cast, folder: Path) -> dict[str, Path]:
-    """One gzipped NDJSON file a system, in the order they are to be loaded; returns them by source."""
+    """Writes one gzipped NDJSON file per system. Returns their paths by source, in the order of loading."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
     for system in SYSTEMS:
@@ -48,7 +48,7 @@ def write_files(cast: Cast, folder: Path) -> dict[str, Path]:
 
 
 def flaw(lines: Iterable[RawMessage]) -> Iterator[bytes]:
-    """The lines as bytes, some of them twice, and the flawed ones behind them."""
+    """Yields the lines as bytes, some of them twice, then the flawed ones."""
     for number, line in enumerate(lines):
         text = orjson.dumps(line)
         yield text
@@ -58,17 +58,17 @@ def flaw(lines: Iterable[RawMessage]) -> Iterator[bytes]:
 
 
 def system_lines(cast: Cast, system: str) -> Iterator[RawMessage]:
-    """What one system exports: the catalogue (the first system only), people, what they said, what they did."""
+    """Yields what one system exports: the catalogue (first system only), people, consent statements, ratings."""
     catalogue = (item_line(movie) for movie in cast.movies) if system == SYSTEMS[0] else iter(())
     people = chain.from_iterable(person_lines(member, system) for member in cast.members)
-    said = (consent_line(s) for member in cast.members for s in member.statements if s.record.source == system)
+    consents = (consent_line(s) for member in cast.members for s in member.statements if s.record.source == system)
     titles = {movie.id: movie.title for movie in cast.movies}
-    did = (rating_line(ref, rating, titles[rating.item]) for ref, rating in cast.ratings if ref.source == system)
-    return chain(catalogue, people, said, did)
+    ratings = (rating_line(ref, rating, titles[rating.item]) for ref, rating in cast.ratings if ref.source == system)
+    return chain(catalogue, people, consents, ratings)
 
 
 def item_line(movie: Movie) -> RawMessage:
-    """A film of the catalogue."""
+    """Returns a film as an item."""
     line: RawMessage = {
         "type": "item",
         "itemId": movie.id,
@@ -80,7 +80,7 @@ def item_line(movie: Movie) -> RawMessage:
 
 
 def person_lines(member: Member, system: str) -> Iterator[RawMessage]:
-    """The person's row in this system; where a device was theirs, the identify that ties it to them."""
+    """Yields an identify for each row of a person in this system. It names their device too, if they used one there."""
     for ref, row in member.records:
         if ref.source != system:
             continue
@@ -98,7 +98,7 @@ def person_lines(member: Member, system: str) -> Iterator[RawMessage]:
 
 
 def row_traits(row: FebrlRow) -> dict[str, Any]:
-    """A FEBRL row as Segment's standard traits; what the row lacks is left out."""
+    """Returns a FEBRL row as Segment's standard traits, without what the row lacks."""
     street = " ".join(part for part in (row.street_number, row.address_1, row.address_2) if part)
     address = {"street": street, "city": row.suburb, "postalCode": row.postcode, "state": row.state, "country": "AU"}
     traits = {
@@ -111,13 +111,13 @@ def row_traits(row: FebrlRow) -> dict[str, Any]:
 
 
 def watcher_traits(member: Member) -> dict[str, Any]:
-    """What MovieLens knows of the person."""
+    """Returns what MovieLens knows about the person."""
     person = member.movie_person
     return {"age": person.age, "gender": person.gender, "occupation": person.occupation}
 
 
 def iso_date(digits: str | None) -> str | None:
-    """YYYYMMDD as an ISO date; None where FEBRL's distortion made it impossible."""
+    """Returns YYYYMMDD as an ISO date, or None if FEBRL has distorted it into an impossible one."""
     try:
         return datetime.strptime(digits or "", "%Y%m%d").replace(tzinfo=UTC).date().isoformat()
     except ValueError:
@@ -125,7 +125,7 @@ def iso_date(digits: str | None) -> str | None:
 
 
 def consent_line(statement: Statement) -> RawMessage:
-    """One consent statement."""
+    """Returns a consent statement as a line."""
     who = "userId" if statement.record.kind is RecordKind.USER else "anonymousId"
     recipient = f"-{statement.recipient}" if statement.recipient else ""
     line: RawMessage = {
@@ -146,7 +146,7 @@ def consent_line(statement: Statement) -> RawMessage:
 
 
 def rating_line(ref: RecordRef, rating: Rating, title: str | None) -> RawMessage:
-    """One rating as a track event."""
+    """Returns a rating as a track event."""
     return {
         "type": "track",
         "event": "Product Rated",
@@ -158,5 +158,5 @@ def rating_line(ref: RecordRef, rating: Rating, title: str | None) -> RawMessage
 
 
 def iso(at: int) -> str:
-    """Epoch milliseconds as ISO 8601 in UTC."""
+    """Returns epoch milliseconds as ISO 8601 in UTC."""
     return datetime.fromtimestamp(at / 1000, UTC).isoformat().replace("+00:00", "Z")

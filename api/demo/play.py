@@ -21,7 +21,7 @@ from api.app import create_app
 from api.collection.files.load import load_files
 from api.demo.cast import OTHER_PARTNER, PARTNER, STATED_AT, SYSTEMS, Cast, Member, assemble_cast
 from api.demo.datasets import group_duplicates, read_febrl, read_movielens
-from api.demo.judgement import evaluate_linkage, evaluate_recommendations
+from api.demo.evaluation import evaluate_linkage, evaluate_recommendations
 from api.demo.lines import write_files
 from api.demo.questions import PERSON, RECOMMENDATIONS, WITHDRAWAL, ApiClient, titles_of
 from api.demo.show import Show
