@@ -46,7 +46,7 @@ PEOPLE: Final = 4_000
 ITEMS: Final = 3_000
 BATCH: Final = 100
 WARM: Final = 100_000
-"""Events sent before rounds count: on two cores, the store's virtual machine compiles for that long."""
+"""Events sent before the rounds: on two cores, the store's virtual machine needs that many to finish compiling."""
 EVENTS: Final = (("Product Viewed", 70), ("Product Clicked", 15), ("Product Added", 10), ("Order Completed", 5))
 
 RAW_ROWS: Final = """
@@ -67,7 +67,7 @@ RETURN u.id AS user, count(e) AS seen
 
 
 def describe(item: int) -> dict[str, Any]:
-    """An item as every event mentions it."""
+    """Returns an item as every event mentions it."""
     return {"product_id": f"sku-{item}", "name": f"Article {item}", "price": 5 + item % 90, "category": f"c{item % 12}"}
 
 
@@ -80,7 +80,7 @@ class Workload:
         self.run = f"{seed:x}-{os.getpid():x}"
 
     def event(self, person: int | None = None) -> dict[str, Any]:
-        """One event as a browser library sends it, about 600 bytes."""
+        """Returns an event as a browser library sends it, about 600 bytes."""
         rng = self.rng
         self.number += 1
         person = rng.randrange(PEOPLE) if person is None else person
@@ -115,16 +115,16 @@ class Workload:
         }
 
     def batches(self, number: int) -> list[bytes]:
-        """Bodies of `/v1/batch`."""
+        """Returns bodies for `/v1/batch`."""
         return [orjson.dumps({"batch": [self.event() for _ in range(BATCH)]}) for _ in range(number)]
 
     def introductions(self) -> list[bytes]:
-        """Bodies in which each person appears once."""
+        """Returns bodies in which each person appears once."""
         events = [self.event(person) for person in range(PEOPLE)]
         return [orjson.dumps({"batch": events[start : start + BATCH]}) for start in range(0, PEOPLE, BATCH)]
 
     def rows(self, number: int) -> list[list[Any]]:
-        """The facts of the same number of events, as rows for the raw driver."""
+        """Returns the facts of this many events as rows for the raw driver."""
         rows = []
         for _ in range(number):
             event = self.event()
@@ -168,10 +168,10 @@ class Connection:
         self.writer.write(b"%s%d\r\n\r\n%s" % (self.head, len(body), body))
         head = await self.reader.readuntil(b"\r\n\r\n")
         length = int(next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))[15:])
-        answer = await self.reader.readexactly(length)
+        response = await self.reader.readexactly(length)
         if not head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(f"{head[:30]!r} {answer[:300]!r}")
-        return dict(orjson.loads(answer))
+            raise RuntimeError(f"{head[:30]!r} {response[:300]!r}")
+        return dict(orjson.loads(response))
 
 
 class Door:
@@ -184,7 +184,7 @@ class Door:
     async def send(
         self, bodies: Sequence[bytes], connections: int, path: str = "/v1/batch"
     ) -> tuple[float, list[float]]:
-        """The total seconds and the latency of each request. Raises unless every event was accepted."""
+        """Returns the total seconds and the seconds of each request. Raises unless every event is accepted."""
         waiting = iter(bodies)
         latencies: list[float] = []
         accepted = 0
@@ -194,8 +194,8 @@ class Door:
             async with Connection(self.place[0], self.place[1], path, self.place[2]) as connection:
                 for body in waiting:
                     start = time.perf_counter()
-                    answer = await connection.post(body)
-                    accepted += answer["accepted"]
+                    response = await connection.post(body)
+                    accepted += response["accepted"]
                     latencies.append(time.perf_counter() - start)
 
         start = time.perf_counter()
@@ -208,7 +208,7 @@ class Door:
 
 
 async def write_raw(target: StoreTarget, rows: Sequence[list[Any]]) -> float:
-    """Seconds that the raw driver takes to write the rows, 500 per transaction."""
+    """Returns the seconds that the raw driver takes to write the rows, 500 per transaction."""
     async with (
         AsyncGraphDatabase.driver(target.url, auth=(target.user, target.password)) as driver,
         driver.session(database=target.database) as session,
@@ -224,7 +224,7 @@ async def write_raw(target: StoreTarget, rows: Sequence[list[Any]]) -> float:
 
 
 async def measure_visible(door: Door, target: StoreTarget, work: Workload, times: int) -> list[float]:
-    """Seconds from sending an event until a profile query returns it."""
+    """Returns the seconds from sending an event until a profile query returns it, for several events."""
     seconds = []
     async with (
         await GraphClient.connect(target) as client,
@@ -244,12 +244,12 @@ async def measure_visible(door: Door, target: StoreTarget, work: Workload, times
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """In milliseconds."""
+    """Returns a percentile of seconds, in milliseconds."""
     return sorted(values)[min(int(len(values) * share), len(values) - 1)] * 1000
 
 
 async def measure(door: Door, target: StoreTarget, rounds: int, batches: int) -> dict[str, Any]:
-    """All numbers of one run."""
+    """Returns the results of one run."""
     work = Workload(int(time.time()))
     first = work.introductions()
     first_seconds, _ = await door.send(first, 8)
@@ -302,7 +302,7 @@ async def measure(door: Door, target: StoreTarget, rounds: int, batches: int) ->
 
 @contextmanager
 def serve(environment: dict[str, str]) -> Iterator[Door]:
-    """The service, started as users start it, with its own source."""
+    """Runs the service as users start it. Yields it with a write key of its own."""
     command = [str(Path(sys.executable).parent / "consentric")]
     made = subprocess.run(
         [*command, "source", "create", "bench", "--json"], env=environment, capture_output=True, check=True
@@ -343,7 +343,7 @@ def run_neo4j(url: str, user: str, password: str, rounds: int, batches: int) -> 
 
 
 def show(results: dict[str, dict[str, Any]]) -> Table:
-    """The results as a table."""
+    """Returns the results as a table."""
     table = Table(title="Collection: HTTP to durable commit, medians", title_justify="left")
     table.add_column("")
     for name in results:
@@ -368,14 +368,14 @@ def show(results: dict[str, dict[str, Any]]) -> Table:
 
 
 def read_others(measured: dict[str, Any]) -> dict[str, Any]:
-    """Earlier published results of the engines that were not measured this time."""
+    """Returns the published results of the engines that were not measured this time."""
     path = RESULTS / "ingest.json"
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return {name: known[name] for name in ("embedded", "neo4j") if name in known and name not in measured}
 
 
 def main() -> None:
-    """Measures and publishes."""
+    """Measures, and publishes the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batches", type=int, default=200, help="batches of 100 per round")

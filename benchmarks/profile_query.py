@@ -1,7 +1,5 @@
 """One profile query with consents, segments and 20 recommendations, from HTTP to HTTP.
 
-What lives here: the load, the query, the measurement. What does not: the frame (`report.py`).
-
 The graph holds MovieLens 100K (943 people, 100,000 ratings), loaded, refreshed and served as users do it. Client,
 server and store share the machine's cores. Successive queries are about different people. There are two viewers: an
 auditor whose API key may see values (`profile`), and the people themselves with their tokens (`me`). The store's share
@@ -73,7 +71,7 @@ class Program:
         self.command = str(Path(sys.executable).parent / "consentric")
 
     def run(self, *arguments: str) -> Any:
-        """The parsed output of a command with --json."""
+        """Runs a command with --json. Returns its parsed output."""
         done = subprocess.run(
             [self.command, *arguments, "--json"], env=self.environment, stdout=subprocess.PIPE, check=True
         )
@@ -81,7 +79,7 @@ class Program:
 
     @contextmanager
     def serve(self) -> Iterator[tuple[str, int]]:
-        """The server's address and process."""
+        """Runs the server. Yields its address and process ID."""
         command = [self.command, "serve", "--port", "0", "--json"]
         process = subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE)
         try:
@@ -93,7 +91,7 @@ class Program:
 
 
 def write_lines(path: Path) -> list[str]:
-    """Loads the data and returns the user ids. Everyone permits every first-party purpose."""
+    """Writes the data as a file of messages. Returns the user IDs. Everyone permits every first-party purpose."""
     data = read_movielens(DATASETS)
     titles = {movie.id: movie.title for movie in data.movies}
     with path.open("wb") as file:
@@ -101,11 +99,11 @@ def write_lines(path: Path) -> list[str]:
             file.write(orjson.dumps(item_line(movie)) + b"\n")
         for person in data.people:
             traits = {"firstName": f"Given{person.id}", "lastName": f"Family{person.id}", "age": person.age}
-            who = {"type": "identify", "userId": person.id, "messageId": f"who-{person.id}", "traits": traits}
-            file.write(orjson.dumps(who) + b"\n")
+            identify = {"type": "identify", "userId": person.id, "messageId": f"who-{person.id}", "traits": traits}
+            file.write(orjson.dumps(identify) + b"\n")
             for purpose in PURPOSES:
-                said = {"type": "consent", "userId": person.id, "purpose": purpose, "state": "given"}
-                file.write(orjson.dumps(said | {"messageId": f"said-{person.id}-{purpose}"}) + b"\n")
+                consent = {"type": "consent", "userId": person.id, "purpose": purpose, "state": "given"}
+                file.write(orjson.dumps(consent | {"messageId": f"said-{person.id}-{purpose}"}) + b"\n")
         for rating in data.ratings:
             ref = RecordRef(SOURCE, RecordKind.USER, rating.person)
             file.write(orjson.dumps(rating_line(ref, rating, titles[rating.item])) + b"\n")
@@ -114,7 +112,7 @@ def write_lines(path: Path) -> list[str]:
 
 @contextmanager
 def prepare(environment: dict[str, str], folder: Path, with_tokens: int) -> Iterator[Served]:
-    """A loaded, refreshed and served graph."""
+    """Loads, refreshes and serves a graph. Yields the server."""
     program = Program(environment)
     people = write_lines(folder / "films.ndjson")
     program.run("source", "create", SOURCE)
@@ -141,15 +139,15 @@ class Connection:
         self.reader, self.writer = await asyncio.open_connection(self.host, self.port)
 
     async def post(self, body: bytes, credential: str) -> bytes:
-        """The response to one query. Raises on any status except 200."""
+        """Returns the response to one query. Raises on any status except 200."""
         head = f"POST /graphql HTTP/1.1\r\nHost: {self.host}\r\nAuthorization: Bearer {credential}\r\n"
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         self.writer.write(head.encode() + body)
-        answer = await self.reader.readuntil(b"\r\n\r\n")
-        found = re.search(rb"(?i)content-length: (\d+)", answer)
+        response = await self.reader.readuntil(b"\r\n\r\n")
+        found = re.search(rb"(?i)content-length: (\d+)", response)
         content = await self.reader.readexactly(int(found[1]) if found else 0)
-        if not answer.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(f"{answer[:40]!r} {content[:300]!r}")
+        if not response.startswith(b"HTTP/1.1 200"):
+            raise RuntimeError(f"{response[:40]!r} {content[:300]!r}")
         return content
 
 
@@ -204,8 +202,8 @@ async def send(served: Served, queries: Sequence[Query], connections: int) -> tu
 
 def read_clock(served: Served) -> dict[str, float]:
     """Seconds so far: in reads of the store, in GraphQL requests, and of processor time of the server."""
-    with urlopen(f"{served.url.rstrip('/')}/metrics") as answer:
-        text = answer.read().decode()
+    with urlopen(f"{served.url.rstrip('/')}/metrics") as response:
+        text = response.read().decode()
     reads = sum(float(v) for v in re.findall(r'^consentric_store_seconds_sum\{kind="read".*\} (\S+)$', text, re.M))
     asked = sum(float(v) for v in re.findall(r'^consentric_request_seconds_sum\{route="/graphql"\} (\S+)$', text, re.M))
     used = psutil.Process(served.pid).cpu_times()
@@ -213,12 +211,12 @@ def read_clock(served: Served) -> dict[str, float]:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """In milliseconds."""
+    """Returns a percentile of seconds, in milliseconds."""
     return round(sorted(values)[min(int(len(values) * share), len(values) - 1)] * 1000, 2)
 
 
 async def measure_viewer(served: Served, viewer: str, number: int) -> dict[str, Any]:
-    """The results for one viewer: over one connection, then over 16."""
+    """Returns the results for one viewer: over one connection, then over 16."""
     await send(served, list_queries(served, viewer, 500), 4)
     before = read_clock(served)
     _, alone = await send(served, list_queries(served, viewer, number // 3), 1)
@@ -247,7 +245,7 @@ async def measure_viewer(served: Served, viewer: str, number: int) -> dict[str, 
 
 
 def measure(environment: dict[str, str], folder: Path, number: int) -> dict[str, Any]:
-    """The results for both viewers on one store."""
+    """Returns the results for both viewers on one store."""
     with prepare(environment, folder, with_tokens=20) as served:
         content = asyncio.run(one_answer(served))
         return {
@@ -257,7 +255,7 @@ def measure(environment: dict[str, str], folder: Path, number: int) -> dict[str,
 
 
 async def one_answer(served: Served) -> bytes:
-    """One response, checked."""
+    """Returns one response, checked."""
     connection = Connection(served.url)
     await connection.open()
     content = await connection.post(*list_queries(served, "profile", 1)[0])
@@ -267,7 +265,7 @@ async def one_answer(served: Served) -> bytes:
 
 
 def show(results: dict[str, dict[str, Any]]) -> Table:
-    """The results as a table."""
+    """Returns the results as a table."""
     table = Table(title="Profile query: consents, segments, 20 recommendations", title_justify="left")
     for column in ("engine", "viewer", "connections", "p50 ms", "p99 ms", "requests/s", "server CPU ms", "store ms"):
         table.add_column(column, justify="left" if column in ("engine", "viewer") else "right")
@@ -284,7 +282,7 @@ def show(results: dict[str, dict[str, Any]]) -> Table:
 
 
 def main() -> None:
-    """Measures and publishes."""
+    """Measures, and publishes the results."""
     parser = argparse.ArgumentParser(description="One profile query, from HTTP to HTTP.")
     parser.add_argument("--neo4j", help="Bolt address of a Neo4j server; fills its database")
     parser.add_argument("--user", default="neo4j")

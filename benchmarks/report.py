@@ -1,4 +1,4 @@
-"""What all benchmarks share: the machine they ran on, a table to read, a JSON file to compare.
+"""What all benchmarks share: timing, a description of the machine, and results as a table and a JSON file.
 
 Each benchmark is a script of its own. It adds the repository's root to the path, so that `python benchmarks/NAME.py`
 works.
@@ -36,7 +36,7 @@ def time_runs(work: Callable[[], T], runs: int) -> tuple[T, float]:
 
 
 def describe_machine(packages: Sequence[str] = ()) -> dict[str, Any]:
-    """What the results depend on: processor, cores, Python, and the versions of these packages."""
+    """Returns what the results depend on: processor, cores, Python, and the versions of these packages."""
     return {
         "machine": platform.machine(),
         "cores": os.cpu_count(),
@@ -46,7 +46,7 @@ def describe_machine(packages: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def publish(name: str, results: dict[str, Any], table: Table, packages: Sequence[str] = ()) -> Path:
-    """Prints the table and writes `benchmarks/results/NAME.json`: the results and the machine they are from."""
+    """Prints the table and writes results and machine to `benchmarks/results/NAME.json`. Returns its path."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"
     document = {"benchmark": name, "measured_on": describe_machine(packages), **results}

@@ -1,6 +1,6 @@
-"""A real Neo4j on loopback for development and tests, from its jars: needs Java 17 or 21 and Maven, no Docker.
+"""Runs a real Neo4j on loopback for development and tests, from its jars. Needs Java 17 or 21 and Maven, but no Docker.
 
-    python dev/neo4j/server.py start              start it in the background (once), print how to connect
+    python dev/neo4j/server.py start              start it in the background, unless it runs, and print how to connect
     python dev/neo4j/server.py stop               stop it
     python dev/neo4j/server.py run -- COMMAND…    start a fresh one, run COMMAND against it, stop it
 
@@ -57,20 +57,20 @@ def say(line: str) -> None:
 
 
 def find_java() -> str:
-    """The Java to run: from JAVA_HOME, otherwise from PATH."""
+    """Returns the Java to run: from JAVA_HOME, otherwise from PATH."""
     home = os.environ.get("JAVA_HOME")
     java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
     if java is None or not Path(java).exists():
         fail(f"no Java found. {INSTALL}")
-    answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    version = re.search(r'version "(\d+)', answer)
+    output = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    version = re.search(r'version "(\d+)', output)
     if version is None or int(version.group(1)) not in JAVA_VERSIONS:
         fail(f"Java {version.group(1) if version else '?'} found, but Neo4j 5.26 needs 17 or 21. {INSTALL}")
     return java
 
 
 def fetch_jars() -> Path:
-    """The folder with the server's jars, which Maven fetches once per version."""
+    """Returns the folder with the server's jars, which Maven fetches once per version."""
     found = re.search(r"<neo4j.version>([\d.]+)<", POM.read_text(encoding="utf-8"))
     jars = CACHE / f"lib-{found.group(1) if found else 'unknown'}"
     if jars.exists():
@@ -112,7 +112,7 @@ def configure(home: Path, port: int) -> None:
 
 
 def set_password(java: str, jars: Path, home: Path) -> str:
-    """The password of user `neo4j`, set before the first start and kept in a private file."""
+    """Returns the password of user `neo4j`, which is set before the first start and kept in a private file."""
     file = home / "password"
     if file.exists():
         return file.read_text(encoding="ascii")
@@ -155,7 +155,7 @@ def end_with_parent() -> None:
 
 
 def wait_until_ready(server: subprocess.Popen[bytes], url: str, password: str, home: Path) -> None:
-    """Returns once the server runs a statement."""
+    """Returns once the server can run a statement. Exits if it does not start in time."""
     deadline = time.monotonic() + START_SECONDS
     with GraphDatabase.driver(url, auth=("neo4j", password), telemetry_disabled=True) as driver:
         while time.monotonic() < deadline:
@@ -181,7 +181,7 @@ def end(server: subprocess.Popen[bytes]) -> None:
 
 
 def environment(url: str, password: str) -> dict[str, str]:
-    """The variables that make Consentric and its tests use this server."""
+    """Returns the variables that make Consentric and its tests use this server."""
     return {
         "CONSENTRIC_STORE": url,
         "CONSENTRIC_STORE_USER": "neo4j",
@@ -194,7 +194,7 @@ def environment(url: str, password: str) -> dict[str, str]:
 
 
 def read_running() -> tuple[int, str] | None:
-    """Process and address of the server in the background, if it is running."""
+    """Returns the process ID and address of the server in the background, or None if it is not running."""
     try:
         facts = json.loads((HOME / "server.json").read_bytes())
         pid, url = int(facts["pid"]), str(facts["url"])
@@ -204,7 +204,7 @@ def read_running() -> tuple[int, str] | None:
 
 
 def read_arguments(pid: int) -> str:
-    """A process's command line; empty if it has ended."""
+    """Returns a process's command line; empty if it has ended."""
     if Path("/proc/self").exists():
         file = Path(f"/proc/{pid}/cmdline")
         return file.read_bytes().decode(errors="replace").replace("\0", " ") if file.exists() else ""
