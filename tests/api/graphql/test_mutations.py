@@ -105,8 +105,8 @@ def iso(at: int) -> str:
 )
 async def test_an_invalid_statement_is_refused(door: Door, change: dict[str, Any], message: str) -> None:
     key = await door.client("support", "operator")
-    answer = (await door.send(RECORD_INPUT, key, {"input": ADA | change})).json()
-    assert [(one["message"], one["extensions"]["code"]) for one in answer["errors"]] == [(message, "BAD_USER_INPUT")]
+    response = (await door.send(RECORD_INPUT, key, {"input": ADA | change})).json()
+    assert [(one["message"], one["extensions"]["code"]) for one in response["errors"]] == [(message, "BAD_USER_INPUT")]
     rows = await door.services.client.read("MATCH (e:ConsentEvent) RETURN count(e) AS n")
     assert rows[0]["n"] == 0
 
@@ -145,5 +145,5 @@ TRACK = """mutation($input: [EventInput!]!) { track(input: $input) { accepted re
 async def test_an_event_of_an_unknown_source_does_not_affect_the_others(door: Door) -> None:
     event = {"event": "Product Viewed", "userId": "ada", "item": "i1"}
     entries = [{"source": "nosuch", "messageId": "x"} | event, {"source": "shop", "messageId": "y"} | event]
-    answer = (await door.ask(TRACK, door.keys["web"], {"input": entries}))["track"]
-    assert answer == {"accepted": 1, "rejected": [{"index": 0, "code": "unknown_source", "field": "source"}]}
+    response = (await door.ask(TRACK, door.keys["web"], {"input": entries}))["track"]
+    assert response == {"accepted": 1, "rejected": [{"index": 0, "code": "unknown_source", "field": "source"}]}

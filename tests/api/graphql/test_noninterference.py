@@ -126,7 +126,7 @@ async def test_a_front_end_learns_nothing_of_a_person_who_did_not_consent(door: 
 
 
 async def test_the_probes_detect_a_visible_change(door: Door) -> None:
-    """A viewer who may see the same change does see it."""
+    """A viewer who may see the same change sees it."""
     await door.load(*given("dan", "personalisation"))
     about = probes("dan", "dan")
     before = await answers(door, door.keys["web"], about)
@@ -179,7 +179,7 @@ async def test_a_cursor_is_valid_only_for_its_viewer_person_and_list(door: Door)
         await door.send(page, web, {"key": "dan", "first": 2, "after": cursor}),
         await door.send(page, door.keys["web2"], {"key": "ada", "first": 2, "after": cursor}),
     ]
-    assert len({answer.content for answer in refused}) == 1
+    assert len({response.content for response in refused}) == 1
     assert refused[0].json()["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
     assert await door.codes(sessions, web, {"key": "ada", "first": 2, "after": cursor}) == ["BAD_USER_INPUT"]
 
@@ -193,11 +193,11 @@ async def test_internal_errors_reveal_nothing(door: Door, caplog: pytest.LogCapt
 
     object.__setattr__(door.services, "recommender", type("Broken", (), {"recommend": fail})())
     query = f"{{ profile({BY.format('ada')}) {{ id recommendations(first: 1) {{ score }} }} }}"
-    answer = await door.http.post(URL, json={"query": query}, headers={"authorization": f"Bearer {door.keys['web']}"})
-    (error,) = answer.json()["errors"]
+    response = await door.http.post(URL, json={"query": query}, headers={"authorization": f"Bearer {door.keys['web']}"})
+    (error,) = response.json()["errors"]
     assert error["extensions"] == {"code": "INTERNAL_SERVER_ERROR", "documentation": "/errors/INTERNAL_SERVER_ERROR"}
     assert error["path"] == ["profile", "recommendations"]
-    assert answer.json()["data"]["profile"]["id"]
-    assert CANARY not in answer.text
+    assert response.json()["data"]["profile"]["id"]
+    assert CANARY not in response.text
     assert CANARY not in caplog.text
     assert "ValueError" in caplog.text

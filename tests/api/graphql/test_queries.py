@@ -54,9 +54,9 @@ async def door(store: GraphClient) -> AsyncIterator[Door]:
 
 
 async def ask_profile(door: Door, key: str, user: str = "ada", **headers: str):
-    answer = (await door.send(PROFILE, key, {"key": user}, **headers)).json()
-    assert "errors" not in answer, answer
-    return answer["data"]["profile"], answer.get("extensions")
+    response = (await door.send(PROFILE, key, {"key": user}, **headers)).json()
+    assert "errors" not in response, response
+    return response["data"]["profile"], response.get("extensions")
 
 
 async def test_a_front_end_sees_what_its_purpose_permits(door: Door) -> None:
@@ -104,10 +104,10 @@ async def test_to_a_partner_without_consent_the_person_does_not_exist(door: Door
 
 async def test_a_person_sees_all_of_their_own_data(door: Door) -> None:
     token = await door.token("web", "ada")
-    answer = (
+    response = (
         await door.send("{ me { email consents { purpose permitted } rfm { cell } withheld { field } } }", token)
     ).json()
-    me = answer["data"]["me"]
+    me = response["data"]["me"]
     assert me["email"] == "ada@example.com"
     assert {"purpose": "personalisation", "permitted": True} in me["consents"]
     assert {"purpose": "marketing", "permitted": False} in me["consents"]
@@ -120,9 +120,9 @@ async def test_a_person_sees_all_of_their_own_data(door: Door) -> None:
 async def test_a_person_is_told_why_fields_are_withheld(door: Door) -> None:
     await door.load(*given("ada", "personalisation", state="withdrawn"))
     token = await door.token("web", "ada")
-    answer = (await door.send("{ me { id recommendations(first: 1) { score } } }", token)).json()
-    assert answer["data"]["me"]["recommendations"] is None
-    (noted,) = answer["extensions"]["consent"]
+    response = (await door.send("{ me { id recommendations(first: 1) { score } } }", token)).json()
+    assert response["data"]["me"]["recommendations"] is None
+    (noted,) = response["extensions"]["consent"]
     assert noted["path"] == ["me"]
     assert noted["withheld"] == {"recommendations": "not_computed"}
 
@@ -247,16 +247,16 @@ async def test_mutations_are_idempotent(door: Door) -> None:
     again = await door.send(track, door.keys["web"], {"e": events[:1]}, consentric_purpose="personalisation")
     assert again.json()["data"]["track"] == {"accepted": 0, "duplicate": 1, "rejected": []}
     record = """mutation($r: RecordInput!) { upsertRecord(input: $r) { accepted duplicate rejected { code } } }"""
-    said = {
+    entry = {
         "source": "shop",
         "userId": "cy",
         "messageId": "r1",
         "traits": {"email": "cy@example.com"},
         "identifiers": [{"kind": "phone", "value": "+44 20 7946 0958"}],
     }
-    assert (await door.ask(record, door.keys["ops"], {"r": said}))["upsertRecord"]["accepted"] == 1
-    assert (await door.ask(record, door.keys["ops"], {"r": said}))["upsertRecord"]["duplicate"] == 1
-    assert await door.codes(record, door.keys["ops"], {"r": said | {"source": "elsewhere"}}) == ["BAD_USER_INPUT"]
+    assert (await door.ask(record, door.keys["ops"], {"r": entry}))["upsertRecord"]["accepted"] == 1
+    assert (await door.ask(record, door.keys["ops"], {"r": entry}))["upsertRecord"]["duplicate"] == 1
+    assert await door.codes(record, door.keys["ops"], {"r": entry | {"source": "elsewhere"}}) == ["BAD_USER_INPUT"]
     items = """mutation {
         upsertItems(input: [{key: "n1", title: "New", topics: [{key: "t"}]}, {key: ""}]) { accepted rejected { index } }
     }"""
@@ -269,8 +269,8 @@ async def test_consent_is_recorded_for_those_who_may_state_it(door: Door) -> Non
     token = await door.token("web", "ada")
     say = """mutation { recordConsent(input: {purpose: "partner_sharing", recipient: "acme", state: GIVEN}) {
         accepted consents { purpose recipient permitted } } }"""
-    said = await door.ask(say, token)
-    assert {"purpose": "partner_sharing", "recipient": "acme", "permitted": True} in said["recordConsent"]["consents"]
+    stated = await door.ask(say, token)
+    assert {"purpose": "partner_sharing", "recipient": "acme", "permitted": True} in stated["recordConsent"]["consents"]
     found, _ = await ask_profile(door, door.keys["acme"])
     assert found["country"] == "GB"
     other = """mutation { recordConsent(input: {
