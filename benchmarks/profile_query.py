@@ -178,7 +178,7 @@ def check(content: bytes) -> None:
 
 
 async def send(served: Served, queries: Sequence[Query], connections: int) -> tuple[float, list[float]]:
-    """The total seconds, and those of each request."""
+    """Returns the total seconds and the seconds of each request."""
     waiting, latencies = iter(queries), []
     opened = [Connection(served.url) for _ in range(connections)]
     for connection in opened:

@@ -30,7 +30,7 @@ def _list_named_tuple(value: object) -> list[object]:
     """Returns a named tuple as a list, which orjson leaves to its caller. Raises TypeError for any other value."""
     if isinstance(value, tuple):
         return list(value)
-    raise TypeError(f"{type(value).__qualname__} is no JSON")
+    raise TypeError(f"{type(value).__qualname__} is not JSON")
 
 
 @contextmanager

@@ -20,7 +20,7 @@ class ParsedPayload:
     origin: Origin
 
     def write(self) -> str:
-        """Returns the message with the times that correct its sender's clock, so that it can be read by itself."""
+        """Returns the message with the times that correct its sender's clock, so that it can be read on its own."""
         return write_payload(add_times(self.value, self.origin, received=True))
 
 

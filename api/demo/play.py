@@ -247,7 +247,7 @@ async def compare_viewers(demo: Demonstration, url: str) -> None:
 
 async def register_viewers(demo: Demonstration) -> tuple[str, str, str]:
     """Registers the clients and returns the keys of three: a front-end, a partner that some people share data with,
-    and a partner that nobody shares data with. An operator and an auditor are for the user to try."""
+    and a partner that no one shares data with. An operator and an auditor are for the user to try."""
     keys = []
     for name, role, purposes, recipient in (
         ("web", "frontend", ["personalisation"], None),

@@ -29,7 +29,7 @@ class GraphQLContext:
 
     @property
     def request(self) -> RequestContext:
-        """The request's context. Raises Unauthenticated if the request has no credential."""
+        """Returns the request's context. Raises Unauthenticated if the request has no credential."""
         if self._request is None:
             raise Unauthenticated(NO_VIEWER)
         return self._request

@@ -44,7 +44,7 @@ async def runtime(store: GraphClient) -> AsyncIterator[Runtime]:
     policy = Policy.default()
     async with Ingestor(store, policy, lambda: NOW) as ingestor:
         services = Services(store, policy, WalkRecommender(), b"", clock=lambda: NOW)
-        yield Runtime(services, ingestor, None)  # type: ignore[arg-type] - loading admits nobody
+        yield Runtime(services, ingestor, None)  # type: ignore[arg-type] - loading needs no credentials
 
 
 def track(number: int, **rest: Any) -> dict[str, Any]:
