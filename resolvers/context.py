@@ -1,4 +1,4 @@
-"""What use cases work with: the services of the process, and the viewer and instant of a request."""
+"""The context of use cases: the services of the process, and the viewer and instant of a request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from privacy.policy import Policy
 
 
 def system_clock() -> Millis:
-    """Returns the time now, in epoch milliseconds UTC. Code takes a clock as an argument, so that tests can set it."""
+    """Returns the current time in epoch milliseconds, UTC. Code takes a clock as an argument, so that tests can set
+    it."""
     return Millis(time.time_ns() // 1_000_000)
 
 
@@ -41,12 +42,12 @@ class Recommender(Protocol):
         strategy: Strategy = Strategy.AUTO,
         include_seen: bool = False,
     ) -> list[RankedItem]:
-        """The n best items for a person with these latest interactions, best first. `admits` filters items."""
+        """Returns the n best items for a person with these latest interactions, best first. `admits` filters items."""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What lives as long as the process. `secret` keys every HMAC: derive a key from it with a label
+    """The services that live as long as the process. `secret` keys every HMAC: derive a key from it with a label
     (`resolvers.access.keys.derive_key`), never use it directly."""
 
     client: GraphClient
@@ -58,7 +59,8 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """What lives as long as a request. `now` is read once, so that all decisions of a request are of one instant."""
+    """The viewer and instant of one request. `now` is read once, so that all decisions of a request hold for the same
+    instant."""
 
     services: Services
     viewer: Viewer

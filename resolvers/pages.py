@@ -1,7 +1,7 @@
 """Pages of long lists: their size, and signed cursors.
 
 A cursor is the position of an entry in the order of its list, with an HMAC over the position and everything it is bound
-to: client, role, purpose, recipient, the person behind the credential, the list and whose list it is. Only the viewer
+to: client, role, purpose, recipient, the person behind the credential, the list and its owner. Only the viewer
 who received it can use it, and only for the same list. Every invalid cursor gets the same error, whether it was made
 up, altered or given to someone else.
 """
@@ -83,7 +83,7 @@ class CursorSigner:
         return hmac.digest(self._key, message, "sha256")[:SIGNATURE_BYTES]
 
     def request(self, place: str, first: int, after: str | None) -> PageRequest:
-        """Checks a page request. Raises BadInput."""
+        """Returns a page request that was checked. Raises BadInput."""
         if not 1 <= first <= MAX_PAGE:
             raise BadInput(f"first: a number from 1 to {MAX_PAGE} is expected.")
         return PageRequest(first, None if after is None else self.read(place, after))
@@ -91,7 +91,7 @@ class CursorSigner:
     def page(
         self, place: str, request: PageRequest, found: Sequence[T], position_of: Callable[[T], Position]
     ) -> Page[T]:
-        """Makes a page of `found`, which holds one entry more than requested if there is a next page."""
+        """Returns a page of `found`, which holds one entry more than requested if there is a next page."""
         nodes = found[: request.first]
         cursors = [self.write(place, position_of(node)) for node in nodes]
         return Page(nodes, cursors, len(found) > request.first, request.after is not None)

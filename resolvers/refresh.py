@@ -1,6 +1,6 @@
-"""Everything derived from behaviour, computed anew: the model that recommends, RFM, communities.
+"""Recomputation of everything derived from behaviour: the recommendation model, RFM and communities.
 
-Permits that have lapsed are refolded first, so that every scope is as of now.
+Stale permits are refolded first, so that every scope is up to date.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class RefreshConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: WalkFitConfig = WalkFitConfig()
-    """How the model that recommends is fitted."""
+    """How the recommendation model is fitted."""
 
     rfm: RfmConfig = RfmConfig()
     """How people are scored by RFM."""
@@ -49,7 +49,7 @@ class RefreshReport:
 
 
 async def refresh_all(services: Services, config: RefreshConfig | None = None) -> RefreshReport:
-    """Computes everything anew. Each part is published as soon as it is done, independently of the others."""
+    """Recomputes everything. Each part is published as soon as it is done, independently of the others."""
     config = config or RefreshConfig()
     marks = [time.perf_counter()]
     await refresh_stale(services.client, services.policy, services.clock())

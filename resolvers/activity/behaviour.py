@@ -1,6 +1,7 @@
-"""What people in a scope did, read into the arrays that algorithms take, and the manifest of whose data a run used.
+"""Behaviour of the people in a scope, read into the arrays that algorithms take, and the manifest of whose data a run
+used.
 
-`compute_settled` upholds the rule that a result contains nobody who withdrew consent while it was computed.
+`compute_settled` ensures that a result contains no one who withdrew consent while it was computed.
 """
 
 from __future__ import annotations
@@ -40,10 +41,10 @@ class Behaviour:
     """Consent epoch of everyone in scope."""
 
     person: Ints
-    """Place of the person in `people`."""
+    """Index of the person in `people`."""
 
     item: Ints
-    """Place of the item in `items`."""
+    """Index of the item in `items`."""
 
     strength: Floats
     """Strength before decay (`ranking.rate_strength`)."""
@@ -58,7 +59,7 @@ class Behaviour:
         return build_histories(self.person, self.item, self.strength, ages, shape=shape, config=config)
 
     def without(self, gone: Collection[UserId]) -> Behaviour:
-        """Returns the same without some people. All items stay, so that columns keep their meaning."""
+        """Returns the behaviour without some people. All items stay, so that columns keep their meaning."""
         kept = np.array([user not in gone for user in self.people], dtype=np.bool_)
         rows = kept[self.person]
         return replace(

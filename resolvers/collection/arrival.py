@@ -1,4 +1,4 @@
-"""A message on its way into the graph, with the ids that its names stand for."""
+"""A message to write, with the ids of the records and identifiers that it names."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from graph.model.message import Message
 
 @dataclass(slots=True)
 class Arrival:
-    """A message with the ids that its names stand for, computed while other messages are written. `anonymous` is the
-    identifier of its second record, `identifiers` are those of the first with their ids. `order` is its place in the
-    group, `settled`: its record carries all its identifiers; both are of the attempt that runs."""
+    """A message with the ids of what it names, computed while other messages are written. `anonymous` is the identifier
+    of its second record; `identifiers` are those of the first, with their ids. `order` is its position in the group;
+    `settled` tells whether its record carries all its identifiers already. Each attempt at the transaction sets
+    both."""
 
     message: Message
     record: RecordId | None
@@ -28,7 +29,7 @@ class Arrival:
 
     @classmethod
     def of(cls, message: Message) -> Self:
-        """A message that arrived."""
+        """Returns the arrival of a message."""
         ref, also = message.record, message.also
         anonymous = None if also is None else find_anonymous(also.key)
         identifiers = message.identifiers
@@ -57,7 +58,7 @@ def find_identifier_id(kind: str, value: str, namespace: str) -> str:
 
 @lru_cache(maxsize=65_536)
 def find_anonymous(key: str) -> IdentifierRef | None:
-    """The identifier that an anonymous record carries by its own name."""
+    """Returns the identifier that an anonymous record carries by its own key; None if the key is not usable as one."""
     value = normalise_identifier(ANONYMOUS_ID, key)
     return IdentifierRef(ANONYMOUS_ID, value) if value is not None else None
 

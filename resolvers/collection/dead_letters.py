@@ -1,4 +1,4 @@
-"""Dead letters, for operators: listing what was rejected, and trying it again once the cause is removed.
+"""Dead letters, for operators: listing what was rejected, and replaying it once the cause is removed.
 
 The caller supplies the function that reads a payload: formats belong to `api/collection/`.
 """
@@ -19,12 +19,12 @@ from resolvers.collection.transaction import MessageOutcome
 PAGE: Final = 200
 
 ReadLetter = Callable[[DeadLetter], Message]
-"""Reads a letter as a message that keeps its payload; raises BadInput where it still can't be one."""
+"""Reads a letter as a message that keeps its payload. Raises BadInput if it still can't be read."""
 
 
 @dataclass(slots=True)
 class ReplayReport:
-    """What became of the letters that were tried again."""
+    """The result of a replay: how many letters were accepted or were duplicates, and the ids of those kept."""
 
     accepted: int = 0
     duplicate: int = 0
@@ -34,7 +34,7 @@ class ReplayReport:
 async def list_letters(
     client: GraphClient, limit: int, after: str = "", source: str | None = None, reason: str | None = None
 ) -> list[DeadLetter]:
-    """A page of letters in the order of their ids. Payloads are personal data: show them to operators only."""
+    """Returns a page of letters in the order of their ids. Payloads are personal data: show them to operators only."""
     return await read_letters(client, limit, after, source, reason)
 
 
@@ -46,7 +46,7 @@ async def replay_letters(
     source: str | None = None,
     reason: str | None = None,
 ) -> ReplayReport:
-    """Tries letters again. Those that are now accepted, or were before, go; the others stay."""
+    """Submits letters again. Those that are now accepted, or were before, are removed; the others stay."""
     report = ReplayReport()
     after = ""
     while page := await read_letters(client, PAGE, after, source, reason):

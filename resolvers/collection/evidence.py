@@ -1,9 +1,9 @@
-"""Who people are and what they permit, on its way into the graph: second names, identifiers, consents, linkage.
+"""Writing who people are and what they permit: second records, identifiers, consents, linkage.
 
-Most messages repeat what is known. So a record remembers the identifiers it carries, each with the earliest event that
-stated it, and the consents that its messages last repeated, with the consent epoch of its person then: only what
-differs is looked at again. Repeated consents are looked at again when the epoch moved, because another record of the
-person may have stated otherwise since, and then a repeated denial counts as the later word.
+Most messages repeat what is known. A record therefore remembers the identifiers it carries, each with the earliest
+event that stated it, and the consents that its messages last repeated, with its person's consent epoch at that time.
+Only what differs is processed again. Repeated consents are also processed when the epoch has changed, because another
+record of the person may have made a different statement since; a repeated denial then counts as the later statement.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ Statement = tuple[RecordId, str, ConsentStatement]
 
 
 async def touch_partners(tx: Writer, new: Sequence[Arrival], touched: Touched, now: Millis) -> dict[str, RecordRef]:
-    """Touches the second records of messages that say something new about who is the same person, and adds them to
-    `touched`. Returns whom the aliases name, by message. Marks messages that say nothing new about names."""
+    """Touches the second records of messages with new evidence of who is the same person, and adds them to `touched`.
+    Marks messages without new identifiers as settled. Returns the records that aliases name, by message."""
     calls: dict[RecordId, RecordCall] = {}
     aliases = await _find_aliases(tx, new)
     for one in new:
         if one.record is None:
             continue
         record, at = touched[one.record], one.message.at
-        one.settled = not any(_says_more(record, id_, at) for _, id_ in one.identifiers)
+        one.settled = not any(_adds_evidence(record, id_, at) for _, id_ in one.identifiers)
         if one.settled or one.message.also is None or one.also is None or one.also in touched:
             continue
-        if one.anonymous is not None and _says_more(record, identify(one.anonymous), at):
+        if one.anonymous is not None and _adds_evidence(record, identify(one.anonymous), at):
             calls[one.also] = RecordCall(one.message.also, one.also)
     for ref in aliases.values():
         if ref.id not in touched:
@@ -57,7 +57,8 @@ async def touch_partners(tx: Writer, new: Sequence[Arrival], touched: Touched, n
 
 
 async def _find_aliases(tx: Writer, new: Sequence[Arrival]) -> dict[str, RecordRef]:
-    """Whom each alias message names as the same: the user of that id if there is one, else the anonymous person."""
+    """Returns the record that each alias message names: the user with that id if there is one, else the anonymous
+    one."""
     named = {one.message.id: one.message.alias_of for one in new if one.message.alias_of is not None}
     if not named:
         return {}
@@ -66,8 +67,8 @@ async def _find_aliases(tx: Writer, new: Sequence[Arrival]) -> dict[str, RecordR
     return {id_: users[id_] if users[id_].id in there else ref for id_, ref in named.items()}
 
 
-def _says_more(record: TouchedRecord, id_: str, at: Millis) -> bool:
-    """Whether the record doesn't carry the identifier yet, or only since a later event."""
+def _adds_evidence(record: TouchedRecord, id_: str, at: Millis) -> bool:
+    """Whether the identifier is new to the record, or known only from a later event."""
     since = record.known.since(id_)
     return since is None or at < since
 
@@ -75,7 +76,8 @@ def _says_more(record: TouchedRecord, id_: str, at: Millis) -> bool:
 async def write_evidence(
     tx: Writer, new: Sequence[Arrival], touched: Touched, aliases: dict[str, RecordRef], *, policy: Policy, now: Millis
 ) -> None:
-    """Identifiers, aliases and consents; then linkage of the records concerned; then the permits of their people."""
+    """Writes identifiers, aliases and consents, links the records concerned and refreshes the permits of their
+    people."""
     concerned = await _attach(tx, new, touched, aliases, now)
     repeated: dict[RecordId, Repeat] = {}
     statements = _find_statements(new, touched, repeated)
@@ -85,8 +87,8 @@ async def write_evidence(
     if concerned:
         affected |= (await link_records(tx, concerned, now)).affected_users
     if statements:
-        spoke = await read_people_of_records(tx, {record for record, _, _ in statements})
-        affected |= {user for user, _ in spoke.values()}
+        owners = await read_people_of_records(tx, {record for record, _, _ in statements})
+        affected |= {user for user, _ in owners.values()}
     if affected:
         await refresh_permits(tx, affected, policy, now)
     if repeated:
@@ -98,11 +100,11 @@ async def write_evidence(
 async def _attach(
     tx: Writer, new: Sequence[Arrival], touched: Touched, aliases: dict[str, RecordRef], now: Millis
 ) -> set[RecordId]:
-    """Attaches what records don't carry yet; returns the records that linkage must look at."""
+    """Attaches identifiers that records don't carry yet. Returns the records that linkage must examine."""
     pairs: dict[tuple[RecordId, str], tuple[RecordId, IdentifierRef, Millis]] = {}
 
     def add(record: RecordId, identifier: IdentifierRef, id_: str, at: Millis) -> None:
-        if _says_more(touched[record], id_, at):
+        if _adds_evidence(touched[record], id_, at):
             touched[record].known.add(id_, at)
             pairs[record, id_] = (record, identifier, at)
 
@@ -128,18 +130,18 @@ async def _attach(
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """What a record last repeated of its consents: their digest, and as of when."""
+    """The consents that a record last repeated: their digest, and the instant of the message."""
 
     digest: str
     at: Millis
 
 
 def _find_statements(new: Sequence[Arrival], touched: Touched, repeated: dict[RecordId, Repeat]) -> list[Statement]:
-    """The consent statements to write, each with the id of its event, in the order of time within a record. Fills
-    `repeated` with what records have to remember."""
+    """Returns the consent statements to write, each with the id of its event, in order of time within a record. Adds to
+    `repeated` what records have to remember."""
     found: list[Statement] = []
-    speaking = [one for one in new if one.message.consents]
-    for one in sorted(speaking, key=lambda each: (each.record or "", each.message.at, each.order)):
+    stating = [one for one in new if one.message.consents]
+    for one in sorted(stating, key=lambda each: (each.record or "", each.message.at, each.order)):
         record, message = one.record, one.message
         if record is None:
             continue
@@ -155,8 +157,8 @@ def _find_statements(new: Sequence[Arrival], touched: Touched, repeated: dict[Re
 
 
 def _is_fresh(digest: str, at: Millis, record: TouchedRecord, repeat: Repeat | None) -> bool:
-    """Whether consents that a message repeats differ from what its record repeated last, or the person's consent epoch
-    moved since. An older message is only compared by what it says."""
+    """Whether the consents that a message repeats differ from those its record repeated last, or the person's consent
+    epoch has changed since. For an older message, only the consents are compared."""
     if repeat is not None:
         return repeat.digest != digest
     if at < (record.carried_at or 0):

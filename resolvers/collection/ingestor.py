@@ -1,8 +1,8 @@
-"""The ingestor: concurrent submissions share commits, and each returns only after its own.
+"""The ingestor: concurrent submissions share commits, and each returns once its own commit is done.
 
 A bounded queue is grouped into transactions of at most 500 rows; while one group commits, the next one gathers. A group
-that the store refuses for what it holds is halved until the cause stands alone: that message becomes a dead letter and
-the rest is written. Faults that pass by themselves (the store busy, restarting, unreachable) fail the submissions
+that the store refuses because of its contents is halved until the cause stands alone: that message becomes a dead
+letter and the rest is written. Transient faults (the store is busy, restarting or unreachable) fail the submissions
 concerned instead, so that their senders try again.
 """
 
@@ -25,24 +25,24 @@ from resolvers.collection.items import ItemMemory
 from resolvers.collection.transaction import MessageOutcome, Written, write_arrivals
 
 GROUP: Final = 500
-"""Most messages of a transaction, rejections among them."""
+"""Maximum number of rows in a transaction, including dead letters."""
 
 LINGER: Final = 0.003
-"""Seconds at most that a group waits to grow."""
+"""Maximum time that a group waits to grow, in seconds."""
 
 MOST_WAITING: Final = 20_000
-"""Most rows that may wait. More are refused, so that senders slow down before memory runs out."""
+"""Maximum number of waiting rows. More are refused, so that senders slow down before memory runs out."""
 
 STORE_REFUSED: Final = "store_refused"
 """The reason of a message that could be read but not written."""
 
-_PASSING: Final = (StoreUnavailable, StoreTimeout, RateLimited, Conflict)
+_TRANSIENT: Final = (StoreUnavailable, StoreTimeout, RateLimited, Conflict)
 _REFUSALS: Final = (ConsentricError, UnicodeError, OverflowError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingBatch:
-    """Messages and dead letters of one submission that wait for their transaction, and the future of their outcomes."""
+    """Messages and dead letters of a submission that wait for their transaction, and the future of the outcomes."""
 
     arrivals: Sequence[Arrival]
     letters: Sequence[DeadLetter]
@@ -50,25 +50,25 @@ class WaitingBatch:
 
     @property
     def rows(self) -> int:
-        """How much of a group it fills."""
+        """Number of rows in the batch."""
         return len(self.arrivals) + len(self.letters)
 
     def settle(self, outcomes: list[MessageOutcome]) -> None:
-        """Returns the outcomes to the sender, if it still waits."""
+        """Returns the outcomes to the sender, if it is still waiting."""
         if not self.outcomes.done():
             self.outcomes.set_result(outcomes)
 
     def fail(self, error: BaseException) -> None:
-        """Raises the error at the sender, if it still waits."""
+        """Raises the error at the sender, if it is still waiting."""
         if not self.outcomes.done():
             self.outcomes.set_exception(error)
 
 
 class Ingestor:
-    """Writes what arrives, in groups. Use as an async context manager: leaving it writes what still waits.
+    """Writes submissions in groups. Use it as an async context manager: on exit, it writes what is still waiting.
 
-    `lanes` is how many groups may be written at once: one on the embedded engine, whose writers take turns anyway.
-    `observe` is called with an outcome, or `rejected`, and how many messages had it.
+    `lanes` is the number of groups that may be written at once: one on the embedded engine, whose writers take turns
+    anyway. `observe` is called with an outcome, or `rejected`, and the number of messages that had it.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Ingestor:
         self._rows = 0
         self._wake = asyncio.Event()
         self._complete = asyncio.Event()
-        self._company = 1
+        self._previous_size = 1
         self._closing = False
         self._workers: list[asyncio.Task[None]] = []
         self._memory = ItemMemory()
@@ -105,14 +105,14 @@ class Ingestor:
 
     @property
     def waiting(self) -> int:
-        """Rows that wait for their transaction."""
+        """Number of rows that wait for their transaction."""
         return self._rows
 
     async def submit(self, messages: Sequence[Message], letters: Sequence[DeadLetter] = ()) -> list[MessageOutcome]:
-        """Writes messages and dead letters; returns what became of each message once all are on disk.
+        """Writes messages and dead letters. Returns the outcome of each message once all are on disk.
 
-        A message that the store refuses becomes a dead letter with its payload. Raises RateLimited when too much waits,
-        StoreUnavailable or StoreTimeout when the store can't be written: then send all of it again.
+        A message that the store refuses becomes a dead letter with its payload. Raises RateLimited if too much is
+        waiting, StoreUnavailable or StoreTimeout if the store can't be written to; then submit everything again.
         """
         if self._closing:
             raise StoreUnavailable("The service is stopping; send it again.")
@@ -126,7 +126,7 @@ class Ingestor:
         return [outcome for part in outcomes for outcome in part]
 
     def _enqueue(self, messages: Sequence[Message], letters: Sequence[DeadLetter]) -> list[WaitingBatch]:
-        """Queues batches of at most a group each."""
+        """Queues batches, each no larger than a group."""
         loop = asyncio.get_running_loop()
         batches: list[WaitingBatch] = []
         for start in range(0, max(len(messages), 1), GROUP):
@@ -137,7 +137,7 @@ class Ingestor:
         self._rows += sum(batch.rows for batch in batches)
         self._start()
         self._wake.set()
-        if self._is_company():
+        if self._is_group_ready():
             self._complete.set()
         return batches
 
@@ -146,14 +146,14 @@ class Ingestor:
             self._workers = [asyncio.create_task(self._work(), name=f"ingest-{n}") for n in range(self._lanes)]
 
     async def close(self) -> None:
-        """Takes nothing more, writes what waits, and stops."""
+        """Stops accepting submissions, writes what is waiting, and ends."""
         self._closing = True
         self._wake.set()
         self._complete.set()
         await asyncio.gather(*self._workers)
 
     async def _work(self) -> None:
-        """Takes group after group."""
+        """Writes one group after another."""
         while True:
             if not self._queue:
                 if self._closing:
@@ -162,21 +162,21 @@ class Ingestor:
                 await self._wake.wait()
             await self._gather()
             if group := self._take():
-                self._company = len(group)
+                self._previous_size = len(group)
                 await self._write_group(group)
 
     async def _gather(self) -> None:
         """Waits briefly until the group is as large as the previous one, whose senders are about to send the next. A
         lone sender never waits."""
-        if self._is_company() or self._closing:
+        if self._is_group_ready() or self._closing:
             return
         self._complete.clear()
-        patience = asyncio.get_running_loop().call_later(self._linger, self._complete.set)
+        timeout = asyncio.get_running_loop().call_later(self._linger, self._complete.set)
         await self._complete.wait()
-        patience.cancel()
+        timeout.cancel()
 
-    def _is_company(self) -> bool:
-        return len(self._queue) >= self._company or self._rows >= GROUP
+    def _is_group_ready(self) -> bool:
+        return len(self._queue) >= self._previous_size or self._rows >= GROUP
 
     def _take(self) -> list[WaitingBatch]:
         group: list[WaitingBatch] = []
@@ -205,7 +205,7 @@ class Ingestor:
             done += len(batch.arrivals)
 
     def _report(self, outcomes: Sequence[MessageOutcome], letters: Sequence[DeadLetter]) -> None:
-        """Tells `observe` how many there are of each outcome; letters are of messages rejected before."""
+        """Reports the number of messages per outcome to `observe`; letters stand for messages rejected before."""
         if self.observe is not None:
             for outcome, number in Counter(outcomes).items():
                 self.observe(str(outcome), number)
@@ -213,7 +213,7 @@ class Ingestor:
                 self.observe("rejected", len(letters))
 
     async def _write(self, arrivals: Sequence[Arrival], letters: Sequence[DeadLetter]) -> list[MessageOutcome]:
-        """One transaction; where the store refuses it for what it holds, one for each half."""
+        """Writes one transaction or, if the store refuses it because of its contents, one for each half."""
 
         async def work(tx: Writer) -> Written:
             written = await write_arrivals(tx, arrivals, self._policy, self._clock(), self._memory)
@@ -223,11 +223,11 @@ class Ingestor:
 
         try:
             written = await self._client.write(work)
-        except _PASSING:
+        except _TRANSIENT:
             raise
         except _REFUSALS as error:
             if len(arrivals) == 1 and not letters:
-                return await self._bury(arrivals[0].message, error)
+                return await self._write_refused(arrivals[0].message, error)
             if not arrivals:
                 raise
             half = len(arrivals) // 2
@@ -241,8 +241,8 @@ class Ingestor:
         if letters:
             await self._client.write(lambda tx: write_letters(tx, letters))
 
-    async def _bury(self, message: Message, error: Exception) -> list[MessageOutcome]:
-        """Makes a dead letter of the one message that the store refuses."""
+    async def _write_refused(self, message: Message, error: Exception) -> list[MessageOutcome]:
+        """Writes a dead letter for the one message that the store refuses."""
         payload = "" if message.payload is None else message.payload.write()
         reason = str(error) if isinstance(error, ConsentricError) else "The store can't hold a value of this message."
         letter = DeadLetter(

@@ -1,4 +1,4 @@
-"""Items on their way into the graph: which of the facts that messages state are written."""
+"""Choosing the item facts to write from those that messages state."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from graph.model.catalogue import ItemFacts, ItemKey
 @dataclass(slots=True)
 class ItemMemory:
     """What events last mentioned of each item, so that repeating it costs no write. Belongs to one process and holds
-    mentions only, each once it is committed. A lost entry costs one write; a stale one is harmless, since a mention
+    only mentions that are committed. A lost entry costs one write; a stale one is harmless, since a mention
     never replaces what is declared."""
 
     limit: int = 50_000
     _mentioned: dict[ItemKey, tuple[object, ...]] = field(default_factory=dict)
 
     def is_known(self, item: ItemFacts) -> bool:
-        """Whether every stated fact is the one that was last mentioned."""
+        """Whether every stated fact equals the one last mentioned."""
         known = self._mentioned.get(item.key)
         return known is not None and (
             (item.title is None or item.title == known[0])
@@ -27,7 +27,7 @@ class ItemMemory:
         )
 
     def remember(self, items: Iterable[ItemFacts]) -> None:
-        """Keeps what was committed; forgets an item that was declared."""
+        """Remembers committed mentions; forgets an item that was declared."""
         for item in items:
             known = self._mentioned.pop(item.key, (None, None, None))
             if not item.declared:
@@ -40,7 +40,8 @@ class ItemMemory:
 
 
 def choose_items(stated: Iterable[ItemFacts], memory: ItemMemory | None = None) -> list[ItemFacts]:
-    """Returns what to write: every declaration, and each item's latest mention unless `memory` knows it already."""
+    """Returns the facts to write: every declaration, and each item's latest mention unless `memory` knows it
+    already."""
     declared: list[ItemFacts] = []
     mentioned: dict[ItemKey, ItemFacts] = {}
     for item in stated:

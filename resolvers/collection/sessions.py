@@ -1,6 +1,6 @@
-"""Sessions and interactions on their way into the graph: what to write, and in which order.
+"""Writing sessions and interactions: which rows, and in which order.
 
-Which session an event belongs to is decided in `algorithms/activity/sessions.py`.
+`algorithms/activity/sessions.py` decides which session an event belongs to.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from resolvers.collection.arrival import Arrival
 
 
 async def place_in_sessions(tx: Writer, new: Sequence[Arrival], touched: dict[RecordId, TouchedRecord]) -> None:
-    """Places events in sessions, new ones or those that are there, and writes their interactions."""
+    """Places events in new or existing sessions and writes their interactions."""
     by_record: dict[RecordId, list[Message]] = {}
     for one in new:
         if one.record is not None and one.message.interactions:
@@ -54,7 +54,8 @@ async def place_in_sessions(tx: Writer, new: Sequence[Arrival], touched: dict[Re
 async def _read_spans(
     tx: Writer, by_record: dict[RecordId, list[Message]], touched: dict[RecordId, TouchedRecord]
 ) -> dict[RecordId, list[Span]]:
-    """The sessions that events may join: each record's current one, and older ones where an event lies before it."""
+    """Returns the sessions that events may join: each record's current one, and older ones for events that precede
+    it."""
     spans: dict[RecordId, list[Span]] = {}
     windows: list[SessionWindow] = []
     for record, messages in by_record.items():

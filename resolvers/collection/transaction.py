@@ -1,8 +1,8 @@
-"""The one transaction through which messages enter the graph: the order of its steps.
+"""The transaction that writes messages to the graph, and the order of its steps.
 
-Messages are claimed, which sorts out duplicates; their records are touched, which locks them; then come traits, items
-(`items.py`), sessions and interactions (`sessions.py`), then identifiers, consents, linkage, and last the permits of
-everybody affected (`evidence.py`). So an acknowledged message is visible in its profile, and no reader sees only half
+Messages are claimed, which removes duplicates; their records are touched, which locks them. Then come traits, items
+(`items.py`), sessions and interactions (`sessions.py`), identifiers, consents and linkage, and last the permits of
+everyone affected (`evidence.py`). Once a message is acknowledged, its profile shows it, and no reader ever sees half
 of it.
 """
 
@@ -32,7 +32,7 @@ from resolvers.collection.sessions import place_in_sessions
 
 
 class MessageOutcome(StrEnum):
-    """What became of a message that could be read."""
+    """The outcome of a message that could be read."""
 
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
@@ -41,7 +41,7 @@ class MessageOutcome(StrEnum):
 
 @dataclass(slots=True)
 class Written:
-    """What a transaction did: the outcome of each message, and the items to remember once it is committed."""
+    """The result of a transaction: the outcome of each message, and the items to remember once it is committed."""
 
     outcomes: list[MessageOutcome]
     items: list[ItemFacts] = field(default_factory=list)
@@ -50,9 +50,9 @@ class Written:
 async def write_arrivals(
     tx: Writer, arrivals: Sequence[Arrival], policy: Policy, now: Millis, memory: ItemMemory | None = None
 ) -> Written:
-    """Writes messages, each once. It may run several times in a row (`GraphClient.write`), as one.
+    """Writes each message once. `GraphClient.write` may run it several times, with the effect of one run.
 
-    `now` is the time of writing; `memory` saves writing what events last mentioned of items.
+    `now` is the time of writing; `memory` avoids writing again what events last mentioned of items.
     """
     outcomes = [MessageOutcome.DUPLICATE] * len(arrivals)
     new = await _claim(tx, arrivals)
@@ -73,7 +73,7 @@ async def write_arrivals(
 
 
 async def _claim(tx: Writer, arrivals: Sequence[Arrival]) -> list[Arrival]:
-    """The messages that were not there before, the first of each id, in their order."""
+    """Returns the messages that are new, the first of each id, in their order."""
     first: dict[str, Arrival] = {}
     for order, one in enumerate(arrivals):
         if first.setdefault(one.message.id, one) is one:
@@ -83,7 +83,7 @@ async def _claim(tx: Writer, arrivals: Sequence[Arrival]) -> list[Arrival]:
 
 
 def _find_calls(new: Sequence[Arrival]) -> list[RecordCall]:
-    """The records to touch, each once, with what has to be known of it."""
+    """Returns the records to touch, each once, with what has to be read of it."""
     calls: dict[RecordId, RecordCall] = {}
     for one in new:
         if one.record is None or one.message.record is None:
@@ -101,8 +101,8 @@ def _find_calls(new: Sequence[Arrival]) -> list[RecordCall]:
 async def _give_people(
     tx: Writer, new: Sequence[Arrival], touched: dict[RecordId, TouchedRecord], policy: Policy, now: Millis
 ) -> None:
-    """Gives each new record a person of its own, or one for both where a message brings two new records. Linkage, later
-    in this transaction, decides; this avoids merging two people that were just created."""
+    """Gives each new record a person of its own, or a common one if a message names two new records. Linkage decides
+    later in this transaction; this avoids merging two people that were just created."""
     fresh = sorted(record.id for record in touched.values() if record.new)
     if not fresh:
         return

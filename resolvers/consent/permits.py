@@ -1,4 +1,4 @@
-"""Use cases of consent: append statements, fold the log into permits, store those on the person.
+"""Use cases of consent: append statements, fold the log into permits, store the permits on the person.
 
 Every function that takes a `Writer` works inside the caller's transaction: an event and what it permits become visible
 together.
@@ -53,12 +53,12 @@ from privacy.rules import (
 )
 
 PAGE: Final = 200
-"""People refolded in one transaction or checked with one read."""
+"""Number of people refolded in one transaction or checked with one read."""
 
 
 @dataclass(frozen=True, slots=True)
 class PermitDifference:
-    """A person whose stored permits are not those that the log adds up to."""
+    """A person whose stored permits differ from those that the log adds up to."""
 
     user: UserId
     stored: tuple[str, ...]
@@ -69,8 +69,8 @@ class PermitDifference:
 
 @dataclass(frozen=True, slots=True)
 class PermitCheck:
-    """How many people's stored permits were compared with their logs, and the differences. `complete`: no one is left
-    unchecked."""
+    """How many people's stored permits were compared with their logs, and the differences. `complete`: everyone was
+    checked."""
 
     checked: int
     differences: tuple[PermitDifference, ...]
@@ -81,11 +81,11 @@ async def write_consents(
     tx: Writer, statements: Sequence[tuple[RecordId, str, ConsentStatement]], now: Millis
 ) -> set[RecordId]:
     """Appends statements, each with the id of its event, to the logs of their records, which must exist. An id that the
-    log holds already is skipped; so is a grant that was only carried along and repeats the record's last word, while
-    such a denial makes the last word fresher. The statements were checked before (`Policy.check_statement`).
+    log already holds is skipped; so is a grant that was only carried along and repeats the record's last statement,
+    while such a denial makes the last statement fresher. The statements must be valid (`Policy.check_statement`).
 
-    Returns the records whose own statements now bar them from linkage and didn't, or no longer do. Call
-    `refresh_permits` for the people of all these records in the same transaction, after any linkage.
+    Returns the records whose own statements newly bar them from linkage, or no longer do. Call `refresh_permits` for
+    the people of all these records in the same transaction, after any linkage.
     """
     if not statements:
         return set()
@@ -98,18 +98,18 @@ async def write_consents(
         if event_id in known or record not in events:
             continue
         known.add(event_id)
-        said = events[record]
-        last = last_statement(said, statement.purpose, statement.recipient)
+        log = events[record]
+        last = last_statement(log, statement.purpose, statement.recipient)
         if last is not None and is_repeat(statement, last):
             if is_denial(statement):
                 at = max(last.repeated_at or Millis(0), min(statement.effective_at, now))
                 fresh = replace(last, repeated_at=at)
-                said[said.index(last)] = repeated[last.id] = fresh
+                log[log.index(last)] = repeated[last.id] = fresh
             continue
-        about = [e for e in said if (e.statement.purpose, e.statement.recipient) == _subject_of(statement)]
-        event = ConsentEvent(event_id, said[-1].seq + 1 if said else 1, record, now, statement)
+        about = [e for e in log if (e.statement.purpose, e.statement.recipient) == _subject_of(statement)]
+        event = ConsentEvent(event_id, log[-1].seq + 1 if log else 1, record, now, statement)
         added.append(NewEvent(event, about[-1].id if about else None))
-        said.append(event)
+        log.append(event)
     await append_events(tx, added)
     await write_repeats(tx, repeated.values())
     return await _keep_linking_objections(tx, logs, events, now)
@@ -123,9 +123,9 @@ async def _keep_linking_objections(
     tx: Writer, logs: dict[RecordId, RecordLog], events: dict[RecordId, list[ConsentEvent]], now: Millis
 ) -> set[RecordId]:
     changed = {}
-    for record, said in events.items():
-        if any(event.statement.purpose == IDENTITY_LINKING for event in said):
-            objected = objects_to_linking(said, instant_of(said, now))
+    for record, log in events.items():
+        if any(event.statement.purpose == IDENTITY_LINKING for event in log):
+            objected = objects_to_linking(log, instant_of(log, now))
             if objected != logs[record].linking_objected:
                 changed[record] = objected
     await write_linking_objections(tx, changed)
@@ -133,8 +133,8 @@ async def _keep_linking_objections(
 
 
 async def refresh_permits(tx: Writer, users: Collection[UserId], policy: Policy, now: Millis) -> None:
-    """Refolds people's logs and stores what changed: permits, until when they hold, the next consent epoch. Memberships
-    in segments of a purpose that is not permitted end. Retired people are followed to those they were retired into."""
+    """Refolds people's logs and stores what changed: permits, until when they hold, the next consent epoch. Ends
+    memberships in segments of a purpose that is not permitted. Retired people are followed to their successors."""
     waiting, done = set(users), set()
     while waiting:
         some = sorted(waiting)[:PAGE]
@@ -152,7 +152,7 @@ async def refresh_permits(tx: Writer, users: Collection[UserId], policy: Policy,
 
 
 def _refold(one: UserLog, policy: Policy, now: Millis) -> StoredPermits:
-    """The permits that a person's log adds up to; a person without records permits nothing."""
+    """Returns the permits that a person's log adds up to; a person without records permits nothing."""
     if not one.records:
         return replace(one.stored, permits=(), until=None)
     events = one.events
@@ -161,8 +161,8 @@ def _refold(one: UserLog, policy: Policy, now: Millis) -> StoredPermits:
 
 
 async def refresh_stale(client: GraphClient, policy: Policy, now: Millis) -> int:
-    """Refolds everybody whose permits changed by themselves (expiries, statements with a later effective date). Returns
-    how many people."""
+    """Refolds everyone whose permits are stale, because of an expiry or of a statement with a later effective date.
+    Returns how many people."""
     total = 0
     while users := await read_stale_users(client, now, PAGE):
         await client.write(partial(refresh_permits, users=users, policy=policy, now=now))
@@ -171,7 +171,7 @@ async def refresh_stale(client: GraphClient, policy: Policy, now: Millis) -> int
 
 
 async def refresh_everybody(client: GraphClient, policy: Policy, now: Millis) -> int:
-    """Refolds all people, as is due after the company changes its policy. Returns how many there are."""
+    """Refolds everyone, as required after a change of policy. Returns how many people there are."""
     total, after = 0, ""
     while users := await read_user_page(client, after, PAGE):
         await client.write(partial(refresh_permits, users=users, policy=policy, now=now))
@@ -180,10 +180,10 @@ async def refresh_everybody(client: GraphClient, policy: Policy, now: Millis) ->
 
 
 async def apply_policy(client: GraphClient, policy: Policy, now: Millis) -> int:
-    """Refolds everybody if the permits were folded under a policy other than this one. Returns how many people.
+    """Refolds everyone if the permits were folded under another policy. Returns how many people.
 
     Run when a process starts, before it serves. If interrupted, it starts over the next time, since the version is
-    stored last. Processes that share a graph must share a policy: each start under another one refolds everybody.
+    stored last. Processes that share a graph must share a policy: each start under another one refolds everyone.
     """
     if await read_policy_version(client) == policy.version:
         return 0
@@ -195,7 +195,7 @@ async def apply_policy(client: GraphClient, policy: Policy, now: Millis) -> int:
 async def fresh_permits(
     client: GraphClient, user: UserId, subject: SubjectPermits, policy: Policy, now: Millis
 ) -> SubjectPermits:
-    """The permits of a person to decide by: those that were read, or, where they are stale, refolded and stored."""
+    """Returns a person's permits as of `now`: those that were read or, if they are stale, refolded and stored ones."""
     if not subject.stale(now):
         return subject
 
@@ -210,8 +210,8 @@ async def fresh_permits(
 async def check_permits(
     client: GraphClient, policy: Policy, clock: Callable[[], Millis], limit: int = sys.maxsize
 ) -> PermitCheck:
-    """Computes the permits of people, at most about `limit`, from their logs again and compares them with the stored
-    ones. Stale permits don't count. Time: O(events); memory: one page, and the differences."""
+    """Recomputes people's permits from their logs and compares them with the stored ones. Stops once at least `limit`
+    people are checked. Stale permits are ignored. Time: O(events); memory: one page, and the differences."""
     checked, after, found = 0, "", list[PermitDifference]()
     while page := await read_user_page(client, after, PAGE):
         if checked >= limit:

@@ -17,7 +17,7 @@ from privacy.policy import Policy
 from privacy.purposes import Assurance, spell_recipient
 
 RECORDING_ROLES: Final = frozenset({Role.SUBJECT, Role.OPERATOR})
-"""Not front-ends with their own key: no viewer may give itself what consent opens for it."""
+"""Without front-ends that use their own key: no viewer may grant itself what consent opens to it."""
 
 WITHDRAWAL_ROLES: Final = RECORDING_ROLES | {Role.FRONTEND}
 
@@ -44,11 +44,11 @@ STATEMENT_TEXTS: Final[Mapping[str, str]] = {
     "evidence_hash": "evidenceHash",
     "raw_signal": "rawSignal",
 }
-"""The optional texts of a statement, each with the name that the collection format and errors have for it."""
+"""The optional texts of a statement, each with its name in the collection format and in errors."""
 
 
 class InvalidStatement(BadInput):
-    """A statement that can't be kept; `field` is the name of what is wrong in it."""
+    """A statement that can't be kept; `field` is the name of the invalid field."""
 
     def __init__(self, message: str, field: str) -> None:
         super().__init__(message)
@@ -66,8 +66,8 @@ class NamedRecord:
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """Whose statement it is, and on whose word: the person's own, by their credential, if `subject` is set, otherwise
-    that of `client`."""
+    """Whose statement it is, and who vouches for it: the person, with their credential, if `subject` is set, otherwise
+    `client`."""
 
     record: NamedRecord
     client: str
@@ -75,12 +75,12 @@ class Speaker:
 
     @property
     def assurance(self) -> Assurance:
-        """How sure we are that the person stated it."""
+        """How certain it is that the person made the statement."""
         return Assurance.STATED if self.subject is None else Assurance.AUTHENTICATED
 
     def scope_message_id(self, message_id: str | None) -> str | None:
-        """A message ID as this speaker may use it. A person's own are kept apart from all others, so that nobody learns
-        or takes the IDs of other people's messages."""
+        """Returns a message ID as this speaker may use it. A person's own IDs are kept apart from all others, so that
+        no one can learn or take the IDs of other people's messages."""
         if self.subject is None or not message_id:
             return message_id
         text = f"{self.subject.id}\0{message_id}".encode("utf-8", "surrogatepass")
@@ -88,17 +88,19 @@ class Speaker:
 
 
 def admit_recording(viewer: Viewer, state: ConsentState, record: NamedRecord | None) -> Speaker:
-    """Returns who speaks when a viewer records a consent. Raises Forbidden where the viewer may not, BadInput where the
-    state can't be recorded or `record` is missing."""
+    """Returns who speaks when a viewer records a consent. Raises Forbidden if the viewer may not, BadInput if the state
+    can't be recorded or `record` is missing."""
     _check_role(viewer, RECORDING_ROLES, "recordConsent")
     if state not in RECORDABLE_STATES:
-        raise BadInput("state: GIVEN, RENEWED, REFUSED, OBJECTED or UNKNOWN; use withdrawConsent to take back.")
+        raise BadInput(
+            "state: GIVEN, RENEWED, REFUSED, OBJECTED or UNKNOWN; to withdraw a consent, use withdrawConsent."
+        )
     return _choose_speaker(viewer, record)
 
 
 def admit_withdrawal(viewer: Viewer, jurisdiction: str | None, record: NamedRecord | None) -> Speaker:
-    """Returns who speaks when a viewer takes a consent back. Raises Forbidden where the viewer may not, or not for this
-    jurisdiction, BadInput where `record` is missing."""
+    """Returns who speaks when a viewer withdraws a consent. Raises Forbidden if the viewer may not, or may not state
+    the jurisdiction, BadInput if `record` is missing."""
     _check_role(viewer, WITHDRAWAL_ROLES, "withdrawConsent")
     if viewer.role is Role.FRONTEND and jurisdiction is not None:
         raise Forbidden("jurisdiction: a front-end does not state it; what silence means depends on it.")
@@ -111,13 +113,13 @@ def _check_role(viewer: Viewer, roles: frozenset[Role], operation: str) -> None:
 
 
 def _choose_speaker(viewer: Viewer, record: NamedRecord | None) -> Speaker:
-    """The credential's own person, or, for a client's own key, the record that it names."""
+    """Returns the credential's own person or, for a client's own key, the record that it names."""
     subject = viewer.subject
     if subject is None:
         if viewer.role is Role.SUBJECT:
-            raise Forbidden("record: this key is no person's; send the person's token.")
+            raise Forbidden("record: this key is not a person's; send the person's token.")
         if record is None:
-            raise BadInput("record: name whose statement this is.")
+            raise BadInput("record: name the person whose statement this is.")
         return Speaker(record, viewer.client)
     own = (
         NamedRecord(subject.source, user_id=subject.key)
@@ -130,15 +132,15 @@ def _choose_speaker(viewer: Viewer, record: NamedRecord | None) -> Speaker:
 
 
 def state_consent(head: Message, statement: ConsentStatement, speaker: Speaker, policy: Policy) -> Message:
-    """Returns the message that states a consent on the speaker's word; `head` is the message without content. Raises
-    InvalidStatement."""
+    """Returns the message that states a consent, vouched for by the speaker; `head` is the message without content.
+    Raises InvalidStatement."""
     vouched = replace(statement, actor=speaker.client, assurance=int(speaker.assurance))
     return replace(head, consents=(check_statement(vouched, policy),))
 
 
 def check_statement(statement: ConsentStatement, policy: Policy) -> ConsentStatement:
-    """Returns the statement with its recipient spelled as in permits. Raises InvalidStatement where a text is too long,
-    or the statement doesn't fit the policy."""
+    """Returns the statement with its recipient spelled as in permits. Raises InvalidStatement if a text is too long or
+    the statement doesn't fit the policy."""
     _check_lengths(statement)
     if statement.recipient is not None:
         statement = replace(statement, recipient=spell_recipient(statement.recipient))

@@ -1,10 +1,10 @@
-"""Use case: show one person to one viewer. One read of the store, one decision of the gate, then only what it reveals.
+"""Use case: show one person to one viewer, with one read of the store and one decision of the gate.
 
-Absent and invisible are one answer, None, reached in the same way: candidates whom the viewer may not know of are gone
-before they are counted, ordered or told apart.
+A person who is absent and one who is invisible give the same result, None, in the same way: candidates that the viewer
+may not know of are removed before they are counted, ordered or distinguished.
 
-Linkage believes what records claim; a person's own credential does not. It opens what its own name leads to, so that
-nobody reads another's data by claiming their e-mail address.
+Linkage trusts the identifiers that records claim; a person's own credential does not. It opens only what its own record
+leads to, so that no one can read another person's data by claiming their e-mail address.
 """
 
 from __future__ import annotations
@@ -48,19 +48,19 @@ TRAITS: Final = frozenset(
 LONGEST_KEY: Final = 512
 
 RECENT: Final = 200
-"""Latest interactions that recommendations start from."""
+"""Maximum number of latest interactions that recommendations start from."""
 
 
 @dataclass(frozen=True, slots=True)
 class ById:
-    """A person by the id that was given out for them."""
+    """A person by the id that the API issued for them."""
 
     user: UserId
 
 
 @dataclass(frozen=True, slots=True)
 class ByIdentifier:
-    """A person by a value that names them; it is normalised as it was when it arrived."""
+    """A person by an identifier, which is normalised in the same way as on arrival."""
 
     kind: str
     value: str
@@ -68,7 +68,7 @@ class ByIdentifier:
 
 @dataclass(frozen=True, slots=True)
 class ByRecord:
-    """A person by a source's own name for them: a user id, or else an anonymous id."""
+    """A person by a source's own key for them: a user id, or else an anonymous id."""
 
     source: str
     key: str
@@ -79,15 +79,15 @@ ProfileKey = ById | ByIdentifier | ByRecord
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a query selects of a profile: names of fields in the API, and how many entries of the first, unfiltered page
-    of a list come along with the one read."""
+    """What a query selects of a profile: names of fields in the API, and how many entries of each list's first,
+    unfiltered page to include in the one read."""
 
     fields: frozenset[str]
     interactions: int = 0
     sessions: int = 0
 
     def parts(self) -> ProfileParts:
-        """The parts of the read that these fields need."""
+        """Returns the parts of the read that these fields need."""
         fields = self.fields
         return ProfileParts(
             default_purpose=ANALYTICS,
@@ -128,7 +128,7 @@ class PersonView:
         sessions: Sequence[SessionFacts] | None = None,
         recommendations: Sequence[RankedItem] | None = None,
     ) -> RevealedFacts:
-        """What the same decision reveals of facts that were read or computed after the profile."""
+        """Returns what the same decision reveals of facts that were read or computed after the profile."""
         later = StoredFacts(
             self.facts.id,
             self.facts.created_at,
@@ -147,8 +147,8 @@ def _reveal_visible(decision: Decision, stored: StoredFacts) -> RevealedFacts:
 
 
 async def find_profile(request: RequestContext, key: ProfileKey, wanted: Wanted) -> PersonView | None:
-    """The person that a key means, as far as the viewer may see them; None where there is none, where the viewer may
-    not know of them, and where the key means several."""
+    """Returns the person that a key means, as far as the viewer may see them; None if there is none, if the viewer may
+    not know of them, or if the key means several."""
     if request.viewer.subject is not None:
         return await _find_bound(request, request.viewer.subject, key, wanted)
     stored = await _read_candidates(request, key, wanted.parts())
@@ -166,7 +166,7 @@ async def find_profile(request: RequestContext, key: ProfileKey, wanted: Wanted)
 
 
 async def find_own(request: RequestContext, wanted: Wanted) -> PersonView | None:
-    """The person behind the viewer's own credential. Raises Forbidden where no person is."""
+    """Returns the person behind the viewer's own credential. Raises Forbidden if it belongs to no person."""
     subject = request.viewer.subject
     if subject is None:
         raise Forbidden("me: this credential is not a person's; use profile(by: …).")
@@ -176,7 +176,8 @@ async def find_own(request: RequestContext, wanted: Wanted) -> PersonView | None
 async def _find_bound(
     request: RequestContext, subject: RecordRef, key: ProfileKey | None, wanted: Wanted
 ) -> PersonView | None:
-    """The person of a record as far as its own name leads, if the key (None: any) means them by what is read there."""
+    """Returns the person of a record, as far as the record itself leads, if the key (None: any) means them by those
+    data."""
     parts = wanted.parts()
     if isinstance(key, ByIdentifier):
         parts = replace(parts, identifiers=True)
@@ -188,7 +189,7 @@ async def _find_bound(
 
 
 async def _means(request: RequestContext, key: ProfileKey, stored: StoredProfile) -> bool:
-    """Whether a key means this person by what was read of them."""
+    """Whether a key means this person, judging by what was read of them."""
     match key:
         case ById(user):
             return await find_live_user(request.services.client, user) == stored.id
@@ -200,7 +201,7 @@ async def _means(request: RequestContext, key: ProfileKey, stored: StoredProfile
 
 
 def _refs(key: ByRecord) -> list[RecordRef]:
-    """The records that a source's own name may mean. Raises BadInput."""
+    """Returns the records that a source's own key may mean. Raises BadInput."""
     if max(len(key.source), len(key.key)) > LONGEST_KEY:
         raise BadInput(f"by: a source and a key have at most {LONGEST_KEY} characters.")
     return [RecordRef(key.source, kind, key.key) for kind in (RecordKind.USER, RecordKind.ANONYMOUS)]
@@ -222,7 +223,7 @@ async def _read_candidates(request: RequestContext, key: ProfileKey, parts: Prof
 
 
 def _sharing(request: RequestContext) -> Sharing:
-    """What a person must permit before they may even be a candidate."""
+    """Returns what a person must permit to be a candidate at all."""
     viewer = request.viewer
     if viewer.role is not Role.PARTNER:
         return Sharing()
@@ -231,7 +232,7 @@ def _sharing(request: RequestContext) -> Sharing:
 
 
 async def _decide(request: RequestContext, stored: StoredProfile) -> Decision:
-    """The gate's decision, on permits that hold now."""
+    """Returns the gate's decision, on permits that hold now."""
     services = request.services
     subject = SubjectPermits(
         permits=stored.permits,
@@ -249,7 +250,7 @@ def _view(request: RequestContext, stored: StoredProfile, decision: Decision, wa
 
 
 def _gather(request: RequestContext, stored: StoredProfile, fields: Collection[str]) -> StoredFacts:
-    """All that was read, as the facts of a profile."""
+    """Returns everything that was read as the facts of a profile."""
     consents = None
     if "consents" in fields:
         consents = describe_states(fold(stored.events, instant_of(stored.events, request.now), request.services.policy))
@@ -262,7 +263,7 @@ def _gather(request: RequestContext, stored: StoredProfile, fields: Collection[s
         consent_history=stored.events,
         sessions=stored.sessions,
         interactions=stored.interactions,
-        segments=stored.segments if stored.whole else None,  # computed from all records, so not told of some
+        segments=stored.segments if stored.whole else None,  # computed from all records, so not shown for some of them
         rfm=stored.rfm if stored.whole else None,
         recent=stored.recent,
         **derive_facts(stored.traits, request.now),
@@ -272,8 +273,8 @@ def _gather(request: RequestContext, stored: StoredProfile, fields: Collection[s
 def recommend(
     view: PersonView, first: int, strategy: Strategy, where: ItemFilter | None
 ) -> Sequence[RankedItem] | None:
-    """Recommendations from the person's latest interactions, or None where they may not be computed or shown. Arguments
-    are checked first, so that an error says nothing about the permission. Raises BadInput."""
+    """Returns recommendations from the person's latest interactions, or None if they may not be computed or shown.
+    Arguments are checked first, so that an error does not reveal the permission. Raises BadInput."""
     if not 1 <= first <= MAX_PAGE:
         raise BadInput(f"first: a number from 1 to {MAX_PAGE} is expected.")
     check_filter(where)

@@ -1,7 +1,7 @@
 """Use cases: a person's sessions, interactions and history of consents, a page at a time.
 
-Arguments are checked before the permission, so that an error says nothing about it. The first page without a filter
-came with the profile and costs no further read; what a later page reads passes the gate again.
+Arguments are checked before the permission, so that an error does not reveal it. The first page without a filter comes
+with the profile and needs no further read; later pages pass the gate again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_TYPES: Final = 20
 async def page_interactions(
     view: PersonView, first: int, after: str | None, where: InteractionFilter | None
 ) -> Page[InteractionFacts] | None:
-    """A page of interactions, the newest first; None where they are withheld."""
+    """Returns a page of interactions, newest first; None if they are withheld. Raises BadInput."""
     place, signer, request = _open(view, "interactions", first, after)
     if where and where.types is not None and len(where.types) > MAX_TYPES:
         raise BadInput(f"where.types: at most {MAX_TYPES} types.")
@@ -38,7 +38,7 @@ async def page_interactions(
 
 
 async def page_sessions(view: PersonView, first: int, after: str | None) -> Page[SessionFacts] | None:
-    """A page of sessions, the newest first; None where they are withheld."""
+    """Returns a page of sessions, newest first; None if they are withheld. Raises BadInput."""
     place, signer, request = _open(view, "sessions", first, after)
     if not view.permits("sessions"):
         return None
@@ -51,8 +51,8 @@ async def page_sessions(view: PersonView, first: int, after: str | None) -> Page
 
 
 def page_consents(view: PersonView, first: int, after: str | None) -> Page[ConsentEvent] | None:
-    """A page of the log of consents, the latest received first; None where it is withheld. The whole log came with the
-    profile: the fold needs it."""
+    """Returns a page of the consent log, latest received first; None if it is withheld. Raises BadInput. The whole log
+    came with the profile, because the fold needs it."""
     place, signer, request = _open(view, "consentHistory", first, after)
     if not view.permits("consentHistory"):
         return None

@@ -1,4 +1,4 @@
-"""Fitting the graph walk to interactions of people who permit personalisation, measuring it, and publishing it."""
+"""Fitting the graph walk to the interactions of people who permit personalisation, measuring and publishing it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MODEL_VERSION: Final = 1
 """Version of the code that fits the model."""
 
 LIKED: Final = 0.5
-"""Least strength at which a held-back interaction counts as relevant: a rating of 4 of 5, a purchase, a cart."""
+"""Minimum strength at which a held-back interaction counts as relevant: a rating of 4 of 5, a purchase, a cart."""
 
 PLACES: Final = 10
 """Length of the lists that are measured."""
@@ -49,7 +49,7 @@ class WalkFitConfig(BaseModel):
     all of them."""
 
     measured_people: int = Field(2000, ge=1, le=100_000)
-    """Most people to measure quality on, drawn at random, which bounds its cost."""
+    """Maximum number of people, drawn at random, to measure quality on. It bounds the cost."""
 
     seed: int = Field(42, ge=0)
     """Seed of the split and of the sample of people."""
@@ -67,7 +67,7 @@ class WalkReport:
 
 
 async def refresh_walk(services: Services, config: WalkFitConfig) -> WalkReport:
-    """Fits the walk anew, makes it the current model and loads it."""
+    """Refits the walk, makes it the current model and loads it."""
     started = services.clock()
     run = RunId(str(ULID()))
     behaviour = await read_behaviour(services, PERSONALISATION, config.strengths)

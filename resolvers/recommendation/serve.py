@@ -40,7 +40,7 @@ CATALOGUE_SECONDS: Final = 60.0
 """Age at which the catalogue is read again."""
 
 LOAD_TRIES: Final = 3
-"""How often to read a model's rows when a newer run removes them meanwhile."""
+"""How often to try to read a model's rows when a newer run removes them in the meantime."""
 
 log = logging.getLogger("consentric.model")
 
@@ -82,7 +82,7 @@ class ServedModel:
 
 
 class WalkRecommender:
-    """Recommends by the current graph walk and fills up with popular items. `load` replaces what is served in one
+    """Recommends by the current graph walk, filled up with popular items. `load` replaces what is served in one
     assignment, so that readers never wait."""
 
     def __init__(self, config: RankingConfig | None = None) -> None:
@@ -111,7 +111,8 @@ class WalkRecommender:
             self._catalogue_due = now + CATALOGUE_SECONDS
 
     async def _read_model(self, client: GraphClient) -> WalkModel:
-        """Returns the model of the current run; the one in use if it is current, or if runs overtake each other."""
+        """Returns the model of the current run; the one in use if it is current, or if runs replace each other too
+        fast."""
         for _ in range(LOAD_TRIES):
             run = await read_current_run(client, WALK)
             if run is None or run.id == self.run:

@@ -61,7 +61,7 @@ class CommunityReport:
 
 @dataclass(frozen=True, slots=True)
 class CommunitiesReport:
-    """The result of a search for communities. `left_out` counts the people who withdrew consent meanwhile."""
+    """The result of a search for communities. `left_out` counts the people who withdrew consent in the meantime."""
 
     run: RunId
     people: int
@@ -73,7 +73,7 @@ class CommunitiesReport:
 async def refresh_communities(
     services: Services, config: CommunityConfig, strengths: StrengthConfig
 ) -> CommunitiesReport:
-    """Finds communities anew and replaces their members. A community keeps the key of the one it continues."""
+    """Recomputes communities and replaces their members. A community keeps the key of the one it continues."""
     run, started = RunId(str(ULID())), services.clock()
     behaviour = await read_behaviour(services, ANALYTICS, strengths)
     partition, behaviour = await compute_settled(
@@ -101,7 +101,7 @@ async def refresh_communities(
 
 
 async def _read_numbers(services: Services, people: Sequence[UserId]) -> list[int]:
-    """Returns the number of the community that each person is in so far."""
+    """Returns the number of the community that each person is currently in, or `NOBODY`."""
     numbers: dict[UserId, int] = {}
     for key in await read_keys_of_kind(services.client, KIND):
         number = int(key.removeprefix(KEY_PREFIX)) - 1

@@ -28,7 +28,7 @@ HIGH_VALUE: Final = SegmentKey("high_value_buyer")
 
 @dataclass(frozen=True, slots=True)
 class RfmReport:
-    """The result of scoring by RFM. `left_out` counts the people who withdrew consent meanwhile."""
+    """The result of scoring by RFM. `left_out` counts the people who withdrew consent in the meantime."""
 
     run: RunId
     people: int

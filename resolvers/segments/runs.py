@@ -1,4 +1,4 @@
-"""What all computed segments share: replacing their members, and recording the run with its manifest."""
+"""Steps that all computed segments share: replacing their members, and recording the run with its manifest."""
 
 from __future__ import annotations
 

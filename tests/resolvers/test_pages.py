@@ -1,4 +1,4 @@
-"""Cursors: whoever got one may use it where it came from; every other text gets the same refusal."""
+"""Cursors: a viewer may use one only for the list it came from; every other text gets the same error."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_cursor_stands_for_its_position(position: Position, place: str) -> Non
 
 
 @given(POSITIONS)
-def test_a_cursor_fits_into_an_address(position: Position) -> None:
+def test_a_cursor_fits_into_a_url(position: Position) -> None:
     assert re.fullmatch(r"[A-Za-z0-9_-]+", SIGNER.write(PLACE, position))
 
 
@@ -51,12 +51,12 @@ def test_a_cursor_with_any_bit_changed_is_refused(position: Position, data: st.D
 
 
 @given(st.text())
-def test_any_text_is_no_cursor(text: str) -> None:
+def test_any_other_text_is_refused(text: str) -> None:
     assert refused(text)
 
 
 @pytest.mark.parametrize("text", ["", "a", "====", "é", "\0", "a" * MAX_CURSOR, "a" * (MAX_CURSOR + 1), "\ud800"])
-def test_strange_texts_are_refused_like_any_other(text: str) -> None:
+def test_malformed_texts_are_refused_like_any_other(text: str) -> None:
     assert refused(text)
 
 
@@ -72,11 +72,11 @@ def test_strange_texts_are_refused_like_any_other(text: str) -> None:
         replace(WEB, subject=replace(ADA, key="ben")),
     ],
 )
-def test_another_viewer_cannot_use_it(other: Viewer) -> None:
+def test_another_viewer_cannot_use_a_cursor(other: Viewer) -> None:
     assert refused(SIGNER.write(PLACE, (1, "a")), CursorSigner(SECRET, other))
 
 
-def test_it_is_of_one_list_and_one_secret() -> None:
+def test_a_cursor_is_bound_to_one_list_and_one_secret() -> None:
     cursor = SIGNER.write(PLACE, (1, "a"))
     assert refused(cursor, place="Query.segments")
     assert refused(cursor, place=f"{PLACE}\0")
@@ -90,7 +90,7 @@ def test_a_page_has_a_bounded_size(first: int) -> None:
         SIGNER.request(PLACE, first, None)
 
 
-def test_a_request_says_where_the_page_begins() -> None:
+def test_a_request_gives_the_position_the_page_starts_after() -> None:
     assert SIGNER.request(PLACE, 1, None) == PageRequest(1)
     assert SIGNER.request(PLACE, MAX_PAGE, SIGNER.write(PLACE, ("a",))) == PageRequest(MAX_PAGE, ("a",))
     with pytest.raises(BadInput, match="not a cursor"):
@@ -98,7 +98,7 @@ def test_a_request_says_where_the_page_begins() -> None:
 
 
 def walk(found: str, first: int, after: str | None = None) -> Page[str]:
-    """The page of a list of letters, read with one more than asked for."""
+    """Returns a page of a list of letters, read with one more than requested."""
     request = SIGNER.request(PLACE, first, after)
     start = 0 if request.after is None else found.index(str(request.after[0])) + 1
     return SIGNER.page(PLACE, request, found[start : start + first + 1], lambda letter: (letter,))
@@ -107,7 +107,7 @@ def walk(found: str, first: int, after: str | None = None) -> Page[str]:
 @pytest.mark.parametrize(
     ("found", "pages"), [("", [""]), ("a", ["a"]), ("ab", ["ab"]), ("abc", ["ab", "c"]), ("abcd", ["ab", "cd"])]
 )
-def test_pages_follow_each_other_to_the_last(found: str, pages: list[str]) -> None:
+def test_pages_follow_each_other_to_the_end(found: str, pages: list[str]) -> None:
     after, seen = None, []
     while True:
         page = walk(found, 2, after)

@@ -18,7 +18,7 @@ from tests.tastes import CONFIG, ITEMS, two_tastes
 pytestmark = pytest.mark.store
 
 
-async def test_everything_is_derived_from_those_who_permit_it(store: GraphClient) -> None:
+async def test_everything_is_derived_only_from_people_who_permit_it(store: GraphClient) -> None:
     outsider = [[Event("i00", "RATED", value=5.0), Event("i19", "RATED", value=5.0)]]
     people = [
         *two_tastes(),
@@ -44,7 +44,7 @@ async def test_everything_is_derived_from_those_who_permit_it(store: GraphClient
     assert len(await read_model_rows(store, run.id)) == run.rows == 20
 
 
-async def test_a_community_that_is_no_more_is_left_by_all(store: GraphClient) -> None:
+async def test_a_community_that_no_longer_exists_loses_all_members(store: GraphClient) -> None:
     await write_crowd(store, two_tastes(), ITEMS)
     services = services_of(store)
     await refresh_all(services, CONFIG)
@@ -57,7 +57,7 @@ async def test_a_community_that_is_no_more_is_left_by_all(store: GraphClient) ->
     assert await store.read("MATCH (u:User) WHERE u.rfm_run IS NOT NULL RETURN u.id AS user") == []
 
 
-async def test_an_empty_graph_is_refreshed_to_nothing(store: GraphClient) -> None:
+async def test_an_empty_graph_gives_empty_results(store: GraphClient) -> None:
     report = await refresh_all(services_of(store), RefreshConfig(model=WalkFitConfig(held_back=0)))
     assert (report.walk.items, report.rfm.grid, report.communities.communities) == (0, [[0] * 5] * 5, [])
     assert report.walk.metrics == {}

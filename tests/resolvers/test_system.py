@@ -21,17 +21,17 @@ RUN = ModelRun(RunId("r"), "walk", 1, "personalisation", Millis(1), Millis(2), M
 
 
 @pytest.mark.parametrize("role", [Role.OPERATOR, Role.AUDITOR])
-def test_operators_and_auditors_may_see_it(store: GraphClient, role: Role) -> None:
+def test_operators_and_auditors_may_see_the_system(store: GraphClient, role: Role) -> None:
     check_may_see_system(request_of(store, role))
 
 
 @pytest.mark.parametrize("role", sorted(set(Role) - {Role.OPERATOR, Role.AUDITOR}))
-def test_no_other_role_may_see_it(store: GraphClient, role: Role) -> None:
+def test_no_other_role_may_see_the_system(store: GraphClient, role: Role) -> None:
     with pytest.raises(Forbidden, match="system: for operators and auditors only"):
         check_may_see_system(request_of(store, role))
 
 
-async def test_the_latest_runs_come_first_and_not_all_of_them(store: GraphClient) -> None:
+async def test_only_the_latest_runs_are_listed_newest_first(store: GraphClient) -> None:
     assert await list_runs(request_of(store)) == []
     for number in range(RUNS_SHOWN + 2):
         id_ = f"{number:02}"

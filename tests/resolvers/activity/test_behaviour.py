@@ -22,7 +22,7 @@ STRENGTHS = CONFIG.model.strengths
 A, B, C = UserId("a"), UserId("b"), UserId("c")
 
 
-async def test_who_withdraws_during_a_run_is_computed_out_of_it(store: GraphClient) -> None:
+async def test_a_person_who_withdraws_during_a_run_is_left_out(store: GraphClient) -> None:
     await write_crowd(store, two_tastes(), ITEMS)
     services = services_of(store)
     behaviour = await read_behaviour(services, "analytics", CONFIG.model.strengths)

@@ -33,7 +33,7 @@ async def test_both_ids_in_a_message_make_one_person(store: GraphClient) -> None
     assert await count(store, "MATCH (r:Record {kind: 'user'})-[:HAD]->(s:Session)-[e]->(s) RETURN count(e) AS n") == 2
 
 
-async def test_both_ids_in_one_group_with_the_anonymous_past(store: GraphClient) -> None:
+async def test_both_ids_in_a_group_with_an_earlier_anonymous_event_make_one_person(store: GraphClient) -> None:
     await ingest(
         store,
         message(type="track", messageId="b", anonymousId="visitor", userId="ada", event="Clicked"),
@@ -42,7 +42,7 @@ async def test_both_ids_in_one_group_with_the_anonymous_past(store: GraphClient)
     assert await count(store, "MATCH (u:User) WHERE u.retired_at IS NULL RETURN count(u) AS n") == 1
 
 
-async def test_an_address_links_two_systems_but_not_two_users_of_one(store: GraphClient) -> None:
+async def test_an_address_links_two_systems_but_not_two_users_of_one_system(store: GraphClient) -> None:
     traits = {"email": "ada@example.org"}
     await ingest(store, message(type="identify", messageId="a", userId="ada", traits=traits))
     await ingest(store, message(Source("crm"), type="identify", messageId="b", userId="c-7", traits=traits, at=NOW + 1))
@@ -57,7 +57,7 @@ async def test_an_address_links_two_systems_but_not_two_users_of_one(store: Grap
 
 
 @pytest.mark.parametrize("previous_is_user", [False, True])
-async def test_an_alias_links_whom_it_names(store: GraphClient, previous_is_user: bool) -> None:
+async def test_an_alias_links_the_records_it_names(store: GraphClient, previous_is_user: bool) -> None:
     name = {"userId": "old"} if previous_is_user else {"anonymousId": "old"}
     await ingest(store, message(type="track", messageId="a", event="Clicked", **name))
     await ingest(store, message(type="alias", messageId="b", previousId="old", userId="ada"))
@@ -65,7 +65,7 @@ async def test_an_alias_links_whom_it_names(store: GraphClient, previous_is_user
     assert await count(store, "MATCH (r:Record) RETURN count(r) AS n") == 2
 
 
-async def test_an_alias_of_somebody_unknown_waits_for_them(store: GraphClient) -> None:
+async def test_an_alias_of_an_unknown_record_links_it_once_it_arrives(store: GraphClient) -> None:
     await ingest(store, message(type="alias", messageId="b", previousId="old", userId="ada"))
     await ingest(store, message(type="track", messageId="a", event="Clicked", anonymousId="old"))
     assert await count(store, "MATCH (u:User) WHERE u.retired_at IS NULL RETURN count(u) AS n") == 1
@@ -82,7 +82,7 @@ async def test_repeated_preferences_are_written_only_when_they_differ(store: Gra
     assert await permits(store) == ["identity_linking", "personalisation", "service"]
 
 
-async def test_a_repeated_denial_outdoes_what_another_record_said_in_between(store: GraphClient) -> None:
+async def test_a_repeated_denial_overrides_a_grant_of_another_record_in_between(store: GraphClient) -> None:
     await ingest(store, message(type="alias", messageId="x", userId="ada", previousId="eve"))
     await ingest(store, carrying("a", NOW - 1000, Analytics=False))
     eve = {"type": "consent", "anonymousId": "eve", "purpose": "analytics", "state": "given", "assurance": 1}
@@ -103,7 +103,7 @@ async def test_the_preference_event_is_always_written(store: GraphClient) -> Non
     assert "analytics" in await permits(store)
 
 
-async def test_a_consent_line_is_in_force_once_it_is_acknowledged(store: GraphClient) -> None:
+async def test_a_consent_line_takes_effect_once_it_is_acknowledged(store: GraphClient) -> None:
     line = {"type": "consent", "userId": "ada", "purpose": "personalisation", "state": "given"}
     await ingest(
         store, message(messageId="a", from_file=True, at=NOW - 10, notice="privacy", noticeVersion="3", **line)

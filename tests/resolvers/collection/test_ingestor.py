@@ -1,4 +1,4 @@
-"""Shared commits, what follows when the store refuses, and an orderly end."""
+"""Shared commits, messages that the store refuses, transient faults and an orderly shutdown."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def count(store: GraphClient, statement: str) -> int:
 
 
 class Counted:
-    """A client whose write transactions are counted, and fail as told."""
+    """A client that counts its write transactions, and raises the given errors first."""
 
     def __init__(self, store: GraphClient, *errors: Exception) -> None:
         self.store = store
@@ -66,7 +66,7 @@ class Counted:
         return await self.store.write(work)
 
 
-async def test_requests_that_arrive_together_share_a_commit(store: GraphClient) -> None:
+async def test_simultaneous_submissions_share_a_commit(store: GraphClient) -> None:
     counted = Counted(store)
     async with open_ingestor(counted) as ingestor:  # type: ignore[arg-type]
         answers = await asyncio.gather(*(ingestor.submit([track(f"m{n}")]) for n in range(50)))
@@ -74,7 +74,7 @@ async def test_requests_that_arrive_together_share_a_commit(store: GraphClient) 
     assert counted.writes == 1
 
 
-async def test_a_group_is_bounded(store: GraphClient) -> None:
+async def test_a_group_has_a_bounded_size(store: GraphClient) -> None:
     counted = Counted(store)
     async with open_ingestor(counted) as ingestor:  # type: ignore[arg-type]
         answer = await ingestor.submit([track(f"m{n}", f"u{n % 9}") for n in range(2 * GROUP + 1)])
@@ -82,7 +82,7 @@ async def test_a_group_is_bounded(store: GraphClient) -> None:
     assert await count(store, EVENTS) == 2 * GROUP + 1
 
 
-async def test_leaving_writes_what_waits_and_then_takes_nothing(store: GraphClient) -> None:
+async def test_closing_writes_what_is_waiting_and_then_refuses_submissions(store: GraphClient) -> None:
     ingestor = open_ingestor(store)
     waiting = [asyncio.ensure_future(ingestor.submit([track(f"m{n}")])) for n in range(5)]
     await asyncio.sleep(0)
@@ -93,7 +93,7 @@ async def test_leaving_writes_what_waits_and_then_takes_nothing(store: GraphClie
     assert await count(store, EVENTS) == 5
 
 
-async def test_a_sender_that_left_is_still_written(store: GraphClient) -> None:
+async def test_messages_of_a_cancelled_submission_are_still_written(store: GraphClient) -> None:
     async with open_ingestor(store) as ingestor:
         leaving = asyncio.ensure_future(ingestor.submit([track("m")]))
         await asyncio.sleep(0)
@@ -101,7 +101,7 @@ async def test_a_sender_that_left_is_still_written(store: GraphClient) -> None:
     assert await count(store, EVENTS) == 1
 
 
-async def test_too_much_that_waits_is_refused(store: GraphClient) -> None:
+async def test_submissions_are_refused_when_too_much_is_waiting(store: GraphClient) -> None:
     async with open_ingestor(store, most_waiting=10) as ingestor:
         first = asyncio.ensure_future(ingestor.submit([track(f"m{n}") for n in range(8)]))
         await asyncio.sleep(0)
@@ -112,7 +112,7 @@ async def test_too_much_that_waits_is_refused(store: GraphClient) -> None:
     assert await count(store, EVENTS) == 8
 
 
-async def test_only_the_message_that_the_store_refuses_is_a_dead_letter(store: GraphClient) -> None:
+async def test_only_the_message_that_the_store_refuses_becomes_a_dead_letter(store: GraphClient) -> None:
     async with open_ingestor(store) as ingestor:
         answers = await asyncio.gather(
             ingestor.submit([track("a"), track("b")]),
@@ -127,7 +127,7 @@ async def test_only_the_message_that_the_store_refuses_is_a_dead_letter(store: G
     assert letters == {"payload 1": STORE_REFUSED, "": STORE_REFUSED, "{}": "bad_value"}
 
 
-async def test_a_passing_fault_fails_its_group_and_no_later_one(store: GraphClient) -> None:
+async def test_a_transient_fault_fails_only_its_own_group(store: GraphClient) -> None:
     counted = Counted(store, StoreUnavailable("away"))
     async with open_ingestor(counted) as ingestor:  # type: ignore[arg-type]
         with pytest.raises(StoreUnavailable):
@@ -137,7 +137,7 @@ async def test_a_passing_fault_fails_its_group_and_no_later_one(store: GraphClie
     assert await read_letters(store, 10) == []
 
 
-async def test_an_error_of_ours_fails_its_group_and_no_later_one(store: GraphClient) -> None:
+async def test_a_bug_fails_only_its_own_group(store: GraphClient) -> None:
     counted = Counted(store, KeyError("bug"))
     async with open_ingestor(counted) as ingestor:  # type: ignore[arg-type]
         with pytest.raises(KeyError):
@@ -145,7 +145,7 @@ async def test_an_error_of_ours_fails_its_group_and_no_later_one(store: GraphCli
         assert await ingestor.submit([track("a")]) == [MessageOutcome.ACCEPTED]
 
 
-async def test_the_same_garbage_is_one_letter_however_often_it_comes(store: GraphClient) -> None:
+async def test_a_repeated_dead_letter_is_kept_once_and_counted(store: GraphClient) -> None:
     letter = DeadLetter("shop", "bad_value", "no", "{}", NOW, "price")
     async with open_ingestor(store) as ingestor:
         for _ in range(3):
@@ -153,7 +153,7 @@ async def test_the_same_garbage_is_one_letter_however_often_it_comes(store: Grap
     assert [(one.source, one.reason, one.times) for one in await read_letters(store, 10)] == [("shop", "bad_value", 6)]
 
 
-async def test_what_became_of_messages_is_reported(store: GraphClient) -> None:
+async def test_outcomes_are_reported_to_observe(store: GraphClient) -> None:
     seen: list[tuple[str, int]] = []
     async with open_ingestor(store) as ingestor:
         ingestor.observe = lambda outcome, number: seen.append((outcome, number))

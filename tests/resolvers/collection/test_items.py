@@ -1,4 +1,4 @@
-"""Which item facts are written: every declaration, and a mention only where it adds something."""
+"""Which item facts are written: every declaration, and a mention only if it adds something."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def test_a_mention_that_repeats_the_last_is_not_written() -> None:
     assert choose_items([mention(price=3)], memory) == [mention(price=3)]
 
 
-def test_a_declared_item_is_mentioned_anew() -> None:
+def test_a_mention_after_a_declaration_is_written_again() -> None:
     memory = ItemMemory()
     memory.remember([mention(title="Lamp"), declare(title="Lamp")])
     assert choose_items([mention(title="Lamp")], memory) == [mention(title="Lamp")]
 
 
-def test_the_memory_is_bounded_and_forgets_what_was_mentioned_longest_ago() -> None:
+def test_the_memory_is_bounded_and_forgets_the_oldest_mention() -> None:
     memory = ItemMemory(limit=2)
     memory.remember([mention("a"), mention("b"), mention("a"), mention("c")])
     assert [memory.is_known(mention(key)) for key in "abc"] == [True, False, True]

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.store
 MINUTE = 60_000
 
 
-async def test_events_within_half_an_hour_share_a_session_in_whatever_order(store: GraphClient) -> None:
+async def test_events_within_half_an_hour_share_a_session_in_any_order(store: GraphClient) -> None:
     minutes = [0, 20, 45, 80, 100, 200]
     for round_, order in enumerate([minutes, minutes[::-1], [80, 20, 0, 200, 100, 45]]):
         for minute in order:
@@ -32,7 +32,7 @@ async def test_events_within_half_an_hour_share_a_session_in_whatever_order(stor
         assert spans == [(0, 45, 3), (80, 100, 2), (200, 200, 1)], order
 
 
-async def test_a_named_session_is_the_records_own(store: GraphClient) -> None:
+async def test_a_named_session_belongs_to_one_record(store: GraphClient) -> None:
     await ingest(
         store,
         track("a", "ada", "Clicked", NOW - 5 * 3_600_000, context={"sessionId": 7}),

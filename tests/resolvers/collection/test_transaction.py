@@ -1,4 +1,4 @@
-"""What messages leave in the graph, on the real store."""
+"""What messages write to the graph, on the real store."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def user(key: str, source: str = "shop") -> RecordRef:
     return RecordRef(source, RecordKind.USER, key)
 
 
-async def test_a_message_makes_record_person_session_and_interaction(store: GraphClient) -> None:
+async def test_a_message_creates_record_person_session_and_interaction(store: GraphClient) -> None:
     product = {"product_id": "p1", "name": "Lamp", "price": 12.5, "category": "home"}
     assert await ingest(store, track("m1", "ada", "Product Viewed", properties=product)) == [MessageOutcome.ACCEPTED]
     rows = await store.read(
@@ -56,7 +56,7 @@ async def test_a_message_makes_record_person_session_and_interaction(store: Grap
     assert sorted(rows[0]["keys"]) == ["at", "message_id", "weight"]
 
 
-async def test_a_message_counts_once_in_a_group_later_and_at_once(store: GraphClient) -> None:
+async def test_a_message_counts_once_within_a_group_later_and_concurrently(store: GraphClient) -> None:
     first = track("m1", "ada", "Product Viewed", properties={"product_id": "p1"})
     assert await ingest(store, first, first) == [MessageOutcome.ACCEPTED, MessageOutcome.DUPLICATE]
     assert await ingest(store, first) == [MessageOutcome.DUPLICATE]
@@ -70,7 +70,7 @@ async def test_a_message_counts_once_in_a_group_later_and_at_once(store: GraphCl
     assert await count(store, "MATCH (:Session)-[e:VIEWED]->(:Item) RETURN count(e) AS n") == 11
 
 
-async def test_the_same_message_id_of_another_source_is_another_message(store: GraphClient) -> None:
+async def test_message_ids_of_different_sources_are_different_messages(store: GraphClient) -> None:
     app = message(Source("app"), type="track", messageId="m1", userId="ada", event="Signed Up")
     assert await ingest(store, track("m1", "ada", "Signed Up"), app) == [MessageOutcome.ACCEPTED] * 2
 
@@ -99,7 +99,7 @@ async def test_traits_do_not_depend_on_the_order_of_arrival(store: GraphClient) 
     }  # fmt: skip
 
 
-async def test_a_purchase_with_products(store: GraphClient) -> None:
+async def test_a_purchase_writes_one_interaction_per_product(store: GraphClient) -> None:
     order = {
         "order_id": "o1", "revenue": 100, "products": [
             {"product_id": "p1", "price": 10, "quantity": 2, "name": "Lamp"},
@@ -141,7 +141,7 @@ def item(id_: str, at: int = NOW, **facts: Any) -> Message:
     return message(type="item", messageId=f"{id_}-{at}-{sorted(facts)}", itemId=id_, at=at, from_file=True, **facts)
 
 
-async def test_item_facts_are_kept_whatever_events_mention(store: GraphClient) -> None:
+async def test_declared_item_facts_are_kept_whatever_events_mention(store: GraphClient) -> None:
     mention = {"product_id": "p1", "name": "Lmp", "price": 1, "category": "misc"}
     given = [
         track("a", "ada", "Product Viewed", NOW - 5, properties=mention),
@@ -175,7 +175,7 @@ async def test_topics_are_those_of_the_latest_declaration(store: GraphClient) ->
     assert sorted((r["key"], r["weight"]) for r in rows) == [("both", 1.0), ("new", 0.5)]
 
 
-async def test_unicode_at_its_worst_is_kept(store: GraphClient) -> None:
+async def test_unusual_unicode_is_kept(store: GraphClient) -> None:
     texts = {
         "nul": "a\0b", "rtl": "\u202eabc\u202c", "marks": "a" + "\u0301" * 3000, "emoji": "\U0001f468\u200d\U0001f469",
         "none": "\ufffe\uffff", "quote": "'\"\\`$${}", "long": "x" * 20_000,

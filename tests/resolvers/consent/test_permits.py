@@ -1,4 +1,4 @@
-"""Consents on a real store: the log, and permits that follow it in the same transaction."""
+"""Consents on the real store: the log, and the permits that change with it in the same transaction."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ async def person(store: GraphClient, user: str, *records: str) -> None:
     await store.write(work)
 
 
-def said(
+def statement_of(
     purpose: str, state: str = "given", at: int = NOW, *, recipient: str | None = None, **more: object
 ) -> ConsentStatement:
     statement = ConsentStatement(purpose, ConsentState(state), Millis(at), recipient=recipient, assurance=1)
     return replace(statement, **more)  # type: ignore[arg-type]
 
 
-async def say(
+async def append(
     store: GraphClient,
     record: str,
     *statements: ConsentStatement,
@@ -84,7 +84,7 @@ async def say(
     return await store.write(work)
 
 
-async def kept(store: GraphClient, user: str = ANNE) -> SubjectPermits:
+async def read_stored(store: GraphClient, user: str = ANNE) -> SubjectPermits:
     rows = await store.read(
         "MATCH (u:User {id: $id}) RETURN u.permits AS p, u.permits_until AS t, u.consent_epoch AS e", id=user
     )
@@ -103,29 +103,33 @@ async def count_events(store: GraphClient) -> int:
 
 async def test_a_grant_permits_and_a_withdrawal_ends_it(store: GraphClient) -> None:
     await person(store, ANNE, WEB)
-    await say(store, WEB, said("analytics"), said("partner_sharing", recipient="acme"))
-    after_grant = await kept(store)
+    await append(store, WEB, statement_of("analytics"), statement_of("partner_sharing", recipient="acme"))
+    after_grant = await read_stored(store)
     assert set(after_grant.permits) == {*BASE, "analytics", "partner_sharing@acme"}
-    await say(store, WEB, said("analytics", "withdrawn", NOW + 1), now=NOW + 1)
-    after_withdrawal = await kept(store)
+    await append(store, WEB, statement_of("analytics", "withdrawn", NOW + 1), now=NOW + 1)
+    after_withdrawal = await read_stored(store)
     assert set(after_withdrawal.permits) == {*BASE, "partner_sharing@acme"}
     assert after_withdrawal.consent_epoch == after_grant.consent_epoch + 1
     assert await differences(store, POLICY, Millis(NOW + 1)) == ()
 
 
-async def test_a_withdrawal_holds_on_a_server_whose_clock_is_behind(store: GraphClient) -> None:
+async def test_a_withdrawal_is_in_effect_on_a_server_whose_clock_is_behind(store: GraphClient) -> None:
     await person(store, ANNE, WEB)
-    await say(store, WEB, said("analytics", at=NOW - 9000), said("marketing", at=NOW - 9000))
-    await say(store, WEB, said("analytics", "withdrawn"))
-    await say(store, WEB, said("personalisation", at=NOW - 5000), now=NOW - 5000)
-    assert set((await kept(store)).permits) == {*BASE, "marketing", "personalisation"}
+    await append(store, WEB, statement_of("analytics", at=NOW - 9000), statement_of("marketing", at=NOW - 9000))
+    await append(store, WEB, statement_of("analytics", "withdrawn"))
+    await append(store, WEB, statement_of("personalisation", at=NOW - 5000), now=NOW - 5000)
+    assert set((await read_stored(store)).permits) == {*BASE, "marketing", "personalisation"}
 
 
-async def test_the_log_hangs_together(store: GraphClient) -> None:
+async def test_the_log_links_each_statement_to_the_one_it_supersedes(store: GraphClient) -> None:
     await person(store, ANNE, WEB)
-    await say(store, WEB, said("marketing", notice="terms", notice_version="2", categories=("email", "sms")))
-    await say(
-        store, WEB, said("marketing", "withdrawn", NOW + 5), said("partner_sharing", recipient="acme"), now=NOW + 5
+    await append(store, WEB, statement_of("marketing", notice="terms", notice_version="2", categories=("email", "sms")))
+    await append(
+        store,
+        WEB,
+        statement_of("marketing", "withdrawn", NOW + 5),
+        statement_of("partner_sharing", recipient="acme"),
+        now=NOW + 5,
     )
     rows = await store.read(
         """
@@ -148,57 +152,57 @@ async def test_the_log_hangs_together(store: GraphClient) -> None:
 async def test_an_event_counts_once(store: GraphClient) -> None:
     await person(store, ANNE, WEB)
     for state in ("given", "refused"):
-        await say(store, WEB, said("analytics", state), ids=["same"])
-    await say(store, WEB, said("analytics"), said("analytics", "refused"), ids=["other", "other"])
+        await append(store, WEB, statement_of("analytics", state), ids=["same"])
+    await append(store, WEB, statement_of("analytics"), statement_of("analytics", "refused"), ids=["other", "other"])
     assert await count_events(store) == 2
-    assert "analytics" in (await kept(store)).permits
+    assert "analytics" in (await read_stored(store)).permits
 
 
-async def test_nothing_is_rewritten_where_nothing_changes(store: GraphClient) -> None:
+async def test_unchanged_permits_are_not_written_again(store: GraphClient) -> None:
     await person(store, ANNE, WEB)
-    await say(store, WEB, said("analytics"))
-    epoch = (await kept(store)).consent_epoch
-    await say(store, WEB, said("analytics", "renewed", NOW + 1), now=NOW + 1)
-    assert (await kept(store)).consent_epoch == epoch
+    await append(store, WEB, statement_of("analytics"))
+    epoch = (await read_stored(store)).consent_epoch
+    await append(store, WEB, statement_of("analytics", "renewed", NOW + 1), now=NOW + 1)
+    assert (await read_stored(store)).consent_epoch == epoch
 
 
 async def test_an_expiry_makes_permits_stale_and_a_refold_ends_them(store: GraphClient) -> None:
     await person(store, ANNE, WEB)
-    await say(store, WEB, said("analytics", expires_at=NOW + 1000))
-    before = await kept(store)
+    await append(store, WEB, statement_of("analytics", expires_at=NOW + 1000))
+    before = await read_stored(store)
     assert before.permits_until == NOW + 1000
     assert not before.stale(Millis(NOW + 999))
     assert before.stale(Millis(NOW + 1000))
     assert await refresh_stale(store, POLICY, Millis(NOW + 999)) == 0
     assert await refresh_stale(store, POLICY, Millis(NOW + 1000)) == 1
-    after = await kept(store)
+    after = await read_stored(store)
     assert after.permits == BASE
     assert after.permits_until is None
 
 
 async def test_a_reader_refolds_stale_permits(store: GraphClient) -> None:
     await person(store, ANNE, WEB)
-    await say(store, WEB, said("analytics", at=NOW + 1000))
-    before = await kept(store)
+    await append(store, WEB, statement_of("analytics", at=NOW + 1000))
+    before = await read_stored(store)
     assert before.permits == BASE
     fresh = await fresh_permits(store, ANNE, before, POLICY, Millis(NOW + 1000))
     assert "analytics" in fresh.permits
-    assert fresh == await kept(store)
+    assert fresh == await read_stored(store)
     assert await fresh_permits(store, ANNE, fresh, POLICY, Millis(NOW + 1001)) is fresh
 
 
-async def test_records_of_one_person_add_up(store: GraphClient) -> None:
+async def test_statements_of_all_records_of_a_person_are_combined(store: GraphClient) -> None:
     await person(store, ANNE, WEB, APP)
-    await say(store, WEB, said("analytics"), said("marketing"))
-    await say(store, APP, said("marketing", "withdrawn", NOW - 1))
-    assert set((await kept(store)).permits) == {*BASE, "analytics", "marketing"}
-    await say(store, APP, said("marketing", "withdrawn", NOW))
-    assert set((await kept(store)).permits) == {*BASE, "analytics"}
+    await append(store, WEB, statement_of("analytics"), statement_of("marketing"))
+    await append(store, APP, statement_of("marketing", "withdrawn", NOW - 1))
+    assert set((await read_stored(store)).permits) == {*BASE, "analytics", "marketing"}
+    await append(store, APP, statement_of("marketing", "withdrawn", NOW))
+    assert set((await read_stored(store)).permits) == {*BASE, "analytics"}
 
 
-async def test_a_person_who_was_retired_meanwhile_is_followed(store: GraphClient) -> None:
+async def test_a_retired_person_is_followed_to_their_successor(store: GraphClient) -> None:
     await person(store, ANNE, WEB)
-    await say(store, WEB, said("analytics"))
+    await append(store, WEB, statement_of("analytics"))
     await person(store, "ben", APP)
 
     async def merge(tx: Writer) -> None:
@@ -214,27 +218,27 @@ async def test_a_person_who_was_retired_meanwhile_is_followed(store: GraphClient
         )
 
     await store.write(merge)
-    await say(store, WEB, said("marketing"))
-    assert (await kept(store)).permits == ()
-    assert set((await kept(store, "ben")).permits) == {*BASE, "analytics", "marketing"}
+    await append(store, WEB, statement_of("marketing"))
+    assert (await read_stored(store)).permits == ()
+    assert set((await read_stored(store, "ben")).permits) == {*BASE, "analytics", "marketing"}
     assert await differences(store, POLICY, NOW) == ()
 
 
-async def test_objection_to_linking_is_told_and_kept(store: GraphClient) -> None:
+async def test_an_objection_to_linking_is_returned_and_stored(store: GraphClient) -> None:
     await person(store, ANNE, WEB, APP)
-    assert await say(store, WEB, said("identity_linking", "objected")) == {WEB}
-    assert await say(store, WEB, said("identity_linking", "objected", NOW + 1), now=NOW + 1) == set()
-    assert await say(store, APP, said("identity_linking", "given")) == set()
+    assert await append(store, WEB, statement_of("identity_linking", "objected")) == {WEB}
+    assert await append(store, WEB, statement_of("identity_linking", "objected", NOW + 1), now=NOW + 1) == set()
+    assert await append(store, APP, statement_of("identity_linking", "given")) == set()
     rows = await store.read("MATCH (r:Record {id: $id}) RETURN r.linking_objected AS objected", id=WEB)
     assert rows == [{"objected": True}]
-    assert await say(store, WEB, said("identity_linking", "given", NOW + 2), now=NOW + 2) == {WEB}
+    assert await append(store, WEB, statement_of("identity_linking", "given", NOW + 2), now=NOW + 2) == {WEB}
     rows = await store.read("MATCH (r:Record {id: $id}) RETURN r.linking_objected AS objected", id=WEB)
     assert rows == [{"objected": False}]
 
 
-async def test_memberships_and_rfm_end_with_the_permission(store: GraphClient) -> None:
+async def test_memberships_and_rfm_end_with_the_permit(store: GraphClient) -> None:
     await person(store, ANNE, WEB)
-    await say(store, WEB, said("analytics"), said("marketing"))
+    await append(store, WEB, statement_of("analytics"), statement_of("marketing"))
 
     async def join(tx: Writer) -> None:
         await tx.run(
@@ -250,7 +254,7 @@ async def test_memberships_and_rfm_end_with_the_permission(store: GraphClient) -
         )
 
     await store.write(join)
-    await say(store, WEB, said("analytics", "withdrawn", NOW + 9), now=NOW + 9)
+    await append(store, WEB, statement_of("analytics", "withdrawn", NOW + 9), now=NOW + 9)
     rows = await store.read(
         "MATCH (:User {id: 'anne'})-[m:IN_SEGMENT]->(s:Segment) RETURN s.key AS key, m.until AS until ORDER BY key"
     )
@@ -261,41 +265,41 @@ async def test_memberships_and_rfm_end_with_the_permission(store: GraphClient) -
 
 async def test_rfm_stays_while_analytics_is_permitted(store: GraphClient) -> None:
     await person(store, ANNE, WEB)
-    await say(store, WEB, said("analytics"), said("marketing"))
+    await append(store, WEB, statement_of("analytics"), statement_of("marketing"))
 
     async def score(tx: Writer) -> None:
         await tx.run("MATCH (u:User {id: 'anne'}) SET u.rfm_run = 'r', u.rfm_cell = '555'")
 
     await store.write(score)
-    await say(store, WEB, said("marketing", "withdrawn", NOW + 9), now=NOW + 9)
+    await append(store, WEB, statement_of("marketing", "withdrawn", NOW + 9), now=NOW + 9)
     assert await store.read("MATCH (u:User {id: 'anne'}) RETURN u.rfm_cell AS cell") == [{"cell": "555"}]
 
 
-async def test_what_is_only_carried_along_is_appended_once(store: GraphClient) -> None:
+async def test_a_carried_statement_is_appended_once(store: GraphClient) -> None:
     await person(store, ANNE, WEB, APP)
     for step in range(5):
-        await say(store, WEB, said("analytics", at=NOW + step, assurance=0), now=NOW + step)
-        await say(store, WEB, said("marketing", "refused", at=NOW + step, assurance=0), now=NOW + step)
+        await append(store, WEB, statement_of("analytics", at=NOW + step, assurance=0), now=NOW + step)
+        await append(store, WEB, statement_of("marketing", "refused", at=NOW + step, assurance=0), now=NOW + step)
     assert await count_events(store) == 2
-    assert set((await kept(store)).permits) == {*BASE, "analytics"}
+    assert set((await read_stored(store)).permits) == {*BASE, "analytics"}
 
 
-async def test_a_carried_refusal_outlasts_a_grant_in_between(store: GraphClient) -> None:
+async def test_a_carried_refusal_overrides_a_grant_in_between(store: GraphClient) -> None:
     await person(store, ANNE, WEB, APP)
-    await say(store, WEB, said("marketing", "refused", NOW, assurance=0))
-    await say(store, APP, said("marketing", "given", NOW + 1), now=NOW + 1)
-    assert "marketing" in (await kept(store)).permits
-    await say(store, WEB, said("marketing", "refused", NOW + 2, assurance=0), ids=["again"], now=NOW + 2)
-    assert "marketing" not in (await kept(store)).permits
+    await append(store, WEB, statement_of("marketing", "refused", NOW, assurance=0))
+    await append(store, APP, statement_of("marketing", "given", NOW + 1), now=NOW + 1)
+    assert "marketing" in (await read_stored(store)).permits
+    await append(store, WEB, statement_of("marketing", "refused", NOW + 2, assurance=0), ids=["again"], now=NOW + 2)
+    assert "marketing" not in (await read_stored(store)).permits
     assert await count_events(store) == 2
     assert await differences(store, POLICY, Millis(NOW + 2)) == ()
 
 
-async def test_states_and_history(store: GraphClient) -> None:
+async def test_the_profile_shows_states_and_history(store: GraphClient) -> None:
     await person(store, ANNE, WEB, APP)
-    await say(store, WEB, said("analytics", expires_at=NOW + 50), ids=["a"])
-    await say(store, APP, said("marketing", "refused", NOW + 1), ids=["b"], now=NOW + 1)
-    await say(store, WEB, said("partner_sharing", recipient="acme"), ids=["c"], now=NOW + 1)
+    await append(store, WEB, statement_of("analytics", expires_at=NOW + 50), ids=["a"])
+    await append(store, APP, statement_of("marketing", "refused", NOW + 1), ids=["b"], now=NOW + 1)
+    await append(store, WEB, statement_of("partner_sharing", recipient="acme"), ids=["c"], now=NOW + 1)
     services = Services(store, POLICY, WalkRecommender(), b"k" * 32)
     request = RequestContext(services, Viewer("audit", Role.AUDITOR), Millis(NOW + 2))
     view = await find_profile(request, ById(ANNE), Wanted(frozenset({"consents", "consentHistory"})))
@@ -314,10 +318,10 @@ async def test_states_and_history(store: GraphClient) -> None:
     rest = page_consents(view, 2, first.cursors[-1])
     assert rest is not None
     assert [event.id for event in rest.nodes] == ["a"]
-    assert rest.nodes[0].statement == said("analytics", expires_at=NOW + 50)
+    assert rest.nodes[0].statement == statement_of("analytics", expires_at=NOW + 50)
 
 
-async def test_a_new_policy_takes_hold_of_everybody(store: GraphClient) -> None:
+async def test_a_new_policy_applies_to_everyone(store: GraphClient) -> None:
     for name in ("ben", "cyd", "dot"):
         await person(store, name, f"record of {name}")
     entry = {"title": "A", "description": "A", "lawful_basis": "legitimate_interests", "regime": "opt_out"}
@@ -325,24 +329,24 @@ async def test_a_new_policy_takes_hold_of_everybody(store: GraphClient) -> None:
     assert len(await differences(store, loose, NOW)) == 3
     assert await refresh_everybody(store, loose, NOW) == 3
     assert await differences(store, loose, NOW) == ()
-    assert "analytics" in (await kept(store, "cyd")).permits
+    assert "analytics" in (await read_stored(store, "cyd")).permits
 
 
-async def test_starting_under_another_policy_refolds_once(store: GraphClient) -> None:
+async def test_starting_under_another_policy_refolds_everyone_once(store: GraphClient) -> None:
     await person(store, ANNE, WEB)
     assert await apply_policy(store, POLICY, NOW) == 1
     assert await apply_policy(store, POLICY, NOW) == 0
     entry = {"title": "A", "description": "A", "lawful_basis": "legitimate_interests", "regime": "opt_out"}
     loose = Policy.parse({"purposes": {"analytics": entry}})
     assert await apply_policy(store, loose, NOW) == 1
-    assert "analytics" in (await kept(store, ANNE)).permits
+    assert "analytics" in (await read_stored(store, ANNE)).permits
     assert await apply_policy(store, POLICY, NOW) == 1
-    assert "analytics" not in (await kept(store, ANNE)).permits
+    assert "analytics" not in (await read_stored(store, ANNE)).permits
 
 
 async def test_the_check_finds_permits_that_were_tampered_with(store: GraphClient) -> None:
     await person(store, ANNE, WEB)
-    await say(store, WEB, said("analytics", "refused"))
+    await append(store, WEB, statement_of("analytics", "refused"))
 
     async def tamper(tx: Writer) -> None:
         await tx.run("MATCH (u:User {id: 'anne'}) SET u.permits = u.permits + ['marketing']")
@@ -352,9 +356,7 @@ async def test_the_check_finds_permits_that_were_tampered_with(store: GraphClien
     assert [(one.user, one.stored, one.computed) for one in found] == [(ANNE, (*BASE, "marketing"), BASE)]
 
 
-async def test_the_check_covers_everyone_or_says_that_it_does_not(
-    store: GraphClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_check_tells_whether_it_covered_everyone(store: GraphClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resolvers.consent.permits.PAGE", 2)
     for name in ("ben", "cyd", "dot", "eve", "fay"):
         await person(store, name, f"record of {name}")
@@ -368,23 +370,25 @@ async def test_a_withdrawal_and_a_grant_race_without_write_skew(store: GraphClie
         user, web, app = f"user-{turn}", f"web-{turn}", f"app-{turn}"
         await person(store, user, web, app)
         await asyncio.gather(
-            say(store, web, said("analytics", "given", NOW), users=[user]),
-            say(store, app, said("analytics", "withdrawn", NOW), users=[user]),
-            say(store, app, said("marketing", "given", NOW), users=[user]),
-            say(store, web, said("marketing", "given", NOW), users=[user]),
+            append(store, web, statement_of("analytics", "given", NOW), users=[user]),
+            append(store, app, statement_of("analytics", "withdrawn", NOW), users=[user]),
+            append(store, app, statement_of("marketing", "given", NOW), users=[user]),
+            append(store, web, statement_of("marketing", "given", NOW), users=[user]),
         )
-        assert set((await kept(store, user)).permits) == {*BASE, "marketing"}
+        assert set((await read_stored(store, user)).permits) == {*BASE, "marketing"}
     assert await differences(store, POLICY, NOW) == ()
 
 
 async def test_sequence_numbers_of_a_record_are_dense_under_races(store: GraphClient) -> None:
     await person(store, ANNE, WEB)
-    await asyncio.gather(*(say(store, WEB, said("analytics", "renewed", NOW + n), ids=[f"e{n}"]) for n in range(16)))
+    await asyncio.gather(
+        *(append(store, WEB, statement_of("analytics", "renewed", NOW + n), ids=[f"e{n}"]) for n in range(16))
+    )
     rows = await store.read("MATCH (e:ConsentEvent) RETURN e.seq AS seq ORDER BY seq")
     assert [row["seq"] for row in rows] == list(range(1, 17))
 
 
-async def test_kept_permits_equal_the_log_after_any_history(store: GraphClient) -> None:
+async def test_stored_permits_equal_the_log_after_any_history(store: GraphClient) -> None:
     rng = random.Random(7)
     users = [f"user-{n}" for n in range(6)]
     records = {user: [f"{user}-{n}" for n in range(3)] for user in users}
@@ -398,7 +402,7 @@ async def test_kept_permits_equal_the_log_after_any_history(store: GraphClient) 
         for _ in range(rng.randint(1, 4)):
             purpose = rng.choice([*POLICY.purposes])
             statements.append(
-                said(
+                statement_of(
                     purpose,
                     rng.choice([*ConsentState]),
                     now + rng.randrange(-3000, 3000),
@@ -409,10 +413,10 @@ async def test_kept_permits_equal_the_log_after_any_history(store: GraphClient) 
                 )
             )
         ids = [f"{step}/{n}" for n in range(len(statements))]
-        await say(store, rng.choice(records[user]), *statements, ids=ids, users=[user], now=now)
+        await append(store, rng.choice(records[user]), *statements, ids=ids, users=[user], now=now)
         if step % 5 == 0:
             await refresh_stale(store, POLICY, Millis(now))
             assert await differences(store, POLICY, Millis(now)) == ()
     await refresh_stale(store, POLICY, Millis(now + 10_000))
     assert await differences(store, POLICY, Millis(now + 10_000)) == ()
-    assert len({(await kept(store, user)).permits for user in users}) > 1
+    assert len({(await read_stored(store, user)).permits for user in users}) > 1

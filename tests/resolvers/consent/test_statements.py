@@ -1,4 +1,4 @@
-"""Who speaks for whom, and which statements can be kept."""
+"""Who may make a statement for whom, and which statements can be kept."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ def viewer(role: Role, subject: RecordRef | None = None) -> Viewer:
 
 
 @pytest.mark.parametrize("role", [Role.FRONTEND, Role.PARTNER, Role.AUDITOR])
-def test_no_other_role_records_a_consent(role: Role) -> None:
+def test_other_roles_may_not_record_a_consent(role: Role) -> None:
     with pytest.raises(Forbidden, match="recordConsent"):
         admit_recording(viewer(role), ConsentState.GIVEN, NAMED)
 
 
 @pytest.mark.parametrize("role", [Role.PARTNER, Role.AUDITOR])
-def test_no_other_role_takes_a_consent_back(role: Role) -> None:
+def test_other_roles_may_not_withdraw_a_consent(role: Role) -> None:
     with pytest.raises(Forbidden, match="withdrawConsent"):
         admit_withdrawal(viewer(role), None, NAMED)
 
 
-def test_only_what_a_person_can_state_is_recorded() -> None:
+def test_only_states_that_a_person_can_state_are_recorded() -> None:
     for state in ConsentState:
         if state in RECORDABLE_STATES:
             assert admit_recording(viewer(Role.OPERATOR), state, NAMED).record == NAMED
@@ -62,24 +62,24 @@ def test_only_what_a_person_can_state_is_recorded() -> None:
                 admit_recording(viewer(Role.OPERATOR), state, NAMED)
 
 
-def test_a_front_end_states_no_jurisdiction() -> None:
+def test_a_front_end_may_not_state_a_jurisdiction() -> None:
     with pytest.raises(Forbidden, match="jurisdiction"):
         admit_withdrawal(viewer(Role.FRONTEND), "US-CA", NAMED)
     assert admit_withdrawal(viewer(Role.FRONTEND), None, NAMED) == Speaker(NAMED, "web")
     assert admit_withdrawal(viewer(Role.OPERATOR), "US-CA", NAMED) == Speaker(NAMED, "web")
 
 
-def test_a_client_names_whose_statement_it_is() -> None:
+def test_a_client_must_name_whose_statement_it_is() -> None:
     with pytest.raises(BadInput, match="record"):
         admit_recording(viewer(Role.OPERATOR), ConsentState.GIVEN, None)
-    with pytest.raises(Forbidden, match="no person's"):
+    with pytest.raises(Forbidden, match="not a person's"):
         admit_recording(viewer(Role.SUBJECT), ConsentState.GIVEN, NAMED)
 
 
 @pytest.mark.parametrize(
     ("subject", "own"), [(ADA, NAMED), (DEVICE, NamedRecord("shop", anonymous_id="a-1"))], ids=["user", "anonymous"]
 )
-def test_a_person_speaks_for_their_own_record(subject: RecordRef, own: NamedRecord) -> None:
+def test_a_person_speaks_only_for_their_own_record(subject: RecordRef, own: NamedRecord) -> None:
     me = viewer(Role.SUBJECT, subject)
     for record in (None, own):
         speaker = admit_recording(me, ConsentState.GIVEN, record)
@@ -97,7 +97,7 @@ def test_a_person_speaks_for_their_own_record(subject: RecordRef, own: NamedReco
             admit_withdrawal(me, None, record)
 
 
-def test_message_ids_of_a_person_are_theirs_alone() -> None:
+def test_message_ids_of_a_person_are_kept_apart_from_all_others() -> None:
     client, ada = Speaker(NAMED, "web"), Speaker(NAMED, "web", ADA)
     eve = Speaker(NAMED, "web", replace(ADA, key="eve"))
     assert client.scope_message_id("m") == "m"
@@ -110,14 +110,14 @@ def test_message_ids_of_a_person_are_theirs_alone() -> None:
 @pytest.mark.parametrize(
     ("subject", "assurance"), [(None, Assurance.STATED), (ADA, Assurance.AUTHENTICATED)], ids=["client", "person"]
 )
-def test_the_message_tells_on_whose_word_it_is_stated(subject: RecordRef | None, assurance: Assurance) -> None:
+def test_the_message_names_who_vouches_for_the_statement(subject: RecordRef | None, assurance: Assurance) -> None:
     head = Message("shop|m", "shop", ADA, NOW, NOW)
     forged = replace(GIVEN, actor="somebody", assurance=9)
     message = state_consent(head, forged, Speaker(NAMED, "web", subject), POLICY)
     assert message == replace(head, consents=(replace(GIVEN, actor="web", assurance=int(assurance)),))
 
 
-def test_every_text_of_a_statement_is_bounded() -> None:
+def test_every_text_of_a_statement_has_a_maximum_length() -> None:
     texts = {name for name, hint in ConsentStatement.__annotations__.items() if hint == "str | None"}
     assert set(STATEMENT_TEXTS) == texts
     for slot, name in STATEMENT_TEXTS.items():
@@ -143,7 +143,7 @@ def test_every_text_of_a_statement_is_bounded() -> None:
         ({"notice": "a\nb"}, "notice"),
     ],
 )
-def test_a_statement_that_can_not_be_kept_names_the_field(change: dict[str, Any], field: str) -> None:
+def test_an_invalid_statement_is_refused_with_its_field(change: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidStatement, match=f"^{field}") as caught:
         check_statement(replace(GIVEN, **change), POLICY)
     assert caught.value.field == field

@@ -1,4 +1,4 @@
-"""Whose data a person's own credential opens: what their own name leads to, never what was only claimed."""
+"""Which data a person's own credential opens: what their own record leads to, never what was only claimed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ VICTIM: dict[str, Any] = {
 
 @pytest.fixture
 async def door(store: GraphClient) -> AsyncIterator[Door]:
-    """A victim whom the shop knows as a user and a newsletter by address, and the shop's front-end."""
+    """The shop's front-end, and a victim: a user of the shop, and known to a newsletter by address."""
     async with open_door(store) as door:
         await registration.register_source(door.services, "news")
         await door.client("web", "frontend", "service")
@@ -59,7 +59,7 @@ async def door(store: GraphClient) -> AsyncIterator[Door]:
         yield door
 
 
-async def test_what_is_read_after_the_profile_passes_the_gate_as_well(door: Door) -> None:
+async def test_facts_read_after_the_profile_pass_the_gate_as_well(door: Door) -> None:
     policy, now = door.services.policy, door.clock()
     visit = SessionFacts(SessionId("s"), "shop", now, now)
     for permits, seen in ((("personalisation",), (visit,)), ((), None)):
@@ -86,7 +86,7 @@ async def look(door: Door, token: str) -> str:
     return answer.text + pages.text
 
 
-async def test_claiming_somebodys_address_does_not_open_their_data(door: Door) -> None:
+async def test_claiming_another_persons_address_does_not_open_their_data(door: Door) -> None:
     await door.load(identify("mallory", email=VICTIM["email"]), viewed("mallory", "own", "own"))
     assert await people(door) == 2
     seen = await look(door, await door.token("web", "mallory"))
@@ -95,20 +95,20 @@ async def test_claiming_somebodys_address_does_not_open_their_data(door: Door) -
     assert VICTIM["email"] in seen
 
 
-async def test_claiming_somebodys_user_id_by_an_alias_does_not_open_their_data(door: Door) -> None:
+async def test_claiming_another_persons_user_id_by_an_alias_does_not_open_their_data(door: Door) -> None:
     await door.load(identify("mallory"), {"type": "alias", "userId": "mallory", "previousId": "victim"})
     assert await people(door) == 2
     assert CANARY not in await look(door, await door.token("web", "mallory"))
 
 
-async def test_a_device_that_names_somebody_does_not_open_their_data(door: Door) -> None:
+async def test_a_device_that_names_another_person_does_not_open_their_data(door: Door) -> None:
     await door.load({"type": "identify", "userId": "victim", "anonymousId": "device"})
     token = ISSUER.sign("web", RecordRef("shop", RecordKind.ANONYMOUS, "device"), door.clock(), 3600)
     assert CANARY not in await look(door, token)
 
 
-async def test_a_claim_does_not_find_out_what_else_is_known_of_somebody(door: Door) -> None:
-    """No field, and no key either: a person is not found by names that only a claim ties to them."""
+async def test_a_claim_does_not_reveal_what_else_is_known_of_another_person(door: Door) -> None:
+    """Neither fields nor keys reveal it: a person is not found by identifiers that only a claim ties to them."""
     await door.load(identify("mallory", email=VICTIM["email"]))
     token = await door.token("web", "mallory")
     query = "query($by: ProfileKey!) { profile(by: $by) { email } }"
@@ -124,7 +124,7 @@ async def test_a_claim_does_not_find_out_what_else_is_known_of_somebody(door: Do
     assert (await door.ask(query, token, {"by": {"id": own["me"]["id"]}}))["profile"]
 
 
-async def test_a_persons_own_name_leads_to_their_devices_and_to_sources_of_the_same_names(door: Door) -> None:
+async def test_a_persons_own_user_id_leads_to_their_devices_and_sources_with_the_same_user_ids(door: Door) -> None:
     await door.load(
         viewed("ada", "i1", "m1"),
         {"type": "track", "anonymousId": "phone", "event": "On the phone", "messageId": "m2"},

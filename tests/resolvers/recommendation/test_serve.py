@@ -75,7 +75,7 @@ def test_reasons_name_what_the_person_did() -> None:
     assert [reason.share for reason in best.reasons] == pytest.approx([0.8 / 0.82, 0.02 / 0.82])
 
 
-def test_people_without_usable_history_get_what_is_popular() -> None:
+def test_people_without_usable_history_get_popular_items() -> None:
     for recent in ([], [did("new")], [did("unknown")], [did("heat", "RATED", 1, 1.0)]):
         answer = recommender_of().recommend(recent, 2, now=NOW)
         assert keys(answer) == (["alien", "aliens"] if recent and recent[0].item == "heat" else ["alien", "heat"])
@@ -83,24 +83,24 @@ def test_people_without_usable_history_get_what_is_popular() -> None:
         assert all(len(ranked.reasons) == 1 and ranked.reasons[0].item is None for ranked in answer)
 
 
-def test_seen_items_come_back_only_on_request() -> None:
+def test_seen_items_are_included_only_on_request() -> None:
     recent = [did("alien"), did("aliens", "VIEWED", 1), did("heat", "RATED", 1, 1.0)]
     assert keys(recommender_of().recommend(recent, 5, now=NOW)) == ["new"]
     assert keys(recommender_of().recommend(recent, 5, now=NOW, include_seen=True)) == ["aliens", "alien", "heat", "new"]
 
 
-def test_what_is_not_available_or_gone_is_never_recommended() -> None:
+def test_unavailable_or_removed_items_are_never_recommended() -> None:
     items = [replace(ITEMS[1], available=False), ITEMS[0], replace(ITEMS[3], available=True)]
     assert keys(recommender_of(items).recommend([did("alien")], 5, now=NOW)) == ["new"]
     assert keys(recommender_of(items).recommend([], 5, now=NOW)) == ["alien", "new"]
 
 
-def test_a_filter_holds_for_the_walk_and_for_popular_items() -> None:
+def test_a_filter_applies_to_the_walk_and_to_popular_items() -> None:
     answer = recommender_of().recommend([did("alien")], 5, now=NOW, admits=lambda item: (item.year or 0) > 1990)
     assert [(r.item.key, r.strategy) for r in answer] == [("heat", Strategy.GRAPH_WALK), ("new", Strategy.POPULAR)]
 
 
-def test_one_strategy_alone() -> None:
+def test_a_strategy_can_be_used_alone() -> None:
     recommender = recommender_of()
     assert keys(recommender.recommend([did("alien")], 5, now=NOW, strategy=Strategy.GRAPH_WALK)) == ["aliens", "heat"]
     assert keys(recommender.recommend([did("alien")], 5, now=NOW, strategy=Strategy.POPULAR)) == [
@@ -116,7 +116,7 @@ def test_without_a_model_nothing_is_recommended() -> None:
     assert WalkRecommender().run is None
 
 
-def test_stored_rows_serve_what_was_fitted() -> None:
+def test_stored_rows_give_back_the_fitted_lists() -> None:
     rng = np.random.default_rng(9)
     histories = sparse.csr_array((rng.random((60, 25)) < 0.2).astype(float))
     lists = fit_walk(histories)
@@ -145,7 +145,7 @@ async def test_the_current_run_is_loaded_once(store: GraphClient) -> None:
 
 
 @pytest.mark.store
-async def test_a_later_run_replaces_the_earlier_and_a_half_read_one_does_not(store: GraphClient) -> None:
+async def test_a_later_run_replaces_the_earlier_only_once_it_is_complete(store: GraphClient) -> None:
     recommender = WalkRecommender()
     await store.write(lambda tx: write_items(tx, ITEMS, NOW))
     await write_model_rows(store, RUN.id, ROWS)
@@ -162,7 +162,7 @@ async def test_a_later_run_replaces_the_earlier_and_a_half_read_one_does_not(sto
 
 
 @pytest.mark.store
-async def test_the_catalogue_is_read_again_when_due_or_asked_for(
+async def test_the_catalogue_is_read_again_when_due_or_requested(
     store: GraphClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("resolvers.catalogue.CATALOGUE_PAGE", 2)

@@ -20,7 +20,7 @@ from tests.tastes import CONFIG, ITEMS, two_tastes
 pytestmark = pytest.mark.store
 
 
-async def test_communities_are_found_named_and_keep_their_keys(store: GraphClient) -> None:
+async def test_communities_are_found_and_named_and_keep_their_keys(store: GraphClient) -> None:
     await write_crowd(store, two_tastes(), ITEMS)
     services = services_of(store)
     first = (await refresh_all(services, CONFIG)).communities

@@ -20,7 +20,7 @@ from tests.tastes import CONFIG, ITEMS, two_tastes
 pytestmark = pytest.mark.store
 
 
-async def test_high_value_is_relative_and_moves(store: GraphClient) -> None:
+async def test_high_value_is_relative_and_changes_with_new_buyers(store: GraphClient) -> None:
     await write_crowd(store, two_tastes(), ITEMS)
     services = services_of(store)
     report = (await refresh_all(services, CONFIG)).rfm
