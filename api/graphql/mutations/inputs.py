@@ -210,7 +210,8 @@ class ConsentInput:
         "all partners. Only for purposes with recipients."
     )
     effective_at: DateTime | None = optional(
-        "When a grant takes effect, from 1990 to 2100; left out: now. A denial takes effect on receipt at the latest."
+        "When a grant takes effect, from 1990 to a day from now; left out: now. A denial takes effect on receipt at "
+        "the latest."
     )
     expires_at: DateTime | None = optional("When the statement expires by itself, from 1990 to 2100; left out: never.")
     lawful_basis: str | None = optional(
@@ -283,7 +284,8 @@ class WithdrawInput:
         "recipients."
     )
     effective_at: DateTime | None = optional(
-        "When the person withdrew, from 1990 to 2100; left out: now. It takes effect on receipt at the latest."
+        "When the person withdrew, from 1990 to a day from now; left out: now. It takes effect on receipt at the "
+        "latest."
     )
     jurisdiction: str | None = optional(
         "Place whose rules apply, such as `US-CA`; at most 512 characters. Front-ends must leave it out."
