@@ -50,7 +50,7 @@ def test_module_keeps_the_house_rules(path: Path) -> None:
         assert source.strip() == "", "an __init__.py is empty"
         return
     tree = ast.parse(source)
-    assert ast.get_docstring(tree), "a module opens with what lives there and what does not"
+    assert ast.get_docstring(tree), "a module opens with a docstring that says what belongs in it"
     if str(path.relative_to(ROOT)) not in TABLES:
         assert len(source.splitlines()) <= MAX_FILE_LINES, f"split the file: over {MAX_FILE_LINES} lines"
     long = [f.name for f in functions(tree) if (f.end_lineno or 0) - f.lineno + 1 > MAX_FUNCTION_LINES]
