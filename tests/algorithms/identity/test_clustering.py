@@ -72,7 +72,7 @@ def test_joining_a_component_with_itself_changes_nothing() -> None:
 
 def test_records_kept_apart_stay_so_through_others_on_both_sides() -> None:
     found = components(apart=[(P, Q), (P, RecordId("unknown"))])
-    for left, right in ((P, R), (Q, S), (S, T)):
+    for left, right in ((R, P), (S, Q), (T, S)):
         assert found.veto(left, right) is None
         found.join(left, right)
     assert found.veto(R, T) == found.veto(T, R) == Veto(RefusalReason.CANNOT_LINK)
@@ -150,7 +150,7 @@ def test_a_judgement_is_named_before_a_limit_and_a_limit_before_the_cap() -> Non
     ]
 
 
-RECORDS = [RecordId(f"r{number}") for number in range(8)]
+RECORDS = [RecordId(f"r{number}") for number in range(5)]
 PAIR = st.tuples(st.sampled_from(RECORDS), st.sampled_from(RECORDS))
 
 

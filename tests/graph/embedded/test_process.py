@@ -17,7 +17,7 @@ from graph.embedded.process import EngineOptions, EngineProcess, end_process, en
 from graph.errors import StoreInUse, StoreUnavailable
 
 PORT = "print('<ArcadeDB_0> - Listening for incoming BOLT connections on 127.0.0.1:4711 (v4.4)', flush=True)\n"
-SLEEP = "import time; time.sleep(60)"
+SLEEP = "import time; time.sleep(600)"  # longer than any test may take
 DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{PORT}{SLEEP}"
 
 Start = Callable[[str], EngineProcess]
