@@ -59,8 +59,11 @@ SET a.weight = row[3]
 
 
 async def write_items(tx: Writer, items: Iterable[ItemFacts], now: Millis) -> None:
-    """Writes what is stated about items. The topics in a declaration replace earlier ones."""
-    stated = sorted(items, key=lambda item: item.key)
+    """Writes what is stated about items. The topics in a declaration replace earlier ones.
+
+    Rows are in the order of rank, because a statement compares all of its rows before it sets any.
+    """
+    stated = sorted(items, key=lambda item: (item.key, _rank(item)))
     for chunk in chunk_rows([_row(item) for item in stated]):
         await tx.run(WRITE_ITEMS, rows=list(chunk), now=now)
     about = [item for item in stated if item.topics and item.declared]

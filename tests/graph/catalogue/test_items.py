@@ -8,7 +8,7 @@ import pytest
 
 from graph.catalogue.items import write_items
 from graph.catalogue.reading import read_item
-from graph.model.catalogue import ItemFacts, ItemKey
+from graph.model.catalogue import ItemFacts, ItemKey, TopicWeight
 from graph.model.time import Millis
 from graph.store.client import GraphClient
 from tests.crowd import run
@@ -86,3 +86,11 @@ async def test_more_items_and_topics_than_a_statement_may_write(store: GraphClie
     assert (await kept(store)).topics == topics
     rows = await store.read("MATCH (i:Item)-[:ABOUT]->(t:Topic {key: 't000'}) RETURN count(DISTINCT i) AS n")
     assert rows == [{"n": 502}]
+
+
+async def test_the_latest_of_several_declarations_decides_the_topics(store: GraphClient) -> None:
+    older, newer = (declared(at, topics=(TopicWeight(topic, 1.0),)) for at, topic in ((10, "old"), (20, "new")))
+    for order in ((older, newer), (newer, older)):
+        await say(store, *order)
+        assert [topic.key for topic in (await kept(store)).topics] == ["new"]
+        await run(store, "MATCH (n) WHERE n:Item OR n:Topic DETACH DELETE n")
