@@ -85,7 +85,7 @@ def project_people(histories: Csr, config: CommunityConfig) -> Csr:
     """Projects histories to the graph of people: each is tied to the most similar others by cosine.
 
     Items are weighted by inverse frequency, ln(people / people who interacted with the item), so that an item everyone
-    interacted with ties nobody to anybody (Salton & Buckley 1988, "Term-Weighting Approaches in Automatic Text
+    interacted with creates no ties (Salton & Buckley 1988, "Term-Weighting Approaches in Automatic Text
     Retrieval", Inf. Process. Manag. 24(5)). A tie stays if either end keeps it.
 
     Returns shape (people, people), symmetric, weights above 0, at most 1, no loops. Cost as in `filtering.fit_walk`,

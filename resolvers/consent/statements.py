@@ -1,4 +1,4 @@
-"""Who may state consent for whom, and what a statement must be to be kept."""
+"""Who may state consent for whom, and which statements can be kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The catalogue as use cases read it: checked arguments, pages, and all of it."""
+"""Use cases of the catalogue: checked arguments, pages, and reading all items."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def test_an_item_is_found_by_its_key(catalogue: GraphClient) -> None:
             await find_item(request, key)
 
 
-async def test_pages_of_a_filter_follow_each_other(catalogue: GraphClient) -> None:
+async def test_pages_of_a_filtered_list_follow_each_other(catalogue: GraphClient) -> None:
     request, where = request_of(catalogue), ItemFilter(category="home")
     first = await page_items(request, where, 2, None)
     assert ([item.key for item in first.nodes], first.has_next) == (["a", "c"], True)
@@ -46,13 +46,13 @@ async def test_pages_of_a_filter_follow_each_other(catalogue: GraphClient) -> No
     assert ("".join(item.key for item in everything.nodes), everything.has_next) == ("abcde", False)
 
 
-async def test_a_cursor_is_of_the_viewer_who_got_it(catalogue: GraphClient) -> None:
+async def test_a_cursor_is_bound_to_its_viewer(catalogue: GraphClient) -> None:
     page = await page_items(request_of(catalogue, Role.FRONTEND, purpose="service"), None, 1, None)
     with pytest.raises(BadInput, match="not a cursor"):
         await page_items(request_of(catalogue, Role.FRONTEND, purpose="marketing"), None, 1, page.cursors[0])
 
 
-def test_a_filter_lists_a_bounded_number_of_keys() -> None:
+def test_a_filter_lists_at_most_a_fixed_number_of_keys() -> None:
     most = ItemFilter(keys=tuple(ItemKey(str(number)) for number in range(MAX_KEYS)))
     assert check_filter(most) is most
     assert check_filter(None) is None
@@ -61,7 +61,7 @@ def test_a_filter_lists_a_bounded_number_of_keys() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 4, 5, 6])
-async def test_all_items_are_read_once_whatever_the_page(
+async def test_all_items_are_read_once_with_any_page_size(
     catalogue: GraphClient, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     monkeypatch.setattr(use_cases, "CATALOGUE_PAGE", size)

@@ -1,4 +1,4 @@
-"""What the installation says of itself, and to whom."""
+"""What operators and auditors can learn about the installation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people in a scope did, as arrays: the same for the same graph, and without anybody who withdrew meanwhile."""
+"""Behaviour of the people in a scope, as arrays: equal for equal graphs, and without people who withdrew meanwhile."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def test_reading_twice_gives_the_same_arrays(store: GraphClient, monkeypat
 
 @pytest.fixture
 async def three(store: GraphClient) -> GraphClient:
-    """Three people, of whom the last did nothing with an item and a fourth permits nothing."""
+    """Three people who permit analytics, the last without items, and a fourth who permits nothing."""
     await write_crowd(
         store,
         [
@@ -70,7 +70,7 @@ async def read(store: GraphClient) -> Behaviour:
     return await read_behaviour(services_of(store), "analytics", STRENGTHS)
 
 
-async def test_each_interaction_is_one_entry_and_rows_and_columns_are_sorted(three: GraphClient) -> None:
+async def test_each_interaction_is_one_entry_with_people_and_items_sorted(three: GraphClient) -> None:
     found = await read(three)
     assert (found.people, found.items) == ((A, B), (ItemKey("i"), ItemKey("j")))
     assert found.epochs == {A: 7, B: 2, C: 9}
@@ -80,7 +80,7 @@ async def test_each_interaction_is_one_entry_and_rows_and_columns_are_sorted(thr
     assert found.histories(STRENGTHS).shape == (2, 2)
 
 
-async def test_those_who_are_left_out_take_their_rows_along_and_items_stay(three: GraphClient) -> None:
+async def test_leaving_people_out_removes_their_rows_and_keeps_all_items(three: GraphClient) -> None:
     found = await read(three)
     without = found.without({A, UserId("nobody")})
     assert (without.people, without.items) == ((B,), found.items)
@@ -91,14 +91,14 @@ async def test_those_who_are_left_out_take_their_rows_along_and_items_stay(three
     assert (nobody.people, nobody.at.tolist(), nobody.histories(STRENGTHS).shape) == ((), [], (0, 2))
 
 
-async def test_where_nobody_permits_it_there_is_nothing(store: GraphClient) -> None:
+async def test_without_permitting_people_the_arrays_are_empty(store: GraphClient) -> None:
     await write_crowd(store, [Person(A, [[Event("i")]], permits=("marketing",))])
     found = await read(store)
     assert (found.people, found.items, found.at.tolist()) == ((), (), [])
     assert found.histories(STRENGTHS).shape == (0, 0)
 
 
-async def test_a_result_carries_the_epochs_of_after_it_was_computed(three: GraphClient) -> None:
+async def test_a_result_has_the_epochs_read_after_it_was_computed(three: GraphClient) -> None:
     behaviour = await read(three)
     await set_permits(three, "b", ["analytics"])
     count, settled = await compute_settled(services_of(three), "analytics", behaviour, lambda current: len(current.at))
@@ -114,6 +114,6 @@ def test_a_manifest_does_not_depend_on_the_order_of_people() -> None:
     assert make_manifest([], epochs) == Manifest(0, 0, sha256(b"").hexdigest())
 
 
-async def test_a_scope_is_of_the_instant_at_which_it_is_opened(store: GraphClient) -> None:
+async def test_a_scope_applies_to_the_instant_at_which_it_is_opened(store: GraphClient) -> None:
     scope = open_scope(services_of(store), "analytics")
     assert (scope.purpose, scope.permit, scope.now) == ("analytics", "analytics", NOW)

@@ -1,4 +1,4 @@
-"""Trying letters again: what is accepted by now goes, what is not stays, page after page."""
+"""Replaying dead letters, page by page: those that are now accepted are removed, the others stay."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def letter(payload: str, source: str = "shop", reason: str = "bad_value", *, tru
 
 
 def read(kept: DeadLetter) -> Message:
-    """Payloads are names of items: `bad` still can't be read, `half` can be read but not stored."""
+    """Reads a letter whose payload is an item's key: `bad` still can't be read, `half` can be read but not stored."""
     if kept.payload.startswith("bad"):
         raise BadInput("still bad")
     interaction = Interaction("VIEWED", ItemKey(f"{kept.payload} \ud83d" if kept.payload == "half" else kept.payload))
@@ -51,7 +51,7 @@ async def payloads(store: GraphClient) -> list[str]:
     return sorted(kept.payload for kept in await read_letters(store, 100))
 
 
-async def test_what_can_be_read_and_stored_goes_and_the_rest_stays(store: GraphClient, ingestor: Ingestor) -> None:
+async def test_accepted_letters_are_removed_and_the_rest_stay(store: GraphClient, ingestor: Ingestor) -> None:
     kept = [letter("bad"), letter("cut", truncated=True)]
     await keep(store, *kept, letter("a"), letter("b"))
     report = await replay_letters(store, ingestor, read)
@@ -60,7 +60,7 @@ async def test_what_can_be_read_and_stored_goes_and_the_rest_stays(store: GraphC
     assert await store.read("MATCH (i:Item) RETURN i.key AS key ORDER BY key") == [{"key": "a"}, {"key": "b"}]
 
 
-async def test_what_the_store_refuses_stays(store: GraphClient, ingestor: Ingestor) -> None:
+async def test_letters_that_the_store_refuses_stay(store: GraphClient, ingestor: Ingestor) -> None:
     await keep(store, letter("half"), letter("a"))
     report = await replay_letters(store, ingestor, read)
     assert (report.accepted, report.kept) == (1, [letter("half").id])
@@ -68,7 +68,7 @@ async def test_what_the_store_refuses_stays(store: GraphClient, ingestor: Ingest
     assert "a" not in await payloads(store)
 
 
-async def test_what_was_accepted_before_goes_without_counting_again(store: GraphClient, ingestor: Ingestor) -> None:
+async def test_a_letter_accepted_before_is_removed_as_a_duplicate(store: GraphClient, ingestor: Ingestor) -> None:
     await keep(store, letter("a"))
     await replay_letters(store, ingestor, read)
     await keep(store, letter("a"))
@@ -78,7 +78,7 @@ async def test_what_was_accepted_before_goes_without_counting_again(store: Graph
     assert await store.read("MATCH ()-[v:VIEWED]->() RETURN count(v) AS n") == [{"n": 1}]
 
 
-async def test_letters_of_other_sources_and_reasons_are_left_alone(store: GraphClient, ingestor: Ingestor) -> None:
+async def test_letters_of_other_sources_and_reasons_stay(store: GraphClient, ingestor: Ingestor) -> None:
     await keep(store, letter("a"), letter("b", "app"), letter("c", reason="missing_id"))
     assert (await replay_letters(store, ingestor, read, source="shop", reason="bad_value")).accepted == 1
     assert await payloads(store) == ["b", "c"]
@@ -87,7 +87,7 @@ async def test_letters_of_other_sources_and_reasons_are_left_alone(store: GraphC
     assert await payloads(store) == ["c"]
 
 
-async def test_every_letter_is_tried_once_over_many_pages(
+async def test_every_letter_is_replayed_once_over_many_pages(
     store: GraphClient, ingestor: Ingestor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dead_letters, "PAGE", 3)
@@ -100,6 +100,6 @@ async def test_every_letter_is_tried_once_over_many_pages(
     assert await list_letters(store, 9, source="app") == []
 
 
-async def test_without_letters_there_is_nothing_to_report(store: GraphClient, ingestor: Ingestor) -> None:
+async def test_a_replay_without_letters_gives_an_empty_report(store: GraphClient, ingestor: Ingestor) -> None:
     report = await replay_letters(store, ingestor, read)
     assert (report.accepted, report.duplicate, report.kept) == (0, 0, [])

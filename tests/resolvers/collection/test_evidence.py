@@ -1,4 +1,4 @@
-"""What messages state of who people are and what they permit: second names, addresses, aliases, consents."""
+"""Evidence in messages of who people are and what they permit: both ids, addresses, aliases, consents."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ async def versions(store: GraphClient) -> dict[str, int]:
     return {row["key"]: row["v"] for row in await store.read("MATCH (r:Record) RETURN r.key AS key, r._v AS v")}
 
 
-async def test_a_second_name_that_is_known_is_not_looked_at_again(store: GraphClient) -> None:
+async def test_a_known_second_record_is_not_touched_again(store: GraphClient) -> None:
     def both(id_: str, at: int) -> Message:
         return message(type="track", messageId=id_, anonymousId="visitor", userId="ada", event="Clicked", at=at)
 
@@ -144,7 +144,7 @@ async def test_a_second_name_that_is_known_is_not_looked_at_again(store: GraphCl
     assert [row["at"] for row in rows] == [NOW - 20] * 2
 
 
-async def test_an_alias_means_the_user_of_that_id_before_the_anonymous_one(store: GraphClient) -> None:
+async def test_an_alias_means_the_user_rather_than_the_anonymous_record_with_that_id(store: GraphClient) -> None:
     await ingest(
         store,
         track("a", "old", "Clicked"),
@@ -158,7 +158,7 @@ async def test_an_alias_means_the_user_of_that_id_before_the_anonymous_one(store
     assert sorted(sorted(row["of"]) for row in rows) == [["anonymousold"], ["userada", "userold"]]
 
 
-async def test_a_late_repetition_of_older_preferences_does_not_undo_newer_ones(store: GraphClient) -> None:
+async def test_older_preferences_that_arrive_late_do_not_override_newer_ones(store: GraphClient) -> None:
     await ingest(store, carrying("a", NOW - 400, Analytics=False))
     await ingest(store, carrying("b", NOW - 900, Analytics=True))
     assert "analytics" not in await permits(store)
@@ -168,7 +168,7 @@ async def test_a_late_repetition_of_older_preferences_does_not_undo_newer_ones(s
     assert "analytics" in await permits(store)
 
 
-async def test_what_one_record_repeats_is_not_taken_from_another(store: GraphClient) -> None:
+async def test_repeated_preferences_are_compared_per_record(store: GraphClient) -> None:
     await ingest(store, carrying("a", NOW - 10, Analytics=True), carrying("b", NOW - 10, "eve", Analytics=True))
     assert await count(store, PREFERENCES) == 2
     assert "analytics" in await permits(store, "eve")

@@ -1,4 +1,4 @@
-"""Events of messages find their sessions, whatever order they arrive in."""
+"""Events are placed in the same sessions, whatever order they arrive in."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def test_a_named_session_belongs_to_one_record(store: GraphClient) -> None
 
 
 async def sessions(store: GraphClient, key: str = "ada") -> list[tuple[int, int, bool]]:
-    """A record's sessions as minutes before now and number of events, and whether each is the one marked as latest."""
+    """Returns a record's sessions: minutes before now, number of events, and whether each is marked as the latest."""
     rows = await store.read(
         "MATCH (r:Record {key: $key})-[:HAD]->(s:Session) RETURN s.started_at AS at, s.events AS events, "
         "s.id = r.session_id AS latest ORDER BY at",
@@ -64,12 +64,12 @@ async def test_the_latest_session_stays_marked_when_older_events_arrive(store: G
     assert await sessions(store) == [(-500, 1, False), (-300, 2, False), (-110, 2, False), (0, 1, True)]
 
 
-async def test_a_message_without_an_interaction_begins_no_session(store: GraphClient) -> None:
+async def test_a_message_without_an_interaction_starts_no_session(store: GraphClient) -> None:
     await ingest(store, message(type="identify", messageId="a", userId="ada", traits={"age": 36}))
     assert await count(store, "MATCH (s:Session) RETURN count(s) AS n") == 0
 
 
-async def test_records_of_one_group_have_sessions_of_their_own(store: GraphClient) -> None:
+async def test_each_record_in_a_group_has_its_own_sessions(store: GraphClient) -> None:
     names = [f"user{number}" for number in range(3)]
     await ingest(store, *(track(f"{name}-{n}", name, "Clicked", NOW - n * MINUTE) for n in range(3) for name in names))
     assert [await sessions(store, name) for name in names] == [[(-2, 3, True)]] * 3

@@ -1,4 +1,4 @@
-"""Pages of a person's sessions, interactions and consents: whole over all pages, nothing where they are withheld."""
+"""Pages of a person's sessions, interactions and consents: complete over all pages, None if they are withheld."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def door(store: GraphClient) -> AsyncIterator[Door]:
 
 
 async def view(door: Door, user: str = "ada", role: Role = Role.SUBJECT, first: int = 2) -> PersonView:
-    """The person, seen by their own credential or another one, with the first entries of their lists."""
+    """Returns the person as seen with their own credential or another one, with the first entries of their lists."""
     subject = RecordRef("shop", RecordKind.USER, user) if role is Role.SUBJECT else None
     purpose = {Role.OPERATOR: "marketing", Role.FRONTEND: "personalisation"}.get(role)
     request = RequestContext(door.services, Viewer("web", role, purpose, subject=subject), door.clock())
@@ -61,7 +61,7 @@ ids = pytest.mark.parametrize(("page_of", "number"), LISTS, ids=["interactions",
 
 @ids
 @pytest.mark.parametrize("first", [1, 2, 3, 9])
-async def test_pages_of_any_size_show_everything_once_the_newest_first(
+async def test_pages_of_any_size_show_everything_once_newest_first(
     door: Door, page_of: PageOf, number: int, first: int
 ) -> None:
     ada = await view(door)
@@ -82,7 +82,7 @@ async def test_pages_of_any_size_show_everything_once_the_newest_first(
     assert instants == sorted(instants, reverse=True)
 
 
-async def test_the_first_page_without_a_filter_costs_no_further_read(door: Door) -> None:
+async def test_the_first_page_without_a_filter_needs_no_further_read(door: Door) -> None:
     ada = await view(door)
     reads: list[str] = []
     door.services.client.observe = lambda kind, outcome, seconds: reads.append(kind)
@@ -100,7 +100,7 @@ async def test_the_first_page_without_a_filter_costs_no_further_read(door: Door)
     assert reads == ["read"] * 3
 
 
-async def test_a_filter_chooses_from_all_and_is_paged_as_well(door: Door) -> None:
+async def test_a_filter_applies_to_all_entries_and_is_paged(door: Door) -> None:
     ada = await view(door)
     where = InteractionFilter(since=int(START) - 23 * HOUR, until=int(START) - 20 * HOUR)
     page = await page_interactions(ada, 2, None, where)
@@ -112,9 +112,7 @@ async def test_a_filter_chooses_from_all_and_is_paged_as_well(door: Door) -> Non
 
 
 @ids
-async def test_withheld_is_none_and_arguments_are_checked_all_the_same(
-    door: Door, page_of: PageOf, number: int
-) -> None:
+async def test_a_withheld_list_is_none_and_its_arguments_are_checked(door: Door, page_of: PageOf, number: int) -> None:
     seen = await view(door, role=Role.OPERATOR)
     assert await page_of(seen, 2, None) is None
     for first, after in ((0, None), (101, None), (2, "made up")):
@@ -122,7 +120,7 @@ async def test_withheld_is_none_and_arguments_are_checked_all_the_same(
             await page_of(seen, first, after)
 
 
-async def test_too_many_types_are_refused_whether_or_not_they_may_be_seen(door: Door) -> None:
+async def test_too_many_types_are_refused_even_if_the_list_is_withheld(door: Door) -> None:
     most = InteractionFilter(types=("VIEWED",) * MAX_TYPES)
     for role in (Role.SUBJECT, Role.OPERATOR):
         seen = await view(door, role=role)
@@ -132,7 +130,7 @@ async def test_too_many_types_are_refused_whether_or_not_they_may_be_seen(door: 
 
 
 @ids
-async def test_a_cursor_is_of_one_list(door: Door, page_of: PageOf, number: int) -> None:
+async def test_a_cursor_is_bound_to_one_list(door: Door, page_of: PageOf, number: int) -> None:
     ada = await view(door)
     page = await page_of(ada, 1, None)
     assert page is not None
@@ -143,7 +141,7 @@ async def test_a_cursor_is_of_one_list(door: Door, page_of: PageOf, number: int)
 
 
 @pytest.mark.parametrize("page_of", [interactions, page_sessions])
-async def test_a_cursor_is_of_one_person(door: Door, page_of: PageOf) -> None:
+async def test_a_cursor_is_bound_to_one_person(door: Door, page_of: PageOf) -> None:
     ada, ben = [await view(door, user, Role.FRONTEND) for user in ("ada", "ben")]
     page = await page_of(ada, 1, None)
     assert page is not None

@@ -1,4 +1,4 @@
-"""The walk as it is fitted, measured and published."""
+"""Fitting the graph walk, measuring it and publishing it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def test_the_model_recommends_within_a_taste(store: GraphClient) -> None:
 
 
 @pytest.mark.store
-async def test_a_fit_is_published_as_its_report_says(store: GraphClient) -> None:
+async def test_the_published_run_matches_the_report(store: GraphClient) -> None:
     await write_crowd(store, two_tastes())
     services = services_of(store)
     first = await refresh_walk(services, WalkFitConfig(held_back=0))
@@ -69,7 +69,7 @@ def block_histories(people: int = 40, items: int = 20) -> sparse.csr_array:
     return sparse.csr_array(dense)
 
 
-def test_what_is_held_back_is_found_again_within_a_taste() -> None:
+def test_held_back_items_are_found_again_within_a_taste() -> None:
     measured = measure_walk(block_histories(), WalkFitConfig())
     assert set(measured) >= {"ndcg10", "recall10", "hit_rate10", "coverage10", "popular_ndcg10", "measured_people"}
     assert measured["ndcg10"] > measured["popular_ndcg10"] > 0
@@ -77,13 +77,13 @@ def test_what_is_held_back_is_found_again_within_a_taste() -> None:
     assert measured["coverage10"] == 1.0
 
 
-def test_a_measurement_is_that_of_its_seed_and_of_so_many_people() -> None:
+def test_a_measurement_depends_on_its_seed_and_number_of_people() -> None:
     histories = block_histories()
     assert measure_walk(histories, WalkFitConfig()) == measure_walk(histories, WalkFitConfig())
     assert measure_walk(histories, WalkFitConfig()) != measure_walk(histories, WalkFitConfig(seed=1))
     assert measure_walk(histories, WalkFitConfig(measured_people=5))["measured_people"] <= 5
 
 
-def test_nothing_is_measured_where_there_is_nothing() -> None:
+def test_empty_histories_measure_as_zero() -> None:
     measured = measure_walk(sparse.csr_array((0, 0)), WalkFitConfig())
     assert (measured["measured_people"], measured["ndcg10"]) == (0.0, 0.0)

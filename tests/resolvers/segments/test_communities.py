@@ -45,7 +45,7 @@ async def test_communities_are_found_and_named_and_keep_their_keys(store: GraphC
     assert (found.purpose, found.kind, found.version) == ("analytics", "community", 1)
 
 
-async def test_without_a_catalogue_the_items_themselves_tell_communities_apart(store: GraphClient) -> None:
+async def test_without_a_catalogue_communities_are_described_by_item_keys(store: GraphClient) -> None:
     await write_crowd(store, two_tastes())
     report = await refresh_communities(services_of(store), CONFIG.communities, CONFIG.model.strengths)
     for community in report.communities:
@@ -58,7 +58,7 @@ async def test_without_a_catalogue_the_items_themselves_tell_communities_apart(s
         assert community.items[0].name in segment.description
 
 
-async def test_a_score_says_how_far_a_person_belongs(store: GraphClient) -> None:
+async def test_membership_scores_are_shares_and_the_run_is_recorded(store: GraphClient) -> None:
     await write_crowd(store, two_tastes(), ITEMS)
     report = await refresh_communities(services_of(store), CONFIG.communities, CONFIG.model.strengths)
     rows = await store.read("MATCH (:User)-[m:IN_SEGMENT]->(:Segment) RETURN m.score AS score")
@@ -70,7 +70,7 @@ async def test_a_score_says_how_far_a_person_belongs(store: GraphClient) -> None
     assert recorded.metrics["modularity"] == report.modularity
 
 
-async def test_too_few_alike_make_no_community(store: GraphClient) -> None:
+async def test_too_few_similar_people_form_no_community(store: GraphClient) -> None:
     await write_crowd(store, [Person("a", [[Event("i")]]), Person("b", [[Event("j")]])])
     report = await refresh_communities(services_of(store), CONFIG.communities, CONFIG.model.strengths)
     assert (report.people, report.communities, report.left_out) == (2, [], 0)

@@ -1,4 +1,4 @@
-"""Segments by key and in pages, and who learns how many people are in one."""
+"""Segments by key and in pages, and which roles may know their size."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BUYERS = SegmentKey("buyers")
 
 @pytest.fixture
 async def segments(store: GraphClient) -> GraphClient:
-    """Two people in one segment, beside two empty ones, of which one states no purpose."""
+    """One segment with two people and two empty ones, one of them without a stated purpose."""
     definitions = [SegmentDefinition(SegmentKey(key), "rule", key, "", "marketing") for key in ("buyers", "vip")]
     await write_segments(store, definitions, RunId("r"), NOW)
     await run(store, "CREATE (:Segment {key: 'bare'})")
@@ -59,7 +59,7 @@ async def test_pages_end_with_the_last_segment(segments: GraphClient) -> None:
 
 
 @pytest.mark.parametrize("role", [Role.OPERATOR, Role.AUDITOR])
-async def test_those_who_permit_its_purpose_now_are_counted(segments: GraphClient, role: Role) -> None:
+async def test_only_people_who_now_permit_the_purpose_are_counted(segments: GraphClient, role: Role) -> None:
     request = request_of(segments, role)
     assert await count_segment(request, BUYERS) == 1
     await set_permits(segments, "b", ["analytics", "marketing"])
@@ -68,5 +68,5 @@ async def test_those_who_permit_its_purpose_now_are_counted(segments: GraphClien
 
 
 @pytest.mark.parametrize("role", [Role.SUBJECT, Role.FRONTEND, Role.PARTNER])
-async def test_no_other_role_learns_how_many_there_are(segments: GraphClient, role: Role) -> None:
+async def test_no_other_role_may_know_the_size(segments: GraphClient, role: Role) -> None:
     assert await count_segment(request_of(segments, role), BUYERS) is None

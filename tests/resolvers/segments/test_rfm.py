@@ -1,4 +1,4 @@
-"""RFM and the high-value buyer, computed from those who permit analytics."""
+"""RFM and high-value buyers, computed from people who permit analytics."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def test_high_value_is_relative_and_changes_with_new_buyers(store: GraphCl
 
 
 async def scored(store: GraphClient) -> dict[str, tuple[float, float, float]]:
-    """Recency, frequency and monetary value of everyone who has any."""
+    """Returns recency, frequency and monetary value of everyone who has them."""
     rows = await store.read(
         "MATCH (u:User) WHERE u.rfm_run IS NOT NULL "
         "RETURN u.id AS id, u.rfm_recency AS r, u.rfm_frequency AS f, u.rfm_monetary AS m"
@@ -46,7 +46,7 @@ async def scored(store: GraphClient) -> dict[str, tuple[float, float, float]]:
     return {row["id"]: (row["r"], row["f"], row["m"]) for row in rows}
 
 
-async def test_purchases_of_the_window_count_and_refunds_are_taken_off(store: GraphClient) -> None:
+async def test_purchases_within_the_window_count_and_refunds_are_subtracted(store: GraphClient) -> None:
     def bought(days_ago: float, value: float, order: str, type_: str = "PURCHASED") -> Event:
         return Event("i", type_, days_ago=days_ago, value=value, order=order)
 
@@ -63,13 +63,13 @@ async def test_purchases_of_the_window_count_and_refunds_are_taken_off(store: Gr
     assert (report.people, report.left_out, sum(map(sum, report.grid))) == (2, 0, 2)
 
 
-async def test_an_earlier_day_can_be_computed_again(store: GraphClient) -> None:
+async def test_rfm_can_be_computed_as_of_an_earlier_day(store: GraphClient) -> None:
     await write_crowd(store, [Person("a", [[Event("i", days_ago=10, value=3.0), Event("i", days_ago=2, value=4.0)]])])
     await refresh_rfm(services_of(store), RfmConfig(), as_of=Millis(NOW - 5 * DAY))
     assert await scored(store) == {"a": (5.0, 1.0, 3.0)}
 
 
-async def test_the_run_is_recorded_with_whom_it_used(store: GraphClient) -> None:
+async def test_the_run_is_recorded_with_the_people_it_used(store: GraphClient) -> None:
     await write_crowd(store, [Person("a", [[Event("i", value=3.0)]], epoch=4), Person("b", epoch=9)])
     report = await refresh_rfm(services_of(store), RfmConfig())
     recorded = await read_current_run(store, "rfm")
@@ -82,7 +82,7 @@ async def test_the_run_is_recorded_with_whom_it_used(store: GraphClient) -> None
     assert (segment.kind, segment.purpose, segment.version) == ("rfm", "analytics", 1)
 
 
-async def test_who_is_no_longer_a_high_value_buyer_leaves_the_segment(store: GraphClient) -> None:
+async def test_a_person_who_is_no_longer_a_high_value_buyer_leaves_the_segment(store: GraphClient) -> None:
     people = [Person(f"p{n}", [[Event("i", days_ago=9 - n, value=10.0 * n)] * n]) for n in range(1, 6)]
     await write_crowd(store, people)
     await refresh_rfm(services_of(store), RfmConfig())

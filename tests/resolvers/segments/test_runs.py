@@ -1,4 +1,4 @@
-"""Members replaced from one run to the next, and runs recorded one after the other."""
+"""Replacing members from run to run, and recording runs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def members(store: GraphClient) -> list[str]:
     return ["".join(await read_members(store, key)) for key in (ONE, TWO, OTHER)]
 
 
-async def test_a_run_replaces_the_members_of_its_kind_and_no_other(people: GraphClient) -> None:
+async def test_a_run_replaces_only_the_members_of_its_kind(people: GraphClient) -> None:
     await replace_with(people, {OTHER: {A: None}}, kind="rule")
     await replace_with(people, {ONE: {A: 1.0, B: 0.5}, TWO: {C: None}})
     assert await members(people) == ["ab", "c", "a"]
@@ -55,20 +55,20 @@ async def test_a_run_replaces_the_members_of_its_kind_and_no_other(people: Graph
     assert await members(people) == ["", "", "a"]
 
 
-async def test_who_stays_keeps_since_and_gets_the_new_score_and_run(people: GraphClient) -> None:
+async def test_a_member_who_stays_keeps_since_and_gets_the_new_score_and_run(people: GraphClient) -> None:
     await replace_with(people, {ONE: {A: 0.5}}, run="r1")
     await replace_with(people, {ONE: {A: 0.7}}, run="r2")
     rows = await people.read("MATCH (:User)-[m:IN_SEGMENT]->() RETURN m.since AS since, m.score AS score, m.run AS run")
     assert rows == [{"since": NOW, "score": 0.7, "run": "r2"}]
 
 
-async def test_who_withdrew_is_left_out_and_counted(people: GraphClient) -> None:
+async def test_a_member_who_withdrew_is_left_out_and_counted(people: GraphClient) -> None:
     await set_permits(people, "b", ["personalisation"])
     assert await replace_with(people, {ONE: {A: 1.0, B: 1.0, UserId("nobody"): 1.0}}) == 2
     assert await members(people) == ["a", "", ""]
 
 
-async def test_a_recorded_run_is_the_current_one_of_its_name(store: GraphClient) -> None:
+async def test_a_recorded_run_becomes_the_current_one_of_its_name(store: GraphClient) -> None:
     ticks = count(int(NOW))
     services = services_of(store, lambda: Millis(next(ticks)))
     manifest = make_manifest([A, B], {A: 3, B: 5})
