@@ -145,20 +145,20 @@ class WalkRecommender:
         if not include_seen:
             hidden[_columns(served, {event.item for event in recent})] = True
         accept = None if admits is None else lambda column: admits(served.facts[column])
-        answer: list[RankedItem] = []
+        result: list[RankedItem] = []
         if strategy is not Strategy.POPULAR:
             known = {served.columns[item]: seed for item, seed in seeds.items() if item in served.columns}
             strengths = {column: seed.strength for column, seed in known.items()}
             found = rank_items(served.lists, strengths, n, hidden, accept=accept, reasons=self._config.reasons)
-            answer = [_explain(served, ranked, known) for ranked in found]
+            result = [_explain(served, ranked, known) for ranked in found]
             hidden[[ranked.column for ranked in found]] = True
-        if strategy is not Strategy.GRAPH_WALK and len(answer) < n:
-            popular = rank_popular(served.lists, n - len(answer), hidden, accept)
-            answer += [
+        if strategy is not Strategy.GRAPH_WALK and len(result) < n:
+            popular = rank_popular(served.lists, n - len(result), hidden, accept)
+            result += [
                 RankedItem(served.facts[ranked.column], ranked.score, Strategy.POPULAR, (POPULAR_REASON,))
                 for ranked in popular
             ]
-        return answer
+        return result
 
 
 def build_model(run: ModelRun | None, rows: Sequence[ModelRow]) -> WalkModel:

@@ -153,5 +153,9 @@ def _distinguish(feature: DistinctiveFeature, names: dict[int, str]) -> Distinct
 
 
 def _tell(report: CommunityReport) -> str:
-    told = ", ".join(f"{one.name} ({one.lift:.1f} times the average)" for one in report.topics or report.items)
-    return f"People whose interactions are alike. What sets them apart: {told}." if told else "People who are alike."
+    distinctions = ", ".join(f"{one.name} ({one.lift:.1f} times the average)" for one in report.topics or report.items)
+    return (
+        f"People whose interactions are alike. What sets them apart: {distinctions}."
+        if distinctions
+        else "People who are alike."
+    )
