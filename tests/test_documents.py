@@ -86,7 +86,7 @@ def test_docstrings_and_comments_name_files_that_exist() -> None:
     assert not {path: names for path, names in missing.items() if names}
 
 
-def test_what_is_missing_is_seen(tmp_path: Path) -> None:
+def test_missing_links_and_files_are_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
         "# A title\n[a](#a-title) [b](gone.md) [c](#gone) [d](https://example.org)\n"
@@ -99,14 +99,14 @@ def test_what_is_missing_is_seen(tmp_path: Path) -> None:
     assert list(missing_files(page)) == ["graph/gone.py", "graph/gone/", "gone.py"]
 
 
-def test_commands_of_make_exist() -> None:
+def test_make_targets_that_are_named_exist() -> None:
     targets = set(re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     text = "\n".join(path.read_text(encoding="utf-8") for path in documents())
     named = set(re.findall(r"(?:^|`)make ([a-z][a-z0-9-]*)", text, re.MULTILINE))
     assert {"demo", "test", "check"} <= named <= targets
 
 
-def test_recipes_name_what_is_in_the_files() -> None:
+def test_recipes_name_things_that_are_in_the_files() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     section = text.partition("## Where to add")[2].partition("\n## ")[0]
     steps = re.split(r"\n(?=\d+\. |\| |\n)", FENCED.sub("", section))
@@ -126,7 +126,7 @@ def test_recipes_name_what_is_in_the_files() -> None:
     assert checked > 15
 
 
-def test_the_policy_in_the_readme_is_one() -> None:
+def test_the_policy_in_the_readme_is_valid() -> None:
     (snippet,) = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     policy = Policy.parse(tomllib.loads(snippet))
     assert policy.purposes.keys() - Policy.default().purposes.keys() == {"research"}
@@ -168,7 +168,7 @@ def test_every_dependency_is_in_the_notices() -> None:
     assert words - {"package", "---"} == {Requirement(text).name for text in project["dependencies"]}
 
 
-def test_no_package_that_runs_is_under_the_gpl() -> None:
+def test_no_runtime_dependency_is_under_the_gpl() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     pending, seen = [Requirement(text) for text in project["dependencies"]], set[str]()
     while pending:
@@ -183,7 +183,7 @@ def test_no_package_that_runs_is_under_the_gpl() -> None:
     assert len(seen) > 40
 
 
-def test_the_licence_is_the_one_that_is_declared() -> None:
+def test_the_licence_matches_its_declaration() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["license"] == "Apache-2.0"
     text = (ROOT / "LICENSE").read_text(encoding="utf-8")

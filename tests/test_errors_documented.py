@@ -109,7 +109,7 @@ def test_a_page_states_status_and_exit_code(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", sorted(outcomes()))
-def test_an_example_carries_the_code_and_the_link_of_its_page(code: str) -> None:
+def test_an_example_has_the_code_and_the_link_of_its_page(code: str) -> None:
     found = list(examples(page(code)))
     assert found
     for error in found:
@@ -125,13 +125,13 @@ def test_the_index_lists_every_page_with_its_status_and_exit_code() -> None:
     assert len(list(examples(text))) == 3
 
 
-def test_every_reason_of_rejection_is_explained() -> None:
+def test_every_rejection_reason_is_explained() -> None:
     headings = re.findall(r"^## (.+)$", page(REJECTIONS), re.MULTILINE)
     assert sorted(headings) == sorted(RejectionReason)
 
 
 @pytest.mark.parametrize("name", [*sorted(outcomes()), REJECTIONS])
-def test_quoted_messages_are_those_of_the_code(name: str) -> None:
+def test_quoted_messages_are_in_the_code(name: str) -> None:
     for _, message in QUOTED.findall(page(name)):
         pieces = [piece.strip(" .") for piece in message.split("…")]
         assert max(map(len, pieces)) >= 8, message
@@ -140,7 +140,7 @@ def test_quoted_messages_are_those_of_the_code(name: str) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(ERROR_PAGES.iterdir()), ids=lambda path: path.name)
-def test_links_between_pages_lead_somewhere(path: Path) -> None:
+def test_links_between_pages_have_a_target(path: Path) -> None:
     for target in re.findall(r"\]\(([^)]+)\)", path.read_text(encoding="utf-8")):
         file, _, anchor = target.partition("#")
         text = (ERROR_PAGES / file).read_text(encoding="utf-8")

@@ -44,7 +44,7 @@ def test_layer_contracts_hold() -> None:
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_module_keeps_the_house_rules(path: Path) -> None:
+def test_module_follows_the_house_rules(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
     if path.name == "__init__.py":
         assert source.strip() == "", "an __init__.py is empty"
@@ -71,7 +71,7 @@ def find_code(tree: ast.Module) -> list[int]:
 
 
 @pytest.mark.parametrize("name", sorted(TABLES))
-def test_a_table_declares_and_does_nothing(name: str) -> None:
+def test_a_table_only_declares(name: str) -> None:
     source = (ROOT / name).read_text(encoding="utf-8")
     assert find_code(ast.parse(source)) == []
     assert len(source.splitlines()) > MAX_FILE_LINES, "it needs no exception"
@@ -88,7 +88,7 @@ def test_code_in_a_table_is_found(code: str) -> None:
 STORE_MODULES = sorted(path for package in ("graph", "migrations") for path in (ROOT / package).rglob("*.py"))
 
 
-def test_the_house_rules_see_every_module() -> None:
+def test_the_house_rules_cover_every_module() -> None:
     assert len(modules()) >= 159
     assert len(STORE_MODULES) >= 37
 
@@ -131,7 +131,7 @@ async def read_one(tx, label, clause):
     assert len(find_built_statements(source)) == 1
 
 
-def test_constants_pass_however_they_reach_the_store() -> None:
+def test_constants_pass_whichever_way_they_reach_the_store() -> None:
     source = """
 _END = "RETURN n"
 READ_ONE = f"MATCH (n:User) {_END}"
@@ -189,7 +189,7 @@ def test_no_two_things_share_a_name() -> None:
     assert not shared, "rename all but one"
 
 
-def test_a_shared_name_is_allowed_only_where_its_reason_holds() -> None:
+def test_a_shared_name_is_allowed_only_if_its_reason_holds() -> None:
     assert may_be_shared("Purpose", ["api/graphql/types/purpose.py", "privacy/purposes.py"])
     assert not may_be_shared("Purpose", ["api/auth.py", "privacy/purposes.py"])
     assert not may_be_shared("Purpose", ["api/graphql/types/purpose.py", "graph/model.py", "privacy/purposes.py"])
@@ -206,7 +206,7 @@ def test_no_test_package_files() -> None:
     [p for p in modules() if p.relative_to(ROOT).parts[0] in {"privacy", "algorithms"}],
     ids=lambda path: path.name,
 )
-def test_pure_decisions_see_only_values_of_the_graph(path: Path) -> None:
+def test_pure_decisions_import_only_values_from_the_graph(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
     imported |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
@@ -277,7 +277,7 @@ def test_every_test_file_has_its_module_or_a_reason() -> None:
     assert set(ACROSS_MODULES) <= files - expected, "they are gone, or have a module: take them off the list"
 
 
-def test_a_reason_names_test_files_that_are_there() -> None:
+def test_reasons_name_test_files_that_exist() -> None:
     named = re.findall(r"tests/[\w/]+\.py", " ".join(UNTESTED_BY_THEMSELVES.values()))
     assert len(named) >= 3
     assert all((ROOT / name).exists() for name in named)

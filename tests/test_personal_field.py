@@ -38,7 +38,7 @@ def spellings(name: str) -> Iterator[str]:
     return (spelling for spelling, fact in NAMES.items() if fact == name)
 
 
-def test_collection_knows_no_fact_outside_the_list() -> None:
+def test_collection_knows_exactly_the_listed_facts() -> None:
     assert PERSONAL_FIELDS.keys() >= NOT_FROM_TRAITS
     assert set(NAMES.values()) == set(FROM_TRAITS), "api/collection: the table from traits to facts"
 
@@ -55,11 +55,11 @@ def test_a_trait_reaches_its_field(name: str) -> None:
         assert "attributes" not in facts
 
 
-def test_a_profile_query_reads_the_traits_of_every_such_field() -> None:
+def test_a_profile_query_reads_the_traits_of_every_trait_field() -> None:
     assert set(FROM_TRAITS) | {"attributes"} == TRAITS, "resolvers/profile: TRAITS"
 
 
-def test_every_such_field_is_in_the_api() -> None:
+def test_every_trait_field_is_in_the_api() -> None:
     profile = GRAPHQL_SCHEMA.type_map["Profile"]
     slots = {field.name for field in fields(StoredFacts)}
     for name in FROM_TRAITS:

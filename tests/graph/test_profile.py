@@ -30,7 +30,7 @@ async def one(found: list[StoredProfile]) -> StoredProfile:
     return profile
 
 
-async def test_parts_that_are_not_wanted_are_empty(door: Door) -> None:
+async def test_parts_that_are_not_requested_are_empty(door: Door) -> None:
     found = await one(await read_profiles_of_records(door.services.client, [record("ada")], NONE))
     assert found.records == (RecordRef("shop", RecordKind.USER, "ada"),)
     assert "service" in found.permits
@@ -68,7 +68,7 @@ async def test_all_parts_in_one_read(door: Door) -> None:
     )
 
 
-async def test_records_come_in_the_order_asked_for(door: Door) -> None:
+async def test_records_are_returned_in_the_order_requested(door: Door) -> None:
     await door.load({"type": "identify", "anonymousId": "ada", "traits": {"firstName": "Nobody"}})
     keys = [record("ada"), record("nobody"), record("ada", RecordKind.ANONYMOUS)]
     found = await read_profiles_of_records(door.services.client, keys, ProfileParts(traits=True))
@@ -77,7 +77,7 @@ async def test_records_come_in_the_order_asked_for(door: Door) -> None:
     assert await read_profiles_of_records(door.services.client, [record("nobody")], ALL) == []
 
 
-async def test_a_retired_id_leads_to_the_one_it_became(door: Door) -> None:
+async def test_a_retired_id_leads_to_its_survivor(door: Door) -> None:
     client = door.services.client
     await door.load({"type": "identify", "anonymousId": "a-1"})
     alone = await one(await read_profiles_of_records(client, [record("a-1", RecordKind.ANONYMOUS)], NONE))
@@ -89,7 +89,7 @@ async def test_a_retired_id_leads_to_the_one_it_became(door: Door) -> None:
     assert await read_profile_of_user(client, UserId("nobody"), NONE) == []
 
 
-async def test_an_identifier_means_only_those_whom_the_viewer_may_know_of(door: Door) -> None:
+async def test_an_identifier_refers_only_to_people_the_viewer_may_know_about(door: Door) -> None:
     client = door.services.client
     mail = IdentifierRef("email", "ada@example.com")
     now = door.clock()

@@ -149,12 +149,12 @@ def test_statements_and_schema_agree_in_both_directions() -> None:
     assert find_faults(everything()) == []
 
 
-def test_labels_of_statements_and_of_the_schema_are_the_same() -> None:
+def test_statements_and_schema_have_the_same_labels() -> None:
     assert everything().labels == {label.value for label in Label}
     assert set(NODES) == set(Label)
 
 
-def test_relationship_types_of_statements_and_of_the_schema_are_the_same() -> None:
+def test_statements_and_schema_have_the_same_relationship_types() -> None:
     assert everything().types == {rel.value for rel in Rel} | TYPES
     assert set(RELATIONSHIPS) == {*Rel, *InteractionType}
 
@@ -172,7 +172,7 @@ def test_relationships_start_and_end_where_the_schema_says(name: Rel | Interacti
     assert (name not in everything().followed) == (NOT_FOLLOWED in declared.meaning)
 
 
-def test_no_statement_is_passed_over() -> None:
+def test_no_statement_is_missed() -> None:
     statements = find_statements()
     assert len(find_modules()) >= 37
     assert len(statements) >= 175
@@ -181,7 +181,7 @@ def test_no_statement_is_passed_over() -> None:
             assert any(text in statement.text for statement in statements), f"{path.relative_to(ROOT)}: {text}"
 
 
-def test_what_is_read_whole_is_looked_into() -> None:
+def test_functions_that_read_whole_nodes_are_inspected() -> None:
     """Functions that take a node apart read what this test believes they do, and no more."""
     assert {"key", "title", "updated_at"} <= READ_WHOLE[Label.ITEM]
     assert {"id", "seq", "received_at", "repeated_at", "state"} <= names_taken(parse_events)
@@ -214,7 +214,7 @@ def test_every_term_is_explained_and_in_use() -> None:
     assert set(schema.ERASURES) == set(Erasure) == {each.erasure for each in properties}
 
 
-def test_categories_of_fields_are_among_those_of_data() -> None:
+def test_field_categories_are_a_subset_of_data_categories() -> None:
     assert {category.value for category in Category} < {category.value for category in schema.DataCategory}
 
 
@@ -227,7 +227,7 @@ ALLOWED = {
 """What may become of a property, by what becomes of its node or relationship."""
 
 
-def test_erasure_of_a_property_fits_that_of_its_node() -> None:
+def test_the_erasure_of_a_property_fits_that_of_its_node() -> None:
     for each in (*NODES.values(), *RELATIONSHIPS.values()):
         for one in each.properties:
             assert one.erasure in ALLOWED[each.erasure], one.name
@@ -300,7 +300,7 @@ def test_a_violation_is_found(text: str, faults: list[str]) -> None:
         "MATCH (u:User) RETURN v.id",
     ],
 )
-def test_what_cannot_be_attributed_is_refused(text: str) -> None:
+def test_a_use_that_cannot_be_attributed_is_refused(text: str) -> None:
     with pytest.raises(Unattributed):
         read_usage(text, UNTYPED)
 
@@ -318,7 +318,7 @@ def test_a_declared_property_that_nothing_uses_is_found(monkeypatch: pytest.Monk
     assert find_faults(everything()) == ["unused Topic.spare"]
 
 
-def test_what_only_a_lost_statement_used_is_found() -> None:
+def test_properties_used_only_by_a_removed_statement_are_found() -> None:
     rest = [one for one in find_statements() if one.name != "WRITE_REFUSED_IDENTIFIERS"]
     assert find_faults(collect(rest)) == [
         "unused Identifier.refused_at",

@@ -126,7 +126,7 @@ def find_wrong(owner: str, declared: Iterable[Property], held: Mapping[str, Any]
     ]
 
 
-async def test_everything_stored_is_declared_and_of_its_type(store: GraphClient) -> None:
+async def test_everything_stored_is_declared_and_has_its_type(store: GraphClient) -> None:
     async with open_door(store) as door:
         await write_everything(door)
     declared = {label.value: node.properties for label, node in NODES.items()}

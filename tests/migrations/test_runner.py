@@ -73,7 +73,7 @@ async def test_a_second_run_changes_nothing(bare: GraphClient) -> None:
     assert {(status.state, status.applied_at) for status in again} == {(MigrationState.PRESENT, 1000)}
 
 
-async def test_a_dry_run_says_what_is_pending_and_writes_nothing(bare: GraphClient) -> None:
+async def test_a_dry_run_lists_pending_steps_and_writes_nothing(bare: GraphClient) -> None:
     await migrate(bare, steps=[DEFINE])
     statuses = await migrate(bare, steps=[DEFINE, FILL], dry_run=True)
     assert [status.state for status in statuses] == [MigrationState.PRESENT, MigrationState.PENDING]
@@ -102,7 +102,7 @@ async def test_an_unknown_step_is_refused(bare: GraphClient) -> None:
         await migrate(bare, steps=[DEFINE])
 
 
-async def test_a_step_put_in_between_is_refused(bare: GraphClient) -> None:
+async def test_an_inserted_step_is_refused(bare: GraphClient) -> None:
     await migrate(bare, steps=[DEFINE, COUNT])
     with pytest.raises(MigrationRefused, match=r"Migration 2 \(fill\) is missing"):
         await migrate(bare, steps=[DEFINE, FILL, COUNT])
@@ -117,7 +117,7 @@ async def test_a_failed_step_is_not_recorded_and_runs_again(bare: GraphClient) -
     assert [status.state for status in statuses] == [MigrationState.PRESENT, MigrationState.APPLIED]
 
 
-async def test_of_many_starters_one_migrates(bare: GraphClient, store_target: StoreTarget) -> None:
+async def test_only_one_of_many_starting_processes_migrates(bare: GraphClient, store_target: StoreTarget) -> None:
     async def prepare(tx: Writer) -> None:
         await tx.run("CREATE (:Topic {key: 'runs', n: 0})")
 
@@ -131,7 +131,7 @@ async def test_of_many_starters_one_migrates(bare: GraphClient, store_target: St
     assert await bare.read("MATCH (m:Migration) RETURN count(m) AS n") == [{"n": 3}]
 
 
-async def test_the_lock_of_a_dead_starter_is_taken_over_after_its_lease(bare: GraphClient) -> None:
+async def test_the_lock_of_a_dead_process_is_taken_over_after_its_lease(bare: GraphClient) -> None:
     await runner.define_bookkeeping(bare)
 
     async def leave_behind(tx: Writer) -> None:
@@ -155,7 +155,9 @@ async def test_every_key_of_the_schema_is_a_constraint(store: GraphClient) -> No
 
 
 @pytest.mark.parametrize("label", list(UNIQUE_KEYS))
-async def test_a_second_node_of_one_key_is_refused(store_target: StoreTarget, store: GraphClient, label: Label) -> None:
+async def test_a_second_node_with_one_key_is_refused(
+    store_target: StoreTarget, store: GraphClient, label: Label
+) -> None:
     value = 99 if label is Label.MIGRATION else "x"
 
     async def create(tx: Writer) -> None:

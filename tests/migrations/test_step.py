@@ -13,7 +13,7 @@ def test_a_checksum_ignores_layout_only() -> None:
     assert one.checksum != Step(1, "a", StepKind.DATA, (*one.statements, *one.statements)).checksum
 
 
-def test_a_checksum_knows_version_order_and_where_a_statement_ends() -> None:
+def test_a_checksum_covers_version_order_and_statement_boundaries() -> None:
     steps = [
         Step(version, "a", StepKind.DEFINITION, statements)
         for version in (1, 11)

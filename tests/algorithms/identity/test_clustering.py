@@ -26,12 +26,12 @@ def reasons(found: Components, *pairs: tuple[RecordId, RecordId]) -> list[Refusa
     return [veto and veto.reason for veto in vetoes]
 
 
-def test_a_name_never_seen_is_a_set_of_its_own() -> None:
+def test_an_unknown_name_is_a_set_of_its_own() -> None:
     sets = DisjointSets()
     assert (sets.find("a"), sets.size("a")) == ("a", 1)
 
 
-def test_a_joined_set_is_named_as_the_larger_was_the_left_of_equals() -> None:
+def test_a_joined_set_keeps_the_name_of_the_larger_or_of_the_left_equal() -> None:
     sets = DisjointSets()
     assert sets.join("b", "a") == "b"
     assert sets.join("c", "a") == "b"
@@ -70,7 +70,7 @@ def test_joining_a_component_with_itself_changes_nothing() -> None:
     assert found.groups() == (("p", "q"), ("r",), ("s",), ("t",))
 
 
-def test_records_kept_apart_stay_so_through_others_on_both_sides() -> None:
+def test_records_kept_apart_stay_apart_when_both_sides_grow() -> None:
     found = components(apart=[(P, Q), (P, RecordId("unknown"))])
     for left, right in ((R, P), (S, Q), (T, S)):
         assert found.veto(left, right) is None
@@ -79,7 +79,7 @@ def test_records_kept_apart_stay_so_through_others_on_both_sides() -> None:
     assert found.veto(R, T, asserted=True) == Veto(RefusalReason.CANNOT_LINK)
 
 
-def test_a_value_too_many_is_not_admitted_and_changes_nothing() -> None:
+def test_a_value_over_the_limit_is_not_admitted_and_changes_nothing() -> None:
     found = components()
     assert [found.admit(P, EMAIL, value) for value in ("a", "b", "c", "a", "b")] == [True, True, False, True, True]
     assert found.admit(P, USER, "1")
@@ -88,7 +88,7 @@ def test_a_value_too_many_is_not_admitted_and_changes_nothing() -> None:
     assert found.veto(P, Q) is None
 
 
-def test_a_component_holds_what_its_records_hold_together() -> None:
+def test_a_component_holds_the_values_of_all_its_records() -> None:
     found = components()
     found.join(P, Q)
     assert found.admit(P, EMAIL, "a")
@@ -96,7 +96,7 @@ def test_a_component_holds_what_its_records_hold_together() -> None:
     assert not found.admit(P, EMAIL, "c")
 
 
-def test_values_of_both_sides_count_each_once() -> None:
+def test_a_value_on_both_sides_counts_once() -> None:
     found = components()
     for record, values in ((P, "ab"), (Q, "bc"), (R, "ba"), (S, "c")):
         assert all(found.admit(record, EMAIL, value) for value in values)
@@ -104,7 +104,7 @@ def test_values_of_both_sides_count_each_once() -> None:
     assert reasons(found, (P, R), (P, S), (Q, S)) == [None, RefusalReason.LIMIT_EXCEEDED, None]
 
 
-def test_slots_of_another_namespace_or_source_count_by_themselves() -> None:
+def test_each_namespace_and_source_has_its_own_slot() -> None:
     found = components()
     slots = (USER, Slot("user_id", "crm", 1, True, "shop"), Slot("user_id", "", 1, True, "app"))
     assert [found.admit(P, slot, str(number)) for number, slot in enumerate(slots)] == [True, True, True]
@@ -112,7 +112,7 @@ def test_slots_of_another_namespace_or_source_count_by_themselves() -> None:
     assert found.veto(P, Q) == Veto(RefusalReason.UNIQUE_CONFLICT, "user_id")
 
 
-def test_what_is_declared_one_person_s_counts_as_one_value_from_then_on() -> None:
+def test_values_declared_to_be_one_persons_count_as_one_from_then_on() -> None:
     found = components()
     for record, value in ((P, "1"), (Q, "2"), (R, "2"), (S, "3")):
         assert found.admit(record, USER, value)
@@ -125,7 +125,7 @@ def test_what_is_declared_one_person_s_counts_as_one_value_from_then_on() -> Non
     assert found.veto(T, R) is None
 
 
-def test_an_assertion_lifts_no_limit_of_a_kind_that_is_not_unique() -> None:
+def test_an_assertion_does_not_lift_the_limit_of_a_kind_that_is_not_unique() -> None:
     found = components()
     for record, values in ((P, "ab"), (Q, "c")):
         assert all(found.admit(record, EMAIL, value) for value in values)
@@ -139,7 +139,7 @@ def test_a_component_is_never_larger_than_its_cap() -> None:
     assert reasons(found, (P, R), (Q, T), (T, S)) == [RefusalReason.COMPONENT_TOO_LARGE, None, None]
 
 
-def test_a_judgement_is_named_before_a_limit_and_a_limit_before_the_cap() -> None:
+def test_a_judgement_is_reported_before_a_limit_and_a_limit_before_the_cap() -> None:
     found = components(apart=[(P, Q)], cap=1)
     for record, values in ((P, "ab"), (Q, "cd"), (R, "ef")):
         assert all(found.admit(record, EMAIL, value) for value in values)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from algorithms.identity.evaluation import score_partition
 
 
-def test_an_example_by_hand() -> None:
+def test_an_example_counted_by_hand() -> None:
     score = score_partition({"a": 1, "b": 1, "c": 1, "d": 2}, {"a": "x", "b": "x", "c": "y", "d": "y"})
     assert (score.true_pairs, score.found_pairs, score.right_pairs) == (2, 3, 1)
     assert score.precision == pytest.approx(1 / 3)
@@ -19,7 +19,7 @@ def test_an_example_by_hand() -> None:
     assert score.f1 == pytest.approx(2 / 5)
 
 
-def test_of_nothing_nothing_is_wrong() -> None:
+def test_ratios_over_no_pairs_are_one() -> None:
     score = score_partition({"a": 1}, {"b": 1})
     assert (score.precision, score.recall, score.f1) == (1.0, 1.0, 1.0)
 
@@ -28,7 +28,7 @@ LABELS = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 3))
 
 
 @given(LABELS, LABELS)
-def test_counts_are_those_of_listed_pairs(found: dict[str, int], truth: dict[str, int]) -> None:
+def test_counts_equal_those_of_enumerated_pairs(found: dict[str, int], truth: dict[str, int]) -> None:
     pairs = list(combinations(sorted(found.keys() & truth.keys()), 2))
     right = [pair for pair in pairs if found[pair[0]] == found[pair[1]] and truth[pair[0]] == truth[pair[1]]]
     score = score_partition(found, truth)

@@ -76,7 +76,7 @@ def test_a_stronger_kind_is_the_one_that_links() -> None:
     assert [each.rule for each in found.links] == ["user_id"]
 
 
-def test_two_people_on_one_device_the_first_keeps_it() -> None:
+def test_the_first_of_two_people_on_one_device_keeps_it() -> None:
     device = "d1"
     found = solve(
         record("anon", holding("anonymous_id", device, 10)),
@@ -90,7 +90,7 @@ def test_two_people_on_one_device_the_first_keeps_it() -> None:
     assert (refusal.left, refusal.right, refusal.rule, refusal.detail) == ("anon", "one", "anonymous_id", "user_id")
 
 
-def test_the_tie_of_one_instant_is_broken_by_record_id() -> None:
+def test_a_tie_at_one_instant_is_broken_by_record_id() -> None:
     found = solve(
         record("c-anon", holding("anonymous_id", "d", 1)),
         record("b", holding("user_id", "u2", 1), holding("anonymous_id", "d", 1)),
@@ -111,7 +111,7 @@ def test_user_ids_of_different_namespaces_do_not_conflict() -> None:
     assert not together(found, "q", "r")
 
 
-def test_two_sources_may_name_one_person_each_in_their_own_way_one_source_may_not() -> None:
+def test_two_sources_may_each_name_a_person_but_one_source_may_not_name_it_twice() -> None:
     email = holding("email", "a@x.com")
     shop, crm = (
         record("p", holding("user_id", "1"), email, source="shop"),
@@ -142,13 +142,13 @@ def test_an_alias_joins_two_user_ids_for_all_their_records() -> None:
     assert len(conflict.components) == 3
 
 
-def test_a_blocked_value_links_nobody_and_says_so() -> None:
+def test_a_blocked_value_links_no_records_and_is_refused() -> None:
     found = solve(record("p", holding("email", "blocked")), record("q", holding("email", "blocked")))
     assert not found.links
     assert [(each.reason, each.left) for each in found.refusals] == [(RefusalReason.BLOCKED_VALUE, None)]
 
 
-def test_a_frequent_identifier_links_nobody_counted_here_or_in_the_whole_graph() -> None:
+def test_a_frequent_identifier_links_no_records_whether_counted_here_or_in_the_graph() -> None:
     here = solve(*(record(f"r{n}", holding("phone", "+1", n)) for n in range(5)))
     assert (len(here.components), here.refusals[0].reason) == (5, RefusalReason.FREQUENCY_CAP)
     there = solve(*(record(f"r{n}", holding("phone", "+1", n, degree=5)) for n in range(2)))
@@ -168,7 +168,7 @@ def test_over_the_limit_the_latest_identifier_is_demoted_and_the_rest_still_matc
     assert (refusal.reason, refusal.evidence) == (RefusalReason.LIMIT_EXCEEDED, "anonymous_id::d2")
 
 
-def test_a_weak_identifier_may_not_join_people_whose_strong_ones_would_be_too_many() -> None:
+def test_a_weak_identifier_may_not_join_people_with_too_many_strong_ones() -> None:
     phone = holding("phone", "+1", 9)
     found = solve(
         record("p", phone, *(holding("email", f"p{n}@x.com") for n in range(2))),
@@ -178,7 +178,7 @@ def test_a_weak_identifier_may_not_join_people_whose_strong_ones_would_be_too_ma
     assert [(each.reason, each.detail) for each in found.refusals] == [(RefusalReason.LIMIT_EXCEEDED, "email")]
 
 
-def test_a_cannot_link_outranks_every_rule_also_through_others() -> None:
+def test_a_cannot_link_outranks_every_rule_even_through_other_records() -> None:
     one, two = holding("email", "a@x.com", 1), holding("phone", "+1", 1)
     found = solve(record("p", one), record("q", one, two), record("r", two), apart=[("r", "p")])
     assert together(found, "p", "q")
@@ -188,21 +188,21 @@ def test_a_cannot_link_outranks_every_rule_also_through_others() -> None:
     assert (len(asserted.components), asserted.refusals[0].rule) == (2, ALIAS)
 
 
-def test_a_component_never_grows_over_its_cap() -> None:
+def test_a_component_never_exceeds_its_cap() -> None:
     chain = [record(f"r{n}", holding("card", f"c{n}", n), holding("card", f"c{n + 1}", n)) for n in range(6)]
     found = solve(*chain, config=SMALL.model_copy(update={"limits": {"external": 50}}))
     assert sorted(len(group) for group in found.components) == [1, 5]
     assert [each.reason for each in found.refusals] == [RefusalReason.COMPONENT_TOO_LARGE]
 
 
-def test_a_record_whose_person_objected_takes_no_part() -> None:
+def test_a_record_whose_person_objects_takes_no_part() -> None:
     email = holding("email", "a@x.com", 1)
     found = solve(record("p", email), record("q", email, permitted=False), record("r", email), asserted=[("p", "q")])
     assert found.components == (("p", "r"), ("q",))
     assert [(each.reason, each.left) for each in found.refusals] == [(RefusalReason.NO_CONSENT, "q")]
 
 
-def test_the_configuration_refuses_what_makes_no_sense() -> None:
+def test_the_configuration_refuses_invalid_values() -> None:
     for wrong in ({"order": ("user_id",)}, {"limits": {"email": 0}}, {"component_cap": 1}, {"surprise": 1}):
         with pytest.raises(ValidationError):
             LinkageConfig.model_validate(wrong)
@@ -271,7 +271,7 @@ def evidence(draw: st.DrawFn) -> Evidence:
 
 
 @given(evidence(), st.randoms(use_true_random=False))
-def test_the_answer_does_not_depend_on_the_order_of_records_or_identifiers(known: Evidence, rng: random.Random) -> None:
+def test_the_decision_does_not_depend_on_any_order(known: Evidence, rng: random.Random) -> None:
     expected = link(known.neighbourhood(NAMES), SMALL)
     shuffled = known.neighbourhood(NAMES, rng)
     assert link(shuffled, SMALL) == expected
@@ -318,7 +318,7 @@ def test_every_veto_is_respected(known: Evidence) -> None:
 
 
 @given(evidence())
-def test_nothing_is_refused_in_silence(known: Evidence) -> None:
+def test_every_refusal_is_reported(known: Evidence) -> None:
     found = link(known.neighbourhood(NAMES), SMALL)
     place = find_places(found)
     refused = {each.evidence for each in found.refusals}
@@ -381,7 +381,7 @@ class Incremental:
 
 @settings(max_examples=200, deadline=None)
 @given(evidence(), st.randoms(use_true_random=False))
-def test_evidence_arriving_in_any_order_gives_the_answer_of_the_batch(known: Evidence, rng: random.Random) -> None:
+def test_evidence_arriving_in_any_order_gives_the_decision_of_the_batch(known: Evidence, rng: random.Random) -> None:
     changes: list[tuple[str, object, int]] = [("held", pair, since) for pair, since in known.held.items()]
     changes += [("asserted", pair, 0) for pair in known.asserted]
     changes += [("apart", pair, 0) for pair in known.apart]

@@ -57,7 +57,7 @@ def test_addresses_have_one_spelling(value: str, expected: str) -> None:
         (None, Unusable.NOT_TEXT),
     ],
 )
-def test_addresses_that_cannot_be_used_say_why(value: object, reason: Unusable) -> None:
+def test_unusable_addresses_have_a_reason(value: object, reason: Unusable) -> None:
     found = normalise_email(value)
     assert (found.value, found.reason) == (None, reason)
 
@@ -91,7 +91,7 @@ def test_phone_numbers_become_e164(value: object, region: str | None, expected: 
         ("1" * 600, "US", Unusable.TOO_LONG),
     ],
 )
-def test_phone_numbers_that_cannot_be_used_say_why(value: object, region: str | None, reason: Unusable) -> None:
+def test_unusable_phone_numbers_have_a_reason(value: object, region: str | None, reason: Unusable) -> None:
     found = normalise_phone(value, region=region)
     assert (found.value, found.reason) == (None, reason)
 
@@ -118,7 +118,7 @@ def test_ids_are_trimmed_and_composed_but_keep_their_case(value: object, expecte
         ("x" * 100_000, Unusable.TOO_LONG),
     ],
 )
-def test_ids_that_cannot_be_used_say_why(value: object, reason: Unusable) -> None:
+def test_unusable_ids_have_a_reason(value: object, reason: Unusable) -> None:
     found = normalise_id(value)
     assert (found.value, found.reason) == (None, reason)
 
@@ -160,7 +160,7 @@ def test_dates_of_birth_become_iso(value: object, expected: str) -> None:
         (None, Unusable.NOT_TEXT),
     ],
 )
-def test_dates_that_cannot_be_used_say_why(value: object, reason: Unusable) -> None:
+def test_unusable_dates_have_a_reason(value: object, reason: Unusable) -> None:
     found = normalise_birth_date(value, today=date(2026, 11, 23))
     assert (found.value, found.reason) == (None, reason)
 
@@ -188,7 +188,7 @@ def test_the_order_of_day_and_month_is_known_only_from_the_hint() -> None:
         ("phone", "+49 30 0000000", BlockReason.REPEATED_DIGIT),
     ],
 )
-def test_blocked_values_name_nobody(kind: str, value: str, reason: BlockReason) -> None:
+def test_blocked_values_identify_no_one(kind: str, value: str, reason: BlockReason) -> None:
     assert examine_identifier(kind, value).reason is reason
     assert normalise_identifier(kind, value) is None
 
@@ -233,7 +233,7 @@ def test_addresses_are_stable(value: str) -> None:
         st.from_regex(r"a@(xn|ab|x)--?[a-z0-9]{1,4}\.(com|test|local|invalid|arpa|onion|localhost)", fullmatch=True),
     )
 )
-def test_the_fast_way_for_plain_addresses_agrees_with_the_validator(value: str) -> None:
+def test_the_fast_path_for_plain_addresses_agrees_with_the_validator(value: str) -> None:
     try:
         expected = validate_email(value.lower(), check_deliverability=False, test_environment=True).normalized
     except EmailNotValidError:
@@ -242,7 +242,7 @@ def test_the_fast_way_for_plain_addresses_agrees_with_the_validator(value: str) 
 
 
 @given(st.dates(min_value=date(1850, 1, 1), max_value=date(2026, 1, 1)))
-def test_every_way_to_write_a_date_gives_the_same_date(day: date) -> None:
+def test_every_spelling_of_a_date_gives_the_same_date(day: date) -> None:
     spellings = [
         day.isoformat(),
         day.strftime("%Y%m%d"),

@@ -22,7 +22,7 @@ def solve(components: list[list[str]], *places: tuple[RecordId, Membership]) -> 
     return assign_users(groups, dict(places), lambda: UserId(f"new{next(numbers)}"))
 
 
-def test_nothing_changes_when_the_partition_is_as_before() -> None:
+def test_nothing_changes_if_the_partition_is_unchanged() -> None:
     assert solve([["a", "b"], ["c"]], place("a", "u"), place("b", "u"), place("c", "v")) == Succession()
 
 
@@ -33,7 +33,7 @@ def test_the_oldest_user_survives_a_merge() -> None:
     assert (found.created, found.split, found.affected) == ([], {}, {"u"})
 
 
-def test_the_larger_part_keeps_the_id_at_a_split() -> None:
+def test_the_larger_part_keeps_the_id_in_a_split() -> None:
     found = solve([["a"], ["b", "c"]], *(place(name, "u", recorded=at) for name, at in (("a", 1), ("b", 2), ("c", 3))))
     assert found.moves == {"a": "new1"}
     assert (found.created, found.retired) == (["new1"], {})
@@ -41,12 +41,12 @@ def test_the_larger_part_keeps_the_id_at_a_split() -> None:
     assert found.affected == {"u", "new1"}
 
 
-def test_of_equal_parts_the_one_with_the_earliest_record_keeps_the_id() -> None:
+def test_the_part_with_the_earliest_record_keeps_the_id_among_equals() -> None:
     found = solve([["a"], ["b"]], place("a", "u", recorded=5), place("b", "u", recorded=4))
     assert found.moves == {"a": "new1"}
 
 
-def test_a_split_part_may_go_to_another_living_user() -> None:
+def test_a_split_part_may_move_to_another_live_user() -> None:
     found = solve([["a", "b"], ["c", "d"]], place("a", "u"), place("b", "u"), place("c", "u"), place("d", "v", since=5))
     assert found.moves == {"c": "v"}
     assert found.split == {"u": ["v"]}
@@ -54,7 +54,7 @@ def test_a_split_part_may_go_to_another_living_user() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=12))
-def test_every_record_ends_with_the_one_user_of_its_component(rows: list[tuple[int, int, int]]) -> None:
+def test_every_record_ends_up_with_the_one_user_of_its_component(rows: list[tuple[int, int, int]]) -> None:
     present = dict(place(f"r{n}", f"u{user}", recorded=at, since=user % 3) for n, (user, _, at) in enumerate(rows))
     groups: dict[int, list[RecordId]] = {}
     for n, (_, group, _) in enumerate(rows):

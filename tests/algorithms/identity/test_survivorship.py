@@ -22,13 +22,13 @@ names = st.sampled_from(["email", "age", "birthDate", "address", "preferences", 
 traits = st.dictionaries(names, st.builds(Trait, values, st.integers(0, 3)))
 
 
-def test_the_latest_saying_wins_over_all_records() -> None:
+def test_the_latest_statement_across_all_records_wins() -> None:
     web = {"email": Trait("old@x.org", 1), "givenName": Trait("Ann", 9)}
     app = {"email": Trait("new@x.org", 2), "givenName": Trait("Anne", 3)}
     assert derive_facts({WEB: web, APP: app}, NOW) == {"email": "new@x.org", "given_name": "Ann"}
 
 
-def test_a_fact_that_was_removed_later_is_gone() -> None:
+def test_a_fact_removed_later_is_gone() -> None:
     assert derive_facts({WEB: {"email": Trait("a@x.org", 1)}, APP: {"email": Trait(None, 2)}}, NOW) == {}
     assert derive_facts({WEB: {"email": Trait("a@x.org", 3)}, APP: {"email": Trait(None, 2)}}, NOW) == {
         "email": "a@x.org"
@@ -48,7 +48,7 @@ def test_an_address_and_preferences_survive_as_a_whole() -> None:
     assert facts == {"address": {"city": "Bonn"}, "preferences": {"news": True}}
 
 
-def test_a_value_of_the_wrong_form_is_passed_over() -> None:
+def test_a_value_of_the_wrong_type_is_skipped() -> None:
     web: dict[str, Trait] = {"age": Trait(40, 1), "birthDate": Trait("1980-05-17", 1), "email": Trait("a@x.org", 1)}
     app: dict[str, Trait] = {
         "age": Trait("old", 2),
@@ -59,7 +59,7 @@ def test_a_value_of_the_wrong_form_is_passed_over() -> None:
     assert derive_facts({WEB: web, APP: app}, NOW) == {"age": 40, "birth_date": "1980-05-17", "email": "a@x.org"}
 
 
-def test_age_follows_from_the_birth_date_unless_it_was_said() -> None:
+def test_age_is_derived_from_the_birth_date_unless_stated() -> None:
     assert derive_facts({WEB: {"birthDate": Trait("1980-01-15", 1)}}, NOW)["age"] == 47
     assert derive_facts({WEB: {"birthDate": Trait("1980-01-16", 1)}}, NOW)["age"] == 46
     assert derive_facts({WEB: {"birthDate": Trait("1980-01-16", 1), "age": Trait(30, 0)}}, NOW)["age"] == 30
@@ -77,7 +77,7 @@ def test_the_order_of_records_does_not_matter(one: dict[str, Any], two: dict[str
 
 
 @given(traits, traits)
-def test_every_fact_was_said_by_a_record(one: dict[str, Any], two: dict[str, Any]) -> None:
+def test_every_fact_is_stated_by_a_record(one: dict[str, Any], two: dict[str, Any]) -> None:
     facts = derive_facts({WEB: one, APP: two}, NOW)
     said = [value for traits in (one, two) for value, _ in traits.values()]
     for slot in ("email", "address", "preferences"):

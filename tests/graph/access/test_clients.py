@@ -62,7 +62,7 @@ async def test_a_taken_name_stays_with_its_client(store: GraphClient) -> None:
     assert await read_client_by_key(store, "k2") is None
 
 
-async def test_a_claim_that_is_given_up_leaves_no_client(store: GraphClient) -> None:
+async def test_an_abandoned_claim_leaves_no_client(store: GraphClient) -> None:
     async def work(tx: Writer) -> None:
         assert await claim_client_name(tx, "web")
         raise LookupError
@@ -84,7 +84,7 @@ async def test_a_revocation_ends_the_client_and_its_keys_once(store: GraphClient
     assert [client.revoked_at for client in await read_clients(store)] == [None, 7]
 
 
-async def test_of_racing_claims_one_registers_its_client_with_its_key(
+async def test_one_of_several_racing_claims_registers_its_client_with_its_key(
     store_target: StoreTarget, store: GraphClient
 ) -> None:
     clients = [await GraphClient.connect(store_target) for _ in range(4)]

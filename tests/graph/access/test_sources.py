@@ -35,7 +35,7 @@ async def keys(store: GraphClient, name: str) -> list[str]:
     return sorted(await store.write(lambda tx: read_source_keys(tx, name)))
 
 
-async def test_a_source_without_a_key_is_there_and_opened_by_none(store: GraphClient) -> None:
+async def test_a_source_without_a_key_exists_and_no_key_opens_it(store: GraphClient) -> None:
     assert await read_sources(store) == []
     assert await create(store, "shop", "eu") == "eu"
     assert await read_source(store, "shop") == Source("shop", "eu", Millis(1), ())
@@ -45,7 +45,7 @@ async def test_a_source_without_a_key_is_there_and_opened_by_none(store: GraphCl
     assert await read_source_by_key(store, "k1") is None
 
 
-async def test_the_first_namespace_and_date_stay(store: GraphClient) -> None:
+async def test_the_first_namespace_and_date_are_kept(store: GraphClient) -> None:
     await create(store, "shop", "eu", now=1)
     await create(store, "crm", now=2)
     assert await create(store, "shop", "us", now=9) == "eu"

@@ -29,7 +29,7 @@ async def people_in(store: GraphClient, scope: PermittedScope) -> list[str]:
     return list(await read_people_in_scope(store, scope))
 
 
-async def test_only_those_who_permit_the_purpose_now_are_read(store: GraphClient) -> None:
+async def test_only_people_who_currently_permit_the_purpose_are_read(store: GraphClient) -> None:
     bought = [[Event("a")]]
     await write_crowd(
         store,
@@ -78,7 +78,7 @@ async def test_pages_neither_lose_nor_repeat_people(store: GraphClient, monkeypa
     assert [sorted(session.items) for session in read] == [["a", "b"]] * 12
 
 
-async def test_histories_join_all_records_of_a_person(store: GraphClient) -> None:
+async def test_a_history_covers_all_records_of_a_person(store: GraphClient) -> None:
     first = Event("a", "VIEWED", days_ago=3, weight=1)
     second = Event("b", "RATED", days_ago=2, weight=4, value=4)
     await write_crowd(store, [Person("1", [[first], [second, Event(None, "SEARCHED")]])])
@@ -89,13 +89,13 @@ async def test_histories_join_all_records_of_a_person(store: GraphClient) -> Non
     ]
 
 
-async def test_closed_resolutions_do_not_count(store: GraphClient) -> None:
+async def test_ended_resolutions_do_not_count(store: GraphClient) -> None:
     await write_crowd(store, [Person("1", [[Event("a")]])])
     await run(store, "MATCH (:Record)-[l:RESOLVES_TO]->(:User) SET l.to = 1")
     assert [page async for page in read_histories(store, [UserId("1")], scope_of())] == [[]]
 
 
-async def test_purchase_sums_count_orders_and_take_refunds_off(store: GraphClient) -> None:
+async def test_purchase_sums_count_orders_and_deduct_refunds(store: GraphClient) -> None:
     history = [
         Event("a", days_ago=10, value=20.0, order="o1"),
         Event("b", days_ago=10, value=30.0, order="o1"),

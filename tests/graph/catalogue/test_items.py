@@ -37,7 +37,7 @@ async def kept(store: GraphClient) -> ItemFacts:
     return found
 
 
-async def test_facts_of_one_write_are_weighed_against_each_other(store: GraphClient) -> None:
+async def test_facts_within_one_write_are_ranked_against_each_other(store: GraphClient) -> None:
     said = [
         mentioned(90, title="lmp", category="misc"),
         declared(20, title="Lamp"),
@@ -51,7 +51,7 @@ async def test_facts_of_one_write_are_weighed_against_each_other(store: GraphCli
         assert (found.title, found.category, found.year, found.updated_at) == ("Lamp", "home", 1999, 20)
 
 
-async def test_what_is_not_stated_erases_nothing(store: GraphClient) -> None:
+async def test_a_missing_value_erases_nothing(store: GraphClient) -> None:
     full = declared(5, title="Lamp", category="home", price=0.0, available=False, year=0, topics=(("t", 0.0),))
     await say(store, full)
     before = await kept(store)
@@ -64,14 +64,14 @@ async def test_what_is_not_stated_erases_nothing(store: GraphClient) -> None:
     )  # fmt: skip
 
 
-async def test_of_two_declarations_of_one_instant_the_later_write_counts(store: GraphClient) -> None:
+async def test_the_later_write_of_two_declarations_at_one_instant_wins(store: GraphClient) -> None:
     await say(store, declared(5, title="First", topics=(("a", 1.0), ("b", 1.0))))
     await say(store, declared(5, title="Second", topics=(("b", 2.0),)))
     found = await kept(store)
     assert (found.title, found.topics) == ("Second", (("b", 2.0),))
 
 
-async def test_a_mention_moves_no_date_and_sets_no_topics(store: GraphClient) -> None:
+async def test_a_mention_changes_neither_date_nor_topics(store: GraphClient) -> None:
     await say(store, mentioned(900, title="Lamp", topics=(("t", 1.0),)), now=7)
     found = await kept(store)
     assert (found.title, found.topics, found.updated_at) == ("Lamp", (), 7)

@@ -43,7 +43,7 @@ def test_all_conditions_must_hold(conditions: dict[str, object], admitted: bool)
     "conditions",
     [{"category": "home"}, {"topic": "light"}, {"available": False}, {"min_price": 0.0}, {"max_year": 9999}],
 )
-def test_what_is_unknown_of_an_item_meets_no_condition(conditions: dict[str, object]) -> None:
+def test_an_unknown_value_meets_no_condition(conditions: dict[str, object]) -> None:
     assert not ItemFilter(**conditions).admits(ItemFacts(LAMP.key))  # type: ignore[arg-type]
 
 

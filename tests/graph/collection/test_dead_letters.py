@@ -26,7 +26,7 @@ def letters(number: int) -> list[DeadLetter]:
     return sorted(found, key=lambda letter: letter.id)
 
 
-async def test_a_letter_is_read_back_as_it_was_kept(store: GraphClient) -> None:
+async def test_a_letter_is_read_back_as_written(store: GraphClient) -> None:
     assert await read_letters(store, 10) == []
     await keep(store, LETTER, FULL)
     assert sorted(await read_letters(store, 10), key=lambda letter: letter.times) == [LETTER, FULL]
@@ -43,13 +43,13 @@ async def test_the_same_payload_of_a_source_is_one_letter_with_the_latest_reason
     assert rows == [{"first": 5}]
 
 
-async def test_what_an_operator_loaded_once_stays_so(store: GraphClient) -> None:
+async def test_a_letter_once_loaded_by_an_operator_stays_marked(store: GraphClient) -> None:
     for from_file in (False, True, False):
         await keep(store, replace(LETTER, from_file=from_file))
     assert [letter.from_file for letter in await read_letters(store, 10)] == [True]
 
 
-async def test_letters_come_once_in_pages_and_by_source_and_reason(store: GraphClient) -> None:
+async def test_letters_are_listed_once_in_pages_and_by_source_and_reason(store: GraphClient) -> None:
     kept = letters(7)
     kept[2] = replace(kept[2], reason="missing_id")
     kept[4] = replace(kept[4], reason="missing_id")
@@ -64,7 +64,7 @@ async def test_letters_come_once_in_pages_and_by_source_and_reason(store: GraphC
     assert await read_letters(store, 10, source="crm") == []
 
 
-async def test_removed_letters_are_gone_and_the_others_stay(store: GraphClient) -> None:
+async def test_removed_letters_are_gone_and_the_others_remain(store: GraphClient) -> None:
     kept = letters(250)
     await keep(store, *kept)
     gone = [letter.id for letter in kept[5:]]
@@ -73,13 +73,13 @@ async def test_removed_letters_are_gone_and_the_others_stay(store: GraphClient) 
         assert await read_letters(store, 1000) == kept[:5]
 
 
-async def test_a_letter_from_before_files_were_marked_is_a_sender_s(store: GraphClient) -> None:
+async def test_a_letter_without_a_file_mark_counts_as_a_senders(store: GraphClient) -> None:
     await keep(store, LETTER)
     await run(store, "MATCH (d:DeadLetter) REMOVE d.from_file")
     assert await read_letters(store, 10) == [LETTER]
 
 
-def test_a_letter_s_id_is_of_its_source_and_payload_only() -> None:
+def test_a_letters_id_depends_only_on_source_and_payload() -> None:
     assert LETTER.id == replace(LETTER, reason="other", received_at=Millis(9), times=7).id
     others = {LETTER.id, replace(LETTER, source="app").id, replace(LETTER, payload="{}").id}
     assert len(others | {replace(LETTER, payload="half \ud83d").id}) == 4

@@ -27,7 +27,7 @@ async def test_a_message_is_new_once(store: GraphClient) -> None:
     assert [tuple(row.values()) for row in rows] == [("a", 1), ("b", 1), ("c", 2)]
 
 
-async def test_a_claim_goes_with_its_transaction(store: GraphClient) -> None:
+async def test_a_claim_is_rolled_back_with_its_transaction(store: GraphClient) -> None:
     async def work(tx: Writer) -> None:
         assert await claim_messages(tx, [("a", Millis(1))]) == set()
         raise LookupError
@@ -45,7 +45,7 @@ async def test_more_messages_than_a_statement_may_write(store: GraphClient) -> N
     assert await claim(store, ids) == set(ids[::2])
 
 
-async def test_of_racing_claims_of_a_message_one_finds_it_new(store_target: StoreTarget, store: GraphClient) -> None:
+async def test_one_of_several_racing_claims_finds_it_new(store_target: StoreTarget, store: GraphClient) -> None:
     clients = [await GraphClient.connect(store_target) for _ in range(4)]
     ids = [f"m{number}" for number in range(20)]
     orders = (ids, ids[::-1], ids[10:] + ids[:10], ids[::2])

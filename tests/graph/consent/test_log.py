@@ -49,7 +49,7 @@ async def test_a_statement_is_read_back_as_it_was_made(store: GraphClient) -> No
     assert await log(store) == (event(1, FULL), event(2))
 
 
-async def test_each_record_has_its_own_log_in_the_order_of_arrival(store: GraphClient) -> None:
+async def test_each_record_has_its_own_log_in_order_of_arrival(store: GraphClient) -> None:
     await create(store, WEB, APP)
     await run(store, "MATCH (r:Record {id: $id}) SET r.linking_objected = true", id=APP)
     await append(store, event(3), event(1), event(2, record=APP))
@@ -59,7 +59,7 @@ async def test_each_record_has_its_own_log_in_the_order_of_arrival(store: GraphC
     assert {record: found.linking_objected for record, found in logs.items()} == {WEB: False, APP: True}
 
 
-async def test_a_record_that_said_nothing_has_an_empty_log(store: GraphClient) -> None:
+async def test_a_record_without_statements_has_an_empty_log(store: GraphClient) -> None:
     await create(store, WEB)
     assert await log(store) == ()
     assert await store.write(lambda tx: lock_logs(tx, [])) == {}
@@ -74,7 +74,7 @@ async def test_appending_an_event_again_changes_nothing(store: GraphClient) -> N
     assert [tuple(row.values()) for row in counts] == [("FOR", 2), ("SUPERSEDES", 1), ("TO", 1), ("UNDER", 1)]
 
 
-async def test_events_are_known_on_whatever_record(store: GraphClient) -> None:
+async def test_known_events_are_found_on_any_record(store: GraphClient) -> None:
     await create(store, WEB, APP)
     await append(store, event(1), event(1, record=APP))
     ids = ["web/1", "app/1", "web/2"]
@@ -82,7 +82,7 @@ async def test_events_are_known_on_whatever_record(store: GraphClient) -> None:
     assert await store.write(lambda tx: read_known_events(tx, [])) == set()
 
 
-async def test_a_notice_is_one_for_each_of_its_versions(store: GraphClient) -> None:
+async def test_each_version_of_a_notice_has_one_node(store: GraphClient) -> None:
     await create(store, WEB)
     versions = ["1", "2", "1", None, None]
     await append(
@@ -101,7 +101,7 @@ async def test_more_events_than_a_statement_may_write(store: GraphClient) -> Non
     assert rows == [{"n": 500}]
 
 
-async def test_a_repetition_is_noted_on_its_event(store: GraphClient) -> None:
+async def test_a_repetition_is_stored_on_its_event(store: GraphClient) -> None:
     await create(store, WEB)
     await append(store, event(1), event(2))
     for at in (Millis(500), Millis(700)):
@@ -109,7 +109,7 @@ async def test_a_repetition_is_noted_on_its_event(store: GraphClient) -> None:
     assert [one.repeated_at for one in await log(store)] == [700, None]
 
 
-async def test_a_log_that_is_locked_grows_by_one_event_at_a_time(store_target: StoreTarget, store: GraphClient) -> None:
+async def test_a_locked_log_grows_by_one_event_at_a_time(store_target: StoreTarget, store: GraphClient) -> None:
     await create(store, WEB)
     clients = [await GraphClient.connect(store_target) for _ in range(4)]
 

@@ -51,7 +51,7 @@ async def store_permits(store: GraphClient, *permits: StoredPermits) -> None:
     await store.write(lambda tx: write_permits(tx, permits))
 
 
-async def test_a_person_s_log_is_that_of_their_live_records(store: GraphClient) -> None:
+async def test_a_persons_log_covers_their_live_records(store: GraphClient) -> None:
     await create(store, ANNE, BEN, CYD)
     await add_record(store, ANNE, "web", event("web", 1), event("web", 2))
     await add_record(store, ANNE, "silent")
@@ -64,7 +64,7 @@ async def test_a_person_s_log_is_that_of_their_live_records(store: GraphClient) 
     assert await read_user_logs(store, []) == []
 
 
-async def test_what_a_transaction_wrote_it_reads(store: GraphClient) -> None:
+async def test_a_transaction_reads_what_it_wrote(store: GraphClient) -> None:
     await create(store, ANNE)
 
     async def work(tx: Writer) -> list[StoredPermits]:
@@ -74,7 +74,7 @@ async def test_what_a_transaction_wrote_it_reads(store: GraphClient) -> None:
     assert await store.write(work) == [StoredPermits(ANNE, ("analytics",), NOW, 1)]
 
 
-async def test_each_change_is_one_epoch_later_and_replaces_all(store: GraphClient) -> None:
+async def test_each_change_raises_the_epoch_by_one_and_replaces_all_permits(store: GraphClient) -> None:
     await create(store, ANNE, BEN)
     assert [one.stored for one in await read_user_logs(store, [ANNE])] == [StoredPermits(ANNE, (), None, 0)]
     await store_permits(
@@ -111,7 +111,7 @@ async def test_successors_are_followed_one_step(store: GraphClient) -> None:
     assert await successors(CYD, UserId("nobody")) == set()
 
 
-async def test_permits_are_stale_from_the_instant_they_end(store: GraphClient) -> None:
+async def test_permits_are_stale_from_the_instant_they_expire(store: GraphClient) -> None:
     ends = {"early": NOW - 1, "now": NOW, "later": NOW + 1, "never": None}
     await create(store, *ends)
     await store_permits(
@@ -122,7 +122,7 @@ async def test_permits_are_stale_from_the_instant_they_end(store: GraphClient) -
     assert await read_stale_users(store, Millis(0), 10) == []
 
 
-async def test_everybody_comes_once_in_pages_in_the_order_of_ids(store: GraphClient) -> None:
+async def test_everyone_is_listed_once_in_pages_in_order_of_id(store: GraphClient) -> None:
     await create(store, "c", "a", "d", "b", "e")
     await run(store, "MATCH (u:User {id: 'b'}) SET u.retired_at = 1")
     walked: list[UserId] = []

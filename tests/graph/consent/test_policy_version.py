@@ -17,7 +17,7 @@ async def write(store: GraphClient, version: str, now: int) -> None:
     await store.write(lambda tx: write_policy_version(tx, version, Millis(now)))
 
 
-async def test_the_latest_version_replaces_the_one_before(store: GraphClient) -> None:
+async def test_the_latest_version_replaces_the_previous_one(store: GraphClient) -> None:
     assert await read_policy_version(store) is None
     await write(store, "v1", 1)
     assert await read_policy_version(store) == "v1"

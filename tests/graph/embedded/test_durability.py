@@ -80,7 +80,7 @@ async def read_keys(client: GraphClient) -> tuple[set[int], set[int]]:
 
 
 @pytest.mark.timeout(300)
-async def test_acknowledged_writes_survive_kills_whole(tmp_path: Path) -> None:
+async def test_acknowledged_writes_survive_kills_completely(tmp_path: Path) -> None:
     rng, progress = random.Random(7), Progress()
     for _ in range(ROUNDS):
         store = EmbeddedStore.start(tmp_path)

@@ -61,7 +61,7 @@ def test_the_port_is_read_from_the_log(start: Start) -> None:
     assert not engine.ended
 
 
-def test_a_port_that_is_announced_with_the_last_breath_counts(start: Start) -> None:
+def test_a_port_announced_just_before_the_engine_ends_is_read(start: Start) -> None:
     assert start(PORT).wait_for_port(30) == 4711
 
 
@@ -72,17 +72,17 @@ def test_an_engine_that_ends_while_starting_names_its_log(start: Start) -> None:
     assert engine.ended
 
 
-def test_an_engine_that_finds_its_folder_locked_says_so(start: Start, tmp_path: Path) -> None:
+def test_an_engine_that_finds_its_folder_locked_reports_it(start: Start, tmp_path: Path) -> None:
     with pytest.raises(StoreInUse, match=str(tmp_path)):
         start("print('com.arcadedb.exception.LockException: held')").wait_for_port(30)
 
 
-def test_an_engine_without_a_port_is_given_up(start: Start) -> None:
+def test_an_engine_that_opens_no_port_is_abandoned(start: Start) -> None:
     with pytest.raises(StoreUnavailable, match="did not open its port in 0 s"):
         start(SLEEP).wait_for_port(0.1)
 
 
-def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_program_is_reported(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="can't be started: No such file"):
         EngineProcess([str(tmp_path / "java")], tmp_path, tmp_path / "store.log", None)
 
@@ -116,7 +116,7 @@ def test_a_stop_kills_what_ignores_the_signal(start: Start) -> None:
     assert not psutil.pid_exists(engine.pid)
 
 
-def test_an_engine_is_known_by_its_folder(start: Start, tmp_path: Path) -> None:
+def test_an_engine_is_recognised_by_its_folder(start: Start, tmp_path: Path) -> None:
     engine = start(PORT + SLEEP)
     engine.wait_for_port(30)
     assert is_engine(engine.pid, tmp_path)
@@ -127,11 +127,11 @@ def test_an_engine_is_known_by_its_folder(start: Start, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pid", [2**22 + 1, 2**40, 2**70])
-def test_a_number_that_is_no_process_is_no_engine(tmp_path: Path, pid: int) -> None:
+def test_a_number_without_a_process_is_not_an_engine(tmp_path: Path, pid: int) -> None:
     assert not is_engine(pid, tmp_path)
 
 
-def test_a_foreign_process_is_not_ended(tmp_path: Path) -> None:
+def test_an_unrelated_process_is_not_ended(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", SLEEP]) as other:
         end_process(other.pid, tmp_path, 1)
         assert other.poll() is None
@@ -148,6 +148,6 @@ def test_an_engine_that_is_not_our_child_is_ended(
     assert psutil.Process(engine.pid).wait(30) == -signal_
 
 
-def test_the_holder_of_a_folder_is_named_where_it_is_known(tmp_path: Path) -> None:
+def test_the_holder_of_a_folder_is_named_if_known(tmp_path: Path) -> None:
     assert "in use by process 7." in str(in_use(tmp_path, 7))
     assert "in use by another process." in str(in_use(tmp_path))

@@ -129,7 +129,7 @@ def test_the_engine_listens_on_loopback_only(running: EmbeddedStore) -> None:
     assert listening <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
 
-async def test_a_failed_statement_leaves_no_value_on_disk_but_in_the_database(running: EmbeddedStore) -> None:
+async def test_a_failed_statement_leaves_no_value_on_disk_outside_the_database(running: EmbeddedStore) -> None:
     secret = "jane.doe@example.org"
     async with await GraphClient.connect(running.target) as client:
         for statement in ("RETURN duration($value) AS x", "RETURN date($value) + $value.a AS x", "RETURN $value +"):
@@ -170,7 +170,7 @@ async def test_a_store_outlives_its_starter_while_another_uses_it(
     wait_until_gone(processes)
 
 
-def test_no_orphan_after_a_kill_of_the_only_user(tmp_path: Path, python: Callable[..., subprocess.Popen[str]]) -> None:
+def test_killing_the_only_user_leaves_no_orphan(tmp_path: Path, python: Callable[..., subprocess.Popen[str]]) -> None:
     user = python(USER_SCRIPT, tmp_path, "wait")
     assert user.stdout
     processes = family(int(user.stdout.readline()))
@@ -178,7 +178,7 @@ def test_no_orphan_after_a_kill_of_the_only_user(tmp_path: Path, python: Callabl
     wait_until_gone(processes)
 
 
-def test_no_orphan_after_a_kill_of_the_keeper(tmp_path: Path, python: Callable[..., subprocess.Popen[str]]) -> None:
+def test_killing_the_keeper_leaves_no_orphan(tmp_path: Path, python: Callable[..., subprocess.Popen[str]]) -> None:
     if sys.platform != "linux":
         pytest.skip("needs the kernel's signal at a parent's death")
     user = python(USER_SCRIPT, tmp_path, "wait")
@@ -189,7 +189,7 @@ def test_no_orphan_after_a_kill_of_the_keeper(tmp_path: Path, python: Callable[.
     wait_until_gone(engine)
 
 
-def test_a_store_that_nobody_stopped_ends_with_its_user(
+def test_a_store_that_is_never_stopped_ends_with_its_user(
     tmp_path: Path, python: Callable[..., subprocess.Popen[str]]
 ) -> None:
     user = python(USER_SCRIPT, tmp_path, "forget")
@@ -223,9 +223,7 @@ def test_a_folder_held_by_a_foreign_engine_is_refused(tmp_path: Path) -> None:
             open_store(tmp_path)
 
 
-async def test_a_lasting_store_stays_until_stopped(
-    tmp_path: Path, python: Callable[..., subprocess.Popen[str]]
-) -> None:
+async def test_a_lasting_store_runs_until_stopped(tmp_path: Path, python: Callable[..., subprocess.Popen[str]]) -> None:
     store = EmbeddedStore.start_lasting(tmp_path)
     try:
         store.stop()
@@ -248,18 +246,18 @@ def test_a_shared_store_is_not_stopped_from_outside(running: EmbeddedStore) -> N
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1, "port": 1, "lasting": true}', '{"pid": "x"}'])
-def test_a_stale_or_broken_description_is_not_believed(tmp_path: Path, text: str) -> None:
+def test_a_stale_or_broken_description_is_ignored(tmp_path: Path, text: str) -> None:
     (tmp_path / "store.json").write_text(text)
     assert describe_running(tmp_path) is None
 
 
-def test_a_description_of_another_folders_engine_is_not_believed(running: EmbeddedStore, tmp_path: Path) -> None:
+def test_a_description_of_another_folders_engine_is_ignored(running: EmbeddedStore, tmp_path: Path) -> None:
     assert describe_running(running.folder) == running.description
     (tmp_path / "store.json").write_bytes((running.folder / "store.json").read_bytes())
     assert describe_running(tmp_path) is None
 
 
-async def test_a_lost_password_is_replaced_and_the_data_stays(tmp_path: Path) -> None:
+async def test_a_lost_password_is_replaced_and_the_data_is_kept(tmp_path: Path) -> None:
     with open_store(tmp_path) as store:
         await write_topic(store, "kept")
     (tmp_path / "password").unlink()
@@ -277,7 +275,7 @@ async def test_the_engine_stops_an_endless_statement(tmp_path: Path) -> None:
                 )
 
 
-async def test_a_client_finds_the_store_gone(tmp_path: Path) -> None:
+async def test_a_client_reports_that_the_store_is_gone(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     async with await GraphClient.connect(store.target, StoreLimits(persist=0.3)) as client:
         store.stop()
@@ -285,13 +283,13 @@ async def test_a_client_finds_the_store_gone(tmp_path: Path) -> None:
             await client.read("RETURN 1 AS one")
 
 
-def test_an_unusable_folder_is_told(tmp_path: Path) -> None:
+def test_an_unusable_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreUnavailable, match="can't be used"):
         open_store(tmp_path / "file" / "below")
 
 
-def test_a_kill_during_the_first_start_leaves_a_folder_that_starts(
+def test_a_kill_during_the_first_start_leaves_a_usable_folder(
     tmp_path: Path, python: Callable[..., subprocess.Popen[str]]
 ) -> None:
     for moment in (0.5, 1.0, 1.5):

@@ -42,7 +42,7 @@ async def refuse(store: GraphClient, reasons: Iterable[tuple[str, str | None]]) 
     await store.write(lambda tx: write_refused_identifiers(tx, reasons, Millis(5)))
 
 
-async def test_records_hold_identifiers_and_identifiers_their_records(store: GraphClient) -> None:
+async def test_records_lead_to_identifiers_and_identifiers_to_records(store: GraphClient) -> None:
     await write_newcomers(store, "a", "b", "c")
     await attach(store, ("a", ADA, 1), ("b", ADA, 2), ("a", BEN, 3))
     assert await holdings(store, "a", "b", "c", "none") == {
@@ -70,7 +70,7 @@ async def test_a_value_of_another_kind_or_namespace_is_another_identifier(store:
     assert len(await holdings(store, "a")) == 3
 
 
-async def test_an_earlier_time_replaces_the_one_of_its_record_only(store: GraphClient) -> None:
+async def test_an_earlier_time_is_set_on_its_record_only(store: GraphClient) -> None:
     await write_newcomers(store, "a", "b")
     await attach(store, ("a", ADA, 10), ("b", ADA, 10))
     await store.write(
@@ -79,7 +79,7 @@ async def test_an_earlier_time_replaces_the_one_of_its_record_only(store: GraphC
     assert await holdings(store, "a", "b") == {(record("a"), ADA.id): 3, (record("b"), ADA.id): 10}
 
 
-async def test_more_than_a_statement_may_write(store: GraphClient) -> None:
+async def test_more_identifiers_than_a_statement_may_write(store: GraphClient) -> None:
     names = [f"{number:03}" for number in range(501)]
     await write_newcomers(store, *names)
     own = [email(name) for name in names]
@@ -92,7 +92,7 @@ async def test_more_than_a_statement_may_write(store: GraphClient) -> None:
     assert await count_refused_identifiers(store) == {"blocked_value": 501}
 
 
-async def test_a_refusal_is_counted_until_it_is_lifted(store: GraphClient) -> None:
+async def test_a_refusal_is_counted_until_it_is_removed(store: GraphClient) -> None:
     await write_newcomers(store, "a")
     await attach(store, ("a", ADA, 1), ("a", BEN, 1))
     assert await count_refused_identifiers(store) == {}

@@ -59,7 +59,7 @@ async def test_the_words_stored_for_judgements_and_outcomes_are_stable(store: Gr
     assert [row["status"] for row in rows] == ["active", "asserted", "cannot_link", "refused"]
 
 
-async def test_edges_come_back_from_both_ends_as_they_were_written(store: GraphClient) -> None:
+async def test_edges_are_read_back_from_both_ends_as_written(store: GraphClient) -> None:
     await store.write(create_records)
     await store.write(lambda tx: write_links(tx, EDGES, "ada", NOW))
     found = await lock(store, LEFT.id, RIGHT.id)

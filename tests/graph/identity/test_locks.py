@@ -35,7 +35,7 @@ async def test_more_than_a_statement_may_write_are_locked_once_each(crowd: Graph
     assert await versions(crowd) == [(1, 1002)]
 
 
-async def test_what_is_not_there_is_neither_locked_nor_created(crowd: GraphClient) -> None:
+async def test_missing_records_and_users_are_neither_locked_nor_created(crowd: GraphClient) -> None:
     assert await crowd.write(lambda tx: lock_records(tx, [RecordId("r000"), RecordId("u000")])) == {"r000"}
     assert await crowd.write(lambda tx: lock_users(tx, [UserId("r000")])) == set()
     assert await crowd.write(lambda tx: lock_users(tx, [])) == set()

@@ -58,7 +58,7 @@ async def test_a_record_is_new_once_and_keeps_its_name_and_date(store: GraphClie
 
 
 @pytest.mark.store
-async def test_a_record_that_nothing_is_known_of_says_so(store: GraphClient) -> None:
+async def test_an_empty_record_reads_as_empty(store: GraphClient) -> None:
     await touch(store, call("a"))
     (found,) = (await touch(store, call("a", traits=True, person=True))).values()
     assert (found.session, found.session_start, found.session_end, found.traits, found.person) == (None,) * 5
@@ -66,7 +66,7 @@ async def test_a_record_that_nothing_is_known_of_says_so(store: GraphClient) -> 
 
 
 @pytest.mark.store
-async def test_a_record_tells_what_was_written_on_it_where_it_is_asked(store: GraphClient) -> None:
+async def test_a_touched_record_holds_what_was_written_and_asked_for(store: GraphClient) -> None:
     await write_newcomers(store, "a", "b")
     await run(
         store,
@@ -95,7 +95,7 @@ async def test_a_record_tells_what_was_written_on_it_where_it_is_asked(store: Gr
 
 
 @pytest.mark.store
-async def test_a_moved_record_tells_its_live_person_only(store: GraphClient) -> None:
+async def test_a_moved_record_names_its_live_person_only(store: GraphClient) -> None:
     await write_newcomers(store, "a", "b")
     await run(
         store,
@@ -143,7 +143,7 @@ async def test_more_records_than_a_statement_may_write(store: GraphClient) -> No
 
 
 @pytest.mark.store
-async def test_a_record_that_arrives_twice_at_once_is_new_to_one(store_target: StoreTarget, store: GraphClient) -> None:
+async def test_a_record_that_arrives_twice_is_new_once(store_target: StoreTarget, store: GraphClient) -> None:
     clients = [await GraphClient.connect(store_target) for _ in range(4)]
 
     async def arrive(tx: Writer, name: str, person: str) -> bool:
@@ -176,7 +176,7 @@ NOTES = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(-(10**15), 10*
 
 
 @given(NOTES, NOTES)
-def test_what_is_noted_last_counts_before_and_after_it_is_written(
+def test_the_last_time_added_counts_before_and_after_writing(
     first: list[tuple[str, int]], then: list[tuple[str, int]]
 ) -> None:
     known = KnownIdentifiers(known_of(*first).write())
@@ -187,7 +187,7 @@ def test_what_is_noted_last_counts_before_and_after_it_is_written(
         assert {value: read.since(email(value).id) for value in "abcdef"} == expected
 
 
-def test_of_very_many_the_latest_noted_are_kept() -> None:
+def test_only_the_latest_of_too_many_identifiers_are_kept() -> None:
     values = [f"{number:03}" for number in range(MOST_KNOWN)]
     full = KnownIdentifiers(known_of(*((value, 1) for value in values)).write())
     full.add(email("000").id, Millis(0))

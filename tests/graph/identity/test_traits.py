@@ -20,15 +20,15 @@ def facts(text: str | None) -> dict[str, Any]:
     return {name: trait.value for name, trait in parse_traits(text).items() if trait.value is not None}
 
 
-def test_a_later_saying_wins_and_an_earlier_one_that_arrives_late_does_not() -> None:
+def test_a_later_statement_wins_and_a_late_earlier_one_does_not() -> None:
     assert facts(keep(({"email": "a"}, 2), ({"email": "b"}, 1))) == {"email": "a"}
 
 
-def test_a_removed_fact_is_not_revived_by_an_earlier_saying() -> None:
+def test_an_earlier_statement_does_not_restore_a_removed_fact() -> None:
     assert facts(keep(({"email": None}, 2), ({"email": "a"}, 1))) == {}
 
 
-def test_of_sayings_at_one_time_the_later_to_arrive_wins() -> None:
+def test_the_later_arrival_of_two_statements_at_one_time_wins() -> None:
     assert facts(keep(({"email": "a"}, 1), ({"email": "b"}, 1))) == {"email": "b"}
 
 
@@ -37,7 +37,7 @@ def test_attributes_have_their_own_times() -> None:
     assert facts(text) == {"attributes.a": 2}
 
 
-def test_what_changes_nothing_says_so() -> None:
+def test_statements_that_change_nothing_return_none() -> None:
     text = keep(({"email": "a"}, 2))
     assert merge_traits(text, [({"email": "a"}, Millis(2))]) is None
     assert merge_traits(text, [({"email": "b"}, Millis(1))]) is None
@@ -45,7 +45,7 @@ def test_what_changes_nothing_says_so() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([None, 1, 2]), st.integers(0, 5)), max_size=12))
-def test_the_order_of_arrival_does_not_matter_where_times_differ(said: list[tuple[str, int | None, int]]) -> None:
+def test_the_order_of_arrival_does_not_matter_if_times_differ(said: list[tuple[str, int | None, int]]) -> None:
     by_time = {(name, at): ({name: value, "attributes": {name: value}}, at) for name, value, at in said}
     sayings = list(by_time.values())
     answer = facts(keep(*sayings))

@@ -41,7 +41,7 @@ async def history(store: GraphClient, name: str) -> list[tuple[object, ...]]:
     return [tuple(row.values()) for row in rows]
 
 
-async def test_a_new_user_permits_nothing_and_one_that_is_there_is_left_alone(store: GraphClient) -> None:
+async def test_a_new_user_permits_nothing_and_an_existing_one_is_unchanged(store: GraphClient) -> None:
     await write_newcomers(store, "a")
     await store.write(lambda tx: write_users(tx, [user("a"), UserId("new")], LATER))
     rows = await store.read(
@@ -51,7 +51,7 @@ async def test_a_new_user_permits_nothing_and_one_that_is_there_is_left_alone(st
     assert [tuple(row.values()) for row in rows] == [("new", LATER, [], 0), (user("a"), ARRIVED, ["service"], 0)]
 
 
-async def test_a_move_ends_where_the_record_was_and_keeps_it(store: GraphClient) -> None:
+async def test_a_move_ends_the_previous_edge_and_keeps_it(store: GraphClient) -> None:
     await write_newcomers(store, "a", "b", "c")
     await move(store, {"a": user("b")})
     await move(store, {"a": user("c")}, Millis(LATER + 1))
@@ -64,13 +64,13 @@ async def test_a_move_ends_where_the_record_was_and_keeps_it(store: GraphClient)
     assert [row["at"] for row in rows] == [ARRIVED, LATER, LATER + 1]
 
 
-async def test_a_record_does_not_move_to_someone_unknown(store: GraphClient) -> None:
+async def test_a_record_does_not_move_to_an_unknown_user(store: GraphClient) -> None:
     await write_newcomers(store, "a")
     await move(store, {"a": UserId("nobody"), "none": user("a")})
     assert await history(store, "a") == [(user("a"), ARRIVED, None)]
 
 
-async def test_a_retired_user_permits_nothing_and_leads_on(store: GraphClient) -> None:
+async def test_a_retired_user_permits_nothing_and_redirects(store: GraphClient) -> None:
     await write_newcomers(store, "a", "b", "c", "d")
     await retire(store, {user("a"): user("b"), user("b"): user("c")})
     await retire(store, {user("d"): UserId("nobody")})
@@ -91,7 +91,7 @@ async def test_more_people_than_a_statement_may_write(store: GraphClient) -> Non
     assert await find_live_user(store, user("500")) == "later-500"
 
 
-async def test_all_records_come_once_in_pages_in_the_order_of_ids(store: GraphClient) -> None:
+async def test_all_records_are_listed_once_in_pages_in_order_of_id(store: GraphClient) -> None:
     assert await read_record_page(store, "", 2) == []
     await write_newcomers(store, *"abcde")
     walked: list[RecordId] = []

@@ -10,7 +10,7 @@ from graph.model.identity import IdentifierRef, RecordKind, RecordRef
 WORD = st.text(st.characters(exclude_characters="\0"), max_size=5)
 
 
-def test_the_ids_in_existing_graphs_stay() -> None:
+def test_ids_stay_as_they_are_in_existing_graphs() -> None:
     assert RecordRef("shop", RecordKind.USER, "ada").id == "364e94941e999b51f509ce24b804d584"
     assert RecordRef("shop", RecordKind.ANONYMOUS, "ada").id == "bbf7d94fa57a8b866deb9adc282ef108"
     assert IdentifierRef("email", "ada@example.com").id == "3cd9b8bda9a97c7ec65fceaa286da4d1"

@@ -39,7 +39,7 @@ async def test_a_run_is_read_back_as_written(store: GraphClient) -> None:
     assert await read_current_run(store, "rfm") is None
 
 
-async def test_rows_are_read_back_in_pages_also_empty_ones(store: GraphClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_rows_are_read_back_in_pages_even_empty_ones(store: GraphClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "ROWS_READ", 2)
     monkeypatch.setattr(models, "ROWS_WRITTEN", 3)
     rows = [row("a", ("b", 0.5), ("é|ü", 0.25)), row("b"), row("c", ("a", 1.0)), row("é|ü", ("a", 1e-9))]
@@ -49,7 +49,7 @@ async def test_rows_are_read_back_in_pages_also_empty_ones(store: GraphClient, m
     assert await read_model_rows(store, RunId("none")) == []
 
 
-async def test_the_later_run_is_current_and_the_earlier_ones_rows_go(store: GraphClient) -> None:
+async def test_the_later_run_is_current_and_earlier_rows_are_removed(store: GraphClient) -> None:
     for number in range(1, 10):
         run = replace(RUN, id=RunId(f"r{number}"))
         await write_model_rows(store, run.id, [row("a"), row("b")])

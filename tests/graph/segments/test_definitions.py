@@ -35,7 +35,7 @@ async def people(store: GraphClient) -> GraphClient:
     return store
 
 
-async def test_a_new_definition_raises_the_version(people: GraphClient) -> None:
+async def test_a_changed_definition_raises_the_version(people: GraphClient) -> None:
     async def version() -> int | None:
         found = await read_segment(people, BUYERS.key, default_purpose="analytics")
         assert found is not None
@@ -62,14 +62,14 @@ async def test_a_segment_is_read_back_as_it_was_last_defined(people: GraphClient
     assert await read_segment(people, SegmentKey("none"), default_purpose="analytics") is None
 
 
-async def test_a_segment_without_a_purpose_has_the_default_one(people: GraphClient) -> None:
+async def test_a_segment_without_a_purpose_gets_the_default_one(people: GraphClient) -> None:
     await run(people, "CREATE (:Segment {key: 'bare'})")
     found = await read_segments(people, 10, default_purpose="service")
     assert [(segment.key, segment.purpose) for segment in found] == [("bare", "service"), ("buyers", "analytics")]
     assert await read_segment(people, SegmentKey("bare"), default_purpose="service") == found[0]
 
 
-async def test_a_definition_given_later_is_the_first_version(people: GraphClient) -> None:
+async def test_the_first_definition_of_a_segment_is_version_one(people: GraphClient) -> None:
     await run(people, "CREATE (:Segment {key: 'bare'})")
     await write_segments(people, [replace(BUYERS, key=SegmentKey("bare"))], RunId("r1"), NOW)
     found = await read_segment(people, SegmentKey("bare"), default_purpose="analytics")
@@ -77,7 +77,7 @@ async def test_a_definition_given_later_is_the_first_version(people: GraphClient
     assert found.version == 1
 
 
-async def test_many_segments_come_once_in_pages(store: GraphClient) -> None:
+async def test_many_segments_are_listed_once_in_pages(store: GraphClient) -> None:
     keys = [SegmentKey(f"s{number:03}") for number in range(501)]
     await write_segments(store, [replace(BUYERS, key=key) for key in reversed(keys)], RunId("r0"), NOW)
     walked: list[SegmentFacts] = []

@@ -58,7 +58,7 @@ async def people(store: GraphClient) -> GraphClient:
     return store
 
 
-async def test_staying_keeps_since_and_leaving_keeps_history(people: GraphClient) -> None:
+async def test_staying_keeps_since_and_leaving_keeps_the_history(people: GraphClient) -> None:
     await write_memberships(people, entering(A, B, score=0.5), stamp(1), scope())
     leaving = MembershipChanges((Departure(B, BUYERS.key),), (Placement(A, BUYERS.key, 0.9),))
     await write_memberships(people, leaving, stamp(2), scope())
@@ -72,7 +72,7 @@ async def test_staying_keeps_since_and_leaving_keeps_history(people: GraphClient
     assert await count_members(people, BUYERS.key, NOW, default_purpose="analytics") == 2
 
 
-async def test_who_does_not_permit_it_gets_no_membership(people: GraphClient) -> None:
+async def test_a_person_who_does_not_permit_the_purpose_gets_no_membership(people: GraphClient) -> None:
     assert await write_memberships(people, entering(A, C, UserId("nobody")), stamp(1), scope()) == 2
     assert await read_members(people, BUYERS.key) == ["a"]
     assert [row[0] for row in await memberships(people)] == ["a"]
@@ -89,7 +89,7 @@ async def test_many_memberships_are_written_in_batches(people: GraphClient, monk
     assert await read_members(people, BUYERS.key) == []
 
 
-async def test_a_withdrawal_against_a_run_leaves_no_membership(people: GraphClient) -> None:
+async def test_a_withdrawal_during_a_run_leaves_no_membership(people: GraphClient) -> None:
     """The race of graph-model.md: consent is checked, then written, while a withdrawal commits. Either the withdrawal
     sees the membership and ends it, or the run sees the withdrawal and leaves the person out."""
 

@@ -38,7 +38,7 @@ async def scored(store: GraphClient) -> dict[str, RfmFacts | None]:
     return {row["id"]: parse_rfm(row["user"]) for row in rows}
 
 
-async def test_rfm_stands_on_the_person_and_goes_with_the_permission(people: GraphClient) -> None:
+async def test_rfm_is_stored_on_the_person_and_removed_with_the_permit(people: GraphClient) -> None:
     async def kept() -> list[tuple[object, ...]]:
         rows = await people.read(
             "MATCH (u:User) WHERE u.rfm_run IS NOT NULL RETURN u.id AS user, u.rfm_cell AS cell, "
@@ -55,14 +55,14 @@ async def test_rfm_stands_on_the_person_and_goes_with_the_permission(people: Gra
     assert not [name for name in left[0]["names"] if name.startswith("rfm_")]
 
 
-async def test_it_is_read_back_as_it_was_written(people: GraphClient) -> None:
+async def test_rfm_is_read_back_as_written(people: GraphClient) -> None:
     await write_rfm(people, {A: RFM, B: replace(RFM, cell="111", recency=0.0)}, RunId("r1"), scope())
     assert await scored(people) == {A: RFM, B: replace(RFM, cell="111", recency=0.0)}
     assert parse_rfm(None) is None
     assert parse_rfm({"id": "c"}) is None
 
 
-async def test_a_run_over_nobody_leaves_nobody_scored(people: GraphClient) -> None:
+async def test_a_run_over_no_one_leaves_no_one_scored(people: GraphClient) -> None:
     await write_rfm(people, {A: RFM, B: RFM}, RunId("r1"), scope())
     assert await write_rfm(people, {UserId("nobody"): RFM}, RunId("r2"), scope()) == 1
     assert await scored(people) == {}
@@ -77,7 +77,7 @@ async def test_more_people_than_a_statement_may_write(people: GraphClient) -> No
     assert list(await scored(people)) == ["a"]
 
 
-async def test_it_goes_from_those_named_who_do_not_permit_its_purpose(people: GraphClient) -> None:
+async def test_rfm_is_removed_from_the_given_people_who_do_not_permit_its_purpose(people: GraphClient) -> None:
     await write_rfm(people, {A: RFM, B: RFM}, RunId("r1"), scope())
     await run(people, "MATCH (u:User) SET u.permits = CASE u.id WHEN 'b' THEN [] ELSE u.permits END")
     await people.write(lambda tx: remove_unpermitted_rfm(tx, [], "analytics"))

@@ -39,7 +39,7 @@ async def test_each_test_starts_empty(store: GraphClient) -> None:
     assert await store.read("MATCH (n) WHERE NOT n:Migration AND NOT n:Lock RETURN count(n) AS n") == [{"n": 0}]
 
 
-async def test_what_was_never_written_reads_as_nothing(store: GraphClient) -> None:
+async def test_a_missing_entry_reads_as_nothing(store: GraphClient) -> None:
     assert await store.read("MATCH (n:NeverWritten {id: 'x'})-[:NEVER]->(m:NorThis) RETURN n.id AS id") == []
     assert await store.read("MATCH (n:NeverWritten) RETURN count(n) AS n, collect(n.id) AS ids") == [
         {"n": 0, "ids": []}
@@ -68,7 +68,7 @@ async def test_an_error_in_the_work_rolls_back(store: GraphClient) -> None:
     assert await count_topics(store) == 0
 
 
-async def test_rows_of_a_write_are_bounded(store: GraphClient) -> None:
+async def test_the_rows_of_a_write_are_limited(store: GraphClient) -> None:
     statement = "UNWIND $rows AS row CREATE (t:Topic {key: row.key})"
     rows = [{"key": f"t{number}"} for number in range(MAX_ROWS + 1)]
     with pytest.raises(PayloadTooLarge, match="501 rows"):
@@ -84,7 +84,7 @@ async def test_rows_of_a_write_are_bounded(store: GraphClient) -> None:
     assert len(await run(store, "UNWIND $keys AS key RETURN key", keys=[row["key"] for row in rows])) == MAX_ROWS + 1
 
 
-async def test_errors_name_no_value(store_target: StoreTarget, store: GraphClient) -> None:
+async def test_errors_quote_no_value(store_target: StoreTarget, store: GraphClient) -> None:
     await run(store, "CREATE (t:Topic {key: $key})", key=SECRET)
     async with await GraphClient.connect(store_target, StoreLimits(persist=0.2)) as client:
         for statement in (
@@ -164,7 +164,7 @@ async def test_an_address_where_nothing_listens_is_unavailable(store_target: Sto
         await GraphClient.connect(StoreTarget("http://127.0.0.1", "u", "p", "graph", Engine.NEO4J))
 
 
-async def test_a_wrong_password_is_told_apart_and_not_shown(store_target: StoreTarget) -> None:
+async def test_a_wrong_password_is_reported_as_such_and_not_shown(store_target: StoreTarget) -> None:
     target = StoreTarget(store_target.url, store_target.user, "wr0ng", store_target.database, store_target.engine)
     assert "wr0ng" not in repr(target)
     with pytest.raises(StoreUnavailable, match="refused the user or password"):

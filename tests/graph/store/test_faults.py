@@ -61,12 +61,12 @@ def test_each_fault_becomes_one_error_that_quotes_nothing(
         raise found
 
 
-def test_what_the_driver_says_of_our_own_settings_is_passed_on() -> None:
+def test_the_drivers_messages_about_our_settings_are_passed_on() -> None:
     assert str(translate(ConfigurationError("unknown key: sizes"))).endswith("unknown key: sizes")
 
 
 @pytest.mark.parametrize("code", sorted(TIMEOUT_CODES))
-def test_a_time_out_is_tried_again_only_where_it_came_early(code: str) -> None:
+def test_a_time_out_is_retried_only_if_it_came_early(code: str) -> None:
     error = from_server(code)
     assert is_timeout(error)
     assert is_worth_retrying(error, early=True)
@@ -76,18 +76,18 @@ def test_a_time_out_is_tried_again_only_where_it_came_early(code: str) -> None:
 
 @pytest.mark.parametrize("error", [DUPLICATE, VANISHED, DEADLOCK, ServiceUnavailable(), SessionExpired()], ids=repr)
 @pytest.mark.parametrize("early", [True, False])
-def test_lost_races_and_transient_faults_are_tried_again(error: Exception, early: bool) -> None:
+def test_lost_races_and_transient_faults_are_retried(error: Exception, early: bool) -> None:
     assert is_worth_retrying(error, early=early)
 
 
 @pytest.mark.parametrize("error", [SYNTAX, PASSWORD, IncompleteCommit(), AuthError(), ValueError("mine")], ids=repr)
 @pytest.mark.parametrize("early", [True, False])
-def test_a_lasting_fault_and_an_unconfirmed_commit_are_not_tried_again(error: Exception, early: bool) -> None:
+def test_permanent_faults_and_unconfirmed_commits_are_not_retried(error: Exception, early: bool) -> None:
     assert not is_worth_retrying(error, early=early)
 
 
 @pytest.mark.store
-async def test_a_key_taken_twice_is_a_conflict_of_the_engine_s_own_kind(
+async def test_a_duplicate_key_is_a_conflict_of_the_engines_own_kind(
     store_target: StoreTarget, store: GraphClient
 ) -> None:
     async def create(tx: Writer) -> None:
@@ -112,6 +112,6 @@ def test_pauses_double_up_to_the_longest_with_full_jitter() -> None:
         assert 0 <= min(waits) < ceiling / 2 < max(waits) <= ceiling
 
 
-def test_pauses_end_with_the_time_for_them() -> None:
+def test_pauses_end_when_their_time_is_up() -> None:
     assert list(pauses(0)) == []
     assert len(list(pauses(0.02))) >= 1

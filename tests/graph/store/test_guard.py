@@ -95,7 +95,7 @@ noise = st.lists(st.sampled_from(PIECES)).map(" ".join)
 @given(
     before=noise, after=noise, word=st.sampled_from(CLAUSES), space=st.sampled_from([" ", "\n", "\t", "/**/", "//\n"])
 )
-def test_no_surrounding_hides_a_writing_clause(before: str, after: str, word: str, space: str) -> None:
+def test_no_context_hides_a_writing_clause(before: str, after: str, word: str, space: str) -> None:
     # What stands directly before must be complete, as any clause is before the next one.
     assert may_write(f"{before} RETURN x{space}{word}{space}(n) {after}")
 
@@ -109,7 +109,7 @@ def test_a_quoted_text_is_one_token(text: str) -> None:
 
 
 @given(text=st.text())
-def test_tokens_lose_nothing_but_space_and_comments(text: str) -> None:
+def test_tokens_omit_only_white_space_and_comments(text: str) -> None:
     tokens = tokenise(text)
     if tokens is not None and "/" not in text:
         assert "".join(part for _, part in tokens) == "".join(

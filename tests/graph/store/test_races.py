@@ -100,7 +100,7 @@ async def test_racing_merges_of_an_interaction_make_it_once(clients: list[GraphC
     assert await store.read("MATCH (:Session)-[v:VIEWED]->(:Item) RETURN count(v) AS n") == [{"n": 20}]
 
 
-async def test_deletes_underfoot_break_no_read_or_write(clients: list[GraphClient], store: GraphClient) -> None:
+async def test_concurrent_deletes_break_no_read_or_write(clients: list[GraphClient], store: GraphClient) -> None:
     """Entities vanish between being found and being used; both doors try again instead of failing."""
 
     async def add(tx: Writer) -> None:
@@ -135,7 +135,7 @@ async def test_deletes_underfoot_break_no_read_or_write(clients: list[GraphClien
     assert await store.read("MATCH (n) WHERE n:Session OR n:Record RETURN count(n) AS n") == [{"n": 0}]
 
 
-async def test_writers_in_both_orders_end(clients: list[GraphClient], store: GraphClient) -> None:
+async def test_writers_in_opposite_orders_finish(clients: list[GraphClient], store: GraphClient) -> None:
     await create(store, "UNWIND range(1, 20) AS x CREATE (:Record {id: 'r' + toString(x), n: 0})")
 
     async def touch(tx: Writer, step: int) -> None:

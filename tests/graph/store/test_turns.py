@@ -43,7 +43,7 @@ class Bench:
         return tasks
 
 
-async def test_writers_take_turns_in_the_order_they_came() -> None:
+async def test_writers_take_turns_in_order_of_arrival() -> None:
     bench = Bench(WriteTurns(10, 10))
     tasks = await bench.queue("abcd")
     assert (bench.began, bench.turns.waiting) == (["a"], 3)
@@ -53,7 +53,7 @@ async def test_writers_take_turns_in_the_order_they_came() -> None:
     assert (bench.began, bench.turns.waiting) == (list("abcd"), 0)
 
 
-async def test_one_too_many_is_turned_away_and_later_ones_are_let_in_again() -> None:
+async def test_a_writer_too_many_is_refused_and_later_ones_are_admitted_again() -> None:
     bench = Bench(WriteTurns(2, 10))
     tasks = await bench.queue("abc")
     with pytest.raises(RateLimited, match="2 writes are waiting"):

@@ -76,7 +76,7 @@ async def test_a_write_key_opens_its_source_and_nothing_else(services: Services,
 
 
 @store_test
-async def test_another_key_of_the_same_id_is_refused(services: Services, authority: Authority) -> None:
+async def test_another_key_with_the_same_id_is_refused(services: Services, authority: Authority) -> None:
     made = await registration.register_source(services, "shop")
     key_id = made.source.keys[0]
     forged = make_key(KeyKind.WRITE)
@@ -88,7 +88,7 @@ async def test_another_key_of_the_same_id_is_refused(services: Services, authori
 
 
 @store_test
-async def test_a_revocation_holds_within_the_memory(services: Services, authority: Authority, clock: Clock) -> None:
+async def test_a_revocation_takes_effect_in_time(services: Services, authority: Authority, clock: Clock) -> None:
     assert CACHE_SECONDS <= 2
     source = await registration.register_source(services, "shop")
     client = await registration.register_client(services, "web", "frontend", ["personalisation"])
@@ -109,7 +109,7 @@ async def test_a_revocation_holds_within_the_memory(services: Services, authorit
 
 
 @store_test
-async def test_a_token_makes_a_subject_of_its_client(services: Services, authority: Authority) -> None:
+async def test_a_token_admits_a_subject_through_its_client(services: Services, authority: Authority) -> None:
     await registration.register_source(services, "shop")
     await registration.register_client(services, "web", "frontend", ["personalisation", "service"])
     await registration.register_client(services, "app", "subject")
@@ -123,7 +123,7 @@ async def test_a_token_makes_a_subject_of_its_client(services: Services, authori
 
 
 @store_test
-async def test_the_purpose_is_picked_once_a_request(services: Services, authority: Authority) -> None:
+async def test_each_request_picks_its_purpose(services: Services, authority: Authority) -> None:
     made = await registration.register_client(services, "web", "frontend", ["personalisation", "service"])
     for purpose in ("personalisation", "service"):
         assert (await authority.admit_viewer(made.key, purpose)).viewer.purpose == purpose
@@ -144,7 +144,7 @@ def test_the_only_purpose_needs_no_picking() -> None:
 
 
 @store_test
-async def test_a_bad_credential_never_asks_the_store(services: Services) -> None:
+async def test_a_malformed_credential_never_queries_the_store(services: Services) -> None:
     """Wrong checksums, prefixes and signatures are refused by themselves: here the store is gone."""
 
     class Gone:
@@ -161,7 +161,7 @@ async def test_a_bad_credential_never_asks_the_store(services: Services) -> None
             await blind.admit_source(text)
 
 
-async def test_one_question_for_many_requests(clock: Clock) -> None:
+async def test_concurrent_requests_share_one_query(clock: Clock) -> None:
     asked: list[str] = []
 
     async def ask(key: str) -> str:
@@ -177,7 +177,7 @@ async def test_one_question_for_many_requests(clock: Clock) -> None:
     assert asked == ["a", "a"]
 
 
-async def test_refusals_and_faults_are_not_remembered(clock: Clock) -> None:
+async def test_refusals_and_faults_are_not_cached(clock: Clock) -> None:
     answers: list[str | None] = ["found", None]
 
     async def ask(_: str) -> str | None:
@@ -194,7 +194,7 @@ async def test_refusals_and_faults_are_not_remembered(clock: Clock) -> None:
             await memory.find("a")
 
 
-async def test_the_memory_is_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_cache_is_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(credentials, "CACHE_ENTRIES", 3)
     asked: list[str] = []
 
@@ -210,7 +210,7 @@ async def test_the_memory_is_bounded(clock: Clock, monkeypatch: pytest.MonkeyPat
     assert asked == ["a", "b", "c", "d", "a"]
 
 
-async def test_a_caller_that_leaves_takes_nobody_along(clock: Clock) -> None:
+async def test_a_cancelled_caller_does_not_cancel_the_others(clock: Clock) -> None:
     go = asyncio.Event()
 
     async def ask(key: str) -> str:
@@ -225,7 +225,7 @@ async def test_a_caller_that_leaves_takes_nobody_along(clock: Clock) -> None:
     assert await second == "a"
 
 
-def test_a_person_gets_nothing_of_the_client_but_its_purposes() -> None:
+def test_a_subject_gets_only_the_purposes_of_the_client() -> None:
     client = Client("web", "frontend", ("service",), recipient="acme", scopes=("values",))
     viewer = credentials.view_subject(client, SubjectClaims("web", ADA, NOW), None)
     assert viewer == Viewer("web", Role.SUBJECT, "service", None, ADA, frozenset())

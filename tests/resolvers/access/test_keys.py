@@ -30,19 +30,19 @@ def test_one_changed_character_is_refused(kind: KeyKind, data: st.DataObject) ->
 
 
 @given(KINDS, st.data())
-def test_two_swapped_neighbours_are_refused(kind: KeyKind, data: st.DataObject) -> None:
+def test_two_swapped_adjacent_characters_are_refused(kind: KeyKind, data: st.DataObject) -> None:
     text = make_key(kind).text
     at = data.draw(st.integers(0, len(text) - 2).filter(lambda at: text[at] != text[at + 1]))
     assert parse_key(text[:at] + text[at + 1] + text[at] + text[at + 2 :], kind) is None
 
 
 @given(st.text())
-def test_any_text_is_no_key(text: str) -> None:
+def test_arbitrary_text_is_not_a_key(text: str) -> None:
     assert parse_key(text, KeyKind.API) is None
 
 
 @pytest.mark.parametrize("change", [str.upper, str.lower, lambda t: t + "\n", lambda t: " " + t, lambda t: t[:-1]])
-def test_case_space_and_length_count(change: object) -> None:
+def test_case_space_and_length_matter(change: object) -> None:
     text = make_key(KeyKind.WRITE).text
     changed = change(text)  # type: ignore[operator]
     assert parse_key(changed, KeyKind.WRITE) is None
@@ -74,6 +74,6 @@ def test_a_key_does_not_show_its_secret() -> None:
     assert isinstance(key, Key)
 
 
-def test_derived_keys_are_apart() -> None:
+def test_derived_keys_differ() -> None:
     assert derive_key(b"s" * 32, "api-key") != derive_key(b"s" * 32, "cursor")
     assert len(derive_key(b"s" * 32, "cursor")) == 32

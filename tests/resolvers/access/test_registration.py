@@ -44,7 +44,7 @@ def authority(store: GraphClient) -> Authority:
     return Authority(store, SECRET, verifier, lambda: NOW, lambda: next(ticks))
 
 
-async def test_the_store_keeps_no_key(services: Services) -> None:
+async def test_the_store_holds_no_key(services: Services) -> None:
     source = await registration.register_source(services, "shop")
     client = await registration.register_client(services, "web", "frontend", ["personalisation"])
     rows = await services.client.read("MATCH (n) WHERE n:ApiKey OR n:Source OR n:Client RETURN properties(n) AS all")
@@ -55,7 +55,7 @@ async def test_the_store_keeps_no_key(services: Services) -> None:
         assert key not in repr((source, client))
 
 
-async def test_a_source_has_one_good_key_at_a_time(services: Services, authority: Authority) -> None:
+async def test_a_source_has_one_valid_key_at_a_time(services: Services, authority: Authority) -> None:
     first = await registration.register_source(services, "shop")
     with pytest.raises(Conflict):
         await registration.register_source(services, "shop")
@@ -68,7 +68,7 @@ async def test_a_source_has_one_good_key_at_a_time(services: Services, authority
     assert (await authority.admit_source(second.write_key)).name == "shop"
 
 
-async def test_a_namespace_stays(services: Services) -> None:
+async def test_a_namespace_does_not_change(services: Services) -> None:
     await registration.register_source(services, "shop", "eu")
     await registration.revoke_source(services, "shop")
     with pytest.raises(Conflict):
@@ -83,7 +83,7 @@ async def test_registering_at_once_gives_one_key(services: Services) -> None:
     assert len((await registration.list_sources(services))[0].keys) == 1
 
 
-async def test_a_revoked_name_is_never_given_again(services: Services) -> None:
+async def test_the_name_of_a_revoked_client_is_never_reused(services: Services) -> None:
     await registration.register_client(services, "web", "frontend", ["personalisation"])
     await registration.revoke_client_named(services, "web")
     with pytest.raises(Conflict):
@@ -93,7 +93,7 @@ async def test_a_revoked_name_is_never_given_again(services: Services) -> None:
 
 
 @pytest.mark.parametrize("role", ["partner", "auditor", "operator"])
-async def test_a_token_through_any_other_role_is_refused(services: Services, authority: Authority, role: str) -> None:
+async def test_a_token_for_any_other_role_is_refused(services: Services, authority: Authority, role: str) -> None:
     await registration.register_source(services, "shop")
     recipient = "acme" if role == "partner" else None
     await registration.register_client(services, "x", role, recipient=recipient)
@@ -180,14 +180,14 @@ async def test_a_source_that_has_a_key_keeps_it_when_another_registration_is_ref
     assert [source.keys for source in await registration.list_sources(services)] == [made.source.keys]
 
 
-async def test_what_is_not_there_can_not_be_revoked(services: Services) -> None:
+async def test_revoking_something_unknown_is_refused(services: Services) -> None:
     with pytest.raises(NotFound, match="no source shop"):
         await registration.revoke_source(services, "shop")
     with pytest.raises(NotFound, match="no client web"):
         await registration.revoke_client_named(services, "web")
 
 
-async def test_a_token_is_for_a_named_person_through_a_client_in_use(services: Services) -> None:
+async def test_a_token_requires_a_named_person_and_a_valid_client(services: Services) -> None:
     await registration.register_source(services, "shop")
     await registration.register_client(services, "web", "frontend", ["personalisation"])
     for seconds in (-1, 0, MAX_TOKEN_SECONDS + 1):

@@ -172,7 +172,7 @@ async def test_records_that_share_an_identifier_become_one_person(store: GraphCl
     assert (edge["actor"], edge["evidence"], edge["until"]) == ("linkage/deterministic/1", email("ada@x.com").id, None)
 
 
-async def test_retired_ids_redirect_however_often(store: GraphClient) -> None:
+async def test_retired_ids_redirect_after_any_number_of_merges(store: GraphClient) -> None:
     world = World(store)
     await world.arrive(("c", device("d")))
     for name in ("b", "a"):
@@ -198,7 +198,7 @@ async def test_people_are_found_by_record(store: GraphClient) -> None:
     assert len(set(users.values())) == 2
 
 
-async def test_both_ids_of_a_message_join_the_visit_to_the_person(store: GraphClient) -> None:
+async def test_both_ids_in_a_message_link_the_device_to_the_person(store: GraphClient) -> None:
     world = World(store)
     await world.arrive(("anon", device("d1")))
     await world.arrive(("user", user_id("u")), ("user", device("d1")), ("anon", device("d1")))
@@ -206,7 +206,7 @@ async def test_both_ids_of_a_message_join_the_visit_to_the_person(store: GraphCl
     assert await world.open("active") == [("anon", "user", "anonymous_id", None)]
 
 
-async def test_a_shared_device_belongs_to_who_logged_in_first(store: GraphClient) -> None:
+async def test_a_shared_device_belongs_to_the_person_who_logged_in_first(store: GraphClient) -> None:
     world = World(store)
     await world.arrive(("anon", device("d1")))
     await world.arrive(("one", user_id("u1")), ("one", device("d1")))
@@ -215,7 +215,7 @@ async def test_a_shared_device_belongs_to_who_logged_in_first(store: GraphClient
     assert await world.open("refused") == [("anon", "two", "anonymous_id", "unique_conflict")]
 
 
-async def test_an_earlier_time_that_comes_to_light_later_decides(store: GraphClient) -> None:
+async def test_an_earlier_time_found_later_decides(store: GraphClient) -> None:
     world = World(store)
     await world.arrive(("anon", device("d1")), ("one", user_id("u1")), ("one", device("d1")))
     await world.arrive(("two", user_id("u2")), ("two", device("d1")))
@@ -246,7 +246,7 @@ async def test_an_alias_joins_two_user_ids(store: GraphClient) -> None:
     assert await snapshot(store) == before
 
 
-async def test_too_frequent_an_identifier_stops_linking_and_says_so(store: GraphClient) -> None:
+async def test_an_identifier_that_is_too_frequent_stops_linking_with_the_reason(store: GraphClient) -> None:
     world = World(store, SMALL)
     for name in "abc":
         await world.arrive((name, email("desk@x.com")))
@@ -314,7 +314,7 @@ async def test_a_retired_user_leaves_its_segments(store: GraphClient) -> None:
     assert {row["user"]: row["until"] is not None for row in rows} == {retired: True, outcome.merged[retired]: False}
 
 
-async def test_moves_end_edges_and_open_others(store: GraphClient) -> None:
+async def test_moves_end_edges_and_open_new_ones(store: GraphClient) -> None:
     world = World(store)
     await world.arrive(("a", email("x@x.com")))
     await world.arrive(("b", email("x@x.com")))
@@ -326,7 +326,7 @@ async def test_moves_end_edges_and_open_others(store: GraphClient) -> None:
     assert sorted(row["until"] is None for row in rows) == [False, True]
 
 
-async def test_doing_it_again_writes_nothing(store: GraphClient) -> None:
+async def test_linking_again_writes_nothing(store: GraphClient) -> None:
     world = World(store, SMALL)
     evidence = [
         *((name, email("desk@x.com")) for name in "abcd"),
@@ -340,7 +340,7 @@ async def test_doing_it_again_writes_nothing(store: GraphClient) -> None:
     assert await snapshot(store) == before
 
 
-async def test_repetition_of_known_evidence_asks_for_no_linking(store: GraphClient) -> None:
+async def test_repeating_known_evidence_requires_no_linking(store: GraphClient) -> None:
     world = World(store)
     await world.arrive(("a", email("x@x.com")), ("b", email("x@x.com")))
 

@@ -57,7 +57,7 @@ async def test_a_record_that_shares_nothing_is_alone(store: GraphClient) -> None
     assert await reached(store) == ""
 
 
-async def test_shared_identifiers_lead_on_and_on_from_every_side(store: GraphClient) -> None:
+async def test_shared_identifiers_connect_records_transitively_from_every_side(store: GraphClient) -> None:
     await write_newcomers(store, *"abcdef")
     for number, pair in enumerate(("ab", "bc", "cd", "ef")):
         await hold(store, email(str(number)), *pair)
@@ -66,7 +66,7 @@ async def test_shared_identifiers_lead_on_and_on_from_every_side(store: GraphCli
     assert await reached(store, "a", "e") == "abcdef"
 
 
-async def test_what_links_nobody_leads_nowhere(store: GraphClient) -> None:
+async def test_identifiers_that_link_no_records_are_not_followed(store: GraphClient) -> None:
     await write_newcomers(store, *"abcdefgh")
     await hold(store, email("nobody"), "a", "b")
     await hold(store, email("desk"), *"cdef")
@@ -76,7 +76,7 @@ async def test_what_links_nobody_leads_nowhere(store: GraphClient) -> None:
     assert await reached(store, "g") == "g"
 
 
-async def test_a_refusal_kept_on_an_identifier_is_not_relied_on(store: GraphClient) -> None:
+async def test_a_refusal_stored_on_an_identifier_is_not_relied_on(store: GraphClient) -> None:
     await write_newcomers(store, "a", "b")
     await hold(store, email("x"), "a", "b")
     await store.write(lambda tx: write_refused_identifiers(tx, [(email("x").id, "frequency_cap")], Millis(3)))
@@ -85,7 +85,7 @@ async def test_a_refusal_kept_on_an_identifier_is_not_relied_on(store: GraphClie
 
 
 @pytest.mark.parametrize("status", [LinkOutcome.ACTIVE, LinkOutcome.REFUSED, Judgement.ASSERTED])
-async def test_open_edges_lead_in_both_directions(store: GraphClient, status: LinkStatus) -> None:
+async def test_open_edges_are_followed_in_both_directions(store: GraphClient, status: LinkStatus) -> None:
     await write_newcomers(store, "a", "b")
     await link(store, "a", "b", status)
     assert await reached(store, "a") == await reached(store, "b") == "ab"
@@ -93,7 +93,7 @@ async def test_open_edges_lead_in_both_directions(store: GraphClient, status: Li
     assert await reached(store, "a") == "a"
 
 
-async def test_who_objected_to_linking_leads_to_what_was_decided_and_no_further(store: GraphClient) -> None:
+async def test_only_decided_edges_are_followed_from_a_record_that_objects_to_linking(store: GraphClient) -> None:
     await write_newcomers(store, *"abcd")
     await hold(store, email("x"), "a", "b")
     await link(store, "b", "c", Judgement.ASSERTED)
@@ -104,7 +104,7 @@ async def test_who_objected_to_linking_leads_to_what_was_decided_and_no_further(
     assert (await lock(store, "b")).refused() == {}
 
 
-async def test_an_identifier_that_became_too_frequent_leads_to_those_it_had_linked(store: GraphClient) -> None:
+async def test_an_identifier_that_became_too_frequent_leads_to_the_records_it_linked(store: GraphClient) -> None:
     await write_newcomers(store, *"abcd")
     await hold(store, email("desk"), *"abcd")
     edge = LinkEdge(record("b"), record("c"), LinkOutcome.ACTIVE, "email", email("desk").id)
@@ -114,7 +114,7 @@ async def test_an_identifier_that_became_too_frequent_leads_to_those_it_had_link
     assert await reached(store, "a") == "a"
 
 
-async def test_edges_count_with_both_ends_inside(store: GraphClient) -> None:
+async def test_only_edges_with_both_ends_inside_count(store: GraphClient) -> None:
     await write_newcomers(store, *"abc")
     inside = [await link(store, "a", "b", status) for status in (LinkOutcome.ACTIVE, Judgement.ASSERTED)]
     judged = await link(store, "b", "a", Judgement.CANNOT_LINK)
@@ -126,7 +126,7 @@ async def test_edges_count_with_both_ends_inside(store: GraphClient) -> None:
     assert {id_: one.user for id_, one in found.memberships().items()} == {record(n): user(n) for n in "ab"}
 
 
-async def test_a_neighbourhood_over_its_cap_is_cut_back_to_the_people_there_are(store: GraphClient) -> None:
+async def test_a_neighbourhood_over_its_cap_is_cut_back_to_existing_people(store: GraphClient) -> None:
     await write_newcomers(store, *"abcdefgh")
     for number, pair in enumerate(("ab", "bc", "cd", "de", "ef")):
         await hold(store, email(str(number)), *pair)
@@ -138,7 +138,7 @@ async def test_a_neighbourhood_over_its_cap_is_cut_back_to_the_people_there_are(
     assert set(found.records) == {record(name) for name in "abcgh"}
 
 
-async def test_a_neighbourhood_of_just_its_cap_is_whole(store: GraphClient) -> None:
+async def test_a_neighbourhood_exactly_at_its_cap_is_complete(store: GraphClient) -> None:
     await write_newcomers(store, *"abcde")
     for number, pair in enumerate(("ab", "bc", "cd")):
         await hold(store, email(str(number)), *pair)
