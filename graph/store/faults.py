@@ -66,7 +66,7 @@ def translate(error: Exception) -> ConsentricError:
     if is_timeout(error):
         return StoreTimeout("The statement exceeded its time limit and was stopped; ask for less at once.")
     if isinstance(error, ConstraintError) or (isinstance(error, Neo4jError) and error.code == ENTITY_NOT_FOUND):
-        return Conflict("The write kept colliding with another one on the same keys; try again.")
+        return Conflict("The write kept meeting another one on the same keys; try again.")
     if isinstance(error, AuthError):
         return StoreUnavailable("The store refused the user or password; check CONSENTRIC_STORE_USER and _PASSWORD.")
     if isinstance(error, IncompleteCommit):
