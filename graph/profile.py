@@ -23,7 +23,7 @@ from graph.segments.rfm import parse_rfm
 from graph.store.client import GraphClient, Row
 
 MOST_CANDIDATES: Final = 10
-"""The most people that one identifier may refer to before the viewer is asked for another identifier."""
+"""How many people one identifier may lead to at most in a read. If the viewer may see several, none is returned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class ProfileParts:
 @dataclass(frozen=True, slots=True)
 class Sharing:
     """What a person must permit for a partner to learn that they exist; the fields are those of `PermittedScope`. If
-    all are empty, nothing is required."""
+    `permit` is None, nothing is required."""
 
     permit: str | None = None
     blanket: str = ""
@@ -167,14 +167,14 @@ READ_PROFILES_OF_IDENTIFIER: Final = _FROM_IDENTIFIER + _BODY
 
 
 async def read_profile_of_user(client: GraphClient, user: UserId, parts: ProfileParts) -> list[StoredProfile]:
-    """Reads the person that an id refers to now: that user, or the one it was retired into. Empty for an unknown id."""
+    """Reads the person that an ID refers to now: that user, or the one it was retired into. Empty for an unknown ID."""
     return _parse(await client.read(READ_PROFILE_OF_USER, user=user, **_switches(parts)))
 
 
 async def read_profile_of_own(client: GraphClient, record: RecordId, parts: ProfileParts) -> list[StoredProfile]:
     """Reads the person of a record, limited to what the record's own name leads to: the record itself, the user of the
     same name in other sources of its namespace, and the devices named along with it. Records connected only by a claim
-    (an e-mail address, a phone number, an external id, an alias) are not read; for a device, no user is read. Empty for
+    (an e-mail address, a phone number, an external ID, an alias) are not read; for a device, no user is read. Empty for
     an unknown record."""
     return _parse(await client.read(READ_PROFILE_OF_OWN, record=record, **_switches(parts)))
 

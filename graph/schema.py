@@ -140,7 +140,7 @@ DATA_CATEGORIES: Final[Mapping[DataCategory, str]] = {
     DataCategory.PREDICTIONS: "Recommendations. Computed on request and never stored.",
     DataCategory.CONSENTS: "What the person states about the use of their data, and what follows from it.",
     DataCategory.LINKAGE: "Which records belong to the person, since when, and why.",
-    DataCategory.PSEUDONYM: "An id that singles out a person without naming them. An unkeyed hash of a name is one.",
+    DataCategory.PSEUDONYM: "An ID that singles out a person without naming them. An unkeyed hash of a name is one.",
     DataCategory.MIXED: "Several categories in one text, which only reading it can tell apart.",
 }
 
@@ -225,7 +225,7 @@ _NODES: Final = (
     NodeType(Label.SOURCE, "name", KEEP, "A system that sends data: a shop's web site, an app, a CRM.", (
         Property("name", STRING, None, KEEP, _SOURCES + _RECORDS, "The name it was registered under."),
         Property("user_namespace", STRING, None, KEEP, _SOURCES,
-                 "The namespace of its user ids; empty if it shares them with all other such sources."),
+                 "The namespace of its user IDs; empty if it shares them with all other such sources."),
         Property("created_at", INSTANT, None, KEEP, _SOURCES + _RECORDS, "When it was registered or first sent data."),
         Property("_v", INTEGER, None, KEEP, _SOURCES, "Touch counter: a write locks the node. No statement reads it."),
     )),
@@ -241,7 +241,8 @@ _NODES: Final = (
     )),
     NodeType(Label.API_KEY, "id", KEEP, "A key that opens a source for writing or a client for reading.", (
         Property("id", STRING, None, KEEP, _CLIENTS + _SOURCES, "The public part of the key."),
-        Property("hash", STRING, None, KEEP, _CLIENTS + _SOURCES, "A hash of the secret part, which is not stored."),
+        Property("hash", STRING, None, KEEP, _CLIENTS + _SOURCES,
+                 "A keyed hash of the whole key, which itself is not stored."),
         Property("created_at", INSTANT, None, KEEP, _CLIENTS + _SOURCES, "When it was issued. No statement reads it."),
         Property("revoked_at", INSTANT, None, KEEP, _CLIENTS + _SOURCES,
                  "When it was revoked; absent while it is valid."),
@@ -255,7 +256,7 @@ _NODES: Final = (
         Property("kind", STRING, LINKAGE, DELETE, _RECORDS,
                  "Which of the source's names it has: `user` or `anonymous`."),
         Property("key", STRING, CONTACT, DELETE, _RECORDS,
-                 "The source's user id or anonymous id; it may be an e-mail address, so it counts as contact data."),
+                 "The source's user ID or anonymous ID; it may be an e-mail address, so it counts as contact data."),
         Property("created_at", INSTANT, LINKAGE, DELETE, _RECORDS, "When its first message was written."),
         Property("updated_at", INSTANT, LINKAGE, DELETE, _RECORDS,
                  "When its traits last changed. No statement reads it."),
@@ -263,7 +264,7 @@ _NODES: Final = (
                  "What the source states about the person, {name: [value, at]}: contact, identity, demographics, "
                  "attributes, preferences. A removed fact stays as [null, at]."),
         Property("known", STRING, PSEUDONYM, DELETE, _RECORDS,
-                 "Ids of the latest 64 identifiers it holds, each with its `since`, so that a repeat costs no write."),
+                 "IDs of the latest 64 identifiers it holds, each with its `since`, so that a repeat costs no write."),
         Property("session_id", STRING, BEHAVIOUR, DELETE, _SESSIONS,
                  "The session that its next event is compared with."),
         Property("carried", STRING, CONSENTS, DELETE, _RECORDS,
@@ -312,12 +313,12 @@ _NODES: Final = (
         Property("rfm_monetary_score", INTEGER, SEGMENTS, DELETE, _RFM, "Score of monetary value, 1 to 5 by quantile."),
         Property("rfm_cell", STRING, SEGMENTS, DELETE, _RFM, "The three scores as three digits."),
         Property("rfm_computed_at", INSTANT, SEGMENTS, DELETE, _RFM, "When the run that scored the person began."),
-        Property("rfm_run", STRING, SEGMENTS, DELETE, _RFM, "The id of that run."),
+        Property("rfm_run", STRING, SEGMENTS, DELETE, _RFM, "The ID of that run."),
         Property("_v", INTEGER, None, DELETE, _LOCKS, "Touch counter: a write locks the node. No statement reads it."),
     )),
     NodeType(Label.SESSION, "id", DELETE,
-             "Events of one record without a pause of 30 minutes, or with the same session id.", (
-        Property("id", STRING, BEHAVIOUR, DELETE, _SESSIONS, "Hash of the record's id and of what began the session."),
+             "Events of one record without a pause of 30 minutes, or with the same session ID.", (
+        Property("id", STRING, BEHAVIOUR, DELETE, _SESSIONS, "Hash of the record's ID and of what began the session."),
         Property("started_at", INSTANT, BEHAVIOUR, DELETE, _SESSIONS, "The time of its first event."),
         Property("ended_at", INSTANT, BEHAVIOUR, DELETE, _SESSIONS, "The time of its last event."),
         Property("events", INTEGER, BEHAVIOUR, DELETE, _SESSIONS, "How many messages it holds. No statement reads it."),
@@ -351,7 +352,7 @@ _NODES: Final = (
              "What a person stated about one purpose. Append-only until erasure; from then on, the record's tombstone "
              "keeps an old grant from returning.", (
         Property("id", STRING, CONSENTS, DELETE, _LOG,
-                 "The id of the message that stated it, with a number if the message states several."),
+                 "The ID of the message that stated it, with a number if the message states several."),
         Property("seq", INTEGER, CONSENTS, DELETE, _LOG, "Its place in the record's log, from 1."),
         Property("received_at", INSTANT, CONSENTS, DELETE, _LOG, "When it was written."),
         Property("repeated_at", INSTANT, CONSENTS, DELETE, _LOG,
@@ -378,7 +379,8 @@ _NODES: Final = (
                  "How certain it is that the person stated it, from 0 to 2."),
         Property("evidence_hash", STRING, CONSENTS, DELETE, _LOG, "Hash of evidence kept elsewhere."),
         Property("raw_signal", STRING, CONSENTS, DELETE, _LOG, "The signal as it arrived, such as a TCF string."),
-        Property("categories", STRINGS, CONSENTS, DELETE, _LOG, "The categories of data it is limited to, if any."),
+        Property("categories", STRINGS, CONSENTS, DELETE, _LOG,
+                 "The categories of data that it names, if any; kept as evidence."),
     )),
     NodeType(Label.POLICY, "key", KEEP, "The policy under which all permits were last folded; a single node.", (
         Property("key", STRING, None, KEEP, _POLICY, "Always `in_force`."),
@@ -407,7 +409,7 @@ _NODES: Final = (
         Property("version", INTEGER, None, KEEP, _DEFINITIONS, "Starts at 1; increases when its definition changes."),
         Property("definition", JSON, None, KEEP, _DEFINITIONS, "The configuration it is computed by."),
         Property("run", STRING, None, KEEP, _DEFINITIONS,
-                 "The id of the run that last wrote it. No statement reads it."),
+                 "The ID of the run that last wrote it. No statement reads it."),
         Property("created_at", INSTANT, None, KEEP, _DEFINITIONS, "When it was first defined. No statement reads it."),
         Property("updated_at", INSTANT, None, KEEP, _DEFINITIONS, "When it was last defined."),
     )),
@@ -423,7 +425,7 @@ _NODES: Final = (
         Property("people", INTEGER, None, KEEP, _RUNS, "How many people it used."),
         Property("epoch", INTEGER, None, KEEP, _RUNS, "The highest consent epoch among them."),
         Property("people_sha256", STRING, None, KEEP, _RUNS,
-                 "Hash of all of their ids together: it proves a known list and reveals no single id, so it is kept."),
+                 "Hash of all of their IDs together: it proves a known list and reveals no single ID, so it is kept."),
         Property("rows", INTEGER, None, KEEP, _RUNS, "How many model rows it wrote."),
         Property("metrics", JSON, None, KEEP, _RUNS, "Its metrics, such as nDCG and group sizes."),
         Property("config", JSON, None, KEEP, _RUNS, "Its configuration."),
@@ -432,8 +434,8 @@ _NODES: Final = (
     NodeType(Label.MODEL_ROW, "id", RECOMPUTE,
              "One item of a model. A row may reflect only a few people, so a run without the erased person replaces "
              "it.", (
-        Property("id", STRING, None, RECOMPUTE, _RUNS, "The run's id and the item's key."),
-        Property("run", STRING, None, RECOMPUTE, _RUNS, "The id of the run that wrote it."),
+        Property("id", STRING, None, RECOMPUTE, _RUNS, "The run's ID and the item's key."),
+        Property("run", STRING, None, RECOMPUTE, _RUNS, "The ID of the run that wrote it."),
         Property("item", STRING, None, RECOMPUTE, _RUNS, "The item's key."),
         Property("neighbours", STRINGS, None, RECOMPUTE, _RUNS, "The keys of the items that lead to it."),
         Property("weights", FLOATS, None, RECOMPUTE, _RUNS, "How strongly each of them does."),
@@ -441,9 +443,9 @@ _NODES: Final = (
     )),
     NodeType(Label.MESSAGE, "id", DELETE,
              "An entry in the ledger of accepted messages: each counts once. Nothing connects it to its record; "
-             "erasure can find it only by the ids of interactions and consent events.", (
+             "erasure can find it only by the IDs of interactions and consent events.", (
         Property("id", STRING, PSEUDONYM, DELETE, _MESSAGES,
-                 "The source's name and the message's own id, chosen by the sender."),
+                 "The source's name and the message's own ID, chosen by the sender."),
         Property("at", INSTANT, BEHAVIOUR, DELETE, _MESSAGES, "The time of the event."),
         Property("claim", INTEGER, None, DELETE, _MESSAGES, "The random mark of the attempt that wrote it."),
     )),
@@ -480,7 +482,7 @@ _NODES: Final = (
 
 _INTERACTION: Final = (
     Property("message_id", STRING, BEHAVIOUR, DELETE, _SESSIONS,
-             "The id of its message, with a number if the message holds several. Unique per type."),
+             "The ID of its message, with a number if the message holds several. Unique per type."),
     Property("at", INSTANT, BEHAVIOUR, DELETE, _SESSIONS, "The time of the event, corrected for the sender's clock."),
     Property("weight", FLOAT, BEHAVIOUR, DELETE, _SESSIONS, "How much it counts in favour of the item, 0 to 5."),
     Property("value", FLOAT, BEHAVIOUR, DELETE, _SESSIONS, "Money or a rating, in its own unit."),
@@ -520,7 +522,7 @@ _RELATIONSHIPS: Final = (
                      "deleted; erasing either record deletes it, even a cannot-link.", (
         Property("status", STRING, LINKAGE, DELETE, _LINKS, "`asserted`, `cannot_link`, `active` or `refused`."),
         Property("rule", STRING, LINKAGE, DELETE, _LINKS, "The kind of the identifier, or `alias`."),
-        Property("evidence", STRING, PSEUDONYM, DELETE, _LINKS, "The id of the identifier."),
+        Property("evidence", STRING, PSEUDONYM, DELETE, _LINKS, "The ID of the identifier."),
         Property("reason", STRING, LINKAGE, DELETE, _LINKS, "Why it was refused."),
         Property("detail", STRING, LINKAGE, DELETE, _LINKS, "The identifier kind on which the refusal rests."),
         Property("actor", STRING, LINKAGE, DELETE, _LINKS,
@@ -559,7 +561,7 @@ _RELATIONSHIPS: Final = (
         Property("score", FLOAT, SEGMENTS, DELETE, _MEMBERSHIPS, "How well the person fits."),
         Property("version", INTEGER, SEGMENTS, DELETE, _MEMBERSHIPS, "The segment's version at that time."),
         Property("run", STRING, SEGMENTS, DELETE, _MEMBERSHIPS,
-                 "The id of the run that wrote it. No statement reads it."),
+                 "The ID of the run that wrote it. No statement reads it."),
     )),
     *(RelationshipType(type_, (Label.SESSION,), (Label.ITEM, Label.SESSION), DELETE, meaning, _INTERACTION)
       for type_, meaning in _INTERACTIONS),

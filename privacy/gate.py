@@ -49,8 +49,8 @@ class Viewer:
 @dataclass(frozen=True, slots=True)
 class SubjectPermits:
     """What the graph keeps of a person's consents: the permits, the instant until which they hold without a new
-    statement (None: no end is known) and their epoch. `records` are the person's live records, as far as they were
-    read: a viewer who is bound to a record sees the person only if that record is among them."""
+    statement (None: no end is known) and their epoch. `records` are all of the person's live records: a viewer
+    bound to a record sees the person only if it is among them."""
 
     permits: tuple[str, ...] = ()
     permits_until: Millis | None = None

@@ -83,7 +83,8 @@ SET u.permits = row.permits, u.permits_until = row.until, u.consent_epoch = coal
 
 
 async def write_permits(tx: Writer, changed: Iterable[StoredPermits]) -> None:
-    """Stores new permits and raises the consent epoch by one. `graph.segments` ends what they no longer allow."""
+    """Stores new permits and raises the consent epoch by one. The caller ends the memberships that
+    they no longer allow."""
     rows = [{"user": one.user, "permits": list(one.permits), "until": one.until} for one in changed]
     for chunk in chunk_rows(rows):
         await tx.run(WRITE_PERMITS, rows=list(chunk))

@@ -57,7 +57,8 @@ class Holding:
     """An identifier that a record holds: its ID and facts, since when the record holds it, and how many records hold it
     (`degree`).
 
-    `refused` is the reason stored on an identifier that links no records. Linkage decides afresh and doesn't read it.
+    `refused` is the reason stored on an identifier that links no records. The decision doesn't read it;
+    `resolvers/identity/neighbourhood.py` does, to notice an identifier that has just become too frequent.
     """
 
     identifier: str
