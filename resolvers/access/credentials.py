@@ -166,7 +166,7 @@ def choose_purpose(role: Role, registered: tuple[str, ...], asked: str | None) -
         return registered[0]
     if role in PURPOSE_BOUND:
         raise PurposeRequired(
-            "The client has several purposes: pick one with the header Consentric-Purpose "
+            "Pick one of the client's purposes with the header Consentric-Purpose "
             f"({', '.join(registered) or 'none is registered'})."
         )
     return None

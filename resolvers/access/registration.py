@@ -63,7 +63,7 @@ async def register_source(services: Services, name: str, user_namespace: str = "
 
     async def work(tx: Writer) -> None:
         if await write_source(tx, name, user_namespace, now) != user_namespace:
-            raise Conflict(f"The user ids of source {name} already have another namespace, which can't change.")
+            raise Conflict(f"The user IDs of source {name} already have another namespace, which can't change.")
         if await read_source_keys(tx, name):
             raise Conflict(f"Source {name} has a write key: revoke it first (`consentric source revoke {name}`).")
         await write_source_key(tx, name, key.id, key_hash, now)
@@ -149,7 +149,7 @@ async def issue_token(
     if not 1 <= seconds <= MAX_TOKEN_SECONDS:
         raise BadInput(f"A token's lifetime must be 1 to {MAX_TOKEN_SECONDS} seconds.")
     if not subject.key:
-        raise BadInput("Give the person's user id or anonymous id: it is empty.")
+        raise BadInput("Give the person's user ID or anonymous ID: it is empty.")
     client = await read_client(services.client, client_name)
     if client is None or client.revoked_at is not None:
         raise NotFound(f"There is no client {quote_name(client_name)} in use: see `consentric client list`.")

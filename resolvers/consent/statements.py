@@ -17,7 +17,7 @@ from privacy.policy import Policy
 from privacy.purposes import Assurance, spell_recipient
 
 RECORDING_ROLES: Final = frozenset({Role.SUBJECT, Role.OPERATOR})
-"""Without front-ends that use their own key: no viewer may grant itself what consent opens to it."""
+"""Front-ends with their own key are excluded: no viewer may grant itself what consent would open to it."""
 
 WITHDRAWAL_ROLES: Final = RECORDING_ROLES | {Role.FRONTEND}
 
@@ -103,7 +103,7 @@ def admit_withdrawal(viewer: Viewer, jurisdiction: str | None, record: NamedReco
     the jurisdiction, BadInput if `record` is missing."""
     _check_role(viewer, WITHDRAWAL_ROLES, "withdrawConsent")
     if viewer.role is Role.FRONTEND and jurisdiction is not None:
-        raise Forbidden("jurisdiction: a front-end does not state it; what silence means depends on it.")
+        raise Forbidden("jurisdiction: a front-end may not set it, because it decides what silence means.")
     return _choose_speaker(viewer, record)
 
 
@@ -150,7 +150,7 @@ def check_statement(statement: ConsentStatement, policy: Policy) -> ConsentState
         field = str(error).partition(":")[0]
         raise InvalidStatement(f"{field} does not fit the policy's purposes.", field) from None
     if statement.notice is not None and normalise_id(statement.notice).value is None:
-        raise InvalidStatement("notice can't be a key: it is empty or has control characters.", "notice")
+        raise InvalidStatement("notice must not be empty or contain control characters.", "notice")
     return statement
 
 

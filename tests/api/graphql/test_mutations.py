@@ -86,7 +86,7 @@ def iso(at: int) -> str:
         ({"rawSignal": "x" * 8193}, "rawSignal is not an allowed field or value."),
         ({"categories": ["x" * 513]}, "categories is not an allowed field or value."),
         ({"mechanism": "shout"}, "mechanism does not fit the policy's purposes."),
-        ({"notice": "a\nb"}, "notice can't be a key: it is empty or has control characters."),
+        ({"notice": "a\nb"}, "notice must not be empty or contain control characters."),
         ({"messageId": "x" * 257}, "messageId must have 1 to 256 characters and no control characters."),
         ({"record": {"source": "shop"}}, "userId or anonymousId is required and must not be null or empty."),
         ({"record": {"source": "shop", "userId": "null"}}, "userId is a placeholder that identifies no one."),
