@@ -1,4 +1,4 @@
-"""Collection: events per second from HTTP to durable commit, beside an UNWIND of the same rows by the raw driver.
+"""Collection: events per second from HTTP to durable commit, alongside an UNWIND of the same rows by the raw driver.
 
 The workload, a lean HTTP client and the measurement; `report.py` prints and stores the results.
 

@@ -83,7 +83,7 @@ class CursorSigner:
         return hmac.digest(self._key, message, "sha256")[:SIGNATURE_BYTES]
 
     def request(self, place: str, first: int, after: str | None) -> PageRequest:
-        """Returns a page request that was checked. Raises BadInput."""
+        """Checks the arguments of a page and returns them. Raises BadInput."""
         if not 1 <= first <= MAX_PAGE:
             raise BadInput(f"first: a number from 1 to {MAX_PAGE} is expected.")
         return PageRequest(first, None if after is None else self.read(place, after))

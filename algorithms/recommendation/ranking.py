@@ -1,7 +1,7 @@
 """Ranking at request time: a person's latest interactions become seeds, and the fitted lists lead from them to items.
 
-Strengths are numbers without a unit: 1 is a purchase or the best rating; a negative strength takes an earlier
-interaction back. Seeds are weighed at request time, so that a click changes the next ranking without a new fit.
+Strengths are numbers without a unit: 1 is a purchase or the best rating; a negative strength cancels an
+earlier interaction. Seeds are weighed at request time, so that a click changes the next ranking without a new fit.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def rate_strength(type_: str, weight: float, graded: bool, config: StrengthConfi
     """Returns the strength of one interaction, regardless of its age.
 
     `weight` is 0–5; `graded` tells whether the interaction carries a value, so that the weight of a rating is its
-    grade. The result is 0–1, or −1–0 for a type that takes another back.
+    grade. The result is 0–1, or −1–0 for a type that cancels another.
     """
     if type_ in TAKEN_BACK:
         return -TAKEN_BACK[type_] / FULL_WEIGHT
@@ -211,7 +211,7 @@ def rank_items(
 def rank_popular(
     lists: TargetLists, n: int, hidden: Flags, accept: Callable[[int], bool] | None = None
 ) -> list[RankedColumn]:
-    """Returns the n most popular items, most popular first, for people without usable history or to fill up a list.
+    """Returns the n most popular items, most popular first, for people without usable history or to top up a list.
 
     Scores are numbers of people; items without any come last. Ties go to the lower column. Arguments and errors as in
     `rank_items`. O(items log items) at worst.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def resolve(as_json: AsJson = False) -> None:
     """Recompute linkage over all records. Messages are linked as they arrive; run this after the rules have changed.
 
-    The result is the same as that of linking on arrival, whatever the order. It can run beside a server.
+    The result is the same as that of linking on arrival, whatever the order. It can run alongside a server.
 
     Example: consentric resolve --json
     """
@@ -39,7 +39,7 @@ def resolve(as_json: AsJson = False) -> None:
         ("links ended now", report.ended),
         ("people merged now", report.merged),
         ("people split now", report.split),
-        ("left to a later run", report.deferred),
+        ("skipped, neighbourhood too large", report.deferred),
     ]
     print_table("Linkage", ("", "number"), rows)
 

@@ -1,4 +1,4 @@
-"""The origin of messages: what reading them depends on beside their content."""
+"""The origin of messages: what reading them depends on besides their content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages of `docs/errors/`, served without a credential at `/errors/CODE`, where `documentation` of an error points.
+"""The pages of `docs/errors/`, served without a credential at `/errors/CODE`, where an error's `documentation` points.
 
 They are read once, at startup, and looked up by name, so no request reaches the file system.
 """

@@ -35,7 +35,7 @@ class DeadLetter:
 
     @property
     def id(self) -> str:
-        """Deterministic id, 32 hex digits."""
+        """Deterministic ID, 32 hex digits."""
         text = f"{self.source}\0{self.payload}".encode("utf-8", "surrogatepass")
         return blake2b(text, digest_size=16).hexdigest()
 

@@ -29,7 +29,7 @@ class RecordLog:
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """An event to append, with the id of the one it supersedes."""
+    """An event to append, with the ID of the one it supersedes."""
 
     event: ConsentEvent
     supersedes: str | None

@@ -109,7 +109,8 @@ RETURN collect([r.id, r._v, s.id, s.started_at, s.ended_at, r.known, r.carried, 
 
 
 async def touch_records(tx: Writer, calls: Iterable[RecordCall], now: Millis) -> dict[RecordId, TouchedRecord]:
-    """Creates missing records and locks all of them, in the order of their IDs. Returns them as they are then."""
+    """Creates missing records and locks all of them, in the order of their IDs. Returns their state under the
+    lock."""
     touched: dict[RecordId, TouchedRecord] = {}
     ordered = sorted(calls, key=lambda call: call.id)
     statement = WRITE_TOUCH_PEOPLE if any(call.person for call in ordered) else WRITE_TOUCH

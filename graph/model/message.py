@@ -26,7 +26,7 @@ class Message:
 
     `id` is unique across sources: the source's name, `|`, and the source's own ID. `record` is None for a message about
     items only. `at` is the event's time, corrected for clock skew. `also` is the second name in the message (the
-    anonymousId beside a userId), evidence that links the two records. `alias_of` is the record that an alias message
+    anonymousId alongside a userId), evidence that links the two records. `alias_of` is the record that an alias message
     states to be the same person. `traits` are profile facts by name, unknown ones under `attributes`; a None value
     removes the fact. `carried` is set if the message is about something else and merely repeats `consents` (Segment's
     `context.consent`): it is their digest, and they are written only if it differs from the last one. `payload` is None

@@ -25,7 +25,8 @@ RUNS_KEPT: Final = 5
 @dataclass(frozen=True, slots=True)
 class ModelRun:
     """One fit of a model or one computation of segments. The manifest is `purpose`, `consent_at`, `people`, `epoch` and
-    `people_sha256`: whose data was used, and as of when consent was checked. `rows` is how many model rows it wrote."""
+    `people_sha256`: whose data was used, and the instant as of which consent was checked. `rows` is how many model rows
+    it wrote."""
 
     id: RunId
     name: str

@@ -1,4 +1,4 @@
-"""A message to write, with the ids of the records and identifiers that it names."""
+"""A message to write, with the IDs of the records and identifiers that it names."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from graph.model.message import Message
 
 @dataclass(slots=True)
 class Arrival:
-    """A message with the ids of what it names, computed while other messages are written. `anonymous` is the identifier
-    of its second record; `identifiers` are those of the first, with their ids. `order` is its position in the group;
+    """A message with the IDs of what it names, computed while other messages are written. `anonymous` is the identifier
+    of its second record; `identifiers` are those of the first, with their IDs. `order` is its position in the group;
     `settled` tells whether its record carries all its identifiers already. Each attempt at the transaction sets
     both."""
 
@@ -46,13 +46,13 @@ class Arrival:
 
 @lru_cache(maxsize=65_536)
 def find_record_id(source: str, kind: RecordKind, key: str) -> RecordId:
-    """`RecordRef.id`, remembered."""
+    """Returns `RecordRef.id`, cached."""
     return RecordRef(source, kind, key).id
 
 
 @lru_cache(maxsize=65_536)
 def find_identifier_id(kind: str, value: str, namespace: str) -> str:
-    """`IdentifierRef.id`, remembered."""
+    """Returns `IdentifierRef.id`, cached."""
     return IdentifierRef(kind, value, namespace).id
 
 
@@ -64,5 +64,5 @@ def find_anonymous(key: str) -> IdentifierRef | None:
 
 
 def identify(identifier: IdentifierRef) -> str:
-    """`IdentifierRef.id`, remembered, of an identifier at hand."""
+    """Returns `IdentifierRef.id`, cached."""
     return find_identifier_id(identifier.kind, identifier.value, identifier.namespace)

@@ -24,7 +24,7 @@ ReadLetter = Callable[[DeadLetter], Message]
 
 @dataclass(slots=True)
 class ReplayReport:
-    """The result of a replay: how many letters were accepted or were duplicates, and the ids of those kept."""
+    """The result of a replay: how many letters were accepted or were duplicates, and the IDs of those kept."""
 
     accepted: int = 0
     duplicate: int = 0
@@ -34,7 +34,7 @@ class ReplayReport:
 async def list_letters(
     client: GraphClient, limit: int, after: str = "", source: str | None = None, reason: str | None = None
 ) -> list[DeadLetter]:
-    """Returns a page of letters in the order of their ids. Payloads are personal data: show them to operators only."""
+    """Returns a page of letters in the order of their IDs. Payloads are personal data: show them to operators only."""
     return await read_letters(client, limit, after, source, reason)
 
 

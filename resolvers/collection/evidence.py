@@ -57,7 +57,7 @@ async def touch_partners(tx: Writer, new: Sequence[Arrival], touched: Touched, n
 
 
 async def _find_aliases(tx: Writer, new: Sequence[Arrival]) -> dict[str, RecordRef]:
-    """Returns the record that each alias message names: the user with that id if there is one, else the anonymous
+    """Returns the record that each alias message names: the user with that ID if there is one, else the anonymous
     one."""
     named = {one.message.id: one.message.alias_of for one in new if one.message.alias_of is not None}
     if not named:
@@ -137,7 +137,7 @@ class Repeat:
 
 
 def _find_statements(new: Sequence[Arrival], touched: Touched, repeated: dict[RecordId, Repeat]) -> list[Statement]:
-    """Returns the consent statements to write, each with the id of its event, in order of time within a record. Adds to
+    """Returns the consent statements to write, each with the ID of its event, in order of time within a record. Adds to
     `repeated` what records have to remember."""
     found: list[Statement] = []
     stating = [one for one in new if one.message.consents]

@@ -59,7 +59,7 @@ class WaitingBatch:
             self.outcomes.set_result(outcomes)
 
     def fail(self, error: BaseException) -> None:
-        """Raises the error at the sender, if it is still waiting."""
+        """Raises the error in the sender's task, if it is still waiting."""
         if not self.outcomes.done():
             self.outcomes.set_exception(error)
 

@@ -73,7 +73,7 @@ async def write_arrivals(
 
 
 async def _claim(tx: Writer, arrivals: Sequence[Arrival]) -> list[Arrival]:
-    """Returns the messages that are new, the first of each id, in their order."""
+    """Returns the messages that are new, the first of each ID, in their order."""
     first: dict[str, Arrival] = {}
     for order, one in enumerate(arrivals):
         if first.setdefault(one.message.id, one) is one:

@@ -80,7 +80,7 @@ class PermitCheck:
 async def write_consents(
     tx: Writer, statements: Sequence[tuple[RecordId, str, ConsentStatement]], now: Millis
 ) -> set[RecordId]:
-    """Appends statements, each with the id of its event, to the logs of their records, which must exist. An id that the
+    """Appends statements, each with the ID of its event, to the logs of their records, which must exist. An ID that the
     log already holds is skipped; so is a grant that was only carried along and repeats the record's last statement,
     while such a denial makes the last statement fresher. The statements must be valid (`Policy.check_statement`).
 

@@ -1,4 +1,4 @@
-"""Linkage in the graph: attaching evidence, deciding about its neighbourhoods, moving records between people.
+"""Linkage in the graph: attaching evidence, deciding its neighbourhoods, moving records between people.
 
 These use cases run inside the caller's write transaction, except `resolve_all`. The same decision is made on arrival
 and in the batch, each time over whole neighbourhoods, and it depends on the evidence alone. So the batch changes
@@ -50,14 +50,14 @@ ACTOR: Final = "linkage/deterministic/1"
 
 BATCH_PAGE: Final = 250
 BATCH_NEIGHBOURHOOD: Final = 20_000
-"""Records per page of the batch, and the largest neighbourhood, in records, that the batch decides about."""
+"""Records per page of the batch, and the largest neighbourhood, in records, that the batch decides."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkageChanges:
     """What linkage changed. `affected_users` are live users whose records have changed; `merged` maps a retired user to
     its survivor, `split` a user to those that some of its records moved to. `opened` and `ended` count edges, `visited`
-    are the records decided about, `deferred` those whose neighbourhood is too large for an arrival."""
+    are the records decided, `deferred` those whose neighbourhood is too large for an arrival."""
 
     affected_users: frozenset[UserId] = frozenset()
     merged: Mapping[UserId, UserId] = field(default_factory=dict)

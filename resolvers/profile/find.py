@@ -53,7 +53,7 @@ RECENT: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class ById:
-    """A person by the id that the API issued for them."""
+    """A person by the ID that the API issued for them."""
 
     user: UserId
 
@@ -68,7 +68,7 @@ class ByIdentifier:
 
 @dataclass(frozen=True, slots=True)
 class ByRecord:
-    """A person by a source's own key for them: a user id, or else an anonymous id."""
+    """A person by a source's own key for them: a user ID, or else an anonymous ID."""
 
     source: str
     key: str
@@ -147,8 +147,8 @@ def _reveal_visible(decision: Decision, stored: StoredFacts) -> RevealedFacts:
 
 
 async def find_profile(request: RequestContext, key: ProfileKey, wanted: Wanted) -> PersonView | None:
-    """Returns the person that a key means, as far as the viewer may see them; None if there is none, if the viewer may
-    not know of them, or if the key means several."""
+    """Returns the person that a key refers to, as far as the viewer may see them; None if there is none, if the viewer
+    may not know of them, or if several match."""
     if request.viewer.subject is not None:
         return await _find_bound(request, request.viewer.subject, key, wanted)
     stored = await _read_candidates(request, key, wanted.parts())
@@ -176,8 +176,8 @@ async def find_own(request: RequestContext, wanted: Wanted) -> PersonView | None
 async def _find_bound(
     request: RequestContext, subject: RecordRef, key: ProfileKey | None, wanted: Wanted
 ) -> PersonView | None:
-    """Returns the person of a record, as far as the record itself leads, if the key (None: any) means them by those
-    data."""
+    """Returns the person of a record, limited to what the record itself leads to; None if a key is given that does not
+    match them by that data."""
     parts = wanted.parts()
     if isinstance(key, ByIdentifier):
         parts = replace(parts, identifiers=True)

@@ -82,7 +82,7 @@ class ServedModel:
 
 
 class WalkRecommender:
-    """Recommends by the current graph walk, filled up with popular items. `load` replaces what is served in one
+    """Recommends by the current graph walk, topped up with popular items. `load` replaces what is served in one
     assignment, so that readers never wait."""
 
     def __init__(self, config: RankingConfig | None = None) -> None:
@@ -135,7 +135,7 @@ class WalkRecommender:
     ) -> list[RankedItem]:
         """Returns the n best items for a person with these latest interactions, best first.
 
-        `strategy` chooses the walk, popular items, or (AUTO) the walk filled up with popular items. Items that the
+        `strategy` chooses the walk, popular items, or (AUTO) the walk topped up with popular items. Items that the
         person interacted with are left out unless `include_seen`; items that are not available always are. No I/O;
         well under a millisecond for some thousand items.
         """

@@ -1,7 +1,7 @@
 """Loading files, as `consentric load` does: the next lines are read while the store commits the previous ones.
 
 A load can be killed at any time and run again: every message counts once. A checkpoint records how far the last run
-came, so that the next one can skip those lines without asking the store about each. It is trusted only if the store
+got, so that the next one can skip those lines without asking the store about each. It is trusted only if the store
 knows the message that it names, and it is removed when the file is complete.
 """
 

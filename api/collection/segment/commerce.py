@@ -1,7 +1,7 @@
 """Segment's e-commerce events as typed interactions with items: event names, weights, products, money.
 
 An event that names no item (a search, a page, `Signed Up`) is an interaction without an item, which the graph stores on
-the session alone. So it is not lost, and the catalogue gets no invented item.
+the session alone. Nothing is lost, and no item is invented for the catalogue.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Our own message types, items and consent statements, which files may contain beside Segment's.
+"""Our own message types, items and consent statements, which files may contain in addition to Segment's.
 
 Unknown fields are rejected here: the format is ours, and a misspelt field would be lost silently.
 """

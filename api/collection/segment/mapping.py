@@ -302,7 +302,8 @@ def _session(checked: Mapping[str, Any]) -> str | None:
 
 
 def _read_item(checked: Mapping[str, Any], origin: Origin, message_id: str, payload: Payload) -> Message:
-    """Returns the message of an item line. It is about no person; its `timestamp` is as of when the facts hold."""
+    """Returns the message of an item line. It is about no person; its `timestamp` is the instant as of which the
+    facts hold."""
     at = _read_at(checked, origin)
     return Message(
         id=message_id,

@@ -66,14 +66,14 @@ class RecordInput:
         "unknown ones become `attributes`. Null removes a fact."
     )
     identifiers: list[IdentifierInput] | None = optional(
-        "Further identifiers of the person, beside the two IDs and the traits `email` and `phone`."
+        "Further identifiers of the person, besides the two IDs and the traits `email` and `phone`."
     )
     timestamp: DateTime | None = optional(
-        "As of when the facts hold; a later one wins. From 1990 to one day after receipt; left out: now."
+        "Instant as of which the facts hold; the latest wins. From 1990 to one day after receipt; left out: now."
     )
     message_id: str | None = optional(
         "ID that makes the record count once however often it is sent, 1 to 256 characters. If left out, every "
-        "request counts anew."
+        "request is counted again."
     )
 
     def raw_message(self) -> RawMessage:
@@ -116,11 +116,11 @@ class ItemInput:
         "Further facts as a JSON object. Replaces the earlier object; an empty one changes nothing."
     )
     timestamp: DateTime | None = optional(
-        "As of when the facts hold; a later one wins. From 1990 to one day after receipt; left out: now."
+        "Instant as of which the facts hold; the latest wins. From 1990 to one day after receipt; left out: now."
     )
     message_id: str | None = optional(
         "ID that makes the entry count once however often it is sent, 1 to 256 characters. If left out, every request "
-        "counts anew."
+        "is counted again."
     )
 
     def raw_message(self) -> RawMessage:
@@ -243,7 +243,7 @@ class ConsentInput:
     )
     message_id: str | None = optional(
         "ID that makes the statement count once however often it is sent, 1 to 256 characters. If left out, every "
-        "request counts anew."
+        "request is counted again."
     )
 
     def statement(self, effective_at: Millis) -> ConsentStatement:
@@ -294,7 +294,7 @@ class WithdrawInput:
     method: str | None = optional("How the withdrawal was collected, such as `banner`; at most 512 characters.")
     message_id: str | None = optional(
         "ID that makes the withdrawal count once however often it is sent, 1 to 256 characters. If left out, every "
-        "request counts anew."
+        "request is counted again."
     )
 
     def statement(self, effective_at: Millis) -> ConsentStatement:

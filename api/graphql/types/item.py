@@ -37,8 +37,8 @@ class Item(Node):
         description="Further facts from the catalogue, as a JSON object. Empty if there are none."
     )
     updated_at: DateTime = strawberry.field(
-        description="As of when the catalogue last described the item; when an event first mentioned it if the "
-        "catalogue never did."
+        description="When the catalogue last described the item, or when an event first mentioned it if the "
+        "catalogue never has."
     )
 
     @strawberry.field(description="Global ID of the item, which `node` accepts.")  # type: ignore[misc]

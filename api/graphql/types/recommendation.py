@@ -14,7 +14,7 @@ expose_enum(
     "Strategy",
     "How to recommend items.",
     {
-        Strategy.AUTO: "GRAPH_WALK first; POPULAR fills up what it leaves.",
+        Strategy.AUTO: "GRAPH_WALK first; POPULAR fills the remaining places.",
         Strategy.GRAPH_WALK: "Items chosen by people who chose what this person chose. May find few or none.",
         Strategy.POPULAR: "Items that most people chose.",
     },

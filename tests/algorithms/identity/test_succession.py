@@ -1,4 +1,4 @@
-"""Which user id survives a merge and a split, and that every record ends with the user of its component."""
+"""Which user ID survives a merge and a split, and that every record ends with the user of its component."""
 
 from __future__ import annotations
 
