@@ -59,4 +59,4 @@ graph-doc: $(STAMP)
 	$(BIN)/python -m api.reference
 
 clean:
-	rm -rf .venv .consentric .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .consentric .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info

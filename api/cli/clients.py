@@ -32,7 +32,9 @@ def create(
     ] = None,
     scope: Annotated[
         list[str] | None,
-        typer.Option("--scope", metavar="S", help="`values` lets an auditor see the values of fields. Repeatable."),
+        typer.Option(
+            "--scope", metavar="S", help="`values` lets an auditor with a purpose see the values of fields. Repeatable."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -32,7 +32,7 @@ def list_(
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Number of letters listed at most.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """List rejected messages, each with the reason and the field at fault.
+    """List rejected messages, each with the reason; --json shows the field at fault too.
 
     Examples:
 

@@ -44,7 +44,7 @@ class Show:
         """Prints a table of text."""
         table = Table(show_edge=False, pad_edge=False)
         for column in columns:
-            table.add_column(column)
+            table.add_column(column, overflow="fold")
         for row in rows:
             table.add_row(*(Text(as_text(cell)) for cell in row))
         self._console.print(table)
@@ -132,7 +132,7 @@ class Show:
         )
         self.table(("key", "sent as Authorization: Bearer …"), keys.items())
         self._console.print("\nPaste into GraphiQL, with one of the keys in its header editor:")
-        self._console.print(Syntax(query, "graphql", background_color="default"))
+        self._console.print(Syntax(query, "graphql", background_color="default", word_wrap=True))
         self._console.print(Text(f'variables: {{"source": "{record.source}", "key": "{record.key}"}}'))
         frontend = next((key for name, key in keys.items() if name.startswith("frontend")), "KEY")
         self._console.print("\nOr in a shell:")

@@ -152,9 +152,9 @@ class Profile(Node):
         "token does not reach."
     )
     rfm: Rfm | None = strawberry.field(
-        description="Recency, frequency and monetary value. Null if withheld, if the person does not permit analytics "
-        "or bought nothing in the window, or, for a person's own token, if the profile has records that the token "
-        "does not reach."
+        description="Recency, frequency and monetary value, as of the last `refresh`. Null if withheld, if the person "
+        "did not permit analytics or bought nothing in the window at that time, or, for a person's own token, if the "
+        "profile has records that the token does not reach."
     )
     withheld: list[Withheld] | None = strawberry.field(
         description="The withheld fields of this profile, with reasons. Null unless the viewer is the person or an "
