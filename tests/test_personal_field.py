@@ -11,12 +11,12 @@ from dataclasses import fields
 import pytest
 
 from algorithms.identity.survivorship import derive_facts
-from api.collection.segment.traits import NAMES, read_traits
+from api.collection.segment.traits import _NEVER_ATTRIBUTES, NAMES, read_traits
 from api.graphql.schema import GRAPHQL_SCHEMA
 from graph.model.identity import RecordId, Trait
 from graph.model.profile import StoredFacts
 from graph.model.time import Millis
-from privacy.fields import PERSONAL_FIELDS
+from privacy.fields import PERSONAL_FIELDS, Category
 from resolvers.profile.find import TRAITS
 
 NOW = Millis(1_700_000_000_000)
@@ -65,3 +65,9 @@ def test_every_trait_field_is_in_the_api() -> None:
     for name in FROM_TRAITS:
         assert name in profile.fields, "api/graphql/types: an attribute of Profile"  # type: ignore[attr-defined]
         assert PERSONAL_FIELDS[name].slot in slots
+
+
+def test_contact_and_identity_facts_never_become_attributes() -> None:
+    sent = set(NAMES.values())
+    guarded = {rule.name for rule in PERSONAL_FIELDS.values() if rule.category in {Category.CONTACT, Category.IDENTITY}}
+    assert guarded & sent - {"address"} == _NEVER_ATTRIBUTES, "an address of any form stays an address"

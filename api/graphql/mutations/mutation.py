@@ -139,9 +139,9 @@ class Mutation:
         return await _state(info.context, speaker, input)
 
     @strawberry.mutation(
-        description="Takes back a consent, with effect from the next read. A purpose that does not rest on consent, such "
-        "as `service`, stays permitted. A record that is not known yet is created. For the person, front-ends and "
-        "operators."
+        description="Takes back a consent, with effect from the next read. A purpose that does not rest on consent, "
+        "such as `service`, stays permitted. A record that is not known yet is created. For the person, front-ends "
+        "and operators."
     )
     async def withdraw_consent(
         self, info: GraphQLInfo, input: Annotated[WithdrawInput, strawberry.argument(description="The withdrawal.")]
