@@ -44,6 +44,16 @@ def find_built_statements(source: str) -> list[int]:
     return sorted(set(checker.lines))
 
 
+def find_written_statements(source: str) -> list[int]:
+    """The lines on which a statement is written down in a call that sends it to the store, in order."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return sorted(call.lineno for call in calls if _name_of(call.func) in SINKS and any(map(_is_text, call.args[:1])))
+
+
+def _is_text(value: ast.expr) -> bool:
+    return isinstance(value, ast.JoinedStr) or (isinstance(value, ast.Constant) and isinstance(value.value, str))
+
+
 class _Checker:
     def __init__(self, module: dict[str, ast.expr], imported: set[str], positions: dict[str, int]) -> None:
         self._module = module

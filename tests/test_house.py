@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cypher import find_built_statements
+from tests.cypher import find_built_statements, find_written_statements
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("api", "graph", "resolvers", "algorithms", "privacy", "migrations")
@@ -97,6 +97,20 @@ def test_the_house_rules_cover_every_module() -> None:
 def test_cypher_is_never_built(path: Path) -> None:
     built = find_built_statements(path.read_text(encoding="utf-8"))
     assert not built, f"a statement is put together at lines {built}: use a constant and parameters"
+
+
+ABOVE_THE_STORE = [path for path in modules() if path not in STORE_MODULES]
+
+
+@pytest.mark.parametrize("path", ABOVE_THE_STORE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_cypher_stays_in_the_store_modules(path: Path) -> None:
+    written = find_written_statements(path.read_text(encoding="utf-8"))
+    assert not written, f"a statement is written at lines {written}: move it into graph"
+
+
+@pytest.mark.parametrize("call", ['client.read("RETURN 1")', 'tx.run(f"RETURN {x}")'])
+def test_a_written_statement_is_found(call: str) -> None:
+    assert find_written_statements(call) == [1]
 
 
 BUILT = {

@@ -214,13 +214,14 @@ async def open_and_examine(settings: Settings) -> list[Finding]:
 async def examine_store(client: GraphClient, policy: Policy | None) -> AsyncIterator[Finding]:
     """Checks store, clock, migrations, permits (if there is a policy) and model. Yields their findings."""
     from graph.errors import MigrationRefused
+    from graph.store.system import read_store_time
     from migrations.runner import migrate
     from migrations.step import MigrationState
     from resolvers.context import system_clock
 
-    store_time = (await client.read("RETURN timestamp() AS now"))[0]["now"]
+    store_time = await read_store_time(client)
     yield Finding("store", State.OK, f"{client.engine} responds")
-    skew = abs(system_clock() - int(store_time))
+    skew = abs(system_clock() - store_time)
     if skew > MAX_SKEW_MILLIS:
         yield Finding("clock", State.WARNING, f"{skew / 1000:.0f} s off the store's", "Synchronise the clocks.")
     else:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from graph.model.time import Millis
 from graph.store.client import GraphClient
+
+READ_TIME: Final = "RETURN timestamp() AS now"
 
 READ_VERSION: Final = "CALL dbms.components() YIELD versions RETURN versions[0] AS version"
 
@@ -42,6 +45,11 @@ class StoreVersion:
     engine: str
     version: str
     migration: int
+
+
+async def read_store_time(client: GraphClient) -> Millis:
+    """Reads the store's clock."""
+    return Millis((await client.read(READ_TIME))[0]["now"])
 
 
 async def read_version(client: GraphClient) -> StoreVersion:

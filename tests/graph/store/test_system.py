@@ -6,8 +6,9 @@ import pytest
 
 from graph.model.time import Millis
 from graph.store.client import GraphClient
-from graph.store.system import StoreCounts, read_counts, read_version
+from graph.store.system import StoreCounts, read_counts, read_store_time, read_version
 from migrations.steps import STEPS
+from resolvers.context import system_clock
 from tests.api.door import Door
 from tests.crowd import Event, Person, run, write_crowd
 
@@ -22,6 +23,10 @@ async def test_the_store_counts_itself(door: Door) -> None:
     assert version.engine in ("embedded", "neo4j")
     assert version.migration >= 2
     assert Millis(0) < door.clock()
+
+
+async def test_the_store_tells_its_time(store: GraphClient) -> None:
+    assert abs(await read_store_time(store) - system_clock()) < 60_000
 
 
 async def test_an_empty_store_counts_nothing_and_knows_its_last_migration(store: GraphClient) -> None:
