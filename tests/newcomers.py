@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graph.identity.records import RecordCall, touch_records, write_people
+from graph.identity.records import NewPerson, RecordCall, touch_records, write_people
 from graph.model.identity import IdentifierRef, RecordId, RecordKind, RecordRef, UserId
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
@@ -32,6 +32,6 @@ async def write_newcomers(store: GraphClient, *names: str) -> None:
 
     async def work(tx: Writer) -> None:
         await touch_records(tx, [RecordCall(ref(name), record(name)) for name in names], ARRIVED)
-        await write_people(tx, [(record(name), user(name), "shop") for name in names], ["service"], ARRIVED)
+        await write_people(tx, [NewPerson(record(name), user(name), "shop") for name in names], ["service"], ARRIVED)
 
     await store.write(work)

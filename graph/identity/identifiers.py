@@ -6,10 +6,20 @@ An identifier that links no records (blocked, or held by too many) carries `refu
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from graph.model.identity import IdentifierRef, RecordId
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer, chunk_rows
+
+
+class NewHolding(NamedTuple):
+    """An identifier that a record states, and since when."""
+
+    record: RecordId
+    identifier: IdentifierRef
+    since: Millis
+
 
 READ_HOLDINGS = """
 UNWIND $records AS record
@@ -35,7 +45,7 @@ CREATE (r)-[:IDENTIFIED_BY {since: held[4]}]->(i)
 """
 
 
-async def write_holdings(tx: Writer, held: Iterable[tuple[RecordId, IdentifierRef, Millis]]) -> None:
+async def write_holdings(tx: Writer, held: Iterable[NewHolding]) -> None:
     """Attaches identifiers to records that don't hold them yet. The caller has locked the records and has checked this.
 
     Raising the degree locks each identifier, so that two writers of the same one notice each other. Rows are grouped by

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from graph.model.activity import SessionId
 from graph.model.identity import RecordId, RecordRef, UserId
@@ -60,6 +60,22 @@ class KnownIdentifiers:
         entries = [entry for entry in self._text.split(";") if entry and entry[:ID_LENGTH] not in self._new]
         entries += [f"{id_}{since}" for id_, since in self._new.items()]
         return "".join(f"{entry};" for entry in entries[-MOST_KNOWN:])
+
+
+class NewPerson(NamedTuple):
+    """A new record, its new user and its source."""
+
+    record: RecordId
+    user: UserId
+    source: str
+
+
+class Carried(NamedTuple):
+    """The consents that a record's messages last repeated, as one text, and when."""
+
+    record: RecordId
+    text: str
+    at: Millis
 
 
 @dataclass(slots=True)
@@ -147,10 +163,8 @@ CREATE (r)-[:FROM]->(s)
 """
 
 
-async def write_people(
-    tx: Writer, new: Sequence[tuple[RecordId, UserId, str]], permits: Sequence[str], now: Millis
-) -> None:
-    """Gives each new record a new person: (record, user, source). `permits` is what silence permits."""
+async def write_people(tx: Writer, new: Sequence[NewPerson], permits: Sequence[str], now: Millis) -> None:
+    """Gives each new record a new person. `permits` is what silence permits."""
     for chunk in chunk_rows([list(row) for row in new]):
         await tx.run(WRITE_PEOPLE, rows=list(chunk), permits=list(permits), now=now)
 
@@ -188,7 +202,7 @@ SET r.carried = row[1], r.carried_at = row[2]
 """
 
 
-async def write_carried(tx: Writer, carried: Iterable[tuple[RecordId, str, Millis]]) -> None:
+async def write_carried(tx: Writer, carried: Iterable[Carried]) -> None:
     """Stores on records which consents their messages last repeated, and when."""
     for chunk in chunk_rows([list(row) for row in carried]):
         await tx.run(WRITE_CARRIED, rows=list(chunk))

@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from graph.identity.identifiers import NewHolding
 from graph.identity.records import (
+    Carried,
     RecordCall,
     TouchedRecord,
     mark_person,
@@ -21,17 +23,15 @@ from graph.identity.records import (
     write_carried,
     write_known,
 )
-from graph.model.consent import ConsentStatement
 from graph.model.identity import IdentifierRef, RecordId, RecordKind, RecordRef, UserId
 from graph.model.time import Millis
 from graph.store.client import Writer
 from privacy.policy import Policy
 from resolvers.collection.arrival import Arrival, find_anonymous, identify
-from resolvers.consent.permits import refresh_permits, write_consents
+from resolvers.consent.permits import NewStatement, refresh_permits, write_consents
 from resolvers.identity.linkage import attach_identifiers, link_records
 
 Touched = dict[RecordId, TouchedRecord]
-Statement = tuple[RecordId, str, ConsentStatement]
 
 
 async def touch_partners(tx: Writer, new: Sequence[Arrival], touched: Touched, now: Millis) -> dict[str, RecordRef]:
@@ -87,13 +87,15 @@ async def write_evidence(
     if concerned:
         affected |= (await link_records(tx, concerned, now)).affected_users
     if statements:
-        owners = await read_people_of_records(tx, {record for record, _, _ in statements})
+        owners = await read_people_of_records(tx, {one.record for one in statements})
         affected |= {user for user, _ in owners.values()}
     if affected:
         await refresh_permits(tx, affected, policy, now)
     if repeated:
         people = await read_people_of_records(tx, repeated.keys())
-        marks = [(record, f"{one.digest}@{mark_person(*people[record])}", one.at) for record, one in repeated.items()]
+        marks = [
+            Carried(record, f"{one.digest}@{mark_person(*people[record])}", one.at) for record, one in repeated.items()
+        ]
         await write_carried(tx, sorted(marks))
 
 
@@ -101,12 +103,12 @@ async def _attach(
     tx: Writer, new: Sequence[Arrival], touched: Touched, aliases: dict[str, RecordRef], now: Millis
 ) -> set[RecordId]:
     """Attaches identifiers that records don't carry yet. Returns the records that linkage must examine."""
-    pairs: dict[tuple[RecordId, str], tuple[RecordId, IdentifierRef, Millis]] = {}
+    pairs: dict[tuple[RecordId, str], NewHolding] = {}
 
     def add(record: RecordId, identifier: IdentifierRef, id_: str, at: Millis) -> None:
         if _adds_evidence(touched[record], id_, at):
             touched[record].known.add(id_, at)
-            pairs[record, id_] = (record, identifier, at)
+            pairs[record, id_] = NewHolding(record, identifier, at)
 
     same: list[tuple[RecordId, RecordId]] = []
     for one in new:
@@ -136,10 +138,10 @@ class Repeat:
     at: Millis
 
 
-def _find_statements(new: Sequence[Arrival], touched: Touched, repeated: dict[RecordId, Repeat]) -> list[Statement]:
+def _find_statements(new: Sequence[Arrival], touched: Touched, repeated: dict[RecordId, Repeat]) -> list[NewStatement]:
     """Returns the consent statements to write, each with the ID of its event, in order of time within a record. Adds to
     `repeated` what records have to remember."""
-    found: list[Statement] = []
+    found: list[NewStatement] = []
     stating = [one for one in new if one.message.consents]
     for one in sorted(stating, key=lambda each: (each.record or "", each.message.at, each.order)):
         record, message = one.record, one.message
@@ -152,7 +154,7 @@ def _find_statements(new: Sequence[Arrival], touched: Touched, repeated: dict[Re
                 repeated[record] = Repeat(message.carried, message.at)
         many = len(message.consents) > 1
         for number, statement in enumerate(message.consents, 1):
-            found.append((record, f"{message.id}#{number}" if many else message.id, statement))
+            found.append(NewStatement(record, f"{message.id}#{number}" if many else message.id, statement))
     return found
 
 

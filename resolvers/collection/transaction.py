@@ -17,7 +17,7 @@ from ulid import ULID
 
 from graph.catalogue.items import write_items
 from graph.collection.messages import claim_messages
-from graph.identity.records import RecordCall, TouchedRecord, touch_records, write_people, write_traits
+from graph.identity.records import NewPerson, RecordCall, TouchedRecord, touch_records, write_people, write_traits
 from graph.identity.traits import merge_traits
 from graph.model.catalogue import ItemFacts
 from graph.model.identity import RecordId, UserId
@@ -112,7 +112,7 @@ async def _give_people(
         if one.record in people and one.also in people and not {one.record, one.also} & shared:
             people[one.also] = people[one.record]
             shared |= {one.record, one.also}
-    rows = [(record, person, touched[record].source) for record, person in people.items()]
+    rows = [NewPerson(record, person, touched[record].source) for record, person in people.items()]
     await write_people(tx, rows, initial_permits(policy), now)
 
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from graph.consent.log import (
     NewEvent,
@@ -77,9 +77,15 @@ class PermitCheck:
     complete: bool
 
 
-async def write_consents(
-    tx: Writer, statements: Sequence[tuple[RecordId, str, ConsentStatement]], now: Millis
-) -> set[RecordId]:
+class NewStatement(NamedTuple):
+    """A statement for a record's log, with the ID of its event."""
+
+    record: RecordId
+    event_id: str
+    statement: ConsentStatement
+
+
+async def write_consents(tx: Writer, statements: Sequence[NewStatement], now: Millis) -> set[RecordId]:
     """Appends statements, each with the ID of its event, to the logs of their records, which must exist. An ID that the
     log already holds is skipped; so is a grant that was only carried along and repeats the record's last statement,
     while such a denial makes the last statement fresher. The statements must be valid (`Policy.check_statement`).

@@ -21,6 +21,7 @@ from algorithms.identity.clustering import RefusalReason
 from algorithms.identity.linkage import DEFAULT_LINKAGE, Linkage, LinkageConfig, link
 from algorithms.identity.succession import Succession, assign_users
 from graph.identity.identifiers import (
+    NewHolding,
     count_refused_identifiers,
     read_holdings,
     write_earlier,
@@ -36,7 +37,7 @@ from graph.identity.links import (
     write_links,
 )
 from graph.identity.users import count_records_and_people, read_record_page, write_moves, write_retirements, write_users
-from graph.model.identity import IdentifierRef, Judgement, LinkOutcome, RecordId, UserId
+from graph.model.identity import Judgement, LinkOutcome, RecordId, UserId
 from graph.model.time import Millis
 from graph.segments.memberships import end_unpermitted
 from graph.store.client import GraphClient, Writer
@@ -87,7 +88,7 @@ class LinkageReport:
 
 async def attach_identifiers(
     tx: Writer,
-    pairs: Sequence[tuple[RecordId, IdentifierRef, Millis]],
+    pairs: Sequence[NewHolding],
     aliases: Sequence[tuple[RecordId, RecordId]],
     now: Millis,
 ) -> set[RecordId]:
@@ -107,20 +108,20 @@ async def attach_identifiers(
     return changed
 
 
-async def _attach_pairs(tx: Writer, pairs: Sequence[tuple[RecordId, IdentifierRef, Millis]]) -> set[RecordId]:
-    first: dict[tuple[RecordId, str], tuple[IdentifierRef, Millis]] = {}
-    for record, identifier, since in pairs:
-        key = (record, identifier.id)
-        if key not in first or since < first[key][1]:
-            first[key] = (identifier, since)
+async def _attach_pairs(tx: Writer, pairs: Sequence[NewHolding]) -> set[RecordId]:
+    first: dict[tuple[RecordId, str], NewHolding] = {}
+    for held in pairs:
+        key = (held.record, held.identifier.id)
+        if key not in first or held.since < first[key].since:
+            first[key] = held
     known = await read_holdings(tx, {record for record, _ in first})
-    fresh = [(key[0], *held) for key, held in first.items() if key not in known]
-    earlier = [(*key, since) for key, (_, since) in first.items() if key in known and since < known[key]]
+    fresh = [held for key, held in first.items() if key not in known]
+    earlier = [(*key, held.since) for key, held in first.items() if key in known and held.since < known[key]]
     if fresh:
         await write_holdings(tx, fresh)
     if earlier:
         await write_earlier(tx, earlier)
-    return {record for record, *_ in fresh} | {record for record, *_ in earlier}
+    return {held.record for held in fresh} | {record for record, *_ in earlier}
 
 
 async def link_records(

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from graph.identity.identifiers import (
+    NewHolding,
     count_refused_identifiers,
     read_holders,
     read_holdings,
@@ -26,7 +27,7 @@ ADA, BEN = email("ada"), email("ben")
 
 
 async def attach(store: GraphClient, *held: Held) -> None:
-    rows = [(record(name), identifier, Millis(since)) for name, identifier, since in held]
+    rows = [NewHolding(record(name), identifier, Millis(since)) for name, identifier, since in held]
     await store.write(lambda tx: write_holdings(tx, rows))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graph.identity.identifiers import write_holdings, write_refused_identifiers
+from graph.identity.identifiers import NewHolding, write_holdings, write_refused_identifiers
 from graph.identity.links import (
     LinkEdge,
     LockedRecord,
@@ -14,7 +14,7 @@ from graph.identity.links import (
     write_link_ends,
     write_links,
 )
-from graph.identity.records import RecordCall, touch_records, write_people
+from graph.identity.records import NewPerson, RecordCall, touch_records, write_people
 from graph.model.identity import (
     EvidenceRecord,
     Holding,
@@ -45,7 +45,8 @@ EDGES = [
 
 async def create_records(tx: Writer) -> None:
     await touch_records(tx, [RecordCall(ref, ref.id) for ref in (LEFT, RIGHT)], NOW)
-    await write_people(tx, [(ref.id, UserId(f"user-{ref.key}"), ref.source) for ref in (LEFT, RIGHT)], [], NOW)
+    people = [NewPerson(ref.id, UserId(f"user-{ref.key}"), ref.source) for ref in (LEFT, RIGHT)]
+    await write_people(tx, people, [], NOW)
 
 
 async def lock(store: GraphClient, *records: RecordId) -> dict[RecordId, LockedRecord]:
@@ -81,7 +82,7 @@ async def test_ended_edges_are_neither_read_nor_counted(store: GraphClient) -> N
 async def test_evidence_read_under_a_lock_is_what_linkage_sees(store: GraphClient) -> None:
     async def write(tx: Writer) -> None:
         await create_records(tx)
-        await write_holdings(tx, [(LEFT.id, EMAIL, Millis(7)), (RIGHT.id, EMAIL, Millis(9))])
+        await write_holdings(tx, [NewHolding(LEFT.id, EMAIL, Millis(7)), NewHolding(RIGHT.id, EMAIL, Millis(9))])
         await write_refused_identifiers(tx, [(EMAIL.id, "frequency_cap")], NOW)
         await tx.run("MATCH (r:Record {id: $id}) SET r.linking_objected = true", id=RIGHT.id)
 

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from graph.identity.records import (
     MOST_KNOWN,
+    Carried,
     KnownIdentifiers,
+    NewPerson,
     RecordCall,
     TouchedRecord,
     mark_person,
@@ -80,7 +82,7 @@ async def test_a_touched_record_holds_what_was_written_and_asked_for(store: Grap
     async def write(tx: Writer) -> None:
         await write_traits(tx, [(record("a"), '{"age":[36,1]}'), (record("none"), "{}")], LATER)
         await write_known(tx, [(record("a"), known)])
-        await write_carried(tx, [(record("a"), "digest", Millis(6))])
+        await write_carried(tx, [Carried(record("a"), "digest", Millis(6))])
 
     await store.write(write)
     plain = (await touch(store, call("a"), call("b")))[record("a")]
@@ -130,7 +132,7 @@ async def test_more_records_than_a_statement_may_write(store: GraphClient) -> No
     async def write(tx: Writer) -> None:
         await write_traits(tx, [(id_, f'["{id_}"]') for id_ in ids], LATER)
         await write_known(tx, [(id_, KnownIdentifiers(f"{id_}1;")) for id_ in ids])
-        await write_carried(tx, [(id_, id_, Millis(2)) for id_ in ids])
+        await write_carried(tx, [Carried(id_, id_, Millis(2)) for id_ in ids])
 
     await store.write(write)
     found = await touch(store, *(call(name, traits=True, person=True) for name in names))
@@ -149,7 +151,7 @@ async def test_a_record_that_arrives_twice_is_new_once(store_target: StoreTarget
     async def arrive(tx: Writer, name: str, person: str) -> bool:
         new = (await touch_records(tx, [call(name)], LATER))[record(name)].new
         if new:
-            await write_people(tx, [(record(name), UserId(person), "shop")], [], LATER)
+            await write_people(tx, [NewPerson(record(name), UserId(person), "shop")], [], LATER)
         return new
 
     for name in "abcde":

@@ -17,6 +17,7 @@ from privacy.gate import Role, SubjectPermits, Viewer
 from privacy.policy import Policy
 from privacy.rules import initial_permits
 from resolvers.consent.permits import (
+    NewStatement,
     PermitCheck,
     PermitDifference,
     apply_policy,
@@ -76,7 +77,7 @@ async def append(
     names = ids or [f"{record}/{s.purpose}/{s.recipient}/{s.state}/{s.effective_at}" for s in statements]
 
     async def work(tx: Writer) -> set[RecordId]:
-        rows = [(RecordId(record), name, s) for name, s in zip(names, statements, strict=True)]
+        rows = [NewStatement(RecordId(record), name, s) for name, s in zip(names, statements, strict=True)]
         changed = await write_consents(tx, rows, Millis(now))
         await refresh_permits(tx, [UserId(u) for u in users], POLICY, Millis(now))
         return changed

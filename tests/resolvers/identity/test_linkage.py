@@ -13,8 +13,9 @@ import pytest
 
 from algorithms.identity.blocking import BlockingRules
 from algorithms.identity.linkage import DEFAULT_LINKAGE, LinkageConfig
+from graph.identity.identifiers import NewHolding
 from graph.identity.links import LinkEdge, write_links
-from graph.identity.records import RecordCall, touch_records, write_people
+from graph.identity.records import NewPerson, RecordCall, touch_records, write_people
 from graph.identity.users import find_live_user, find_users_of_records
 from graph.model.identity import IdentifierRef, Judgement, RecordId, RecordKind, RecordRef, UserId
 from graph.model.time import Millis
@@ -94,9 +95,9 @@ class World:
         self.names |= {id_: each.key for id_, each in refs.items()}
         touched = await touch_records(tx, [RecordCall(each, id_) for id_, each in refs.items()], now)
         new = sorted(id_ for id_, each in touched.items() if each.new)
-        people = [(id_, UserId(f"user-{refs[id_].key}-{now}"), "shop") for id_ in new]
+        people = [NewPerson(id_, UserId(f"user-{refs[id_].key}-{now}"), "shop") for id_ in new]
         await write_people(tx, people, [], now)
-        pairs = [(ref(name).id, identifier, now) for name, identifier in evidence]
+        pairs = [NewHolding(ref(name).id, identifier, now) for name, identifier in evidence]
         changed = await attach_identifiers(tx, pairs, [(ref(a).id, ref(b).id) for a, b in aliases], now)
         await self.meet()
         return await link_records(tx, changed, now, self.config)
@@ -222,7 +223,7 @@ async def test_an_earlier_time_found_later_decides(store: GraphClient) -> None:
     assert await world.groups() == [["anon", "one"], ["two"]]
 
     async def work(tx: Writer) -> LinkageChanges:
-        late = [(ref("two").id, device("d1"), Millis(1)), (ref("anon").id, device("d1"), Millis(0))]
+        late = [NewHolding(ref("two").id, device("d1"), Millis(1)), NewHolding(ref("anon").id, device("d1"), Millis(0))]
         changed = await attach_identifiers(tx, late, [], world.tick())
         assert changed == {ref("two").id, ref("anon").id}
         return await link_records(tx, changed, world.tick())
@@ -345,7 +346,7 @@ async def test_repeating_known_evidence_requires_no_linking(store: GraphClient) 
     await world.arrive(("a", email("x@x.com")), ("b", email("x@x.com")))
 
     async def work(tx: Writer) -> set[RecordId]:
-        return await attach_identifiers(tx, [(ref("a").id, email("x@x.com"), Millis(9999))], [], Millis(9999))
+        return await attach_identifiers(tx, [NewHolding(ref("a").id, email("x@x.com"), Millis(9999))], [], Millis(9999))
 
     assert await store.write(work) == set()
 
@@ -443,9 +444,10 @@ async def test_arrivals_in_any_order_and_the_batch_agree(store: GraphClient, see
             refs = {ref(name).id: ref(name) for (name, _), _ in evidence}
             now = world.tick()
             touched = await touch_records(tx, [RecordCall(each, id_) for id_, each in refs.items()], now)
-            new = [(id_, UserId(f"{refs[id_].key}-{now}"), "shop") for id_, each in touched.items() if each.new]
+            fresh = [id_ for id_, each in touched.items() if each.new]
+            new = [NewPerson(id_, UserId(f"{refs[id_].key}-{now}"), "shop") for id_ in fresh]
             await write_people(tx, new, [], now)
-            pairs = [(ref(name).id, identifier, Millis(since)) for (name, identifier), since in evidence]
+            pairs = [NewHolding(ref(name).id, identifier, Millis(since)) for (name, identifier), since in evidence]
             changed = await attach_identifiers(tx, pairs, [], now)
             if linked:
                 await link_records(tx, changed, now, SMALL)

@@ -6,7 +6,7 @@ import pytest
 
 from algorithms.identity.blocking import BlockingRules
 from algorithms.identity.linkage import LinkageConfig
-from graph.identity.identifiers import write_holdings, write_refused_identifiers
+from graph.identity.identifiers import NewHolding, write_holdings, write_refused_identifiers
 from graph.identity.links import LinkEdge, write_links
 from graph.model.identity import IdentifierRef, Judgement, LinkOutcome, LinkStatus, RecordId
 from graph.model.time import Millis
@@ -23,7 +23,7 @@ CONFIG = LinkageConfig(
 
 
 async def hold(store: GraphClient, identifier: IdentifierRef, *names: str) -> None:
-    rows = [(record(name), identifier, Millis(1)) for name in names]
+    rows = [NewHolding(record(name), identifier, Millis(1)) for name in names]
     await store.write(lambda tx: write_holdings(tx, rows))
 
 
