@@ -55,7 +55,7 @@ async def migrate(
     return describe(recorded, steps, frozenset(step.version for step in pending))
 
 
-READ_MIGRATIONS = """
+READ_MIGRATIONS: Final = """
 MATCH (m:Migration)
 RETURN m.version AS version, m.name AS name, m.checksum AS checksum, m.applied_at AS applied_at
 ORDER BY version
@@ -115,7 +115,7 @@ async def define_bookkeeping(client: GraphClient) -> None:
         await client.define(statement)
 
 
-WRITE_LOCK = """
+WRITE_LOCK: Final = """
 MERGE (l:Lock {name: 'migration'})
 SET l._v = coalesce(l._v, 0) + 1
 WITH l WHERE coalesce(l.until, 0) < $now OR l.holder = $holder
@@ -123,7 +123,7 @@ SET l.holder = $holder, l.until = $until
 RETURN l.holder AS holder
 """
 
-WRITE_UNLOCK = """
+WRITE_UNLOCK: Final = """
 MATCH (l:Lock {name: 'migration'}) WHERE l.holder = $holder
 SET l.until = 0
 """
@@ -177,7 +177,7 @@ async def change_data(client: GraphClient, statement: str) -> int:
     return await client.write(work)
 
 
-WRITE_MIGRATION = """
+WRITE_MIGRATION: Final = """
 MERGE (m:Migration {version: $version})
 ON CREATE SET m.name = $name, m.checksum = $checksum, m.applied_at = $now
 """

@@ -6,7 +6,7 @@ An identifier that links no records (blocked, or held by too many) carries `refu
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from graph.model.identity import IdentifierRef, RecordId
 from graph.model.time import Millis
@@ -21,7 +21,7 @@ class NewHolding(NamedTuple):
     since: Millis
 
 
-READ_HOLDINGS = """
+READ_HOLDINGS: Final = """
 UNWIND $records AS record
 MATCH (:Record {id: record})-[held:IDENTIFIED_BY]->(i:Identifier)
 RETURN collect([record, i.id, held.since]) AS held
@@ -34,7 +34,7 @@ async def read_holdings(tx: Writer, records: Iterable[RecordId]) -> dict[tuple[R
     return {(RecordId(record), identifier): Millis(since) for record, identifier, since in held}
 
 
-WRITE_HOLDINGS = """
+WRITE_HOLDINGS: Final = """
 UNWIND $rows AS row
 MATCH (r:Record {id: row[0]})
 UNWIND row[1] AS held
@@ -60,7 +60,7 @@ async def write_holdings(tx: Writer, held: Iterable[NewHolding]) -> None:
         await tx.run(WRITE_HOLDINGS, rows=chunk)
 
 
-WRITE_EARLIER = """
+WRITE_EARLIER: Final = """
 UNWIND $rows AS row
 MATCH (:Record {id: row.record})-[held:IDENTIFIED_BY]->(:Identifier {id: row.identifier})
 SET held.since = row.since
@@ -74,7 +74,7 @@ async def write_earlier(tx: Writer, held: Iterable[tuple[RecordId, str, Millis]]
         await tx.run(WRITE_EARLIER, rows=chunk)
 
 
-READ_HOLDERS = """
+READ_HOLDERS: Final = """
 UNWIND $identifiers AS identifier
 MATCH (:Identifier {id: identifier})<-[:IDENTIFIED_BY]-(r:Record)
 RETURN collect([identifier, r.id]) AS holders
@@ -87,7 +87,7 @@ async def read_holders(tx: Writer, identifiers: Iterable[str]) -> list[tuple[str
     return [(identifier, RecordId(record)) for identifier, record in rows[0]["holders"]]
 
 
-WRITE_REFUSED_IDENTIFIERS = """
+WRITE_REFUSED_IDENTIFIERS: Final = """
 UNWIND $rows AS row
 MATCH (i:Identifier {id: row.identifier})
 SET i.refused = row.reason, i.refused_at = $now
@@ -101,7 +101,7 @@ async def write_refused_identifiers(tx: Writer, reasons: Iterable[tuple[str, str
         await tx.run(WRITE_REFUSED_IDENTIFIERS, rows=chunk, now=now)
 
 
-READ_REFUSED_IDENTIFIER_COUNTS = """
+READ_REFUSED_IDENTIFIER_COUNTS: Final = """
 MATCH (i:Identifier)
 WHERE i.refused IS NOT NULL
 RETURN i.refused AS reason, count(*) AS number

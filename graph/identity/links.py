@@ -43,7 +43,7 @@ class LinkEdge:
     detail: str = ""
 
 
-READ_SHARING = """
+READ_SHARING: Final = """
 UNWIND $records AS record
 MATCH (:Record {id: record})-[:IDENTIFIED_BY]->(i:Identifier)
 WHERE coalesce(i.degree, 2) > 1 AND ($all OR i.refused IS NULL)
@@ -74,7 +74,7 @@ class LockedRecord:
     edges: frozenset[LinkEdge]
 
 
-WRITE_LOCKED_EVIDENCE = """
+WRITE_LOCKED_EVIDENCE: Final = """
 UNWIND $records AS record
 MATCH (r:Record {id: record})
 SET r._v = coalesce(r._v, 0) + 1
@@ -119,7 +119,7 @@ def _as_edges(rows: list[list[Any]]) -> frozenset[LinkEdge]:
     )
 
 
-READ_LINKED_BY = """
+READ_LINKED_BY: Final = """
 UNWIND $identifiers AS identifier
 MATCH (:Identifier {id: identifier})<-[:IDENTIFIED_BY]-(r:Record)-[l:LINKED]-(:Record)
 WHERE l.to IS NULL AND l.evidence = identifier
@@ -133,7 +133,7 @@ async def read_linked_by(tx: Writer, identifiers: Iterable[str]) -> list[tuple[s
     return [(row["identifier"], RecordId(row["record"])) for row in rows]
 
 
-READ_ASSERTED = """
+READ_ASSERTED: Final = """
 UNWIND $rows AS row
 MATCH (:Record {id: row.left})-[l:LINKED]-(:Record {id: row.right})
 WHERE l.status = 'asserted' AND l.to IS NULL
@@ -150,7 +150,7 @@ async def read_asserted(tx: Writer, pairs: Iterable[tuple[RecordId, RecordId]]) 
     return found
 
 
-WRITE_LINKS = """
+WRITE_LINKS: Final = """
 UNWIND $rows AS row
 MATCH (a:Record {id: row.left})
 MATCH (b:Record {id: row.right})
@@ -166,7 +166,7 @@ async def write_links(tx: Writer, edges: Iterable[LinkEdge], actor: str, now: Mi
         await tx.run(WRITE_LINKS, rows=chunk, actor=actor, now=now)
 
 
-WRITE_LINK_ENDS = """
+WRITE_LINK_ENDS: Final = """
 UNWIND $rows AS row
 MATCH (:Record {id: row.left})-[l:LINKED]->(:Record {id: row.right})
 WHERE l.to IS NULL AND l.status = row.status AND l.rule = row.rule AND coalesce(l.evidence, '') = row.evidence
@@ -182,7 +182,7 @@ async def write_link_ends(tx: Writer, ends: Sequence[tuple[LinkEdge, str]], now:
         await tx.run(WRITE_LINK_ENDS, rows=chunk, now=now)
 
 
-READ_LINK_COUNTS = """
+READ_LINK_COUNTS: Final = """
 MATCH (:Record)-[l:LINKED]->(:Record)
 WHERE l.to IS NULL
 RETURN l.status AS status, coalesce(l.reason, '') AS reason, count(*) AS number

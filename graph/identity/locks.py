@@ -9,11 +9,12 @@ transactions that lock the same ones meet at the first of them.
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 from graph.model.identity import RecordId, UserId
 from graph.store.client import MAX_ROWS, Writer, chunk_rows
 
-WRITE_RECORD_LOCKS = """
+WRITE_RECORD_LOCKS: Final = """
 UNWIND $ids AS id
 MATCH (r:Record {id: id})
 SET r._v = coalesce(r._v, 0) + 1
@@ -26,7 +27,7 @@ async def lock_records(tx: Writer, records: Collection[RecordId]) -> set[RecordI
     return {RecordId(key) for key in await _lock(tx, WRITE_RECORD_LOCKS, records)}
 
 
-WRITE_USER_LOCKS = """
+WRITE_USER_LOCKS: Final = """
 UNWIND $ids AS id
 MATCH (u:User {id: id})
 SET u._v = coalesce(u._v, 0) + 1

@@ -6,12 +6,13 @@ A record has exactly one RESOLVES_TO edge without `to`. A move ends that edge an
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from graph.model.identity import RecordId, UserId
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer, chunk_rows
 
-WRITE_USERS = """
+WRITE_USERS: Final = """
 UNWIND $users AS id
 MERGE (u:User {id: id})
 ON CREATE SET u.created_at = $now, u.updated_at = $now, u.permits = [], u.consent_epoch = 0
@@ -24,7 +25,7 @@ async def write_users(tx: Writer, users: Iterable[UserId], now: Millis) -> None:
         await tx.run(WRITE_USERS, users=chunk, now=now)
 
 
-WRITE_MOVES = """
+WRITE_MOVES: Final = """
 UNWIND $rows AS row
 MATCH (r:Record {id: row.record})-[m:RESOLVES_TO]->(:User)
 WHERE m.to IS NULL
@@ -40,7 +41,7 @@ async def write_moves(tx: Writer, moves: Mapping[RecordId, UserId], now: Millis)
         await tx.run(WRITE_MOVES, rows=chunk, now=now)
 
 
-WRITE_RETIREMENTS = """
+WRITE_RETIREMENTS: Final = """
 UNWIND $rows AS row
 MATCH (old:User {id: row.old})
 MATCH (survivor:User {id: row.survivor})
@@ -56,7 +57,7 @@ async def write_retirements(tx: Writer, retired: Mapping[UserId, UserId], now: M
         await tx.run(WRITE_RETIREMENTS, rows=chunk, now=now)
 
 
-READ_LIVE_USER = """
+READ_LIVE_USER: Final = """
 MATCH (:User {id: $id})-[:RETIRED_INTO*0..]->(live:User)
 WHERE live.retired_at IS NULL
 RETURN live.id AS user
@@ -69,7 +70,7 @@ async def find_live_user(client: GraphClient, user: UserId) -> UserId | None:
     return UserId(rows[0]["user"]) if rows else None
 
 
-READ_USERS_OF_RECORDS = """
+READ_USERS_OF_RECORDS: Final = """
 UNWIND $records AS record
 MATCH (:Record {id: record})-[m:RESOLVES_TO]->(u:User)
 WHERE m.to IS NULL
@@ -83,7 +84,7 @@ async def find_users_of_records(client: GraphClient, records: Iterable[RecordId]
     return {RecordId(row["record"]): UserId(row["user"]) for row in rows}
 
 
-READ_RECORD_PAGE = """
+READ_RECORD_PAGE: Final = """
 MATCH (r:Record)
 WHERE r.id > $after
 RETURN r.id AS record
@@ -98,13 +99,13 @@ async def read_record_page(client: GraphClient, after: str, size: int) -> list[R
     return [RecordId(row["record"]) for row in rows]
 
 
-READ_PEOPLE_COUNTS = """
+READ_PEOPLE_COUNTS: Final = """
 MATCH (r:Record)-[m:RESOLVES_TO]->(u:User)
 WHERE m.to IS NULL
 RETURN count(r) AS records, count(DISTINCT u) AS users
 """
 
-READ_OBJECTED_COUNT = """
+READ_OBJECTED_COUNT: Final = """
 MATCH (r:Record)
 WHERE r.linking_objected = true
 RETURN count(r) AS objected
