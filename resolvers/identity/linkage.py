@@ -151,13 +151,13 @@ async def _link(tx: Writer, records: Collection[RecordId], now: Millis, config: 
     moved = assign_users(answer.components, found.memberships(), lambda: UserId(str(ULID())))
     await _write_people(tx, moved, now)
     return LinkageChanges(
-        frozenset(moved.affected),
-        moved.retired,
-        {user: tuple(successors) for user, successors in moved.split.items()},
-        opened,
-        ended,
-        frozenset(found.records),
-        frozenset(found.deferred),
+        affected_users=frozenset(moved.affected),
+        merged=moved.retired,
+        split={user: tuple(successors) for user, successors in moved.split.items()},
+        opened=opened,
+        ended=ended,
+        visited=frozenset(found.records),
+        deferred=frozenset(found.deferred),
     )
 
 
@@ -260,5 +260,14 @@ async def _report(client: GraphClient, totals: Mapping[str, int]) -> LinkageRepo
     if objected:
         refused[RefusalReason.NO_CONSENT] = objected
     links = counts.get((LinkOutcome.ACTIVE, ""), 0)
-    changed = (totals[name] for name in ("opened", "ended", "merged", "split", "deferred"))
-    return LinkageReport(records, users, links, dict(sorted(refused.items())), *changed)
+    return LinkageReport(
+        records=records,
+        users=users,
+        links=links,
+        refused=dict(sorted(refused.items())),
+        opened=totals["opened"],
+        ended=totals["ended"],
+        merged=totals["merged"],
+        split=totals["split"],
+        deferred=totals["deferred"],
+    )
