@@ -136,17 +136,17 @@ async def touch_records(tx: Writer, calls: Iterable[RecordCall], now: Millis) ->
         for found in (await tx.run(statement, rows=rows, now=now))[0]["records"]:
             id_, version, session, start, end, known, carried, carried_at, traits, person = found
             touched[id_] = TouchedRecord(
-                id_,
-                sources[id_],
-                version == 1,
-                session,
-                start,
-                end,
-                KnownIdentifiers(known or ""),
-                carried,
-                carried_at,
-                traits,
-                person,
+                id=id_,
+                source=sources[id_],
+                new=version == 1,
+                session=session,
+                session_start=start,
+                session_end=end,
+                known=KnownIdentifiers(known or ""),
+                carried=carried,
+                carried_at=carried_at,
+                traits=traits,
+                person=person,
             )
     return touched
 
