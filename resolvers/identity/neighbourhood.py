@@ -15,7 +15,7 @@ from algorithms.identity.clustering import DisjointSets
 from algorithms.identity.linkage import LinkageConfig, refuse_identifier
 from graph.identity.identifiers import read_holders
 from graph.identity.links import LinkEdge, LockedRecord, lock_evidence, read_linked_by
-from graph.model.identity import Holding, Judgement, LinkOutcome, Membership, Neighbourhood, RecordId
+from graph.model.identity import Judgement, LinkOutcome, Membership, Neighbourhood, RecordId
 from graph.store.client import Writer
 
 
@@ -92,30 +92,29 @@ class _Expansion:
     async def _expand_identifiers(self, level: dict[RecordId, LockedRecord]) -> set[RecordId]:
         """Returns the other holders of this level's identifiers; for an identifier that has just become too frequent,
         the records that it linked."""
-        usable: dict[str, RecordId] = {}
+        shared: dict[str, RecordId] = {}
         dropped: dict[str, RecordId] = {}
         for record, known in level.items():
-            for holding in known.evidence.holdings if known.evidence.permitted else ():
+            if not known.evidence.permitted:
+                continue
+            for holding in known.evidence.holdings:
+                usable = refuse_identifier(holding, holding.degree, self._config) is None
                 carrier = self._carriers.setdefault(holding.identifier, record)
                 if carrier != record:
-                    self._join_where_usable(carrier, record, holding)
-                elif refuse_identifier(holding, holding.degree, self._config) is None:
-                    if holding.degree != 1:
-                        usable[holding.identifier] = record
-                elif holding.refused is None:
+                    if usable:
+                        self._sets.join(carrier, record)
+                elif usable and holding.degree != 1:
+                    shared[holding.identifier] = record
+                elif not usable and holding.refused is None:
                     dropped[holding.identifier] = record
         found = set()
-        for identifier, record in await read_holders(self._tx, usable) if usable else ():
-            self._sets.join(usable[identifier], record)
+        for identifier, record in await read_holders(self._tx, shared) if shared else ():
+            self._sets.join(shared[identifier], record)
             found.add(record)
         for _, record in await read_linked_by(self._tx, dropped) if dropped else ():
             self.revisited.add(record)
             found.add(record)
         return found
-
-    def _join_where_usable(self, one: RecordId, other: RecordId, holding: Holding) -> None:
-        if refuse_identifier(holding, holding.degree, self._config) is None:
-            self._sets.join(one, other)
 
     def _expand_edges(self, level: dict[RecordId, LockedRecord]) -> set[RecordId]:
         """Returns the ends of open edges. An assertion about someone who objects to linking is not followed."""
