@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from graph.model.access import Client
+from graph.model.access import Client, StoredKey
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Row, Writer
 
@@ -95,10 +95,10 @@ RETURN k.hash AS hash, c.name AS name, c.role AS role, c.purposes AS purposes, c
 """
 
 
-async def read_client_by_key(client: GraphClient, key_id: str) -> tuple[str, Client] | None:
+async def read_client_by_key(client: GraphClient, key_id: str) -> StoredKey[Client] | None:
     """Reads the stored hash of a valid key and the client it belongs to. None if the key is unknown or revoked."""
     rows = await client.read(READ_CLIENT_BY_KEY, key_id=key_id)
-    return (str(rows[0]["hash"]), client_of(rows[0])) if rows else None
+    return StoredKey(str(rows[0]["hash"]), client_of(rows[0])) if rows else None
 
 
 def client_of(row: Row) -> Client:

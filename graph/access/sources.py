@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from graph.model.access import Source
+from graph.model.access import Source, StoredKey
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Row, Writer
 
@@ -99,10 +99,10 @@ RETURN k.hash AS hash, s.name AS name, s.user_namespace AS user_namespace, s.cre
 """
 
 
-async def read_source_by_key(client: GraphClient, key_id: str) -> tuple[str, Source] | None:
+async def read_source_by_key(client: GraphClient, key_id: str) -> StoredKey[Source] | None:
     """Reads the stored hash of a valid key and the source it belongs to. None if the key is unknown or revoked."""
     rows = await client.read(READ_SOURCE_BY_KEY, key_id=key_id)
-    return (str(rows[0]["hash"]), source_of(rows[0])) if rows else None
+    return StoredKey(str(rows[0]["hash"]), source_of(rows[0])) if rows else None
 
 
 def source_of(row: Row) -> Source:

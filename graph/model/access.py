@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
 
 from graph.model.time import Millis
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +33,10 @@ class Client:
     scopes: tuple[str, ...] = ()
     created_at: Millis = Millis(0)
     revoked_at: Millis | None = None
+
+
+class StoredKey(NamedTuple, Generic[T]):
+    """What the store holds of a valid key: its hash, and the source or client it belongs to."""
+
+    hash: str
+    owner: T

@@ -102,9 +102,9 @@ class Authority:
         """Returns the source that a write key belongs to. Raises Unauthenticated if the key is unknown or revoked."""
         key = parse_key(write_key, KeyKind.WRITE)
         found = await self._sources.find(key.id) if key else None
-        if key is None or found is None or not self._hasher.matches(key, found[0]):
+        if key is None or found is None or not self._hasher.matches(key, found.hash):
             raise Unauthenticated(BAD_WRITE_KEY)
-        return found[1]
+        return found.owner
 
     async def admit_viewer(self, credential: str, purpose: str | None = None) -> Admission:
         """Returns the viewer behind an API key or a subject token. `purpose` is the one that the request names, if any.
@@ -122,9 +122,9 @@ class Authority:
     async def _admit_client(self, api_key: str) -> Client:
         key = parse_key(api_key, KeyKind.API)
         found = await self._clients.find(key.id) if key else None
-        if key is None or found is None or not self._hasher.matches(key, found[0]):
+        if key is None or found is None or not self._hasher.matches(key, found.hash):
             raise Unauthenticated(BAD_CREDENTIAL)
-        return found[1]
+        return found.owner
 
 
 def view_client(client: Client, purpose: str | None) -> Viewer:
