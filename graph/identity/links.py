@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from graph.model.identity import (
     EvidenceRecord,
@@ -182,6 +182,14 @@ async def write_link_ends(tx: Writer, ends: Sequence[tuple[LinkEdge, str]], now:
         await tx.run(WRITE_LINK_ENDS, rows=chunk, now=now)
 
 
+class LinkCount(NamedTuple):
+    """How many edges hold now with this status and reason."""
+
+    status: LinkStatus
+    reason: str
+    number: int
+
+
 READ_LINK_COUNTS: Final = """
 MATCH (:Record)-[l:LINKED]->(:Record)
 WHERE l.to IS NULL
@@ -189,7 +197,7 @@ RETURN l.status AS status, coalesce(l.reason, '') AS reason, count(*) AS number
 """
 
 
-async def count_links(client: GraphClient) -> dict[tuple[LinkStatus, str], int]:
-    """Counts the edges that hold now, by (status, reason). Only refused ones have a reason; for others it is empty."""
+async def count_links(client: GraphClient) -> list[LinkCount]:
+    """Counts the edges that hold now, by status and reason. Only refused ones have a reason; for others it is empty."""
     rows = await client.read(READ_LINK_COUNTS)
-    return {(STATUSES[row["status"]], row["reason"]): row["number"] for row in rows}
+    return [LinkCount(STATUSES[row["status"]], row["reason"], row["number"]) for row in rows]

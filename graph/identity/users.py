@@ -6,7 +6,7 @@ A record has exactly one RESOLVES_TO edge without `to`. A move ends that edge an
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from graph.model.identity import RecordId, UserId
 from graph.model.time import Millis
@@ -99,6 +99,14 @@ async def read_record_page(client: GraphClient, after: str, size: int) -> list[R
     return [RecordId(row["record"]) for row in rows]
 
 
+class PeopleCounts(NamedTuple):
+    """How many records and live users there are, and how many records whose people object to linking."""
+
+    records: int
+    users: int
+    objected: int
+
+
 READ_PEOPLE_COUNTS: Final = """
 MATCH (r:Record)-[m:RESOLVES_TO]->(u:User)
 WHERE m.to IS NULL
@@ -112,8 +120,8 @@ RETURN count(r) AS objected
 """
 
 
-async def count_records_and_people(client: GraphClient) -> tuple[int, int, int]:
+async def count_records_and_people(client: GraphClient) -> PeopleCounts:
     """Counts records, live users, and records whose people object to linking."""
     people = (await client.read(READ_PEOPLE_COUNTS))[0]
     objected = (await client.read(READ_OBJECTED_COUNT))[0]
-    return people["records"], people["users"], objected["objected"]
+    return PeopleCounts(people["records"], people["users"], objected["objected"])

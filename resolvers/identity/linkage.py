@@ -251,19 +251,18 @@ async def _resolve_page(
 
 
 async def _report(client: GraphClient, totals: Mapping[str, int]) -> LinkageReport:
-    records, users, objected = await count_records_and_people(client)
+    people = await count_records_and_people(client)
     counts = await count_links(client)
     refused = Counter(await count_refused_identifiers(client))
-    for (status, reason), number in counts.items():
-        if status is LinkOutcome.REFUSED:
-            refused[reason] += number
-    if objected:
-        refused[RefusalReason.NO_CONSENT] = objected
-    links = counts.get((LinkOutcome.ACTIVE, ""), 0)
+    for count in counts:
+        if count.status is LinkOutcome.REFUSED:
+            refused[count.reason] += count.number
+    if people.objected:
+        refused[RefusalReason.NO_CONSENT] = people.objected
     return LinkageReport(
-        records=records,
-        users=users,
-        links=links,
+        records=people.records,
+        users=people.users,
+        links=sum(count.number for count in counts if count.status is LinkOutcome.ACTIVE),
         refused=dict(sorted(refused.items())),
         opened=totals["opened"],
         ended=totals["ended"],
