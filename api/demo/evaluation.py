@@ -15,7 +15,7 @@ from algorithms.identity.evaluation import PairwiseScore, score_partition
 from algorithms.recommendation.evaluation import measure_ranking
 from api.demo.cast import Cast
 from api.demo.questions import RANKINGS, ApiClient, keys_of
-from graph.identity.users import find_users_of_records
+from graph.identity.records import read_people_of_records
 from graph.model.identity import RecordId, UserId
 from graph.store.client import GraphClient
 
@@ -30,7 +30,8 @@ async def evaluate_linkage(client: GraphClient, cast: Cast) -> PairwiseScore:
     records = list(truth)
     found: dict[RecordId, UserId] = {}
     for start in range(0, len(records), PAGE):
-        found |= await find_users_of_records(client, records[start : start + PAGE])
+        people = await read_people_of_records(client, records[start : start + PAGE])
+        found |= {record: user for record, (user, _) in people.items()}
     return score_partition(found, truth)
 
 

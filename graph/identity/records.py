@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from graph.model.activity import SessionId
 from graph.model.identity import RecordId, RecordRef, UserId
 from graph.model.time import Millis
-from graph.store.client import Writer, chunk_rows
+from graph.store.client import GraphClient, Writer, chunk_rows
 
 MOST_KNOWN: Final = 64
 """How many identifiers a record remembers. Any others are attached again each time, which changes nothing."""
@@ -228,9 +228,12 @@ RETURN collect([id, u.id, coalesce(u.consent_epoch, 0)]) AS people
 """
 
 
-async def read_people_of_records(tx: Writer, ids: Collection[RecordId]) -> dict[RecordId, tuple[UserId, int]]:
-    """Reads the live user of each of these records, with the user's consent epoch."""
-    rows = await tx.run(READ_PEOPLE_OF_RECORDS, ids=sorted(ids))
+async def read_people_of_records(
+    tx: Writer | GraphClient, ids: Collection[RecordId]
+) -> dict[RecordId, tuple[UserId, int]]:
+    """Reads the live user of each of these records that exists, with the user's consent epoch."""
+    run = tx.run if isinstance(tx, Writer) else tx.read
+    rows = await run(READ_PEOPLE_OF_RECORDS, ids=sorted(ids))
     return {record: (user, epoch) for record, user, epoch in rows[0]["people"]}
 
 

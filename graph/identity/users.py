@@ -70,20 +70,6 @@ async def find_live_user(client: GraphClient, user: UserId) -> UserId | None:
     return UserId(rows[0]["user"]) if rows else None
 
 
-READ_USERS_OF_RECORDS: Final = """
-UNWIND $records AS record
-MATCH (:Record {id: record})-[m:RESOLVES_TO]->(u:User)
-WHERE m.to IS NULL
-RETURN record, u.id AS user
-"""
-
-
-async def find_users_of_records(client: GraphClient, records: Iterable[RecordId]) -> dict[RecordId, UserId]:
-    """Returns the live user of each record that exists."""
-    rows = await client.read(READ_USERS_OF_RECORDS, records=list(records))
-    return {RecordId(row["record"]): UserId(row["user"]) for row in rows}
-
-
 READ_RECORD_PAGE: Final = """
 MATCH (r:Record)
 WHERE r.id > $after

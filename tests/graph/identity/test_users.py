@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from graph.identity.records import read_people_of_records
 from graph.identity.users import (
     count_records_and_people,
     find_live_user,
-    find_users_of_records,
     read_record_page,
     write_moves,
     write_retirements,
@@ -58,8 +58,8 @@ async def test_a_move_ends_the_previous_edge_and_keeps_it(store: GraphClient) ->
     assert await history(store, "a") == [
         (user("a"), ARRIVED, LATER), (user("b"), LATER, LATER + 1), (user("c"), LATER + 1, None),
     ]  # fmt: skip
-    found = await find_users_of_records(store, [record("a"), record("b"), RecordId("none")])
-    assert found == {record("a"): user("c"), record("b"): user("b")}
+    found = await read_people_of_records(store, [record("a"), record("b"), RecordId("none")])
+    assert found == {record("a"): (user("c"), 0), record("b"): (user("b"), 0)}
     rows = await store.read("MATCH (u:User) RETURN u.updated_at AS at ORDER BY u.id")
     assert [row["at"] for row in rows] == [ARRIVED, LATER, LATER + 1]
 
@@ -87,7 +87,8 @@ async def test_more_people_than_a_statement_may_write(store: GraphClient) -> Non
     await store.write(lambda tx: write_users(tx, people.values(), LATER))
     await move(store, people)
     await retire(store, {user(name): to for name, to in people.items()})
-    assert await find_users_of_records(store, [record(n) for n in names]) == {record(n): to for n, to in people.items()}
+    found = await read_people_of_records(store, [record(name) for name in names])
+    assert found == {record(name): (to, 0) for name, to in people.items()}
     assert await find_live_user(store, user("500")) == "later-500"
 
 

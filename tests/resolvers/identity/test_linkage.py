@@ -15,8 +15,8 @@ from algorithms.identity.blocking import BlockingRules
 from algorithms.identity.linkage import DEFAULT_LINKAGE, LinkageConfig
 from graph.identity.identifiers import NewHolding
 from graph.identity.links import LinkEdge, write_links
-from graph.identity.records import NewPerson, RecordCall, touch_records, write_people
-from graph.identity.users import find_live_user, find_users_of_records
+from graph.identity.records import NewPerson, RecordCall, read_people_of_records, touch_records, write_people
+from graph.identity.users import find_live_user
 from graph.model.identity import IdentifierRef, Judgement, RecordId, RecordKind, RecordRef, UserId
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
@@ -195,8 +195,8 @@ async def test_people_are_found_by_record(store: GraphClient) -> None:
     world = World(store)
     await world.arrive(("a", user_id("1")), ("a", email("both@x.com")), ("a", email("a@x.com")))
     await world.arrive(("b", user_id("2")), ("b", email("both@x.com")))
-    users = await find_users_of_records(store, [ref("a").id, ref("b").id, RecordId("none")])
-    assert len(set(users.values())) == 2
+    people = await read_people_of_records(store, [ref("a").id, ref("b").id, RecordId("none")])
+    assert len({user for user, _ in people.values()}) == 2
 
 
 async def test_both_ids_in_a_message_link_the_device_to_the_person(store: GraphClient) -> None:
