@@ -16,7 +16,7 @@ from typing import Final
 from ulid import ULID
 
 from graph.errors import MigrationRefused, StoreUnavailable
-from graph.model.time import Millis
+from graph.model.time import Millis, system_clock
 from graph.store.client import GraphClient, Row, Writer
 from migrations.step import MigrationState, MigrationStatus, Step, StepKind
 from migrations.steps import STEPS
@@ -28,13 +28,8 @@ PATIENCE: Final = 120.0
 Clock = Callable[[], Millis]
 
 
-def read_clock() -> Millis:
-    """Returns the current time, in milliseconds since 1970-01-01 UTC."""
-    return Millis(time.time_ns() // 1_000_000)
-
-
 async def migrate(
-    client: GraphClient, *, dry_run: bool = False, steps: Sequence[Step] = STEPS, clock: Clock = read_clock
+    client: GraphClient, *, dry_run: bool = False, steps: Sequence[Step] = STEPS, clock: Clock = system_clock
 ) -> list[MigrationStatus]:
     """Applies pending steps and returns the state of each; with `dry_run`, changes nothing.
 

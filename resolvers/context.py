@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -10,16 +9,10 @@ from typing import Protocol
 from graph.model.activity import RecentInteraction
 from graph.model.catalogue import ItemFacts
 from graph.model.recommendation import RankedItem, RunId, Strategy
-from graph.model.time import Millis
+from graph.model.time import Millis, system_clock
 from graph.store.client import GraphClient
 from privacy.gate import Viewer
 from privacy.policy import Policy
-
-
-def system_clock() -> Millis:
-    """Returns the current time in epoch milliseconds, UTC. Code takes a clock as an argument, so that tests can set
-    it."""
-    return Millis(time.time_ns() // 1_000_000)
 
 
 class Recommender(Protocol):

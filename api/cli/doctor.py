@@ -214,10 +214,10 @@ async def open_and_examine(settings: Settings) -> list[Finding]:
 async def examine_store(client: GraphClient, policy: Policy | None) -> AsyncIterator[Finding]:
     """Checks store, clock, migrations, permits (if there is a policy) and model. Yields their findings."""
     from graph.errors import MigrationRefused
+    from graph.model.time import system_clock
     from graph.store.system import read_store_time
     from migrations.runner import migrate
     from migrations.step import MigrationState
-    from resolvers.context import system_clock
 
     store_time = await read_store_time(client)
     yield Finding("store", State.OK, f"{client.engine} responds")
@@ -246,8 +246,8 @@ async def examine_store(client: GraphClient, policy: Policy | None) -> AsyncIter
 async def check_stored_permits(client: GraphClient, policy: Policy) -> Finding:
     """Compares stored permits with the consent logs."""
     from graph.consent.policy_version import read_policy_version
+    from graph.model.time import system_clock
     from resolvers.consent.permits import check_permits
-    from resolvers.context import system_clock
 
     version = await read_policy_version(client)
     if version not in (None, policy.version):

@@ -20,6 +20,7 @@ from api.process.keystore import InstallationKeys, open_keys
 from api.process.settings import Settings, read_value
 from graph.embedded.store import open_store
 from graph.errors import BadInput, SettingsInvalid
+from graph.model.time import system_clock
 from graph.store.client import Engine, GraphClient, StoreTarget
 from migrations.runner import migrate
 from privacy.policy import Policy
@@ -27,7 +28,7 @@ from resolvers.access.credentials import Authority
 from resolvers.access.tokens import TokenIssuer, TokenVerifier
 from resolvers.collection.ingestor import Ingestor
 from resolvers.consent.permits import apply_policy
-from resolvers.context import Services, system_clock
+from resolvers.context import Services
 from resolvers.recommendation.serve import WalkRecommender
 
 NEO4J_LANES: Final = 4

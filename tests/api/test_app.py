@@ -15,13 +15,14 @@ from api.http.health import Readiness
 from api.process.runtime import Runtime
 from api.process.settings import load_settings
 from graph.errors import StoreUnavailable
+from graph.model.time import system_clock
 from graph.store.client import GraphClient, Writer
 from privacy.policy import Policy
 from resolvers.access.credentials import Authority
 from resolvers.access.registration import register_client, register_source
 from resolvers.access.tokens import TokenIssuer, TokenVerifier
 from resolvers.collection.ingestor import Ingestor
-from resolvers.context import Services, system_clock
+from resolvers.context import Services
 from resolvers.recommendation.serve import WalkRecommender
 
 SECRET = b"s" * 32

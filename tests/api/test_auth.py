@@ -11,10 +11,10 @@ from starlette.requests import HTTPConnection
 from api.auth import admit_request, admit_sender, read_authorization, read_basic_user, read_purpose
 from api.process.runtime import Runtime
 from graph.errors import BadInput, Unauthenticated
+from graph.model.time import system_clock
 from resolvers.access.credentials import Authority
 from resolvers.access.keys import KeyKind, make_key
 from resolvers.access.tokens import TokenIssuer, TokenVerifier
-from resolvers.context import system_clock
 
 VERIFIER = TokenVerifier([TokenIssuer("c", "c", Ed25519PrivateKey.generate()).trusted()], "c")
 AUTHORITY = Authority(None, b"", VERIFIER, system_clock)  # type: ignore[arg-type]

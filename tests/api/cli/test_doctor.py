@@ -6,9 +6,9 @@ import pytest
 
 from api.cli.doctor import Finding, State, examine_store
 from graph.consent.policy_version import write_policy_version
+from graph.model.time import system_clock
 from graph.store.client import GraphClient, Writer
 from privacy.policy import Policy
-from resolvers.context import system_clock
 from tests.api.door import given, identify, open_door
 
 pytestmark = pytest.mark.store

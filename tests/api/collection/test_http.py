@@ -19,13 +19,14 @@ from api.collection.http import collection_routes
 from api.http.envelope import handle_error
 from api.process.runtime import Runtime
 from graph.errors import ConsentricError, RateLimited, StoreUnavailable
+from graph.model.time import system_clock
 from graph.store.client import GraphClient
 from privacy.policy import Policy
 from resolvers.access.credentials import Authority
 from resolvers.access.registration import register_source
 from resolvers.access.tokens import TokenIssuer, TokenVerifier
 from resolvers.collection.ingestor import Ingestor
-from resolvers.context import Services, system_clock
+from resolvers.context import Services
 from resolvers.recommendation.serve import WalkRecommender
 
 pytestmark = pytest.mark.store

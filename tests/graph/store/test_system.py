@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from graph.model.time import Millis
+from graph.model.time import Millis, system_clock
 from graph.store.client import GraphClient
 from graph.store.system import StoreCounts, read_counts, read_store_time, read_version
 from migrations.steps import STEPS
-from resolvers.context import system_clock
 from tests.api.door import Door
 from tests.crowd import Event, Person, run, write_crowd
 
