@@ -111,9 +111,9 @@ def revoke(name: Name, as_json: AsJson = False) -> None:
 
     Example: consentric client revoke acme
     """
-    from resolvers.access.registration import revoke_client_named
+    from resolvers.access.registration import revoke_client
 
-    revoked = run_with_services(lambda services: revoke_client_named(services, name))
+    revoked = run_with_services(lambda services: revoke_client(services, name))
     if as_json:
         print_json({"client": name, "revoked": revoked})
     else:

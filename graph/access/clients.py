@@ -56,7 +56,7 @@ RETURN k.id AS id
 """
 
 
-async def revoke_client(tx: Writer, name: str, now: Millis) -> list[str]:
+async def write_client_revocation(tx: Writer, name: str, now: Millis) -> list[str]:
     """Revokes a client and its keys. Returns the IDs of the keys that were still valid."""
     return [str(row["id"]) for row in await tx.run(WRITE_CLIENT_REVOCATION, name=name, now=now)]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from graph.access.clients import claim_client_name, read_client, read_clients, revoke_client, write_client
+from graph.access.clients import claim_client_name, read_client, read_clients, write_client, write_client_revocation
 from graph.access.sources import (
     read_source,
     read_source_keys,
@@ -126,13 +126,13 @@ async def list_clients(services: Services) -> list[Client]:
     return await read_clients(services.client)
 
 
-async def revoke_client_named(services: Services, name: str) -> bool:
+async def revoke_client(services: Services, name: str) -> bool:
     """Revokes a client, its keys and every token that names it. Returns False if it was revoked already.
 
     Raises NotFound if there is no such client.
     """
     now = services.clock()
-    if await services.client.write(lambda tx: revoke_client(tx, name, now)):
+    if await services.client.write(lambda tx: write_client_revocation(tx, name, now)):
         return True
     if await read_client(services.client, name) is None:
         raise NotFound(f"There is no client {quote_name(name)}: `consentric client list` shows all clients.")

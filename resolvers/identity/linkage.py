@@ -149,7 +149,7 @@ async def _link(tx: Writer, records: Collection[RecordId], now: Millis, config: 
     answer = link(found.evidence(), config)
     opened, ended = await _write_edges(tx, found, answer, now)
     moved = assign_users(answer.components, found.memberships(), lambda: UserId(str(ULID())))
-    await _write_people(tx, moved, now)
+    await _write_succession(tx, moved, now)
     return LinkageChanges(
         affected_users=frozenset(moved.affected),
         merged=moved.retired,
@@ -202,7 +202,7 @@ def _explain_end(
     return refused.get(edge.evidence) or here or "superseded"
 
 
-async def _write_people(tx: Writer, moved: Succession, now: Millis) -> None:
+async def _write_succession(tx: Writer, moved: Succession, now: Millis) -> None:
     if moved.created:
         await write_users(tx, moved.created, now)
     if moved.moves:

@@ -10,7 +10,7 @@ import pytest
 
 from algorithms.segments.communities import CommunityConfig
 from algorithms.segments.rfm import RfmConfig
-from graph.access.clients import revoke_client
+from graph.access.clients import write_client_revocation
 from graph.access.sources import revoke_source_keys
 from graph.collection.dead_letters import DeadLetter, write_letters
 from graph.consent.policy_version import write_policy_version
@@ -89,7 +89,7 @@ async def write_everything(door: Door) -> None:
     await store.write(lambda tx: write_policy_version(tx, "1", door.clock()))
     async with hold_lock(store, door.clock):
         pass
-    await store.write(lambda tx: revoke_client(tx, "crm", door.clock()))
+    await store.write(lambda tx: write_client_revocation(tx, "crm", door.clock()))
     await store.write(lambda tx: revoke_source_keys(tx, "shop", door.clock()))
 
 

@@ -11,8 +11,8 @@ from graph.access.clients import (
     read_client,
     read_client_by_key,
     read_clients,
-    revoke_client,
     write_client,
+    write_client_revocation,
 )
 from graph.model.access import Client
 from graph.model.time import Millis
@@ -37,7 +37,7 @@ async def register(store: GraphClient, client: Client, key_id: str) -> bool:
 
 
 async def revoke(store: GraphClient, name: str, now: int) -> list[str]:
-    return await store.write(lambda tx: revoke_client(tx, name, Millis(now)))
+    return await store.write(lambda tx: write_client_revocation(tx, name, Millis(now)))
 
 
 async def test_a_client_is_read_back_as_registered_by_name_and_by_key(store: GraphClient) -> None:

@@ -97,8 +97,8 @@ async def test_a_revocation_takes_effect_in_time(services: Services, authority: 
     await authority.admit_viewer(client.key)
     await authority.admit_viewer(token)
     await registration.revoke_source(services, "shop")
-    assert await registration.revoke_client_named(services, "web") is True
-    assert await registration.revoke_client_named(services, "web") is False
+    assert await registration.revoke_client(services, "web") is True
+    assert await registration.revoke_client(services, "web") is False
     clock.seconds += CACHE_SECONDS
     with pytest.raises(Unauthenticated, match=BAD_WRITE_KEY[:20]):
         await authority.admit_source(source.write_key)

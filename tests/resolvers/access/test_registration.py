@@ -85,7 +85,7 @@ async def test_registering_at_once_gives_one_key(services: Services) -> None:
 
 async def test_the_name_of_a_revoked_client_is_never_reused(services: Services) -> None:
     await registration.register_client(services, "web", "frontend", ["personalisation"])
-    await registration.revoke_client_named(services, "web")
+    await registration.revoke_client(services, "web")
     with pytest.raises(Conflict):
         await registration.register_client(services, "web", "operator")
     (client,) = await registration.list_clients(services)
@@ -150,7 +150,7 @@ async def test_a_strange_name_is_refused_and_not_repeated(services: Services, na
     with pytest.raises(BadInput):
         await registration.register_source(services, name)
     with pytest.raises(NotFound) as caught:
-        await registration.revoke_client_named(services, name)
+        await registration.revoke_client(services, name)
     assert name not in str(caught.value)
     assert await registration.list_sources(services) == []
 
@@ -184,7 +184,7 @@ async def test_revoking_something_unknown_is_refused(services: Services) -> None
     with pytest.raises(NotFound, match="no source shop"):
         await registration.revoke_source(services, "shop")
     with pytest.raises(NotFound, match="no client web"):
-        await registration.revoke_client_named(services, "web")
+        await registration.revoke_client(services, "web")
 
 
 async def test_a_token_requires_a_named_person_and_a_valid_client(services: Services) -> None:
@@ -196,6 +196,6 @@ async def test_a_token_requires_a_named_person_and_a_valid_client(services: Serv
     with pytest.raises(BadInput, match="it is empty"):
         await registration.issue_token(services, ISSUER, "web", RecordRef("shop", RecordKind.USER, ""), 600)
     assert await registration.issue_token(services, ISSUER, "web", ADA, MAX_TOKEN_SECONDS)
-    await registration.revoke_client_named(services, "web")
+    await registration.revoke_client(services, "web")
     with pytest.raises(NotFound, match="client web in use"):
         await registration.issue_token(services, ISSUER, "web", ADA, 600)
