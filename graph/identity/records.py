@@ -99,29 +99,28 @@ class TouchedRecord:
 
 # A record without a session looks one up by its own ID, which no session has: in a statement with MERGE, Neo4j locks
 # the key that it looks up, so a key shared by all such records would make all writers wait for each other.
-WRITE_TOUCH: Final = """
+_TOUCH: Final = """
 UNWIND $rows AS row
 MERGE (r:Record {id: row[0]})
 ON CREATE SET r.source = row[1], r.kind = row[2], r.key = row[3], r.created_at = $now, r.updated_at = $now
 SET r._v = coalesce(r._v, 0) + 1
 WITH r, row
 OPTIONAL MATCH (s:Session {id: coalesce(r.session_id, r.id)})
-RETURN collect([r.id, r._v, s.id, s.started_at, s.ended_at, r.known, r.carried, r.carried_at,
-                CASE WHEN row[4] THEN r.traits END, null]) AS records
 """
 
-WRITE_TOUCH_PEOPLE: Final = """
-UNWIND $rows AS row
-MERGE (r:Record {id: row[0]})
-ON CREATE SET r.source = row[1], r.kind = row[2], r.key = row[3], r.created_at = $now, r.updated_at = $now
-SET r._v = coalesce(r._v, 0) + 1
-WITH r, row
-OPTIONAL MATCH (s:Session {id: coalesce(r.session_id, r.id)})
+_TOUCHED: Final = """
+RETURN collect([r.id, r._v, s.id, s.started_at, s.ended_at, r.known, r.carried, r.carried_at,
+                CASE WHEN row[4] THEN r.traits END, """
+
+_LIVE_PERSON: Final = """
 OPTIONAL MATCH (r)-[x:RESOLVES_TO]->(u:User)
 WHERE x.to IS NULL
-RETURN collect([r.id, r._v, s.id, s.started_at, s.ended_at, r.known, r.carried, r.carried_at,
-                CASE WHEN row[4] THEN r.traits END, u.id + ':' + toString(coalesce(u.consent_epoch, 0))]) AS records
 """
+
+WRITE_TOUCH: Final = f"{_TOUCH}{_TOUCHED}null]) AS records"
+WRITE_TOUCH_PEOPLE: Final = (
+    f"{_TOUCH}{_LIVE_PERSON}{_TOUCHED}u.id + ':' + toString(coalesce(u.consent_epoch, 0))]) AS records"
+)
 
 
 async def touch_records(tx: Writer, calls: Iterable[RecordCall], now: Millis) -> dict[RecordId, TouchedRecord]:
