@@ -61,11 +61,12 @@ async def write_client_revocation(tx: Writer, name: str, now: Millis) -> list[st
     return [str(row["id"]) for row in await tx.run(WRITE_CLIENT_REVOCATION, name=name, now=now)]
 
 
-READ_CLIENT: Final = """
-MATCH (c:Client {name: $name})
-RETURN c.name AS name, c.role AS role, c.purposes AS purposes, c.recipient AS recipient, c.scopes AS scopes,
-       c.created_at AS created_at, c.revoked_at AS revoked_at
+_CLIENT: Final = """
+c.name AS name, c.role AS role, c.purposes AS purposes, c.recipient AS recipient, c.scopes AS scopes,
+c.created_at AS created_at, c.revoked_at AS revoked_at
 """
+
+READ_CLIENT: Final = f"MATCH (c:Client {{name: $name}}) RETURN {_CLIENT}"
 
 
 async def read_client(client: GraphClient, name: str) -> Client | None:
@@ -74,12 +75,7 @@ async def read_client(client: GraphClient, name: str) -> Client | None:
     return client_of(rows[0]) if rows else None
 
 
-READ_CLIENTS: Final = """
-MATCH (c:Client)
-RETURN c.name AS name, c.role AS role, c.purposes AS purposes, c.recipient AS recipient, c.scopes AS scopes,
-       c.created_at AS created_at, c.revoked_at AS revoked_at
-ORDER BY name
-"""
+READ_CLIENTS: Final = f"MATCH (c:Client) RETURN {_CLIENT} ORDER BY name"
 
 
 async def read_clients(client: GraphClient) -> list[Client]:
@@ -87,11 +83,10 @@ async def read_clients(client: GraphClient) -> list[Client]:
     return [client_of(row) for row in await client.read(READ_CLIENTS)]
 
 
-READ_CLIENT_BY_KEY: Final = """
-MATCH (k:ApiKey {id: $key_id})-[:OPENS]->(c:Client)
+READ_CLIENT_BY_KEY: Final = f"""
+MATCH (k:ApiKey {{id: $key_id}})-[:OPENS]->(c:Client)
 WHERE k.revoked_at IS NULL AND c.revoked_at IS NULL
-RETURN k.hash AS hash, c.name AS name, c.role AS role, c.purposes AS purposes, c.recipient AS recipient,
-       c.scopes AS scopes, c.created_at AS created_at, c.revoked_at AS revoked_at
+RETURN k.hash AS hash, {_CLIENT}
 """
 
 

@@ -66,10 +66,9 @@ async def revoke_source_keys(tx: Writer, name: str, now: Millis) -> list[str]:
     return [str(row["id"]) for row in await tx.run(WRITE_SOURCE_REVOCATION, name=name, now=now)]
 
 
-READ_SOURCE: Final = """
-MATCH (s:Source {name: $name})
-RETURN s.name AS name, s.user_namespace AS user_namespace, s.created_at AS created_at
-"""
+_SOURCE: Final = "s.name AS name, s.user_namespace AS user_namespace, s.created_at AS created_at"
+
+READ_SOURCE: Final = f"MATCH (s:Source {{name: $name}}) RETURN {_SOURCE}"
 
 
 async def read_source(client: GraphClient, name: str) -> Source | None:
@@ -78,11 +77,11 @@ async def read_source(client: GraphClient, name: str) -> Source | None:
     return source_of(rows[0]) if rows else None
 
 
-READ_SOURCES: Final = """
+READ_SOURCES: Final = f"""
 MATCH (s:Source)
 OPTIONAL MATCH (s)<-[:OPENS]-(k:ApiKey)
 WITH s, collect(CASE WHEN k.revoked_at IS NULL THEN k.id END) AS keys
-RETURN s.name AS name, s.user_namespace AS user_namespace, s.created_at AS created_at, keys
+RETURN {_SOURCE}, keys
 ORDER BY name
 """
 
@@ -92,10 +91,10 @@ async def read_sources(client: GraphClient) -> list[Source]:
     return [source_of(row) for row in await client.read(READ_SOURCES)]
 
 
-READ_SOURCE_BY_KEY: Final = """
-MATCH (k:ApiKey {id: $key_id})-[:OPENS]->(s:Source)
+READ_SOURCE_BY_KEY: Final = f"""
+MATCH (k:ApiKey {{id: $key_id}})-[:OPENS]->(s:Source)
 WHERE k.revoked_at IS NULL
-RETURN k.hash AS hash, s.name AS name, s.user_namespace AS user_namespace, s.created_at AS created_at
+RETURN k.hash AS hash, {_SOURCE}
 """
 
 
