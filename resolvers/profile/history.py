@@ -58,8 +58,6 @@ def page_consents(view: PersonView, first: int, after: str | None) -> Page[Conse
         return None
     before = _before(request)
     found = [event for event in view.facts.consent_history or () if (event.received_at, event.id) < before]
-    if request.after is None:
-        found = list(view.facts.consent_history or ())
     return signer.page(place, request, found, lambda event: (event.received_at, event.id))
 
 
