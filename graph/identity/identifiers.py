@@ -60,18 +60,18 @@ async def write_holdings(tx: Writer, held: Iterable[NewHolding]) -> None:
         await tx.run(WRITE_HOLDINGS, rows=chunk)
 
 
-WRITE_EARLIER: Final = """
+WRITE_EARLIER_HOLDINGS: Final = """
 UNWIND $rows AS row
 MATCH (:Record {id: row.record})-[held:IDENTIFIED_BY]->(:Identifier {id: row.identifier})
 SET held.since = row.since
 """
 
 
-async def write_earlier(tx: Writer, held: Iterable[tuple[RecordId, str, Millis]]) -> None:
+async def backdate_holdings(tx: Writer, held: Iterable[tuple[RecordId, str, Millis]]) -> None:
     """Moves `since` of each (record, identifier ID) back to an earlier instant."""
     rows = [{"record": record, "identifier": identifier, "since": since} for record, identifier, since in held]
     for chunk in chunk_rows(rows):
-        await tx.run(WRITE_EARLIER, rows=chunk)
+        await tx.run(WRITE_EARLIER_HOLDINGS, rows=chunk)
 
 
 READ_HOLDERS: Final = """

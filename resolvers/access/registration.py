@@ -101,10 +101,11 @@ async def register_client(
     check_name("client", name)
     now = services.clock()
     recipient = None if recipient is None else spell_recipient(recipient)
+    known = check_role(role)
     client = Client(
         name=name,
-        role=check_role(role),
-        purposes=check_purposes(services.policy, Role(role), purposes, recipient),
+        role=known.value,
+        purposes=check_purposes(services.policy, known, purposes, recipient),
         recipient=recipient,
         scopes=check_scopes(scopes),
         created_at=now,
@@ -173,11 +174,11 @@ def quote_name(name: str) -> str:
     return name if NAME.fullmatch(name) else "of that name"
 
 
-def check_role(role: str) -> str:
+def check_role(role: str) -> Role:
     """Returns the role. Raises BadInput if it is unknown."""
     if role not in set(Role):
         raise BadInput(f"The role must be one of {', '.join(Role)}.")
-    return role
+    return Role(role)
 
 
 def check_purposes(policy: Policy, role: Role, purposes: Sequence[str], recipient: str | None) -> tuple[str, ...]:

@@ -22,9 +22,9 @@ from algorithms.identity.linkage import DEFAULT_LINKAGE, Linkage, LinkageConfig,
 from algorithms.identity.succession import Succession, assign_users
 from graph.identity.identifiers import (
     NewHolding,
+    backdate_holdings,
     count_refused_identifiers,
     read_holdings,
-    write_earlier,
     write_holdings,
     write_refused_identifiers,
 )
@@ -120,7 +120,7 @@ async def _attach_pairs(tx: Writer, pairs: Sequence[NewHolding]) -> set[RecordId
     if fresh:
         await write_holdings(tx, fresh)
     if earlier:
-        await write_earlier(tx, earlier)
+        await backdate_holdings(tx, earlier)
     return {held.record for held in fresh} | {record for record, *_ in earlier}
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from graph.identity.identifiers import (
     NewHolding,
+    backdate_holdings,
     count_refused_identifiers,
     read_holders,
     read_holdings,
-    write_earlier,
     write_holdings,
     write_refused_identifiers,
 )
@@ -75,7 +75,7 @@ async def test_an_earlier_time_is_set_on_its_record_only(store: GraphClient) -> 
     await write_newcomers(store, "a", "b")
     await attach(store, ("a", ADA, 10), ("b", ADA, 10))
     await store.write(
-        lambda tx: write_earlier(tx, [(record("a"), ADA.id, Millis(3)), (record("a"), BEN.id, Millis(1))])
+        lambda tx: backdate_holdings(tx, [(record("a"), ADA.id, Millis(3)), (record("a"), BEN.id, Millis(1))])
     )
     assert await holdings(store, "a", "b") == {(record("a"), ADA.id): 3, (record("b"), ADA.id): 10}
 
@@ -87,7 +87,7 @@ async def test_more_identifiers_than_a_statement_may_write(store: GraphClient) -
     await attach(store, *((name, ADA, 1) for name in names), *(("000", each, 2) for each in own))
     assert len(await holders(store, ADA.id)) == 501
     assert len(await holdings(store, "000")) == 502
-    await store.write(lambda tx: write_earlier(tx, [(record(name), ADA.id, Millis(0)) for name in names]))
+    await store.write(lambda tx: backdate_holdings(tx, [(record(name), ADA.id, Millis(0)) for name in names]))
     assert set((await holdings(store, *names[1:])).values()) == {0}
     await refuse(store, [(each.id, "blocked_value") for each in own])
     assert await count_refused_identifiers(store) == {"blocked_value": 501}
