@@ -146,9 +146,9 @@ async def _link(tx: Writer, records: Collection[RecordId], now: Millis, config: 
     if not records:
         return LinkageChanges()
     found = await lock_neighbourhood(tx, records, config)
-    answer = link(found.evidence(), config)
-    opened, ended = await _write_edges(tx, found, answer, now)
-    moved = assign_users(answer.components, found.memberships(), lambda: UserId(str(ULID())))
+    decision = link(found.evidence(), config)
+    opened, ended = await _write_edges(tx, found, decision, now)
+    moved = assign_users(decision.components, found.memberships(), lambda: UserId(str(ULID())))
     await _write_succession(tx, moved, now)
     return LinkageChanges(
         affected_users=frozenset(moved.affected),
@@ -161,10 +161,10 @@ async def _link(tx: Writer, records: Collection[RecordId], now: Millis, config: 
     )
 
 
-async def _write_edges(tx: Writer, found: LockedNeighbourhood, answer: Linkage, now: Millis) -> tuple[int, int]:
+async def _write_edges(tx: Writer, found: LockedNeighbourhood, decision: Linkage, now: Millis) -> tuple[int, int]:
     """Brings edges and refused identifiers in line with the decision. Returns how many edges were opened and ended."""
-    wanted = _wanted_edges(answer)
-    refused = {each.evidence: each.reason for each in answer.refusals if each.left is None}
+    wanted = _wanted_edges(decision)
+    refused = {each.evidence: each.reason for each in decision.refusals if each.left is None}
     present = {edge for edge in found.edges() if isinstance(edge.status, LinkOutcome)}
     stored = found.refused()
     marks = [(each, refused.get(each)) for each, reason in stored.items() if reason != refused.get(each)]
@@ -180,9 +180,9 @@ async def _write_edges(tx: Writer, found: LockedNeighbourhood, answer: Linkage, 
     return len(opened), len(ended)
 
 
-def _wanted_edges(answer: Linkage) -> set[LinkEdge]:
-    edges = {LinkEdge(each.left, each.right, LinkOutcome.ACTIVE, each.rule, each.evidence) for each in answer.links}
-    for each in answer.refusals:
+def _wanted_edges(decision: Linkage) -> set[LinkEdge]:
+    edges = {LinkEdge(each.left, each.right, LinkOutcome.ACTIVE, each.rule, each.evidence) for each in decision.links}
+    for each in decision.refusals:
         if each.left is not None and each.right is not None:
             what = (LinkOutcome.REFUSED, each.rule, each.evidence, each.reason, each.detail)
             edges.add(LinkEdge(each.left, each.right, *what))
