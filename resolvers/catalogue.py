@@ -9,11 +9,10 @@ from graph.errors import BadInput
 from graph.model.catalogue import ItemFacts, ItemKey
 from graph.store.client import GraphClient
 from resolvers.context import RequestContext
-from resolvers.pages import CursorSigner, Page, Position
+from resolvers.pages import CursorSigner, Page, check_key, read_position
 
 CATALOGUE_PAGE: Final = 2000
 MAX_KEYS: Final = 100
-MAX_KEY: Final = 512
 
 
 async def find_item(request: RequestContext, key: str) -> ItemFacts | None:
@@ -37,18 +36,6 @@ def check_filter(where: ItemFilter | None) -> ItemFilter | None:
     if where is not None and where.keys is not None and len(where.keys) > MAX_KEYS:
         raise BadInput(f"where.keys: at most {MAX_KEYS} keys.")
     return where
-
-
-def check_key(key: str) -> str:
-    """Returns the key unless it is empty or too long. Raises BadInput."""
-    if not 0 < len(key) <= MAX_KEY:
-        raise BadInput(f"key: 1 to {MAX_KEY} characters are expected.")
-    return key
-
-
-def read_position(position: Position | None) -> str:
-    """Returns the key after which a page starts; empty for the first page."""
-    return "" if position is None else str(position[0])
 
 
 async def read_catalogue(client: GraphClient) -> list[ItemFacts]:

@@ -1,4 +1,4 @@
-"""Pages of long lists: their size, and signed cursors.
+"""Pages of long lists: their size, their keys, and signed cursors.
 
 A cursor is the position of an entry in the order of its list, with an HMAC over the position and everything it is bound
 to: client, role, purpose, recipient, the person behind the credential, the list and its owner. Only the viewer
@@ -24,12 +24,25 @@ from resolvers.access.keys import derive_key
 T = TypeVar("T")
 
 MAX_PAGE: Final = 100
+MAX_KEY: Final = 512
 MAX_CURSOR: Final = 2048
 SIGNATURE_BYTES: Final = 16
 BAD_CURSOR: Final = "after: this is not a cursor of this list; start again without it."
 
 Position = tuple[int | str, ...]
 """Where an entry is in its list: the values that the list is sorted by, of which the last is unique."""
+
+
+def check_key(key: str) -> str:
+    """Returns the key unless it is empty or too long. Raises BadInput."""
+    if not 0 < len(key) <= MAX_KEY:
+        raise BadInput(f"key: 1 to {MAX_KEY} characters are expected.")
+    return key
+
+
+def read_position(position: Position | None) -> str:
+    """Returns the key after which a page starts; empty for the first page."""
+    return "" if position is None else str(position[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,12 @@ from typing import Final
 
 from algorithms.identity.normalise import normalise_identifier
 from algorithms.identity.survivorship import derive_facts
-from graph.catalogue.reading import ItemFilter
 from graph.errors import BadInput, Forbidden
 from graph.identity.users import find_live_user
 from graph.model.activity import InteractionFacts, SessionFacts
 from graph.model.identity import IdentifierRef, RecordId, RecordKind, RecordRef, UserId
 from graph.model.profile import RevealedFacts, StoredFacts
-from graph.model.recommendation import RankedItem, Strategy
+from graph.model.recommendation import RankedItem
 from graph.profile import (
     ProfileParts,
     Sharing,
@@ -34,10 +33,8 @@ from graph.profile import (
 from privacy.gate import Decision, Role, SubjectPermits, Withheld, decide, reveal
 from privacy.purposes import ANALYTICS
 from privacy.rules import describe_states, fold, instant_of
-from resolvers.catalogue import check_filter
 from resolvers.consent.permits import fresh_permits
 from resolvers.context import RequestContext
-from resolvers.pages import MAX_PAGE
 
 TRAITS: Final = frozenset(
     ("email", "phone", "givenName", "familyName", "birthDate", "address", "age", "gender", "language", "country",
@@ -268,20 +265,3 @@ def _gather(request: RequestContext, stored: StoredProfile, fields: Collection[s
         recent=stored.recent,
         **derive_facts(stored.traits, request.now),
     )
-
-
-def recommend(
-    view: PersonView, first: int, strategy: Strategy, where: ItemFilter | None
-) -> Sequence[RankedItem] | None:
-    """Returns recommendations from the person's latest interactions, or None if they may not be computed or shown.
-    Arguments are checked first, so that an error does not reveal the permission. Raises BadInput."""
-    if not 1 <= first <= MAX_PAGE:
-        raise BadInput(f"first: a number from 1 to {MAX_PAGE} is expected.")
-    check_filter(where)
-    if not view.permits("recommendations"):
-        return None
-    services, now = view.request.services, view.request.now
-    admits = where.admits if where else None
-    recent = view.facts.recent or ()
-    ranked = services.recommender.recommend(recent, first, now=now, admits=admits, strategy=strategy)
-    return view.reveal(recommendations=ranked).recommendations

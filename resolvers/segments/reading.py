@@ -9,9 +9,8 @@ from graph.segments.definitions import read_segment, read_segments
 from graph.segments.memberships import count_members
 from privacy.gate import Role
 from privacy.purposes import ANALYTICS
-from resolvers.catalogue import check_key, read_position
 from resolvers.context import RequestContext
-from resolvers.pages import CursorSigner, Page
+from resolvers.pages import CursorSigner, Page, check_key, read_position
 
 COUNTING_ROLES: Final = frozenset({Role.OPERATOR, Role.AUDITOR})
 """Roles that may know how many people are in a segment: to others, the number would reveal people they may not see."""

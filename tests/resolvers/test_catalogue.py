@@ -12,7 +12,8 @@ from graph.model.time import Millis
 from graph.store.client import GraphClient
 from privacy.gate import Role
 from resolvers import catalogue as use_cases
-from resolvers.catalogue import MAX_KEY, MAX_KEYS, check_filter, find_item, page_items, read_catalogue
+from resolvers.catalogue import MAX_KEYS, check_filter, find_item, page_items, read_catalogue
+from resolvers.pages import MAX_KEY
 from tests.context import request_of
 
 pytestmark = pytest.mark.store

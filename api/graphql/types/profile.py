@@ -20,8 +20,9 @@ from api.graphql.types.relay import After, Connection, First, Node, given, globa
 from api.graphql.types.scalars import Date, DateTime, Json
 from api.graphql.types.segment import SegmentMembership
 from graph.model.recommendation import Strategy
-from resolvers.profile.find import PersonView, recommend
+from resolvers.profile.find import PersonView
 from resolvers.profile.history import page_consents, page_interactions, page_sessions
+from resolvers.profile.recommendations import recommend
 
 IDENTIFIER_KINDS: Final = """Kind of the identifier, which decides how its value is normalised:
 - `email`: lower case, Unicode NFC; dots and `+tag` are kept.
