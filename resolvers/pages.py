@@ -33,6 +33,13 @@ Position = tuple[int | str, ...]
 """Where an entry is in its list: the values that the list is sorted by, of which the last is unique."""
 
 
+def check_first(first: int) -> int:
+    """Returns the number of entries requested, unless it is out of range. Raises BadInput."""
+    if not 1 <= first <= MAX_PAGE:
+        raise BadInput(f"first: a number from 1 to {MAX_PAGE} is expected.")
+    return first
+
+
 def check_key(key: str) -> str:
     """Returns the key unless it is empty or too long. Raises BadInput."""
     if not 0 < len(key) <= MAX_KEY:
@@ -97,9 +104,7 @@ class CursorSigner:
 
     def request(self, place: str, first: int, after: str | None) -> PageRequest:
         """Checks the arguments of a page and returns them. Raises BadInput."""
-        if not 1 <= first <= MAX_PAGE:
-            raise BadInput(f"first: a number from 1 to {MAX_PAGE} is expected.")
-        return PageRequest(first, None if after is None else self.read(place, after))
+        return PageRequest(check_first(first), None if after is None else self.read(place, after))
 
     def page(
         self, place: str, request: PageRequest, found: Sequence[T], position_of: Callable[[T], Position]

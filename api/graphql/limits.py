@@ -31,8 +31,8 @@ from graphql import (
 )
 
 from graph.errors import QueryTooComplex
+from resolvers.pages import MAX_PAGE
 
-MAX_PAGE: Final = 100
 CEILING: Final = 1_000_000_000
 """The largest count, so that the numbers of a fragment bomb stay small integers."""
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graph.catalogue.reading import ItemFilter
-from graph.errors import BadInput
 from graph.model.recommendation import RankedItem, Strategy
 from resolvers.catalogue import check_filter
-from resolvers.pages import MAX_PAGE
+from resolvers.pages import check_first
 from resolvers.profile.find import PersonView
 
 
@@ -17,8 +16,7 @@ def recommend(
 ) -> Sequence[RankedItem] | None:
     """Returns recommendations from the person's latest interactions, or None if they may not be computed or shown.
     Arguments are checked first, so that an error does not reveal the permission. Raises BadInput."""
-    if not 1 <= first <= MAX_PAGE:
-        raise BadInput(f"first: a number from 1 to {MAX_PAGE} is expected.")
+    check_first(first)
     check_filter(where)
     if not view.permits("recommendations"):
         return None

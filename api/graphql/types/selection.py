@@ -22,6 +22,7 @@ from graphql import (
     VariableNode,
 )
 
+from resolvers.pages import MAX_PAGE
 from resolvers.profile.find import Wanted
 
 
@@ -78,7 +79,7 @@ def _first_page(fields: list[FieldNode], name: str, variables: Mapping[str, Any]
             arguments = {argument.name.value: argument.value for argument in node.arguments or ()}
             later = [_given(arguments[key], variables) for key in ("after", "where") if key in arguments]
             first = _value(arguments["first"], variables) if "first" in arguments else None
-            if not any(later) and isinstance(first, int) and 1 <= first <= 100:
+            if not any(later) and isinstance(first, int) and 1 <= first <= MAX_PAGE:
                 sizes.append(first)
     return max(sizes)
 
