@@ -22,8 +22,9 @@ from api.collection.origin import Origin
 from api.collection.reasons import Rejected, RejectionReason
 from api.collection.segment.times import read_time
 from api.errors import MAPPINGS, documentation_of
+from api.http.body import read_limited
 from api.process.runtime import Runtime
-from graph.errors import BadInput, PayloadTooLarge, Unauthenticated
+from graph.errors import BadInput, Unauthenticated
 from graph.model.access import Source
 
 SINGLES: Final = ("identify", "track", "page", "screen", "group", "alias")
@@ -42,7 +43,7 @@ def collection_routes(runtime: Runtime) -> list[Route]:
 def _handle_batch(runtime: Runtime) -> Handler:
     async def handle(request: Request) -> Response:
         source = await _admit_by_header(request, runtime)
-        body = await _read_body(request, MAX_BATCH)
+        body = await read_limited(request, MAX_BATCH)
         try:
             batch = read_batch(decompress(body, MAX_BATCH))
         except Rejected as error:
@@ -68,7 +69,7 @@ def _handle_batch(runtime: Runtime) -> Handler:
 def _handle_single(runtime: Runtime, kind: str) -> Handler:
     async def handle(request: Request) -> Response:
         source = await _admit_by_header(request, runtime)
-        body = await _read_body(request, MAX_EVENT)
+        body = await read_limited(request, MAX_EVENT)
         try:
             value = read_single(decompress(body, MAX_EVENT))
         except Rejected as error:
@@ -101,22 +102,6 @@ async def _admit(source: Source | None, write_key: Any, runtime: Runtime) -> Sou
     if not isinstance(write_key, str):
         raise Unauthenticated(NO_WRITE_KEY)
     return await runtime.authority.admit_source(write_key)
-
-
-async def _read_body(request: Request, limit: int) -> bytes:
-    """Returns the body. Raises PayloadTooLarge beyond the limit, without reading further; if the length is declared,
-    without reading at all."""
-    message = f"The body is over {limit} bytes: send less at once."
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
-        raise PayloadTooLarge(message)
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise PayloadTooLarge(message)
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 def _origin(source: Source, runtime: Runtime, sent_at: Any = None) -> Origin:

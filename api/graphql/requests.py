@@ -14,6 +14,7 @@ import orjson
 from starlette.requests import Request
 
 from api.graphql.answers import GRAPHQL_JSON, JSON
+from api.http.body import read_limited
 from graph.errors import BadInput, ConsentricError, PayloadTooLarge
 
 MAX_BODY: Final = 1_048_576
@@ -117,22 +118,11 @@ async def _read_post(request: Request) -> Parameters:
         raise RequestRefused(415, "Content-Type: the charset must be UTF-8.")
     if headers.get("content-encoding", "identity") != "identity":
         raise RequestRefused(415, "Content-Encoding: send the body uncompressed.")
-    body = await _read_body(request)
+    try:
+        body = await read_limited(request, MAX_BODY)
+    except PayloadTooLarge as error:
+        raise RequestRefused(413, str(error)) from None
     return _check(_load(body, "The body must be a JSON object."))
-
-
-async def _read_body(request: Request) -> bytes:
-    """Reads the body, but no further than the limit. Raises RequestRefused with status 413."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > MAX_BODY:
-        raise RequestRefused(413, f"The body is over {MAX_BODY} bytes: send less at once.")
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MAX_BODY:
-            raise RequestRefused(413, f"The body is over {MAX_BODY} bytes: send less at once.")
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 def _load(text: str | bytes, message: str) -> Any:
