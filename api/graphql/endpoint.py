@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from api.auth import NO_CREDENTIAL
 from api.errors import MAPPINGS, classify, is_internal
 from api.graphql.answers import (
     JSON,
@@ -40,7 +41,6 @@ from resolvers.collection.ingestor import Ingestor
 from resolvers.context import RequestContext
 
 SECONDS: Final = 20.0
-NO_CREDENTIAL: Final = "Send an API key or a subject token in the header Authorization: Bearer …"
 
 Admit = Callable[[Request], Awaitable[RequestContext | None]]
 """Returns the request's context, or None if it has no credential. Raises Unauthenticated, Forbidden and the like."""

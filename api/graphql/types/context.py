@@ -6,11 +6,10 @@ from typing import Any
 
 from strawberry.types import Info
 
+from api.auth import NO_CREDENTIAL
 from graph.errors import Unauthenticated
 from resolvers.collection.ingestor import Ingestor
 from resolvers.context import RequestContext
-
-NO_VIEWER = "Send an API key or a subject token in the header Authorization: Bearer …"
 
 
 class GraphQLContext:
@@ -31,7 +30,7 @@ class GraphQLContext:
     def request(self) -> RequestContext:
         """Returns the request's context. Raises Unauthenticated if the request has no credential."""
         if self._request is None:
-            raise Unauthenticated(NO_VIEWER)
+            raise Unauthenticated(NO_CREDENTIAL)
         return self._request
 
 
