@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
+from api.cli.running import run_until_done
 from api.cli.serve import choose_loop
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from api.demo.show import Show
-    from api.process.settings import Settings
 
 DATASETS: Final = Path(".cache/datasets")
 
@@ -42,8 +35,8 @@ def demo(
     """
     import orjson
 
+    from api.demo.play import play
     from api.demo.show import Show
-    from api.process.logs import configure_logs
     from api.process.settings import load_settings
 
     def publish(summary: dict[str, Any]) -> None:
@@ -51,20 +44,6 @@ def demo(
             json_file.write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS) + b"\n")
 
     settings = load_settings()
-    configure_logs("warning" if settings.log_level == "info" else settings.log_level)
     serve = not no_serve and sys.stdout.isatty()
-    with asyncio.Runner(loop_factory=choose_loop()) as runner:
-        runner.run(_play(settings, Show(), serve, publish))
-
-
-async def _play(settings: Settings, show: Show, serve: bool, publish: Callable[[dict[str, Any]], None]) -> None:
-    """Plays the demonstration to its end or until a signal, which also ends the server at its end."""
-    from api.demo.play import play
-
-    task = asyncio.ensure_future(play(settings, show, DATASETS, serve=serve, publish=publish))
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    try:
-        await task
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
+    work = play(settings, Show(), DATASETS, serve=serve, publish=publish)
+    run_until_done(work, settings, choose_loop())

@@ -38,7 +38,11 @@ def run_with_runtime(work: Callable[[Runtime], Awaitable[T]]) -> T:
     return run_until_done(run(), settings)
 
 
-def run_until_done(work: Coroutine[Any, Any, T], settings: Settings) -> T:
+def run_until_done(
+    work: Coroutine[Any, Any, T],
+    settings: Settings,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> T:
     """Runs a coroutine and returns its result. SIGTERM or Ctrl-C cancels it and raises KeyboardInterrupt."""
     from api.process.logs import configure_logs
 
@@ -54,4 +58,5 @@ def run_until_done(work: Coroutine[Any, Any, T], settings: Settings) -> T:
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
 
-    return asyncio.run(run())
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        return runner.run(run())
