@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from starlette.responses import Response
 from strawberry.exceptions import StrawberryInputCoercionError
 
 from api.errors import INTERNAL_MESSAGE, MAPPINGS, classify, documentation_of, is_internal, message_of
+from api.process.logs import describe_exception
 from graph.errors import BadInput, ConsentricError
 
 JSON: Final = "application/json"
@@ -73,9 +73,7 @@ def extensions_of(error_class: type[ConsentricError]) -> dict[str, str]:
 
 def log_masked(error: BaseException) -> None:
     """Logs the class and the code locations of an exception, never its text."""
-    frames = traceback.extract_tb(error.__traceback__)
-    locations = " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))
-    log.error("masked %s at %s", type(error).__qualname__, locations or "an unknown location")
+    log.error("masked %s", describe_exception(error))
 
 
 def write_json(body: Mapping[str, Any]) -> bytes:
