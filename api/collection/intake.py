@@ -18,7 +18,7 @@ from api.collection.reasons import Rejected, RejectionReason
 from api.collection.segment.mapping import read_message
 from graph.collection.dead_letters import LONGEST_PAYLOAD, DeadLetter
 from graph.model.message import Message
-from resolvers.collection.ingestor import STORE_REFUSED, Ingestor
+from resolvers.collection.ingestor import NOT_STORABLE, STORE_REFUSED, Ingestor
 from resolvers.collection.transaction import MessageOutcome
 
 BREATH: Final = 16
@@ -130,7 +130,6 @@ async def submit(ingestor: Ingestor, submission: Submission) -> Receipt:
         elif outcome is MessageOutcome.DUPLICATE:
             receipt.duplicate += 1
         else:
-            text = "The store can't hold a value of this message."
-            receipt.rejections.append(RejectedEntry(index, STORE_REFUSED, text))
+            receipt.rejections.append(RejectedEntry(index, STORE_REFUSED, NOT_STORABLE))
     receipt.rejections.sort(key=lambda rejection: rejection.index)
     return receipt

@@ -36,6 +36,8 @@ MOST_WAITING: Final = 20_000
 STORE_REFUSED: Final = "store_refused"
 """The reason of a message that could be read but not written."""
 
+NOT_STORABLE: Final = "The store can't hold a value of this message."
+
 _TRANSIENT: Final = (StoreUnavailable, StoreTimeout, RateLimited, Conflict)
 _REFUSALS: Final = (ConsentricError, UnicodeError, OverflowError, ValueError)
 
@@ -244,7 +246,7 @@ class Ingestor:
     async def _write_refused(self, message: Message, error: Exception) -> list[MessageOutcome]:
         """Writes a dead letter for the one message that the store refuses."""
         payload = "" if message.payload is None else message.payload.write()
-        reason = str(error) if isinstance(error, ConsentricError) else "The store can't hold a value of this message."
+        reason = str(error) if isinstance(error, ConsentricError) else NOT_STORABLE
         letter = DeadLetter(
             source=message.source,
             reason=STORE_REFUSED,
