@@ -34,7 +34,9 @@ from resolvers.identity.linkage import attach_identifiers, link_records
 Touched = dict[RecordId, TouchedRecord]
 
 
-async def touch_partners(tx: Writer, new: Sequence[Arrival], touched: Touched, now: Millis) -> dict[str, RecordRef]:
+async def touch_second_records(
+    tx: Writer, new: Sequence[Arrival], touched: Touched, now: Millis
+) -> dict[str, RecordRef]:
     """Touches the second records of messages with new evidence of who is the same person, and adds them to `touched`.
     Marks messages without new identifiers as settled. Returns the records that aliases name, by message."""
     calls: dict[RecordId, RecordCall] = {}

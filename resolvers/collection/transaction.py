@@ -26,7 +26,7 @@ from graph.store.client import Writer
 from privacy.policy import Policy
 from privacy.rules import initial_permits
 from resolvers.collection.arrival import Arrival
-from resolvers.collection.evidence import touch_partners, write_evidence
+from resolvers.collection.evidence import touch_second_records, write_evidence
 from resolvers.collection.items import ItemMemory, choose_items
 from resolvers.collection.sessions import place_in_sessions
 
@@ -61,7 +61,7 @@ async def write_arrivals(
     for one in new:
         outcomes[one.order] = MessageOutcome.ACCEPTED
     touched = await touch_records(tx, _find_calls(new), now)
-    aliases = await touch_partners(tx, new, touched, now)
+    aliases = await touch_second_records(tx, new, touched, now)
     await _give_people(tx, new, touched, policy, now)
     await _write_traits(tx, new, touched, now)
     items = choose_items((item for one in new for item in one.message.items), memory)
