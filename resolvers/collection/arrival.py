@@ -31,38 +31,38 @@ class Arrival:
     def of(cls, message: Message) -> Self:
         """Returns the arrival of a message."""
         ref, also = message.record, message.also
-        anonymous = None if also is None else find_anonymous(also.key)
+        anonymous = None if also is None else identifier_of_device(also.key)
         identifiers = message.identifiers
         if anonymous is not None and anonymous not in identifiers:
             identifiers = (*identifiers, anonymous)
         return cls(
             message,
-            None if ref is None else find_record_id(ref.source, ref.kind, ref.key),
-            None if also is None else find_record_id(also.source, also.kind, also.key),
+            None if ref is None else record_id_of(ref.source, ref.kind, ref.key),
+            None if also is None else record_id_of(also.source, also.kind, also.key),
             anonymous,
-            [(one, find_identifier_id(one.kind, one.value, one.namespace)) for one in identifiers],
+            [(one, identifier_id_of(one.kind, one.value, one.namespace)) for one in identifiers],
         )
 
 
 @lru_cache(maxsize=65_536)
-def find_record_id(source: str, kind: RecordKind, key: str) -> RecordId:
+def record_id_of(source: str, kind: RecordKind, key: str) -> RecordId:
     """Returns `RecordRef.id`, cached."""
     return RecordRef(source, kind, key).id
 
 
 @lru_cache(maxsize=65_536)
-def find_identifier_id(kind: str, value: str, namespace: str) -> str:
+def identifier_id_of(kind: str, value: str, namespace: str) -> str:
     """Returns `IdentifierRef.id`, cached."""
     return IdentifierRef(kind, value, namespace).id
 
 
 @lru_cache(maxsize=65_536)
-def find_anonymous(key: str) -> IdentifierRef | None:
+def identifier_of_device(key: str) -> IdentifierRef | None:
     """Returns the identifier that an anonymous record carries by its own key; None if the key is not usable as one."""
     value = normalise_identifier(ANONYMOUS_ID, key)
     return IdentifierRef(ANONYMOUS_ID, value) if value is not None else None
 
 
-def identify(identifier: IdentifierRef) -> str:
+def identifier_id(identifier: IdentifierRef) -> str:
     """Returns `IdentifierRef.id`, cached."""
-    return find_identifier_id(identifier.kind, identifier.value, identifier.namespace)
+    return identifier_id_of(identifier.kind, identifier.value, identifier.namespace)

@@ -27,7 +27,7 @@ from graph.model.identity import IdentifierRef, RecordId, RecordKind, RecordRef,
 from graph.model.time import Millis
 from graph.store.client import Writer
 from privacy.policy import Policy
-from resolvers.collection.arrival import Arrival, find_anonymous, identify
+from resolvers.collection.arrival import Arrival, identifier_id, identifier_of_device
 from resolvers.consent.permits import NewStatement, refresh_permits, write_consents
 from resolvers.identity.linkage import attach_identifiers, link_records
 
@@ -48,7 +48,7 @@ async def touch_second_records(
         one.settled = not any(_adds_evidence(record, id_, at) for _, id_ in one.identifiers)
         if one.settled or one.message.also is None or one.also is None or one.also in touched:
             continue
-        if one.anonymous is not None and _adds_evidence(record, identify(one.anonymous), at):
+        if one.anonymous is not None and _adds_evidence(record, identifier_id(one.anonymous), at):
             calls[one.also] = RecordCall(one.message.also, one.also)
     for ref in aliases.values():
         if ref.id not in touched:
@@ -120,11 +120,11 @@ async def _attach(
         for identifier, id_ in one.identifiers:
             add(one.record, identifier, id_, message.at)
         if one.anonymous is not None and one.also in touched:
-            add(one.also, one.anonymous, identify(one.anonymous), message.at)
+            add(one.also, one.anonymous, identifier_id(one.anonymous), message.at)
         if aliases and (other := aliases.get(message.id)) is not None:
             same.append((one.record, other.id))
-            if other.kind is RecordKind.ANONYMOUS and (named := find_anonymous(other.key)) is not None:
-                add(other.id, named, identify(named), message.at)
+            if other.kind is RecordKind.ANONYMOUS and (named := identifier_of_device(other.key)) is not None:
+                add(other.id, named, identifier_id(named), message.at)
     if not pairs and not same:
         return set()
     carriers = sorted({record for record, _ in pairs})

@@ -7,7 +7,7 @@ import pytest
 from graph.model.identity import IdentifierRef, RecordKind, RecordRef
 from graph.model.message import Message
 from graph.model.time import Millis
-from resolvers.collection.arrival import Arrival, find_anonymous, identify
+from resolvers.collection.arrival import Arrival, identifier_id, identifier_of_device
 
 ADA, VISITOR = RecordRef("shop", RecordKind.USER, "ada"), RecordRef("shop", RecordKind.ANONYMOUS, "visitor")
 USER_ID, DEVICE = IdentifierRef("user_id", "ada"), IdentifierRef("anonymous_id", "visitor")
@@ -23,7 +23,7 @@ def test_an_arrival_has_the_ids_of_its_records_and_identifiers() -> None:
     found = arrive(ADA, VISITOR, (USER_ID,))
     assert (found.record, found.also, found.anonymous) == (ADA.id, VISITOR.id, DEVICE)
     assert found.identifiers == [(USER_ID, USER_ID.id), (DEVICE, DEVICE.id)]
-    assert identify(DEVICE) == DEVICE.id
+    assert identifier_id(DEVICE) == DEVICE.id
 
 
 def test_an_anonymous_identifier_already_stated_is_not_repeated() -> None:
@@ -40,7 +40,7 @@ def test_a_message_without_records_has_no_record_ids() -> None:
 def test_an_unusable_anonymous_id_is_a_record_but_not_an_identifier(key: str) -> None:
     visitor = RecordRef("shop", RecordKind.ANONYMOUS, key)
     found = arrive(ADA, visitor, (USER_ID,))
-    assert find_anonymous(key) is None
+    assert identifier_of_device(key) is None
     assert (found.also, found.anonymous, found.identifiers) == (visitor.id, None, [(USER_ID, USER_ID.id)])
 
 
