@@ -21,8 +21,8 @@ from graph.model.message import Message
 from resolvers.collection.ingestor import NOT_STORABLE, STORE_REFUSED, Ingestor
 from resolvers.collection.transaction import MessageOutcome
 
-BREATH: Final = 16
-"""Entries read before other requests get a turn."""
+YIELD_EVERY: Final = 16
+"""Number of entries read before other tasks get a turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ async def read_entries(
     the messages' own contexts."""
     submission = Submission()
     for index, entry in enumerate(entries):
-        if index % BREATH == BREATH - 1:
+        if index % YIELD_EVERY == YIELD_EVERY - 1:
             await asyncio.sleep(0)
         value = entry.value
         try:
