@@ -137,14 +137,19 @@ def read_key(properties: Mapping[str, Any]) -> ItemKey | None:
 
 
 def bound_key(value: object, field: str) -> ItemKey:
-    """Returns an item's key, which is text or a whole number of 1 to 512 characters. Raises Rejected otherwise."""
+    """Returns an item's key. Raises Rejected if it is unusable."""
+    return ItemKey(check_short_id(value, field))
+
+
+def check_short_id(value: object, field: str) -> str:
+    """Returns an ID, which is text or a whole number of 1 to 512 characters. Raises Rejected otherwise."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
         raise Rejected(RejectionReason.WRONG_TYPE, f"{field} must be text or a whole number.", field)
     if not 0 < len(value) <= LONGEST_KEY:
         raise Rejected(RejectionReason.BAD_VALUE, f"{field} must have 1 to {LONGEST_KEY} characters.", field)
-    return ItemKey(value)
+    return value
 
 
 def _product_list(products: object) -> list[dict[str, Any]]:

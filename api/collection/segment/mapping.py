@@ -14,7 +14,14 @@ from algorithms.identity.normalise import examine_identifier, normalise_id, norm
 from api.collection.origin import Origin
 from api.collection.payloads import ParsedPayload
 from api.collection.reasons import Rejected, RejectionReason
-from api.collection.segment.commerce import LONGEST_KEY, bound_key, merge_mentions, read_event, read_view
+from api.collection.segment.commerce import (
+    LONGEST_KEY,
+    bound_key,
+    check_short_id,
+    merge_mentions,
+    read_event,
+    read_view,
+)
 from api.collection.segment.consents import (
     digest_preferences,
     find_preferences,
@@ -298,7 +305,7 @@ def _session(checked: Mapping[str, Any]) -> str | None:
     session = context.get("sessionId") if context else None
     if session is None or session == "":
         return None
-    return str(bound_key(session, "context.sessionId"))
+    return check_short_id(session, "context.sessionId")
 
 
 def _read_item(checked: Mapping[str, Any], origin: Origin, message_id: str, payload: Payload) -> Message:
