@@ -39,23 +39,21 @@ def open_keys(settings: Settings) -> InstallationKeys:
     Raises SettingsInvalid if a secret is unusable, or missing in production with Neo4j, where several servers must
     share it.
     """
-    secret = read_or_generate(settings, "secret", settings.secret, HMAC_FILE, make_secret)
+    secret = read_secret(settings, "secret", settings.secret, HMAC_FILE, make_secret)
     if len(secret) < MIN_SECRET_CHARACTERS:
         raise SettingsInvalid(f"{keys_folder(settings) / HMAC_FILE} is damaged: too short for a secret.")
-    pem = read_or_generate(settings, "signing_key", settings.signing_key, SIGNING_FILE, make_signing_key)
+    pem = read_secret(settings, "signing_key", settings.signing_key, SIGNING_FILE, make_signing_key)
     return InstallationKeys(secret=secret, signing_key=parse_signing_key(pem))
 
 
-def read_or_generate(
-    settings: Settings, name: str, given: SecretStr | None, file: str, make: Callable[[], bytes]
-) -> bytes:
+def read_secret(settings: Settings, name: str, given: SecretStr | None, file: str, make: Callable[[], bytes]) -> bytes:
     """Returns one secret: from the settings, else from its file, else a new one that is kept in that file."""
     if given is not None:
         return given.get_secret_value().encode()
     if settings.production and not settings.embedded:
         variable = variable_of(name)
         raise SettingsInvalid(f"{variable} or {variable}_FILE must be set in production, the same on every server.")
-    return read_or_make(keys_folder(settings) / file, make)
+    return read_or_create_file(keys_folder(settings) / file, make)
 
 
 def keys_folder(settings: Settings) -> Path:
@@ -63,7 +61,7 @@ def keys_folder(settings: Settings) -> Path:
     return settings.data_dir / "keys"
 
 
-def read_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
+def read_or_create_file(path: Path, make: Callable[[], bytes]) -> bytes:
     """Returns the file's bytes, creating the file first if it is missing, readable by its owner only."""
     try:
         if not path.exists():

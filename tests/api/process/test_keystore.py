@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from api.process.keystore import keys_folder, make_signing_key, open_keys, read_or_make
+from api.process.keystore import keys_folder, make_signing_key, open_keys, read_or_create_file
 from api.process.settings import Settings, load_settings
 from graph.errors import SettingsInvalid
 
@@ -51,7 +51,7 @@ def test_concurrent_processes_agree_on_one_secret(tmp_path: Path) -> None:
         return f"key {next(made)}".encode()
 
     with ThreadPoolExecutor(16) as pool:
-        found = list(pool.map(lambda _: read_or_make(path, make), range(64)))
+        found = list(pool.map(lambda _: read_or_create_file(path, make), range(64)))
     assert len(set(found)) == 1
     assert [entry.name for entry in path.parent.iterdir()] == ["secret"]
 
