@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from api.auth import NO_WRITE_KEY, admit_sender
-from api.collection.bodies import MAX_BATCH, MAX_EVENT, Entry, decompress, read_batch, read_single
+from api.collection.bodies import GZIP_MAGIC, MAX_BATCH, MAX_EVENT, Entry, decompress, read_batch, read_single
 from api.collection.intake import Receipt, RejectedEntry, read_entries, submit, write_letter
 from api.collection.origin import Origin
 from api.collection.reasons import Rejected, RejectionReason
@@ -58,7 +58,7 @@ def _handle_batch(runtime: Runtime) -> Handler:
         submission = await read_entries(
             batch.entries,
             origin,
-            sized=len(body) <= MAX_EVENT and not body.startswith(b"\x1f\x8b"),
+            sized=len(body) <= MAX_EVENT and not body.startswith(GZIP_MAGIC),
             context=context if isinstance(context, dict) else None,
         )
         return _respond(await submit(runtime.ingestor, submission))

@@ -23,7 +23,7 @@ from graph.store.client import Writer
 from privacy.gate import VALUES_SCOPE, Role
 from privacy.policy import Policy
 from privacy.purposes import spell_recipient
-from resolvers.access.credentials import TOKEN_ROLES
+from resolvers.access.credentials import PURPOSE_BOUND, TOKEN_ROLES
 from resolvers.access.keys import Key, KeyHasher, KeyKind, make_key
 from resolvers.access.tokens import TokenIssuer
 from resolvers.context import Services
@@ -197,7 +197,7 @@ def check_purposes(policy: Policy, role: Role, purposes: Sequence[str], recipien
     chosen = tuple(dict.fromkeys(purposes)) or (tuple(fitting) if partner and len(fitting) == 1 else ())
     if any(purpose not in fitting for purpose in chosen):
         raise BadInput(f"A purpose of a client of role {role} must be one of {', '.join(fitting)}.")
-    if not chosen and role in (Role.FRONTEND, Role.PARTNER):
+    if not chosen and role in PURPOSE_BOUND:
         raise BadInput(f"A client of role {role} needs a purpose (--purpose): one of {', '.join(fitting)}.")
     for purpose in chosen:
         policy.permit(purpose, recipient)

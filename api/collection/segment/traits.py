@@ -15,6 +15,7 @@ from orjson import JSONEncodeError, dumps
 
 from algorithms.identity.blocking import EMAIL, PHONE
 from algorithms.identity.normalise import normalise_birth_date, normalise_email, normalise_identifier, normalise_phone
+from algorithms.identity.survivorship import OLDEST
 from api.collection.reasons import Rejected, RejectionReason
 from graph.model.identity import IdentifierRef
 
@@ -58,7 +59,6 @@ attributes."""
 
 LONGEST_NAME: Final = 256
 MOST_TRAITS: Final = 256
-OLDEST: Final = 150
 
 
 def read_traits(traits: Mapping[str, Any], locale: str | None = None) -> dict[str, Any]:
