@@ -13,7 +13,7 @@ import binascii
 import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import orjson
 
@@ -82,7 +82,7 @@ class CursorSigner:
 
     def write(self, place: str, position: Position) -> str:
         """Returns the cursor of a position in the list that `place` names."""
-        text = _dump(position)
+        text = orjson.dumps(position)
         return base64.urlsafe_b64encode(self._sign(place, text) + text).decode().rstrip("=")
 
     def read(self, place: str, cursor: str) -> Position:
@@ -113,7 +113,3 @@ class CursorSigner:
         nodes = found[: request.first]
         cursors = [self.write(place, position_of(node)) for node in nodes]
         return Page(nodes, cursors, len(found) > request.first, request.after is not None)
-
-
-def _dump(position: Any) -> bytes:
-    return orjson.dumps(position)

@@ -146,8 +146,7 @@ def _assignments(node: ast.AST) -> Iterator[tuple[ast.Name, ast.expr]]:
 def _loop_targets(target: ast.expr, values: ast.expr) -> Iterator[tuple[str, list[ast.expr | None]]]:
     """What each variable of a loop is bound to, where the loop runs over a literal; else what it runs over."""
     if isinstance(target, ast.Name):
-        literal = isinstance(values, ast.Tuple | ast.List)
-        yield target.id, list(values.elts) if isinstance(values, ast.Tuple | ast.List) and literal else [values]
+        yield target.id, list(values.elts) if isinstance(values, ast.Tuple | ast.List) else [values]
     elif isinstance(target, ast.Tuple):
         rows = values.elts if isinstance(values, ast.Tuple | ast.List) else []
         for place, name in enumerate(target.elts):

@@ -148,7 +148,7 @@ def check_keys(settings: Settings) -> Finding:
         return Finding("keys", State.OK, "given by settings")
     if any(path.stat().st_mode & 0o077 for path in (folder, *folder.glob("*"))):
         return Finding("keys", State.WARNING, f"{folder} is open to others", f"Run: chmod -R go-rwx {folder}")
-    return Finding("keys", State.OK, f"{folder}: keep it with your backups", "")
+    return Finding("keys", State.OK, f"{folder}: keep it with your backups")
 
 
 def check_policy(settings: Settings) -> Finding:

@@ -202,7 +202,7 @@ def _split(text: str, start: int) -> Iterator[tuple[str, int, int]]:
             depth += 1
         elif depth == 0 and mark == ":" and not name:
             name, begin = last[1:-1], token.end()
-        elif (depth == 0 and mark == ",") or (depth == 0 and mark in "]}"):
+        elif depth == 0 and mark in ",]}":
             if text[begin : token.start()].strip():
                 yield name, begin, token.start()
             begin, name = token.end(), ""
