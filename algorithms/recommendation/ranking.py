@@ -18,10 +18,7 @@ from scipy import sparse
 from algorithms.arrays import Csr, Flags, Floats, Ints
 from graph.model.activity import RecentInteraction
 from graph.model.catalogue import ItemKey
-from graph.model.time import Millis
-
-DAY: Final = 86_400_000
-"""One day in milliseconds."""
+from graph.model.time import DAY, Millis
 
 FULL_WEIGHT: Final = 5.0
 """The largest weight of an interaction; ratings are on the same scale of 0–5."""

@@ -17,7 +17,7 @@ import numpy as np
 from api.demo.datasets import FebrlRow, Movie, MovieLens, MoviePerson, Rating
 from graph.model.consent import ConsentState
 from graph.model.identity import RecordKind, RecordRef
-from graph.model.time import Millis
+from graph.model.time import DAY, Millis
 
 SEED: Final = 20261123
 HELD_BACK: Final = 0.2
@@ -28,7 +28,6 @@ PARTNER: Final = "acme-media"
 OTHER_PARTNER: Final = "globex-ads"
 STATED_AT: Final = Millis(893_980_800_000)  # 1998-05-01, after the last rating
 HOUR: Final = 3_600_000
-DAY: Final = 24 * HOUR
 YEAR: Final = 365 * DAY
 CENTURY: Final = 100 * YEAR
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import NewType
+from typing import Final, NewType
 
 Millis = NewType("Millis", int)
+
+DAY: Final = 86_400_000
+"""One day in milliseconds."""
 
 
 def system_clock() -> Millis:

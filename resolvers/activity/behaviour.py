@@ -15,11 +15,12 @@ from typing import TypeVar
 import numpy as np
 
 from algorithms.arrays import Csr, Floats, Ints
-from algorithms.recommendation.ranking import DAY, StrengthConfig, build_histories, rate_strength
+from algorithms.recommendation.ranking import StrengthConfig, build_histories, rate_strength
 from graph.activity.scoped import SessionHistory, read_histories, read_people_in_scope
 from graph.model.catalogue import ItemKey
 from graph.model.identity import UserId
 from graph.model.scope import PermittedScope
+from graph.model.time import DAY
 from privacy.gate import mint_scope
 from resolvers.context import Services
 

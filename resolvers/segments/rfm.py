@@ -8,13 +8,12 @@ from typing import Final
 
 from ulid import ULID
 
-from algorithms.recommendation.ranking import DAY
 from algorithms.segments.rfm import RfmConfig, RfmGrid, RfmScores, count_grid, find_high_value, score_rfm
 from graph.activity.scoped import PurchaseSums, PurchaseWindow, read_people_in_scope, read_purchase_sums
 from graph.model.identity import UserId
 from graph.model.recommendation import RunId
 from graph.model.segments import RfmFacts, SegmentKey
-from graph.model.time import Millis
+from graph.model.time import DAY, Millis
 from graph.segments.definitions import SegmentDefinition
 from graph.segments.rfm import write_rfm
 from privacy.purposes import ANALYTICS

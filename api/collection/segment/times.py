@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from api.collection.reasons import Rejected, RejectionReason
-from graph.model.time import Millis
+from graph.model.time import DAY, Millis
 
 EARLIEST: Final = 631_152_000_000
 """1990-01-01. No system that sends these messages has older events; 0 and 1970 come from clocks that were never set."""
 
-AHEAD: Final = 86_400_000
+AHEAD: Final = DAY
 """One day: how long after its receipt an event may lie at most."""
 
 LATEST_STATED: Final = 4_102_444_800_000

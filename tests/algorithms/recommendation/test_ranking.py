@@ -9,7 +9,6 @@ from scipy import sparse
 
 from algorithms.recommendation.filtering import WalkConfig, fit_walk, measure_popularity
 from algorithms.recommendation.ranking import (
-    DAY,
     RankingConfig,
     StrengthConfig,
     TargetLists,
@@ -21,7 +20,7 @@ from algorithms.recommendation.ranking import (
 )
 from graph.model.activity import RecentInteraction
 from graph.model.catalogue import ItemKey
-from graph.model.time import Millis
+from graph.model.time import DAY, Millis
 
 NOW = Millis(1_700_000_000_000)
 TIMELESS = RankingConfig(half_life_days=None)
