@@ -8,32 +8,25 @@ from typing import Any
 
 import pytest
 
-from api.collection.origin import Origin
 from api.collection.payloads import TextPayload
-from api.collection.segment.mapping import read_message
 from graph.collection.dead_letters import DeadLetter, read_letters
 from graph.errors import RateLimited, StoreUnavailable
-from graph.model.access import Source
 from graph.model.activity import Interaction
 from graph.model.catalogue import ItemKey
 from graph.model.identity import RecordKind, RecordRef
 from graph.model.message import Message, Payload
-from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
-from privacy.policy import Policy
 from resolvers.collection.ingestor import GROUP, STORE_REFUSED, Ingestor
 from resolvers.collection.transaction import MessageOutcome
+from tests.arrivals import NOW, POLICY, count, track
 
 pytestmark = pytest.mark.store
 
-NOW = Millis(1_790_000_000_000)
-POLICY = Policy.default()
 EVENTS = "MATCH (:Session)-[e]->() RETURN count(e) AS n"
 
 
-def track(id_: str, user: str = "ada") -> Message:
-    raw = {"type": "track", "messageId": id_, "userId": user, "event": "Product Viewed", "properties": {"sku": "p"}}
-    return read_message(raw, Origin(Source("shop"), NOW, POLICY))
+def viewed(id_: str, user: str = "ada") -> Message:
+    return track(id_, user, "Product Viewed", properties={"sku": "p"})
 
 
 def poison(id_: str, payload: Payload | None = None) -> Message:
@@ -45,10 +38,6 @@ def poison(id_: str, payload: Payload | None = None) -> Message:
 
 def open_ingestor(store: GraphClient, **options: Any) -> Ingestor:
     return Ingestor(store, POLICY, lambda: NOW, **options)
-
-
-async def count(store: GraphClient, statement: str) -> int:
-    return int((await store.read(statement))[0]["n"])
 
 
 class Counted:
@@ -69,7 +58,7 @@ class Counted:
 async def test_simultaneous_submissions_share_a_commit(store: GraphClient) -> None:
     counted = Counted(store)
     async with open_ingestor(counted) as ingestor:  # type: ignore[arg-type]
-        answers = await asyncio.gather(*(ingestor.submit([track(f"m{n}")]) for n in range(50)))
+        answers = await asyncio.gather(*(ingestor.submit([viewed(f"m{n}")]) for n in range(50)))
     assert answers == [[MessageOutcome.ACCEPTED]] * 50
     assert counted.writes == 1
 
@@ -77,25 +66,25 @@ async def test_simultaneous_submissions_share_a_commit(store: GraphClient) -> No
 async def test_a_group_has_a_bounded_size(store: GraphClient) -> None:
     counted = Counted(store)
     async with open_ingestor(counted) as ingestor:  # type: ignore[arg-type]
-        answer = await ingestor.submit([track(f"m{n}", f"u{n % 9}") for n in range(2 * GROUP + 1)])
+        answer = await ingestor.submit([viewed(f"m{n}", f"u{n % 9}") for n in range(2 * GROUP + 1)])
     assert (answer.count(MessageOutcome.ACCEPTED), counted.writes) == (2 * GROUP + 1, 3)
     assert await count(store, EVENTS) == 2 * GROUP + 1
 
 
 async def test_closing_writes_what_is_waiting_and_then_refuses_submissions(store: GraphClient) -> None:
     ingestor = open_ingestor(store)
-    waiting = [asyncio.ensure_future(ingestor.submit([track(f"m{n}")])) for n in range(5)]
+    waiting = [asyncio.ensure_future(ingestor.submit([viewed(f"m{n}")])) for n in range(5)]
     await asyncio.sleep(0)
     await ingestor.close()
     assert [await one for one in waiting] == [[MessageOutcome.ACCEPTED]] * 5
     with pytest.raises(StoreUnavailable):
-        await ingestor.submit([track("late")])
+        await ingestor.submit([viewed("late")])
     assert await count(store, EVENTS) == 5
 
 
 async def test_messages_of_a_cancelled_submission_are_still_written(store: GraphClient) -> None:
     async with open_ingestor(store) as ingestor:
-        leaving = asyncio.ensure_future(ingestor.submit([track("m")]))
+        leaving = asyncio.ensure_future(ingestor.submit([viewed("m")]))
         await asyncio.sleep(0)
         leaving.cancel()
     assert await count(store, EVENTS) == 1
@@ -103,11 +92,11 @@ async def test_messages_of_a_cancelled_submission_are_still_written(store: Graph
 
 async def test_submissions_are_refused_when_too_much_is_waiting(store: GraphClient) -> None:
     async with open_ingestor(store, most_waiting=10) as ingestor:
-        first = asyncio.ensure_future(ingestor.submit([track(f"m{n}") for n in range(8)]))
+        first = asyncio.ensure_future(ingestor.submit([viewed(f"m{n}") for n in range(8)]))
         await asyncio.sleep(0)
         assert ingestor.waiting == 8
         with pytest.raises(RateLimited):
-            await ingestor.submit([track(f"n{n}") for n in range(8)])
+            await ingestor.submit([viewed(f"n{n}") for n in range(8)])
         assert await first == [MessageOutcome.ACCEPTED] * 8
     assert await count(store, EVENTS) == 8
 
@@ -115,8 +104,8 @@ async def test_submissions_are_refused_when_too_much_is_waiting(store: GraphClie
 async def test_only_the_message_that_the_store_refuses_becomes_a_dead_letter(store: GraphClient) -> None:
     async with open_ingestor(store) as ingestor:
         answers = await asyncio.gather(
-            ingestor.submit([track("a"), track("b")]),
-            ingestor.submit([track("c"), poison("x", TextPayload("payload 1")), track("d")]),
+            ingestor.submit([viewed("a"), viewed("b")]),
+            ingestor.submit([viewed("c"), poison("x", TextPayload("payload 1")), viewed("d")]),
             ingestor.submit([poison("y")]),
             ingestor.submit([], [DeadLetter("shop", "bad_value", "no", "{}", NOW)]),
         )
@@ -131,8 +120,8 @@ async def test_a_transient_fault_fails_only_its_own_group(store: GraphClient) ->
     counted = Counted(store, StoreUnavailable("away"))
     async with open_ingestor(counted) as ingestor:  # type: ignore[arg-type]
         with pytest.raises(StoreUnavailable):
-            await ingestor.submit([track("a")], [DeadLetter("shop", "bad_value", "no", "{}", NOW)])
-        assert await ingestor.submit([track("a")]) == [MessageOutcome.ACCEPTED]
+            await ingestor.submit([viewed("a")], [DeadLetter("shop", "bad_value", "no", "{}", NOW)])
+        assert await ingestor.submit([viewed("a")]) == [MessageOutcome.ACCEPTED]
     assert await count(store, EVENTS) == 1
     assert await read_letters(store, 10) == []
 
@@ -141,8 +130,8 @@ async def test_a_bug_fails_only_its_own_group(store: GraphClient) -> None:
     counted = Counted(store, KeyError("bug"))
     async with open_ingestor(counted) as ingestor:  # type: ignore[arg-type]
         with pytest.raises(KeyError):
-            await ingestor.submit([track("a")])
-        assert await ingestor.submit([track("a")]) == [MessageOutcome.ACCEPTED]
+            await ingestor.submit([viewed("a")])
+        assert await ingestor.submit([viewed("a")]) == [MessageOutcome.ACCEPTED]
 
 
 async def test_a_repeated_dead_letter_is_kept_once_and_counted(store: GraphClient) -> None:
@@ -157,14 +146,16 @@ async def test_outcomes_are_reported_to_observe(store: GraphClient) -> None:
     seen: list[tuple[str, int]] = []
     async with open_ingestor(store) as ingestor:
         ingestor.observe = lambda outcome, number: seen.append((outcome, number))
-        await ingestor.submit([track("a"), track("a"), track("b")], [DeadLetter("shop", "bad_value", "no", "{}", NOW)])
+        await ingestor.submit(
+            [viewed("a"), viewed("a"), viewed("b")], [DeadLetter("shop", "bad_value", "no", "{}", NOW)]
+        )
     assert sorted(seen) == [("accepted", 2), ("duplicate", 1), ("rejected", 1)]
 
 
 async def test_several_lanes_write_each_message_once(store: GraphClient) -> None:
     async with open_ingestor(store, lanes=4, linger=0) as ingestor:
         answers = await asyncio.gather(
-            *(ingestor.submit([track(f"m{n % 60}", f"u{n % 5}"), track(f"k{n}", f"u{n % 3}")]) for n in range(120))
+            *(ingestor.submit([viewed(f"m{n % 60}", f"u{n % 5}"), viewed(f"k{n}", f"u{n % 3}")]) for n in range(120))
         )
     outcomes = [outcome for answer in answers for outcome in answer]
     assert outcomes.count(MessageOutcome.ACCEPTED) == 180
