@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import strawberry
 
@@ -16,10 +16,24 @@ from graph.model.consent import ConsentStatement
 from graph.model.time import Millis
 from resolvers.consent.statements import NamedRecord
 
+_USER_ID: Final = "The source's user ID for the person, 1 to 512 characters. `userId` or `anonymousId` is required."
+_ANONYMOUS_ID: Final = (
+    "The source's anonymous ID for the person, 1 to 512 characters. With `userId` too, it ties the two records "
+    "together."
+)
+_AS_OF: Final = (
+    "Instant as of which the facts hold; the latest wins. From 1990 to one day after receipt; left out: now."
+)
+
 
 def _pick_given(**fields: Any) -> RawMessage:
     """Returns the fields that are given and not null."""
     return {name: value for name, value in fields.items() if given(value) is not None}
+
+
+def _text(value: str | None) -> str | None:
+    """Returns the text, or None if it is left out, null or empty."""
+    return given(value) or None
 
 
 @strawberry.input(description="Names a person as a source does: by user ID, by anonymous ID, or by both.")
@@ -54,13 +68,8 @@ class RecordInput:
     source: str = strawberry.field(
         description="Name of the source, which must be registered; otherwise the request fails with BAD_USER_INPUT."
     )
-    user_id: str | None = optional(
-        "The source's user ID for the person, 1 to 512 characters. `userId` or `anonymousId` is required."
-    )
-    anonymous_id: str | None = optional(
-        "The source's anonymous ID for the person, 1 to 512 characters. With `userId` too, it ties the two records "
-        "together."
-    )
+    user_id: str | None = optional(_USER_ID)
+    anonymous_id: str | None = optional(_ANONYMOUS_ID)
     traits: Json | None = optional(
         "Facts about the person as a JSON object of at most 256 entries, named as in Segment (`email`, `firstName`); "
         "unknown ones become `attributes`. Null removes a fact."
@@ -68,9 +77,7 @@ class RecordInput:
     identifiers: list[IdentifierInput] | None = optional(
         "Further identifiers of the person, besides the two IDs and the traits `email` and `phone`."
     )
-    timestamp: DateTime | None = optional(
-        "Instant as of which the facts hold; the latest wins. From 1990 to one day after receipt; left out: now."
-    )
+    timestamp: DateTime | None = optional(_AS_OF)
     message_id: str | None = optional(
         "ID that makes the record count once however often it is sent, 1 to 256 characters. If left out, every "
         "request is counted again."
@@ -115,9 +122,7 @@ class ItemInput:
     attributes: Json | None = optional(
         "Further facts as a JSON object. Replaces the earlier object; an empty one changes nothing."
     )
-    timestamp: DateTime | None = optional(
-        "Instant as of which the facts hold; the latest wins. From 1990 to one day after receipt; left out: now."
-    )
+    timestamp: DateTime | None = optional(_AS_OF)
     message_id: str | None = optional(
         "ID that makes the entry count once however often it is sent, 1 to 256 characters. If left out, every request "
         "is counted again."
@@ -155,13 +160,8 @@ class EventInput:
         description="Name of the event, 1 to 512 characters. Segment's e-commerce names such as `Product Viewed` "
         "become typed interactions; any other name becomes INTERACTED."
     )
-    user_id: str | None = optional(
-        "The source's user ID for the person, 1 to 512 characters. `userId` or `anonymousId` is required."
-    )
-    anonymous_id: str | None = optional(
-        "The source's anonymous ID for the person, 1 to 512 characters. With `userId` too, it ties the two records "
-        "together."
-    )
+    user_id: str | None = optional(_USER_ID)
+    anonymous_id: str | None = optional(_ANONYMOUS_ID)
     timestamp: DateTime | None = optional("When the event happened, from 1990 to one day after receipt; left out: now.")
     item: str | None = optional(
         "Key of the item, 1 to 512 characters; takes the place of `product_id` in `properties`."
@@ -252,20 +252,20 @@ class ConsentInput:
             purpose=self.purpose,
             state=State(self.state),
             effective_at=effective_at,
-            recipient=given(self.recipient) or None,
-            lawful_basis=given(self.lawful_basis) or None,
-            mechanism=given(self.mechanism) or None,
-            jurisdiction=given(self.jurisdiction) or None,
+            recipient=_text(self.recipient),
+            lawful_basis=_text(self.lawful_basis),
+            mechanism=_text(self.mechanism),
+            jurisdiction=_text(self.jurisdiction),
             expires_at=read_stated(given(self.expires_at), "expiresAt"),
-            controller=given(self.controller) or None,
-            channel=given(self.channel) or None,
-            notice=given(self.notice) or None,
-            notice_version=given(self.notice_version) or None,
-            notice_sha256=given(self.notice_sha256) or None,
-            language=given(self.language) or None,
-            method=given(self.method) or None,
-            evidence_hash=given(self.evidence_hash) or None,
-            raw_signal=given(self.raw_signal) or None,
+            controller=_text(self.controller),
+            channel=_text(self.channel),
+            notice=_text(self.notice),
+            notice_version=_text(self.notice_version),
+            notice_sha256=_text(self.notice_sha256),
+            language=_text(self.language),
+            method=_text(self.method),
+            evidence_hash=_text(self.evidence_hash),
+            raw_signal=_text(self.raw_signal),
             categories=tuple(given(self.categories) or ()),
         )
 
@@ -303,8 +303,8 @@ class WithdrawInput:
             purpose=self.purpose,
             state=State.WITHDRAWN,
             effective_at=effective_at,
-            recipient=given(self.recipient) or None,
-            jurisdiction=given(self.jurisdiction) or None,
-            channel=given(self.channel) or None,
-            method=given(self.method) or None,
+            recipient=_text(self.recipient),
+            jurisdiction=_text(self.jurisdiction),
+            channel=_text(self.channel),
+            method=_text(self.method),
         )
