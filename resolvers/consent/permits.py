@@ -235,7 +235,8 @@ async def _compare_permits(
 ) -> list[PermitDifference]:
     logs = await read_user_logs(client, users)
     now = clock()
-    pairs = [(one.stored, _refold(one, policy, now)) for one in logs]
+    # Retirement leaves `permits_until` behind, which means nothing where nothing is permitted.
+    pairs = [(one.stored, _refold(one, policy, now)) for one in logs if one.records or one.stored.permits]
     return [
         PermitDifference(stored.user, stored.permits, computed.permits, stored.until, computed.until)
         for stored, computed in pairs

@@ -340,7 +340,9 @@ def test_only_the_gate_can_make_or_change_revealed_facts() -> None:
     assert facts != FACTS
 
 
-GUARDED = {"PermittedScope", "RevealedFacts"}
+GUARDED = {"Decision", "PermittedScope", "RevealedFacts"}
+DECIDED = {"categories", "held", "visible", "facts"}
+"""Fields of decisions and views that `replace` may not change outside the gate."""
 INNER = {"SCOPE_MINT", "REVEAL_MINT", "_Facts"}
 BYPASSES = {"__new__", "__setattr__", "__setstate__", "__post_init__"}
 
@@ -358,6 +360,8 @@ def mints(source: str) -> list[int]:
                 bad = name in INNER | BYPASSES or (name in GUARDED and node not in annotated)
             case ast.alias(name=name, asname=renamed):
                 bad = name in INNER or (name in GUARDED and renamed is not None)
+            case ast.Call(func=ast.Name(id="replace") | ast.Attribute(attr="replace"), keywords=changes):
+                bad = any(change.arg in DECIDED for change in changes)
             case ast.Constant(value=str(name)):
                 bad = name in GUARDED | INNER | BYPASSES
             case _:
@@ -382,6 +386,8 @@ def test_only_the_gate_mints() -> None:
 @pytest.mark.parametrize(
     "leak",
     [
+        "replace(decision, categories=everything, held=all_purposes, visible=True)",
+        "dataclasses.replace(view, facts=stored)",
         "from graph.model.scope import PermittedScope\nPermittedScope('a', 'a', 1)",
         "from graph.model import scope\nscope.PermittedScope('a', 'a', 1)",
         "from graph.model.scope import SCOPE_MINT",

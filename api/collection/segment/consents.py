@@ -83,13 +83,19 @@ def read_statement(line: Mapping[str, Any], received_at: Millis, policy: Policy)
 
 @dataclass(frozen=True, slots=True)
 class StatementPayload:
-    """A message with one consent statement. It is serialised, as a consent line, only if it becomes a dead letter."""
+    """A message with one consent statement. It is serialised, as a consent line, only if it becomes a dead letter.
+
+    `generated` names the fields that the sender left out: they are left out again, so that the same statement sent
+    twice is the same dead letter.
+    """
 
     message: Message
+    generated: frozenset[str] = frozenset()
 
     def write(self) -> str:
         """Returns the line from which the same message can be read."""
-        return write_payload(write_line(self.message))
+        line = write_line(self.message)
+        return write_payload({name: value for name, value in line.items() if name not in self.generated})
 
 
 def write_line(message: Message) -> RawMessage:

@@ -165,7 +165,9 @@ async def _state(context: GraphQLContext, speaker: Speaker, input: ConsentInput 
         timestamp=given(input.effective_at),
     )
     message = state_consent(head, input.statement(head.at), speaker, services.policy)
-    message = replace(message, payload=StatementPayload(message))
+    stated = {"messageId": given(input.message_id), "timestamp": given(input.effective_at)}
+    generated = frozenset(name for name, value in stated.items() if not value)
+    message = replace(message, payload=StatementPayload(message, generated))
     receipt = await _submit(context, Submission({0: message}))
     consents = None
     if speaker.subject is not None:

@@ -11,12 +11,12 @@ import pytest
 from api.collection.bodies import Entry, read_batch
 from api.collection.intake import read_entries, submit, write_letter
 from api.collection.origin import Origin
-from api.collection.reasons import Rejected
+from api.collection.reasons import Rejected, RejectionReason
 from api.collection.replay import replay
 from api.collection.segment.mapping import read_message
 from graph.model.access import Source
 from graph.store.client import GraphClient
-from tests.api.door import Door, identify, open_door
+from tests.api.door import Door, identify, open_door, viewed
 
 pytestmark = pytest.mark.store
 
@@ -70,3 +70,14 @@ async def test_a_consent_line_that_an_operator_loaded_is_accepted_by_replay(door
     await door.runtime.ingestor.submit([], [letter])
     assert (await replay(door.runtime)).accepted == 1
     assert [row["purpose"] for row in await door.services.client.read(READ_EVENTS)] == ["analytics"]
+
+
+async def test_a_loaded_line_keeps_its_own_times_in_replay(door: Door) -> None:
+    now = door.clock()
+    origin = Origin(Source("shop"), now, door.services.policy, own_types=True, received_earlier=True)
+    line = viewed("ada", "tea", "m") | {"timestamp": now - 5000, "sentAt": now - 4000, "receivedAt": now - 3000}
+    letter = write_letter(orjson.dumps(line).decode(), Rejected(RejectionReason.BAD_VALUE, ""), origin, from_file=True)
+    await door.runtime.ingestor.submit([], [letter])
+    assert (await replay(door.runtime)).accepted == 1
+    rows = await door.services.client.read("MATCH (:Session)-[e:VIEWED]->(:Item) RETURN e.at AS at")
+    assert [row["at"] for row in rows] == [now - 4000]

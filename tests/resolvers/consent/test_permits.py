@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from graph.identity.users import write_moves, write_retirements
 from graph.model.consent import ConsentState, ConsentStatement
 from graph.model.identity import RecordId, UserId
 from graph.model.time import Millis
@@ -199,6 +200,16 @@ async def test_statements_of_all_records_of_a_person_are_combined(store: GraphCl
     assert set((await read_stored(store)).permits) == {*BASE, "analytics", "marketing"}
     await append(store, APP, statement_of("marketing", "withdrawn", NOW))
     assert set((await read_stored(store)).permits) == {*BASE, "analytics"}
+
+
+async def test_a_person_retired_with_an_expiring_grant_differs_in_nothing(store: GraphClient) -> None:
+    await person(store, ANNE, WEB)
+    await person(store, "ben", APP)
+    await append(store, WEB, statement_of("analytics", expires_at=NOW + 5_000))
+    await store.write(lambda tx: write_moves(tx, {WEB: UserId("ben")}, NOW))
+    await store.write(lambda tx: write_retirements(tx, {ANNE: UserId("ben")}, NOW))
+    await store.write(lambda tx: refresh_permits(tx, [UserId("ben")], POLICY, NOW))
+    assert await differences(store, POLICY, NOW) == ()
 
 
 async def test_a_retired_person_is_followed_to_their_successor(store: GraphClient) -> None:

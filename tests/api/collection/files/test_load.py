@@ -74,6 +74,14 @@ async def test_loading_a_file_again_writes_nothing_twice(runtime: Runtime, tmp_p
     assert await count(runtime, EVENTS) == number
 
 
+async def test_a_line_that_was_received_before_is_corrected_by_its_own_times(runtime: Runtime, tmp_path: Path) -> None:
+    sent = {"timestamp": NOW - 5_000_000, "sentAt": NOW - 4_000_000, "receivedAt": NOW - 3_000_000}
+    corrected = track(2, **sent, originalTimestamp=NOW - 9_000_000)
+    await load_files(runtime, [write(tmp_path / "a.ndjson", [track(1, **sent), corrected])], "shop")
+    rows = await runtime.services.client.read("MATCH (:Session)-[e]->() RETURN e.at AS at ORDER BY at")
+    assert [row["at"] for row in rows] == [NOW - 5_000_000, NOW - 4_000_000]
+
+
 async def test_lines_are_accepted_or_rejected_one_by_one(runtime: Runtime, tmp_path: Path) -> None:
     lines = [
         b"\xef\xbb\xbf" + orjson.dumps(track(0)), b"", b"   ",

@@ -49,3 +49,12 @@ def test_a_payload_reads_as_the_same_message(statement: ConsentStatement, names:
     message = replace(head, consents=(statement,))
     line = json.loads(StatementPayload(message).write())
     assert read_message(line, ORIGIN) == message
+
+
+def test_a_payload_leaves_out_what_the_sender_left_out() -> None:
+    texts = set()
+    for received in (NOW, NOW + 1):
+        head = open_message(replace(ORIGIN, received_at=received), "ada", None, message_id=None, timestamp=None)
+        message = replace(head, consents=(replace(PLAIN, effective_at=head.at),))
+        texts.add(StatementPayload(message, frozenset({"messageId", "timestamp"})).write())
+    assert len(texts) == 1
