@@ -1,4 +1,4 @@
-"""The ledger: a message is new once, whoever claims it, and an attempt that fails claims nothing."""
+"""The ledger: a message is new once, no matter which transaction claims it, and a failed attempt claims nothing."""
 
 from __future__ import annotations
 

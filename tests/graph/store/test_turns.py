@@ -1,4 +1,4 @@
-"""The queue of writers: one at a time, first come first served, and whoever gives up makes room."""
+"""The queue of writers: one at a time, first come, first served, and a writer that gives up makes room."""
 
 from __future__ import annotations
 
