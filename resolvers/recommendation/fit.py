@@ -17,11 +17,12 @@ from algorithms.recommendation.filtering import WalkConfig, fit_walk, measure_po
 from algorithms.recommendation.ranking import StrengthConfig
 from graph.model.catalogue import ItemKey
 from graph.model.recommendation import RunId
-from graph.recommendation.runs import ModelRow, ModelRun, remove_earlier_runs, write_current_run, write_model_rows
+from graph.recommendation.runs import ModelRow, write_model_rows
 from privacy.purposes import PERSONALISATION
 from resolvers.activity.behaviour import Behaviour, compute_settled, make_manifest, read_behaviour
 from resolvers.context import Services
 from resolvers.recommendation.serve import WALK
+from resolvers.runs import RunInProgress, record_run
 
 MODEL_VERSION: Final = 1
 """Version of the code that fits the model."""
@@ -77,23 +78,9 @@ async def refresh_walk(services: Services, config: WalkFitConfig) -> WalkReport:
     checked = services.clock()
     await write_model_rows(services.client, run, fitted.rows)
     manifest = make_manifest(behaviour.people, behaviour.epochs)
-    finished = ModelRun(
-        id=run,
-        name=WALK,
-        version=MODEL_VERSION,
-        purpose=PERSONALISATION,
-        started_at=started,
-        finished_at=services.clock(),
-        consent_at=checked,
-        people=manifest.people,
-        epoch=manifest.epoch,
-        people_sha256=manifest.people_sha256,
-        rows=len(fitted.rows),
-        metrics=fitted.metrics,
-        config=config.model_dump(mode="json"),
-    )
-    await write_current_run(services.client, finished)
-    await remove_earlier_runs(services.client, finished)
+    progress = RunInProgress(WALK, run, MODEL_VERSION, PERSONALISATION, started, checked)
+    settings = config.model_dump(mode="json")
+    await record_run(services, progress, manifest, fitted.metrics, settings, rows=len(fitted.rows))
     await services.recommender.load(services.client)
     return WalkReport(run, manifest.people, len(fitted.rows), len(behaviour.at), fitted.metrics)
 

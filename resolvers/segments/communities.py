@@ -32,7 +32,8 @@ from privacy.purposes import ANALYTICS
 from resolvers.activity.behaviour import Behaviour, compute_settled, make_manifest, read_behaviour
 from resolvers.catalogue import read_catalogue
 from resolvers.context import Services
-from resolvers.segments.runs import RunInProgress, record_run, replace_members
+from resolvers.runs import RunInProgress, record_run
+from resolvers.segments.members import VERSION, replace_members
 
 KIND: Final = "community"
 KEY_PREFIX: Final = "community_"
@@ -95,7 +96,7 @@ async def refresh_communities(
     left_out = await replace_members(services, KIND, segments, members, run)
     manifest = make_manifest(behaviour.people, behaviour.epochs)
     metrics = {"modularity": partition.modularity, "sizes": partition.sizes(), "left_out": left_out}
-    progress = RunInProgress("communities", run, started, checked)
+    progress = RunInProgress("communities", run, VERSION, ANALYTICS, started, checked)
     await record_run(services, progress, manifest, metrics, config.model_dump(mode="json"))
     return CommunitiesReport(run, manifest.people, partition.modularity, reports, left_out)
 

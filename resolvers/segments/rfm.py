@@ -19,7 +19,8 @@ from graph.segments.rfm import write_rfm
 from privacy.purposes import ANALYTICS
 from resolvers.activity.behaviour import make_manifest, open_scope
 from resolvers.context import Services
-from resolvers.segments.runs import RunInProgress, record_run, replace_members
+from resolvers.runs import RunInProgress, record_run
+from resolvers.segments.members import VERSION, replace_members
 
 KIND: Final = "rfm"
 HIGH_VALUE: Final = SegmentKey("high_value_buyer")
@@ -63,7 +64,7 @@ async def refresh_rfm(services: Services, config: RfmConfig, as_of: Millis | Non
     await replace_members(services, KIND, [segment], {HIGH_VALUE: buyers}, run)
     manifest = make_manifest(list(facts), epochs)
     metrics = {"high_value": len(buyers), "grid": count_grid(scores), "left_out": left_out}
-    progress = RunInProgress("rfm", run, started, scope.now)
+    progress = RunInProgress("rfm", run, VERSION, ANALYTICS, started, scope.now)
     await record_run(services, progress, manifest, metrics, config.model_dump(mode="json"))
     return RfmReport(run, manifest.people, len(buyers), count_grid(scores), left_out)
 

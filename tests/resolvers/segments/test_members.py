@@ -1,21 +1,16 @@
-"""Replacing members from run to run, and recording runs."""
+"""Replacing members from run to run."""
 
 from __future__ import annotations
-
-from itertools import count
 
 import pytest
 
 from graph.model.identity import UserId
 from graph.model.recommendation import RunId
 from graph.model.segments import SegmentKey
-from graph.model.time import Millis
-from graph.recommendation.runs import read_current_run, read_runs
 from graph.segments.definitions import SegmentDefinition
 from graph.segments.memberships import read_members
 from graph.store.client import GraphClient
-from resolvers.activity.behaviour import make_manifest
-from resolvers.segments.runs import VERSION, RunInProgress, record_run, replace_members
+from resolvers.segments.members import replace_members
 from tests.context import services_of
 from tests.crowd import NOW, Person, set_permits, write_crowd
 
@@ -66,18 +61,3 @@ async def test_a_member_who_withdrew_is_left_out_and_counted(people: GraphClient
     await set_permits(people, "b", ["personalisation"])
     assert await replace_with(people, {ONE: {A: 1.0, B: 1.0, UserId("nobody"): 1.0}}) == 2
     assert await members(people) == ["a", "", ""]
-
-
-async def test_a_recorded_run_becomes_the_current_one_of_its_name(store: GraphClient) -> None:
-    ticks = count(int(NOW))
-    services = services_of(store, lambda: Millis(next(ticks)))
-    manifest = make_manifest([A, B], {A: 3, B: 5})
-    for id_ in ("r1", "r2"):
-        run = RunInProgress("rfm", RunId(id_), Millis(1), Millis(2))
-        await record_run(services, run, manifest, {"size": 2}, {"least": 4})
-    found = await read_current_run(store, "rfm")
-    assert found is not None
-    assert (found.id, found.version, found.purpose, found.people, found.epoch) == ("r2", VERSION, "analytics", 2, 5)
-    assert (found.started_at, found.consent_at, found.finished_at) == (1, 2, NOW + 1)
-    assert (found.metrics, found.config, found.people_sha256) == ({"size": 2}, {"least": 4}, manifest.people_sha256)
-    assert [(run.id, run.current) for run in await read_runs(store, 9)] == [("r2", True), ("r1", False)]
