@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
 from graph.model.time import Millis
@@ -10,15 +11,42 @@ from graph.model.time import Millis
 T = TypeVar("T")
 
 
+class Trust(StrEnum):
+    """What a source's statements are worth. PUBLIC: a browser, an app, or a relay of what they send; anybody can write.
+    SERVER: the company's own back end. RECORD: a system of record, such as a CRM."""
+
+    PUBLIC = "public"
+    SERVER = "server"
+    RECORD = "record"
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A system that sends messages. `user_namespace` is the namespace of its user IDs, empty if they mean the same
-    people in all such sources. `keys` are the public IDs of its valid write keys."""
+    people in all such sources. `keys` are the public IDs of its valid write keys.
+
+    `verifies` are the kinds of contact data that it checks (`email`, `phone`), `jurisdiction` what its records state
+    when they state none. `trust_epoch` increases when its trust is lowered; until `settled_epoch` has caught up, what
+    rested on it is being derived again. `hash_generation` numbers the key of its user hashes, and `hash_rotated_at` is
+    when that generation began.
+    """
 
     name: str
     user_namespace: str = ""
     created_at: Millis = Millis(0)
     keys: tuple[str, ...] = ()
+    trust: Trust = Trust.SERVER
+    verifies: tuple[str, ...] = ()
+    jurisdiction: str | None = None
+    trust_epoch: int = 0
+    settled_epoch: int = 0
+    hash_generation: int = 1
+    hash_rotated_at: Millis = Millis(0)
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything that rests on its trust has been derived since the trust was last lowered."""
+        return self.settled_epoch >= self.trust_epoch
 
 
 @dataclass(frozen=True, slots=True)

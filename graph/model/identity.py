@@ -52,6 +52,35 @@ class IdentifierRef:
         return blake2b(text, digest_size=16).hexdigest()
 
 
+class Grade(StrEnum):
+    """How well it is known that an identifier belongs to a record: CLAIMED < STATED < PROVEN."""
+
+    CLAIMED = "claimed"
+    STATED = "stated"
+    PROVEN = "proven"
+
+    @property
+    def rank(self) -> int:
+        """0 to 2, in ascending order."""
+        return list(Grade).index(self)
+
+
+class Proof(StrEnum):
+    """What proves that a public source's message is its account's. TOKEN: a subject token. HASH: a user hash.
+    CREDENTIAL: an operator's or a person's own credential at the API."""
+
+    TOKEN = "token"  # noqa: S105 - not a secret
+    HASH = "hash"
+    CREDENTIAL = "credential"
+
+
+class StatedIdentifier(NamedTuple):
+    """An identifier that a message states for its record, and how well it is known."""
+
+    ref: IdentifierRef
+    grade: Grade
+
+
 @dataclass(frozen=True, slots=True)
 class Holding:
     """An identifier that a record holds: its ID and facts, since when the record holds it, and how many records hold it
