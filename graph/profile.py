@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from graph.activity.history import INTERACTION_ENTRY, SESSION_ENTRY, parse_interactions, parse_sessions
 from graph.consent.log import parse_events
+from graph.consent.permits import IN_FORCE
 from graph.identity.traits import parse_traits
 from graph.model.activity import InteractionFacts, RecentInteraction, SessionFacts
 from graph.model.consent import ConsentEvent
@@ -66,6 +67,8 @@ class StoredProfile:
     updated_at: Millis
     permits: tuple[str, ...]
     permits_until: Millis | None
+    permit_ends: tuple[int, ...]
+    permit_grants: tuple[str, ...]
     consent_epoch: int
     records: tuple[RecordRef, ...]
     read: frozenset[RecordId]
@@ -107,10 +110,9 @@ WHERE found.to IS NULL
 WITH u, false AS objected, place, null AS own
 """
 
-_FROM_IDENTIFIER: Final = """
-MATCH (n:Identifier {id: $identifier})<-[:IDENTIFIED_BY]-(k:Record)-[found:RESOLVES_TO]->(u:User)
-WHERE found.to IS NULL AND ($permit IS NULL OR $permit IN u.permits
-      OR ($blanket IN u.permits AND NOT $barred IN u.permits) OR u.permits_until <= $now)
+_FROM_IDENTIFIER: Final = f"""
+MATCH (n:Identifier {{id: $identifier}})<-[:IDENTIFIED_BY]-(k:Record)-[found:RESOLVES_TO]->(u:User)
+WHERE found.to IS NULL AND ($permit IS NULL OR ({IN_FORCE}))
 WITH u, min(CASE WHEN coalesce(k.linking_objected, false) THEN 1 ELSE 0 END) = 1 AS objected, 0 AS place,
   null AS own
 ORDER BY objected, u.id
@@ -120,7 +122,8 @@ LIMIT $most
 _BODY: Final = (
     """
 RETURN u.id AS id, u.created_at AS created_at, u.updated_at AS updated_at, u.permits AS permits,
-  u.permits_until AS permits_until, coalesce(u.consent_epoch, 0) AS consent_epoch, objected, place,
+  u.permits_until AS permits_until, u.permit_ends AS permit_ends, u.permit_grants AS permit_grants,
+  coalesce(u.consent_epoch, 0) AS consent_epoch, objected, place,
   [(u)<-[a:RESOLVES_TO]-(ra:Record) WHERE a.to IS NULL |
     [ra.id, ra.source, ra.kind, ra.key,
      CASE WHEN $traits AND (own IS NULL OR ra.id IN own) THEN ra.traits ELSE NULL END,
@@ -189,8 +192,7 @@ async def read_profiles_of_records(
 async def read_profiles_of_identifier(
     client: GraphClient, identifier: IdentifierRef, sharing: Sharing, now: Millis, parts: ProfileParts
 ) -> list[StoredProfile]:
-    """Reads the people that an identifier may refer to: those that `sharing` lets the viewer know about, and those
-    whose stored permits are stale."""
+    """Reads the people that an identifier may refer to: those that `sharing` lets the viewer know about."""
     rows = await client.read(
         READ_PROFILES_OF_IDENTIFIER,
         identifier=identifier.id,
@@ -230,6 +232,8 @@ def _parse_profile(row: Row) -> StoredProfile:
         updated_at=Millis(row["updated_at"] or row["created_at"]),
         permits=tuple(row["permits"] or ()),
         permits_until=row["permits_until"],
+        permit_ends=tuple(row["permit_ends"] or ()),
+        permit_grants=tuple(row["permit_grants"] or ()),
         consent_epoch=row["consent_epoch"],
         records=tuple(RecordRef(source, RecordKind(kind), key) for _, source, kind, key, *_ in records),
         read=frozenset(RecordId(record[0]) for record in records if record[5]),

@@ -85,6 +85,7 @@ class ValueType(StrEnum):
     FLOAT = "float"
     BOOLEAN = "boolean"
     STRINGS = "strings"
+    INTEGERS = "integers"
     FLOATS = "floats"
     JSON = "json"
     INSTANT = "instant"
@@ -124,6 +125,7 @@ VALUE_TYPES: Final[Mapping[ValueType, str]] = {
     ValueType.FLOAT: "A 64-bit floating-point number.",
     ValueType.BOOLEAN: "True or false.",
     ValueType.STRINGS: "A list of strings.",
+    ValueType.INTEGERS: "A list of 64-bit integers.",
     ValueType.FLOATS: "A list of floating-point numbers.",
     ValueType.JSON: "A nested value as JSON text, which no statement looks into.",
     ValueType.INSTANT: "An integer: milliseconds since 1970-01-01 UTC.",
@@ -193,6 +195,7 @@ class RelationshipType:
 # Short names, so that a property fits on a line of the tables below.
 STRING, INTEGER, FLOAT, BOOLEAN = ValueType.STRING, ValueType.INTEGER, ValueType.FLOAT, ValueType.BOOLEAN
 STRINGS, FLOATS, JSON, INSTANT = ValueType.STRINGS, ValueType.FLOATS, ValueType.JSON, ValueType.INSTANT
+INTEGERS = ValueType.INTEGERS
 CONTACT, BEHAVIOUR, SEGMENTS = DataCategory.CONTACT, DataCategory.BEHAVIOUR, DataCategory.SEGMENTS
 CONSENTS, LINKAGE = DataCategory.CONSENTS, DataCategory.LINKAGE
 PSEUDONYM, MIXED = DataCategory.PSEUDONYM, DataCategory.MIXED
@@ -301,6 +304,11 @@ _NODES: Final = (
                  "When the user was merged into another; absent while it is live."),
         Property("permits", STRINGS, CONSENTS, DELETE, _RECORDS + _USERS + _PERMITS,
                  "Purposes, or purpose@recipient, that the fold of the consent log allows."),
+        Property("permit_ends", INTEGERS, CONSENTS, DELETE, _PERMITS,
+                 "For each of `permits`, the instant until which it may be relied on; 0: no end. Absent: all end at "
+                 "`permits_until`."),
+        Property("permit_grants", STRINGS, CONSENTS, DELETE, _PERMITS,
+                 "For each of `permits` with a recipient, the ID of the grant that decides it; empty: none does."),
         Property("permits_until", INSTANT, CONSENTS, DELETE, _PERMITS,
                  "When the permits have to be folded again; absent if never."),
         Property("consent_epoch", INTEGER, CONSENTS, DELETE, _RECORDS + _USERS + _PERMITS,

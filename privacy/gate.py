@@ -48,25 +48,36 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True)
 class SubjectPermits:
-    """What the graph keeps of a person's consents: the permits, the instant until which they hold without a new
-    statement (None: no end is known) and their epoch. `records` are all of the person's live records: a viewer
-    bound to a record sees the person only if it is among them."""
+    """What the graph keeps of a person's consents: the permits, when they have to be folded again (None: never) and
+    their epoch. `ends` and `grants` have the order of `permits`: until when each may be relied on (0: no end; without
+    `ends`, all end at `permits_until`), and the grant that decides it. `records` are all of the person's live records:
+    a viewer bound to a record sees the person only if it is among them."""
 
     permits: tuple[str, ...] = ()
     permits_until: Millis | None = None
     consent_epoch: int = 0
     records: frozenset[RecordId] = frozenset()
+    ends: tuple[int, ...] = ()
+    grants: tuple[str, ...] = ()
 
     def stale(self, now: Millis) -> bool:
-        """Whether the permits may have changed since they were stored, so that none of them can be relied on."""
+        """Whether a refold is due, since some permit may have changed."""
         return self.permits_until is not None and now >= self.permits_until
 
-    def holds(self, permit: Permit) -> bool:
-        """Whether the person permits a purpose (and recipient), by that permit or by one for every recipient."""
-        if str(permit) in self.permits:
-            return True
-        everyone = str(Permit(permit.purpose, ANY_RECIPIENT))
-        return permit.recipient is not None and everyone in self.permits and permit.barred not in self.permits
+    def deciding(self, permit: Permit) -> int | None:
+        """Returns the place of the permit that permits a purpose (and recipient): that permit itself, or else the one
+        for every recipient; None if there is none."""
+        name, everyone = str(permit), str(Permit(permit.purpose, ANY_RECIPIENT))
+        if name in self.permits:
+            return self.permits.index(name)
+        if permit.recipient is None or everyone not in self.permits or permit.barred in self.permits:
+            return None
+        return self.permits.index(everyone)
+
+    def ended(self, place: int, now: Millis) -> bool:
+        """Whether a permit is past its end, so that it can't be relied on."""
+        end = self.ends[place] if len(self.ends) == len(self.permits) else self.permits_until or 0
+        return end != 0 and now >= end
 
 
 class Ruling(StrEnum):
@@ -113,12 +124,13 @@ class Withheld:
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What one viewer may see of one person at one instant, for one purpose. `held` are the first-party purposes that
-    the person permits; empty if the permits are stale. `explains`: the viewer may know what is withheld, and why."""
+    the person permits, `ended` those whose permit is past its end. `explains`: the viewer may know what is withheld,
+    and why."""
 
     visible: bool
     categories: Mapping[Category, Verdict]
     held: frozenset[str]
-    stale: bool
+    ended: frozenset[str]
     explains: bool
     purpose: str | None
     consent_epoch: int
@@ -131,7 +143,7 @@ class Decision:
         found = self.categories[rule.category]
         if found.ruling is not Ruling.PERMITTED or rule.computed_for is None or rule.computed_for in self.held:
             return found
-        if self.stale:
+        if rule.computed_for in self.ended:
             return Verdict(Ruling.UNDECIDED, VerdictReason.STALE)
         return Verdict(Ruling.WITHHELD, VerdictReason.NOT_COMPUTED)
 
@@ -152,32 +164,34 @@ class Decision:
 
 
 def decide(viewer: Viewer, subject: SubjectPermits, policy: Policy, now: Millis) -> Decision:
-    """Decides what `viewer` may see of `subject`. What depends on stale permits stays undecided: refold them first
+    """Decides what `viewer` may see of `subject`. What depends on a permit past its end stays undecided: refold first
     (`resolvers.consent.permits.fresh_permits`)."""
-    stale = subject.stale(now)
-    held = frozenset() if stale else frozenset(key for key in policy.purposes if key in subject.permits)
-    purpose = _judge_purpose(viewer, subject, policy, stale)
+    given = {key: place for key in policy.purposes if (place := subject.deciding(Permit(key))) is not None}
+    ended = frozenset(key for key, place in given.items() if subject.ended(place, now))
+    held = frozenset(given) - ended
+    purpose = _judge_purpose(viewer, subject, policy, now)
     own = viewer.subject is not None and viewer.subject.id in subject.records
     visible = (own or viewer.subject is None) and _sees(viewer, purpose, own)
     verdicts = {category: _judge(viewer, category, purpose, policy) if visible else _INVISIBLE for category in Category}
     explains = visible and viewer.role in (Role.SUBJECT, Role.AUDITOR)
-    return Decision(visible, verdicts, held, stale, explains, viewer.purpose, subject.consent_epoch)
+    return Decision(visible, verdicts, held, ended, explains, viewer.purpose, subject.consent_epoch)
 
 
 _INVISIBLE: Final = Verdict(Ruling.WITHHELD, VerdictReason.INVISIBLE)
 
 
-def _judge_purpose(viewer: Viewer, subject: SubjectPermits, policy: Policy, stale: bool) -> Verdict:
+def _judge_purpose(viewer: Viewer, subject: SubjectPermits, policy: Policy, now: Millis) -> Verdict:
     """Returns the verdict on the viewer's purpose: whether the person permits it, for a partner with its recipient."""
     known = policy.purposes.get(viewer.purpose or "")
     partner = viewer.role is Role.PARTNER
     if known is None or known.per_recipient is not partner or (viewer.recipient is not None) is not partner:
         return Verdict(Ruling.WITHHELD, VerdictReason.NO_PURPOSE)
-    if stale:
+    place = subject.deciding(Permit(known.key, viewer.recipient))
+    if place is None:
+        return Verdict(Ruling.WITHHELD, VerdictReason.NOT_PERMITTED)
+    if subject.ended(place, now):
         return Verdict(Ruling.UNDECIDED, VerdictReason.STALE)
-    if subject.holds(Permit(known.key, viewer.recipient)):
-        return Verdict(Ruling.PERMITTED, VerdictReason.PURPOSE_PERMITTED)
-    return Verdict(Ruling.WITHHELD, VerdictReason.NOT_PERMITTED)
+    return Verdict(Ruling.PERMITTED, VerdictReason.PURPOSE_PERMITTED)
 
 
 def _sees(viewer: Viewer, purpose: Verdict, own: bool) -> bool:

@@ -318,14 +318,34 @@ def instant_of(events: Iterable[ConsentEvent], now: Millis) -> Millis:
 def permits_of(states: Mapping[Permit, PermitState]) -> tuple[str, ...]:
     """Returns the permits as the graph keeps them on the person, sorted. Where every recipient is permitted, the
     exceptions are listed as barred."""
-    kept = set()
+    return tuple(_keep(states))
+
+
+def ends_of(states: Mapping[Permit, PermitState]) -> tuple[int, ...]:
+    """Returns until when each of `permits_of` may be relied on, in the same order; 0: no end. A bar holds
+    until the next fold."""
+    return tuple((state.until or 0) if state.permitted else 0 for state in _keep(states).values())
+
+
+def grants_of(states: Mapping[Permit, PermitState]) -> tuple[str, ...]:
+    """Returns the ID of the grant that decides each of `permits_of`, in the same order; empty where none does or the
+    purpose has no recipients. A recipient's pseudonyms are renewed with it."""
+    return tuple(
+        state.event.id if state.permitted and state.event and state.permit.recipient else ""
+        for state in _keep(states).values()
+    )
+
+
+def _keep(states: Mapping[Permit, PermitState]) -> dict[str, PermitState]:
+    """Returns the states that the graph keeps, by the permit as it is kept, sorted."""
+    kept = {}
     for permit, state in states.items():
         everyone = states.get(Permit(permit.purpose, ANY_RECIPIENT))
         if state.permitted:
-            kept.add(str(permit))
+            kept[str(permit)] = state
         elif everyone is not None and everyone.permitted:
-            kept.add(permit.barred)
-    return tuple(sorted(kept))
+            kept[permit.barred] = state
+    return dict(sorted(kept.items()))
 
 
 def until_of(states: Mapping[Permit, PermitState]) -> Millis | None:

@@ -15,12 +15,25 @@ from graph.store.client import GraphClient, Row, Writer, chunk_rows
 
 @dataclass(frozen=True, slots=True)
 class StoredPermits:
-    """The permits stored on one person. `until` is when they must be folded again, or None."""
+    """The permits stored on one person. `until` is when they must be folded again, or None. `ends` and `grants` have
+    the order of `permits`: until when each may be relied on (0: no end), and the grant that decides it (or empty)."""
 
     user: UserId
     permits: tuple[str, ...]
     until: Millis | None
     epoch: int = 0
+    ends: tuple[int, ...] = ()
+    grants: tuple[str, ...] = ()
+
+
+IN_FORCE: Final = """
+($permit IN u.permits OR ($blanket IN u.permits AND NOT $barred IN u.permits))
+  AND (u.permits_until IS NULL OR u.permits_until > $now OR any(i IN range(0, size(u.permits) - 1)
+    WHERE u.permits[i] = CASE WHEN $permit IN u.permits THEN $permit ELSE $blanket END
+      AND (u.permit_ends[i] = 0 OR u.permit_ends[i] > $now)))
+"""
+"""The condition that a user `u` permits a purpose at `$now`. While no refold is due, no list is walked. People written
+before permits had ends have no `permit_ends`: all their permits end at `permits_until`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +57,7 @@ WHERE x.to IS NULL
 OPTIONAL MATCH (r)-[:DECIDED]->(e:ConsentEvent)
 WITH u, r, collect(properties(e)) AS events
 RETURN u.id AS user, u.permits AS permits, u.permits_until AS until, coalesce(u.consent_epoch, 0) AS epoch,
-       r.id AS record, events
+       u.permit_ends AS ends, u.permit_grants AS grants, r.id AS record, events
 """
 
 
@@ -78,14 +91,24 @@ async def read_successors(tx: Writer, users: Collection[UserId]) -> set[UserId]:
 WRITE_PERMITS: Final = """
 UNWIND $rows AS row
 MATCH (u:User {id: row.user})
-SET u.permits = row.permits, u.permits_until = row.until, u.consent_epoch = coalesce(u.consent_epoch, 0) + 1
+SET u.permits = row.permits, u.permit_ends = row.ends, u.permit_grants = row.grants, u.permits_until = row.until,
+  u.consent_epoch = coalesce(u.consent_epoch, 0) + 1
 """
 
 
 async def write_permits(tx: Writer, changed: Iterable[StoredPermits]) -> None:
     """Stores new permits and raises the consent epoch by one. The caller ends the memberships that
     they no longer allow."""
-    rows = [{"user": one.user, "permits": list(one.permits), "until": one.until} for one in changed]
+    rows = [
+        {
+            "user": one.user,
+            "permits": list(one.permits),
+            "until": one.until,
+            "ends": list(one.ends),
+            "grants": list(one.grants),
+        }
+        for one in changed
+    ]
     for chunk in chunk_rows(rows):
         await tx.run(WRITE_PERMITS, rows=list(chunk))
 
@@ -118,4 +141,9 @@ async def read_user_page(client: GraphClient, after: str, limit: int) -> list[Us
 
 
 def _parse_permits(row: Row) -> StoredPermits:
-    return StoredPermits(row["user"], tuple(row["permits"] or ()), row["until"], row["epoch"])
+    """Lists that are missing become those of permits that no grant with an end decides, so that a refold that finds
+    no such grant changes nothing."""
+    permits, until = tuple(row["permits"] or ()), row["until"]
+    ends = (until or 0,) * len(permits) if row["ends"] is None else tuple(row["ends"])
+    grants = ("",) * len(permits) if row["grants"] is None else tuple(row["grants"])
+    return StoredPermits(row["user"], permits, until, row["epoch"], ends, grants)

@@ -16,10 +16,10 @@ others."""
 class PermittedScope:
     """The right to read, for a computation, the people who permit one purpose at one instant. Only the gate mints it.
 
-    A statement that takes a scope reads people for whom `$permit IN u.permits AND (u.permits_until IS NULL OR
-    u.permits_until > $now)`. For a purpose with recipients, `permits` of a person who permits every recipient but this
-    one hold `blanket` and `barred` but not `permit`, so the first term is `($permit IN u.permits OR ($blanket IN
-    u.permits AND NOT $barred IN u.permits))`. For other purposes, both are empty and match nothing.
+    A statement that takes a scope reads people for whom `graph.consent.permits.IN_FORCE` holds: `permit` is among the
+    permits and not past its end. For a purpose with recipients, `permits` of a person who permits every recipient but
+    this one hold `blanket` and `barred` but not `permit`; a person with `blanket` alone permits it, too. For other
+    purposes, both are empty and match nothing.
     """
 
     permit: str

@@ -149,7 +149,9 @@ async def lock_permitting(tx: Writer, people: Collection[UserId], scope: Permitt
 READ_SEGMENT_SIZE: Final = """
 MATCH (u:User)-[m:IN_SEGMENT]->(s:Segment {key: $key})
 WHERE m.until IS NULL AND coalesce(s.purpose, $default_purpose) IN u.permits
-  AND (u.permits_until IS NULL OR u.permits_until > $now)
+  AND (u.permits_until IS NULL OR u.permits_until > $now OR any(i IN range(0, size(u.permits) - 1)
+    WHERE u.permits[i] = coalesce(s.purpose, $default_purpose)
+      AND (u.permit_ends[i] = 0 OR u.permit_ends[i] > $now)))
 RETURN count(u) AS size
 """
 

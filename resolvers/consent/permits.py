@@ -42,7 +42,9 @@ from privacy.gate import SubjectPermits
 from privacy.policy import Policy
 from privacy.purposes import ANALYTICS, IDENTITY_LINKING
 from privacy.rules import (
+    ends_of,
     fold,
+    grants_of,
     instant_of,
     is_denial,
     is_repeat,
@@ -160,10 +162,16 @@ async def refresh_permits(tx: Writer, users: Collection[UserId], policy: Policy,
 def _refold(one: UserLog, policy: Policy, now: Millis) -> StoredPermits:
     """Returns the permits that a person's log adds up to; a person without records permits nothing."""
     if not one.records:
-        return replace(one.stored, permits=(), until=None)
+        return replace(one.stored, permits=(), until=None, ends=(), grants=())
     events = one.events
     states = fold(events, instant_of(events, now), policy)
-    return replace(one.stored, permits=permits_of(states), until=until_of(states))
+    return replace(
+        one.stored,
+        permits=permits_of(states),
+        until=until_of(states),
+        ends=ends_of(states),
+        grants=grants_of(states),
+    )
 
 
 async def refresh_stale(client: GraphClient, policy: Policy, now: Millis) -> int:
@@ -201,7 +209,8 @@ async def apply_policy(client: GraphClient, policy: Policy, now: Millis) -> int:
 async def fresh_permits(
     client: GraphClient, user: UserId, subject: SubjectPermits, policy: Policy, now: Millis
 ) -> SubjectPermits:
-    """Returns a person's permits as of `now`: those that were read or, if they are stale, refolded and stored ones."""
+    """Returns a person's permits as of `now`: those that were read or, if a refold is due, refolded and stored ones.
+    Not for partners: what a partner reads writes nothing."""
     if not subject.stale(now):
         return subject
 
@@ -210,7 +219,14 @@ async def fresh_permits(
         return next((one.stored for one in await read_user_logs(tx, [user])), StoredPermits(user, (), None))
 
     stored = await client.write(refold)
-    return replace(subject, permits=stored.permits, permits_until=stored.until, consent_epoch=stored.epoch)
+    return replace(
+        subject,
+        permits=stored.permits,
+        permits_until=stored.until,
+        consent_epoch=stored.epoch,
+        ends=stored.ends,
+        grants=stored.grants,
+    )
 
 
 async def check_permits(

@@ -35,6 +35,7 @@ CHECKS: Mapping[ValueType, Callable[[Any], bool]] = {
     ValueType.FLOAT: lambda value: isinstance(value, float),
     ValueType.BOOLEAN: lambda value: isinstance(value, bool),
     ValueType.STRINGS: lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
+    ValueType.INTEGERS: lambda value: isinstance(value, list) and all(type(each) is int for each in value),
     ValueType.FLOATS: lambda value: isinstance(value, list) and all(isinstance(each, float) for each in value),
     ValueType.JSON: lambda value: isinstance(orjson.loads(value), dict),
     ValueType.INSTANT: lambda value: isinstance(value, int) and (value == 0 or EARLIEST < value < LATEST),

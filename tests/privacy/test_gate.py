@@ -228,6 +228,18 @@ def test_stale_permits_decide_nothing() -> None:
     assert seen(viewer("frontend", "service"), replace(whom, permits_until=Millis(1001))) == fields_of("service")
 
 
+def test_a_permit_past_its_end_hides_nothing_else() -> None:
+    whom = replace(
+        subject("analytics", "marketing", "partner_sharing@*", "partner_sharing@acme", until=900), ends=(0, 900, 0, 900)
+    )
+    assert decide(viewer("frontend", "analytics"), whom, POLICY, NOW).permits("interactions")
+    marketing = decide(viewer("frontend", "marketing"), whom, POLICY, NOW)
+    assert marketing.reason("email") is VerdictReason.STALE
+    assert (marketing.held, marketing.ended) == ({"analytics"}, {"marketing"})
+    assert not decide(viewer("partner", "partner_sharing", recipient="acme"), whom, POLICY, NOW).visible
+    assert decide(viewer("partner", "partner_sharing", recipient="beta"), whom, POLICY, NOW).visible
+
+
 # the mask
 
 

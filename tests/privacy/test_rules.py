@@ -20,7 +20,9 @@ from privacy.rules import (
     PermitReason,
     PermitState,
     describe_states,
+    ends_of,
     fold,
+    grants_of,
     initial_permits,
     instant_of,
     is_repeat,
@@ -534,12 +536,19 @@ def test_nothing_changes_before_until(events: list[ConsentEvent], at: Millis) ->
 @given(histories(), instants)
 def test_stored_permits_equal_the_fold(events: list[ConsentEvent], at: Millis) -> None:
     states = fold(events, at, POLICY)
-    subject = SubjectPermits(permits_of(states))
-    for permit, found in states.items():
-        if permit.recipient != "*":
-            assert subject.holds(permit) is found.permitted
+    subject = SubjectPermits(permits_of(states), ends=ends_of(states), grants=grants_of(states))
+    assert len(subject.permits) == len(subject.ends) == len(subject.grants)
     unnamed = Permit("partner_sharing", "somebody else")
-    assert subject.holds(unnamed) is states[Permit("partner_sharing", "*")].permitted
+    for permit in {unnamed} | {permit for permit in states if permit.recipient != "*"}:
+        found = states.get(permit) or states[Permit("partner_sharing", "*")]
+        place = subject.deciding(permit)
+        assert (place is not None) is found.permitted
+        if place is None:
+            continue
+        assert subject.ended(place, found.until or Millis(25)) is (found.until is not None)
+        assert not subject.ended(place, at)
+        if permit.recipient:
+            assert subject.grants[place] == (found.event.id if found.event else "")
 
 
 @given(histories(), instants)

@@ -6,6 +6,7 @@ import pytest
 
 from graph.consent.log import NewEvent, append_events
 from graph.consent.permits import (
+    IN_FORCE,
     StoredPermits,
     read_stale_users,
     read_successors,
@@ -17,6 +18,8 @@ from graph.model.consent import ConsentEvent, ConsentState, ConsentStatement
 from graph.model.identity import RecordId, UserId
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer, chunk_rows
+from privacy.gate import SubjectPermits
+from privacy.purposes import Permit
 from tests.crowd import run
 
 pytestmark = pytest.mark.store
@@ -68,10 +71,10 @@ async def test_a_transaction_reads_what_it_wrote(store: GraphClient) -> None:
     await create(store, ANNE)
 
     async def work(tx: Writer) -> list[StoredPermits]:
-        await write_permits(tx, [StoredPermits(ANNE, ("analytics",), NOW)])
+        await write_permits(tx, [StoredPermits(ANNE, ("analytics",), NOW, 0, (NOW,), ("own",))])
         return [one.stored for one in await read_user_logs(tx, [ANNE])]
 
-    assert await store.write(work) == [StoredPermits(ANNE, ("analytics",), NOW, 1)]
+    assert await store.write(work) == [StoredPermits(ANNE, ("analytics",), NOW, 1, (NOW,), ("own",))]
 
 
 async def test_each_change_raises_the_epoch_by_one_and_replaces_all_permits(store: GraphClient) -> None:
@@ -80,9 +83,61 @@ async def test_each_change_raises_the_epoch_by_one_and_replaces_all_permits(stor
     await store_permits(
         store, StoredPermits(ANNE, ("analytics", "marketing"), NOW, 7), StoredPermits(UserId("nobody"), (), None)
     )
-    await store_permits(store, StoredPermits(ANNE, ("marketing",), None))
+    await store_permits(store, StoredPermits(ANNE, ("marketing",), None, 0, (0,), ("",)))
     stored = {one.stored.user: one.stored for one in await read_user_logs(store, [ANNE, BEN])}
-    assert stored == {ANNE: StoredPermits(ANNE, ("marketing",), None, 2), BEN: StoredPermits(BEN, (), None, 0)}
+    assert stored == {
+        ANNE: StoredPermits(ANNE, ("marketing",), None, 2, (0,), ("",)),
+        BEN: StoredPermits(BEN, (), None, 0),
+    }
+
+
+async def test_permits_stored_without_ends_end_when_a_refold_is_due(store: GraphClient) -> None:
+    await run(store, "CREATE (:User {id: 'anne', permits: ['analytics', 'service'], permits_until: 1000})")
+    (found,) = await read_user_logs(store, [ANNE])
+    assert found.stored == StoredPermits(ANNE, ("analytics", "service"), NOW, 0, (NOW, NOW), ("", ""))
+
+
+IN_FORCE_CASES = [
+    (["x"], None, None, True),
+    (["x"], None, 1001, True),
+    (["x"], None, 1000, False),
+    (["x", "y"], [0, 1000], 1000, True),
+    (["x", "y"], [1000, 0], 1000, False),
+    (["x@*"], [0], 900, True),
+    (["x@*", "x"], [0, 900], 900, False),
+    (["!x", "x@*"], [0, 0], None, False),
+    (["!x", "x@*"], [0, 0], 900, False),
+    (["y"], [0], 900, False),
+    ([], [], 900, False),
+    (None, None, None, False),
+]
+"""A person's permits, their ends, until when they hold, and whether `x` is in force at 1000."""
+
+
+async def test_a_permit_is_in_force_until_its_own_end(store: GraphClient) -> None:
+    rows = [
+        {"id": f"{place:02}", "permits": permits, "ends": ends, "until": until}
+        for place, (permits, ends, until, _) in enumerate(IN_FORCE_CASES)
+    ]
+    await run(
+        store,
+        "UNWIND $rows AS row CREATE (u:User {id: row.id}) "
+        "SET u.permits = row.permits, u.permit_ends = row.ends, u.permits_until = row.until",
+        rows=rows,
+    )
+    found = await store.read(
+        f"MATCH (u:User) WHERE {IN_FORCE} RETURN u.id AS id", permit="x", blanket="x@*", barred="!x", now=NOW
+    )
+    assert {row["id"] for row in found} == {
+        f"{place:02}" for place, (*_, expected) in enumerate(IN_FORCE_CASES) if expected
+    }
+    for permits, ends, until, expected in IN_FORCE_CASES:
+        gate = SubjectPermits(
+            tuple((permit.replace("x", "partner_sharing@x") if permit != "x@*" else "partner_sharing@*")
+                  for permit in permits or ()), None if until is None else Millis(until), ends=tuple(ends or ())
+        )  # fmt: skip
+        place = gate.deciding(Permit("partner_sharing", "x"))
+        assert (place is not None and not gate.ended(place, NOW)) is expected
 
 
 async def test_more_people_than_a_statement_may_write(store: GraphClient) -> None:

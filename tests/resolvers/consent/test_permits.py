@@ -88,9 +88,12 @@ async def append(
 
 async def read_stored(store: GraphClient, user: str = ANNE) -> SubjectPermits:
     rows = await store.read(
-        "MATCH (u:User {id: $id}) RETURN u.permits AS p, u.permits_until AS t, u.consent_epoch AS e", id=user
+        "MATCH (u:User {id: $id}) RETURN u.permits AS p, u.permits_until AS t, u.consent_epoch AS e, "
+        "u.permit_ends AS ends, u.permit_grants AS grants",
+        id=user,
     )
-    return SubjectPermits(tuple(rows[0]["p"]), rows[0]["t"], rows[0]["e"])
+    ends, grants = tuple(rows[0]["ends"] or ()), tuple(rows[0]["grants"] or ())
+    return SubjectPermits(tuple(rows[0]["p"]), rows[0]["t"], rows[0]["e"], ends=ends, grants=grants)
 
 
 async def differences(store: GraphClient, policy: Policy, now: Millis) -> tuple[PermitDifference, ...]:
@@ -173,6 +176,7 @@ async def test_an_expiry_makes_permits_stale_and_a_refold_ends_them(store: Graph
     await append(store, WEB, statement_of("analytics", expires_at=NOW + 1000))
     before = await read_stored(store)
     assert before.permits_until == NOW + 1000
+    assert dict(zip(before.permits, before.ends, strict=True)) == {"analytics": NOW + 1000} | dict.fromkeys(BASE, 0)
     assert not before.stale(Millis(NOW + 999))
     assert before.stale(Millis(NOW + 1000))
     assert await refresh_stale(store, POLICY, Millis(NOW + 999)) == 0
@@ -180,6 +184,19 @@ async def test_an_expiry_makes_permits_stale_and_a_refold_ends_them(store: Graph
     after = await read_stored(store)
     assert after.permits == BASE
     assert after.permits_until is None
+
+
+async def test_a_permit_to_a_recipient_keeps_the_grant_that_decides_it(store: GraphClient) -> None:
+    await person(store, ANNE, WEB)
+    await append(store, WEB, statement_of("partner_sharing"), statement_of("analytics"), ids=["all", "own"])
+    await append(store, WEB, statement_of("partner_sharing", recipient="acme", at=NOW + 1), ids=["acme"], now=NOW + 1)
+    await append(
+        store, WEB, statement_of("partner_sharing", "withdrawn", recipient="beta", at=NOW + 2), ids=["no"], now=NOW + 2
+    )
+    stored = await read_stored(store)
+    grants = dict.fromkeys(stored.permits, "") | {"partner_sharing@*": "all", "partner_sharing@acme": "acme"}
+    assert dict(zip(stored.permits, stored.grants, strict=True)) == grants
+    assert "!partner_sharing@beta" in grants
 
 
 async def test_a_reader_refolds_stale_permits(store: GraphClient) -> None:
