@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from graph.consent.permits import IN_FORCE
 from graph.model.catalogue import ItemKey
 from graph.model.identity import UserId
 from graph.model.scope import PermittedScope
@@ -19,10 +20,7 @@ from graph.store.client import GraphClient, Writer
 PEOPLE_PAGE: Final = 2000
 HISTORIES_PAGE: Final = 200
 
-_IN_SCOPE: Final = """
-u.retired_at IS NULL AND (u.permits_until IS NULL OR u.permits_until > $now)
-  AND ($permit IN u.permits OR ($blanket IN u.permits AND NOT $barred IN u.permits))
-"""
+_IN_SCOPE: Final = f"u.retired_at IS NULL AND {IN_FORCE}"
 
 READ_PEOPLE_IN_SCOPE: Final = f"""
 MATCH (u:User)
