@@ -1,19 +1,22 @@
 """The fold: what a person's consent statements permit at an instant.
 
-A person has one or more records, and every statement belongs to a record. They combine as follows:
-- A denial (withdrawn, refused, objected, revoked, invalidated) on any record bars the whole person, over any link,
-  until a live grant that was stated later, with at least the denial's assurance, overrides it. At the same instant the
-  denial wins.
+A person has one or more account records, or is one device; every statement belongs to a record. They combine as
+follows:
+- A grant counts if its record vouches for it (`Standing.grants`). It covers the person's other records only under the
+  controller and the notice version that these have stated, if any. A record that no grant covers withholds.
+- A denial (withdrawn, refused, objected, revoked, invalidated) on any record bars the whole person, until a live grant
+  that was stated later, with at least the denial's assurance, overrides it. At the same instant the denial wins.
+- A bar (`graph/consent/bars.py`) is a denial on somebody else's record that may be the same person. It bars likewise,
+  and one that a stranger may have left yields to every live grant of an assurance above 0. It adds nothing else.
 - A lapse (expired, unknown) withholds from the whole person until a grant stated after the lapse overrides it.
-- A grant covers other records only if both are on verified links, and only under the controller and the notice version
-  that the other record has stated, if any. A record that no grant covers withholds.
 - A statement about every recipient never overrides one about a single recipient; the reverse is possible.
-Where there is no statement, the regime decides: the strictest of those of the jurisdictions that the records stated.
+Where there is no statement, the regime decides: the strictest of those of the jurisdictions of all records, including
+silent ones; each has the one that it vouched for last, or else its source's.
 
-A statement counts as stated at its effective instant, or when it was received if that is earlier. A denial takes effect
-when it was stated, so that neither a wrong clock nor a date in the future delays it; a grant takes effect at its
-effective instant. So allow(merged) ⊆ ⋂ allow(parts) unless there is a fresh grant, and a grant that is older than a
-denial never revives.
+A denial takes effect when it was received, whatever instant it names, so that neither a wrong clock nor a date in the
+past or the future moves it. A grant counts as stated at its effective instant, or when it was received if that is
+earlier, and takes effect at its effective instant. So allow(merged) ⊆ ⋂ allow(parts) unless there is a fresh grant, and
+a grant that is older than a denial never revives.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from typing import Final
 
-from graph.model.consent import ConsentEvent, ConsentState, ConsentStateFacts, ConsentStatement
+from graph.model.consent import OWN_STANDING, Bar, ConsentEvent, ConsentState, ConsentStateFacts, ConsentStatement, Standing
 from graph.model.identity import RecordId
 from graph.model.time import Millis
 from privacy.policy import Policy
@@ -37,6 +40,7 @@ class PermitReason(StrEnum):
     GIVEN = "given"
     NOT_DENIED = "not_denied"
     DENIED = "denied"
+    BARRED = "barred"
     LAPSED = "lapsed"
     NOT_GIVEN = "not_given"
     NOT_REACHED = "not_reached"
@@ -84,6 +88,8 @@ def _rank(event: ConsentEvent) -> _Rank:
 
 
 def _stated_at(event: ConsentEvent) -> int:
+    if _rank(event) is _Rank.DENIAL:
+        return event.received_at
     return min(event.statement.effective_at, event.received_at)
 
 
@@ -99,25 +105,26 @@ def _order(event: ConsentEvent) -> tuple[int, int, int]:
     return (_applies_from(event), _rank(event), event.seq)
 
 
-def _counts(event: ConsentEvent) -> bool:
-    """Whether a statement has an effect: a grant by silence, or by merely being shown a notice, has none."""
-    mechanism = (event.statement.mechanism or Mechanism.OPT_IN).lower().replace("-", "_")
-    return _rank(event) is not _Rank.GRANT or mechanism == Mechanism.OPT_IN
-
-
 @dataclass(frozen=True, slots=True)
 class _RecordStatements:
-    """The statements of one record that are in effect, in order, about any purpose, and the controller and jurisdiction
-    that it stated last."""
+    """The statements of one record that are in effect, in order, about any purpose; what they are worth; and the
+    controller and jurisdiction that apply to it."""
 
     events: tuple[ConsentEvent, ...]
-    verified: bool
+    standing: Standing
     controller: str | None
     jurisdiction: str | None
 
     def about(self, permit: Permit) -> list[ConsentEvent]:
-        """Returns the statements about the permit's recipient and about every recipient, in order."""
-        return [event for event in self.events if _is_about(event, permit)]
+        """Returns the statements about the permit's recipient and about every recipient that have an effect, in
+        order."""
+        return [event for event in self.events if _is_about(event, permit) and self.counts(event)]
+
+    def counts(self, event: ConsentEvent) -> bool:
+        """Whether a statement has an effect: a grant by silence, by merely being shown a notice, or by a record that
+        may not grant has none."""
+        mechanism = (event.statement.mechanism or Mechanism.OPT_IN).lower().replace("-", "_")
+        return _rank(event) is not _Rank.GRANT or (mechanism == Mechanism.OPT_IN and self.standing.grants(event))
 
     def notice(self, purpose: str) -> tuple[str | None, str | None] | None:
         """Returns the notice and version stated last about a purpose; None if none was stated."""
@@ -135,37 +142,31 @@ class _RecordStatements:
 
 def _is_about(event: ConsentEvent, permit: Permit) -> bool:
     statement = event.statement
-    return statement.purpose == permit.purpose and statement.recipient in (None, permit.recipient) and _counts(event)
+    return statement.purpose == permit.purpose and statement.recipient in (None, permit.recipient)
 
 
 def _group_by_record(
-    events: Iterable[ConsentEvent], at: Millis, policy: Policy, probable: Collection[RecordId]
+    events: Iterable[ConsentEvent], at: Millis, policy: Policy, standings: Mapping[RecordId, Standing]
 ) -> dict[RecordId, _RecordStatements]:
-    """Returns the records with statements in effect at `at`, and all records tied by probable links. `events` are in
-    order. A person has at least one record on verified links; if none of those made a statement, a record without
-    statements stands for them."""
-    by_record: dict[RecordId, list[ConsentEvent]] = {record: [] for record in probable}
+    """Returns the person's records with their statements in effect at `at`. `events` are in order."""
+    by_record: dict[RecordId, list[ConsentEvent]] = {record: [] for record in standings}
     for event in events:
+        known = by_record.setdefault(event.record, [])
         if _applies_from(event) <= at:
-            by_record.setdefault(event.record, []).append(event)
-    records = {record: _collect(own, record in probable, policy) for record, own in by_record.items()}
-    if records and not any(record.verified for record in records.values()):
-        records[_SILENT] = _collect([], False, policy)  # the record that the probable links lead to
-    return records
+            known.append(event)
+    return {record: _collect(own, standings.get(record, OWN_STANDING), policy) for record, own in by_record.items()}
 
 
-_SILENT: Final = RecordId("")
-
-
-def _collect(events: list[ConsentEvent], probable: bool, policy: Policy) -> _RecordStatements:
+def _collect(events: list[ConsentEvent], standing: Standing, policy: Policy) -> _RecordStatements:
     latest_first = [event.statement for event in reversed(events)]
+    vouched = (event.statement.jurisdiction for event in reversed(events) if standing.vouches(event))
     return _RecordStatements(
         events=tuple(events),
-        verified=not probable and all(event.verified for event in events),
+        standing=standing,
         controller=next(
             (one.controller for one in latest_first if one.controller), policy.controller if events else None
         ),
-        jurisdiction=next((one.jurisdiction for one in latest_first if one.jurisdiction), None),
+        jurisdiction=next((place for place in vouched if place), standing.jurisdiction),
     )
 
 
@@ -177,6 +178,7 @@ class _Case:
     at: Millis
     policy: Policy
     records: Mapping[RecordId, _RecordStatements]
+    bars: Sequence[Bar]
 
     def grants(self) -> list[ConsentEvent]:
         """Returns the live grants of all records."""
@@ -215,52 +217,80 @@ class _Case:
             if _rank(event) is not _Rank.DENIAL and not self.is_live(event)
         ]
 
+    def is_overridden(self, denial: ConsentEvent, grants: Iterable[ConsentEvent]) -> bool:
+        """Whether a grant overrides a denial. A denial that is merely carried along again stays fresh for its own
+        record only: an old device must not override what the person stated elsewhere since."""
+        return any(
+            grant.statement.assurance >= denial.statement.assurance
+            and self.overrides(
+                grant, denial, (_last_stated_at if grant.record == denial.record else _stated_at)(denial)
+            )
+            for grant in grants
+        )
+
     def overrides(self, grant: ConsentEvent, event: ConsentEvent, instant: int) -> bool:
-        """Whether a live grant overrides a denial or lapse of `instant`."""
+        """Whether a live grant was stated after `instant` and reaches the record of a denial or lapse."""
         if _stated_at(grant) <= instant or (event.statement.recipient and not grant.statement.recipient):
-            return False
-        if _rank(event) is _Rank.DENIAL and grant.statement.assurance < event.statement.assurance:
             return False
         return grant.record == event.record or self.covers(grant, self.records[event.record])
 
     def covers(self, grant: ConsentEvent, record: _RecordStatements) -> bool:
-        """Whether a grant covers another record: verified links, the same controller and notice version."""
-        if not (self.records[grant.record].verified and record.verified):
-            return False
+        """Whether a grant covers another record: the same controller and notice version, as far as it stated them."""
         statement = grant.statement
         if record.controller not in (None, statement.controller or self.policy.controller):
             return False
         return record.notice(statement.purpose) in (None, (statement.notice, statement.notice_version))
 
-    def regime(self) -> Regime:
-        """Returns what applies without a statement: the strictest regime of the records. A record on probable links
-        can't loosen it."""
-        own = self.policy.purposes[self.permit.purpose].regime
-        found = [(self.policy.regime(self.permit.purpose, one.jurisdiction), one) for one in self.records.values()]
-        return max(
-            [own] if not found else [r if one.verified else max(r, own, key=_STRICTNESS.index) for r, one in found],
-            key=_STRICTNESS.index,
+    def is_barred(self, grants: Collection[ConsentEvent]) -> bool:
+        """Whether a bar of others holds. None holds for identity linking, which a stranger could undo with it."""
+        purpose, recipient = self.permit.purpose, self.permit.recipient
+        return purpose != IDENTITY_LINKING and any(
+            bar.purpose == purpose
+            and bar.recipient in (None, recipient)
+            and bar.record not in self.records
+            and not any(_lifts(grant, bar) for grant in grants)
+            for bar in self.bars
         )
+
+    def regime(self) -> Regime:
+        """Returns what applies without a statement: the strictest regime of the records."""
+        found = [self.policy.regime(self.permit.purpose, one.jurisdiction) for one in self.records.values()]
+        return max(found or [self.policy.purposes[self.permit.purpose].regime], key=_STRICTNESS.index)
+
+
+def _lifts(grant: ConsentEvent, bar: Bar) -> bool:
+    """Whether a live grant lifts a bar."""
+    statement = grant.statement
+    if bar.recipient and not statement.recipient:
+        return False
+    if bar.unproven:
+        return statement.assurance > 0
+    return _stated_at(grant) > bar.at and statement.assurance >= bar.assurance
 
 
 def _judge(case: _Case, until: Millis | None) -> PermitState:
     """Decides one permit."""
     permit, records = case.permit, case.records
     regime, grants = case.regime(), case.grants()
-    denials = [d for d in case.denials() if not any(case.overrides(g, d, _last_stated_at(d)) for g in grants)]
+    denials = [denial for denial in case.denials() if not case.is_overridden(denial, grants)]
     lapses = [lapse for lapse, at in case.lapses() if not any(case.overrides(g, lapse, at) for g in grants)]
     given = [event for record in records.values() if (event := record.latest(permit)) and case.is_live(event)]
     givers = {event.record for event in given}
     covered = all(
-        id_ in givers or any(case.covers(event, record) for event in given) for id_, record in records.items()
+        id_ in givers or any(case.covers(event, record) for event in given)
+        for id_, record in records.items()
+        if record.events
     )
-    event = max(denials or lapses or given, key=_order, default=None)
+    barred = not denials and case.is_barred(grants)
+    event = None if barred else max(denials or lapses or given, key=_order, default=None)
     state = event.statement.state if event else None
     if event and not denials and lapses and _rank(event) is _Rank.GRANT:
         state = ConsentState.EXPIRED
     reason = PermitReason.GIVEN
     if denials:
         reason = PermitReason.DENIED
+    elif barred:
+        reason = PermitReason.BARRED
     elif lapses:
         reason = PermitReason.LAPSED
     elif not given:
@@ -269,7 +299,7 @@ def _judge(case: _Case, until: Millis | None) -> PermitState:
         reason = PermitReason.NOT_REACHED
     if regime is Regime.CONTRACT:
         reason = PermitReason.CONTRACT
-    elif regime is Regime.OPT_OUT and reason not in (PermitReason.DENIED, PermitReason.GIVEN):
+    elif regime is Regime.OPT_OUT and reason not in (PermitReason.DENIED, PermitReason.BARRED, PermitReason.GIVEN):
         reason = PermitReason.NOT_DENIED
     return PermitState(permit, reason in _PERMITTING, reason, state, event, until)
 
@@ -281,31 +311,35 @@ def fold(
     events: Sequence[ConsentEvent],
     at: Millis,
     policy: Policy,
-    probable: Collection[RecordId] = (),
+    standings: Mapping[RecordId, Standing] | None = None,
+    bars: Sequence[Bar] = (),
 ) -> dict[Permit, PermitState]:
     """Returns what a person's statements permit at `at`: one state per purpose; for a purpose with recipients, one for
     each recipient that is named and one (`ANY_RECIPIENT`) for all others.
 
-    `probable` are the person's records that are tied to it by probable links, including those without statements; an
-    event may carry the same information (`verified`). O(events · (permits + denials of different assurance)).
+    `standings` are those of all of the person's records, including silent ones; a record that is missing is one of the
+    company's own. `bars` are those on the person's identifiers. O(events · (permits + denials of different assurance)).
     """
     ordered = sorted(events, key=_order)
-    records = _group_by_record(ordered, at, policy, probable)
+    records = _group_by_record(ordered, at, policy, standings or {})
     starts = [_applies_from(event) for event in ordered]
     states = {}
-    for permit in _permits(ordered, policy):
+    for permit in _permits(ordered, bars, policy):
         ends: list[int] = [event.statement.expires_at or at for event in ordered if _is_about(event, permit)]
         until = min((instant for instant in starts + ends if instant > at), default=None)
-        states[permit] = _judge(_Case(permit, at, policy, records), None if until is None else Millis(until))
+        states[permit] = _judge(_Case(permit, at, policy, records, bars), None if until is None else Millis(until))
     return states
 
 
-def _permits(events: Iterable[ConsentEvent], policy: Policy) -> list[Permit]:
+def _permits(events: Iterable[ConsentEvent], bars: Iterable[Bar], policy: Policy) -> list[Permit]:
     """Returns every permit to decide."""
-    named = sorted({(e.statement.purpose, e.statement.recipient) for e in events if e.statement.recipient})
+    named = {(e.statement.purpose, e.statement.recipient) for e in events if e.statement.recipient}
+    named |= {(bar.purpose, bar.recipient) for bar in bars if bar.recipient}
     permits = [Permit(key, ANY_RECIPIENT if known.per_recipient else None) for key, known in policy.purposes.items()]
     return permits + [
-        Permit(key, name) for key, name in named if key in policy.purposes and Permit(key, ANY_RECIPIENT) in permits
+        Permit(key, name)
+        for key, name in sorted(named, key=str)
+        if key in policy.purposes and Permit(key, ANY_RECIPIENT) in permits
     ]
 
 
@@ -353,19 +387,23 @@ def until_of(states: Mapping[Permit, PermitState]) -> Millis | None:
     return min((state.until for state in states.values() if state.until is not None), default=None)
 
 
-def initial_permits(policy: Policy) -> tuple[str, ...]:
-    """Returns the permits of a person without statements."""
-    return permits_of(fold((), Millis(0), policy))
+def initial_permits(policy: Policy, jurisdiction: str | None = None) -> tuple[str, ...]:
+    """Returns the permits of a person whose only record is silent, by the jurisdiction of its source."""
+    return permits_of(fold((), Millis(0), policy, {_NEW: Standing(jurisdiction=jurisdiction)}))
+
+
+_NEW: Final = RecordId("")
 
 
 _DEFAULT_POLICY: Final = Policy.default()
 
 
-def objects_to_linking(events: Sequence[ConsentEvent], at: Millis) -> bool:
+def objects_to_linking(events: Sequence[ConsentEvent], at: Millis, standing: Standing = OWN_STANDING) -> bool:
     """Whether one record's own statements bar it from linkage. Only statements matter here, not what applies without
     them, so it needs no company's policy."""
     about = [event for event in events if event.statement.purpose == IDENTITY_LINKING]
-    return fold(about, at, _DEFAULT_POLICY)[Permit(IDENTITY_LINKING)].reason is PermitReason.DENIED
+    standings = {event.record: standing for event in about}
+    return fold(about, at, _DEFAULT_POLICY, standings)[Permit(IDENTITY_LINKING)].reason is PermitReason.DENIED
 
 
 def last_statement(events: Iterable[ConsentEvent], purpose: str, recipient: str | None) -> ConsentEvent | None:

@@ -19,6 +19,8 @@ class RefusalReason(StrEnum):
     LIMIT_EXCEEDED = "limit_exceeded"
     CANNOT_LINK = "cannot_link"
     COMPONENT_TOO_LARGE = "component_too_large"
+    SHARED_CONTACT = "shared_contact"
+    NO_OVERLAP = "no_overlap"
     NO_CONSENT = "no_consent"
 
 
@@ -84,8 +86,7 @@ class Components:
     """Components of records that grow by `join` and never break a veto.
 
     A component holds at most `slot.limit` different values per slot, at most `cap` records, and never both records of a
-    pair in `apart`. Unique values that an asserted link declares to belong to one person then count as one value.
-    `find` is amortised near O(1), `veto` and `join` O(values held by the smaller component).
+    pair in `apart`. `find` is amortised near O(1), `veto` and `join` O(values held by the smaller component).
     """
 
     def __init__(self, records: Iterable[RecordId], apart: Iterable[tuple[RecordId, RecordId]], cap: int) -> None:
@@ -93,7 +94,6 @@ class Components:
         self._members: dict[str, list[RecordId]] = {record: [record] for record in records}
         self._held: dict[str, dict[Slot, set[str]]] = {}
         self._apart: defaultdict[str, set[RecordId]] = defaultdict(set)
-        self._same = DisjointSets()
         self._cap = cap
         for left, right in apart:
             if left in self._members and right in self._members:
@@ -107,26 +107,25 @@ class Components:
     def admit(self, record: RecordId, slot: Slot, value: str) -> bool:
         """Adds the value to the record's component. Returns False, without a change, if that would exceed the limit."""
         held = self._held.setdefault(self.find(record), {}).setdefault(slot, set())
-        if not self._fits(slot, held, {value}):
+        if not _fits(slot, held, {value}):
             return False
         held.add(value)
         return True
 
-    def veto(self, left: RecordId, right: RecordId, *, asserted: bool = False) -> Veto | None:
-        """Returns what forbids joining both components, or None. An asserted link may join different values of a unique
-        slot."""
+    def veto(self, left: RecordId, right: RecordId) -> Veto | None:
+        """Returns what forbids joining both components, or None."""
         one, other = self._ordered(left, right)
         if any(self.find(record) == one for record in self._apart.get(other, ())):
             return Veto(RefusalReason.CANNOT_LINK)
         mine = self._held.get(one, {})
         for slot, values in self._held.get(other, {}).items():
-            if not (asserted and slot.unique) and not self._fits(slot, mine.get(slot, set()), values):
+            if not _fits(slot, mine.get(slot, set()), values):
                 return Veto(slot.reason, slot.kind)
         if len(self._members[one]) + len(self._members[other]) > self._cap:
             return Veto(RefusalReason.COMPONENT_TOO_LARGE)
         return None
 
-    def join(self, left: RecordId, right: RecordId, *, asserted: bool = False) -> None:
+    def join(self, left: RecordId, right: RecordId) -> None:
         """Joins both components. The caller has called `veto` with the same arguments and received None."""
         one, other = self._ordered(left, right)
         if one == other:
@@ -134,10 +133,7 @@ class Components:
         self._sets.join(one, other)
         mine = self._held.setdefault(one, {})
         for slot, values in self._held.pop(other, {}).items():
-            held = mine.setdefault(slot, set())
-            if asserted and slot.unique:
-                self._declare_same(held | values)
-            held |= values
+            mine.setdefault(slot, set()).update(values)
         self._apart[one] |= self._apart.pop(other, set())
         self._members[one] += self._members.pop(other)
 
@@ -149,12 +145,6 @@ class Components:
         one, other = self.find(left), self.find(right)
         return (one, other) if len(self._members[one]) >= len(self._members[other]) else (other, one)
 
-    def _fits(self, slot: Slot, held: set[str], values: set[str]) -> bool:
-        if len(held) + len(values) <= slot.limit:
-            return True
-        return len({self._same.find(value) for value in held | values}) <= slot.limit
 
-    def _declare_same(self, values: set[str]) -> None:
-        first, *others = values
-        for value in others:
-            self._same.join(first, value)
+def _fits(slot: Slot, held: set[str], values: set[str]) -> bool:
+    return len(held) + len(values) <= slot.limit or len(held | values) <= slot.limit

@@ -1,11 +1,12 @@
-"""Deterministic linkage: from shared identifiers and asserted links to a partition of records, every step explained.
+"""Deterministic linkage: from proven identifiers and asserted links to a partition of account records, every step
+explained.
 
-Evidence is processed by kind, strongest first (`LinkageConfig.order`), within a kind by the earliest time that the
-identifier was seen on any record, then by its ID. An identifier's records are processed by the time since when each has
-held it, then by record ID. The first record leads; each further one joins the first group whose vetoes allow it, or
-else leads a group of its own. So an anonymous device on which two people log in belongs to the one who logged in first,
-and the other link is refused with the reason. Because weaker kinds come later, a limit or conflict always costs the
-weakest, latest identifier its link: it is demoted, stays on its record, and matching continues with the rest.
+Evidence is processed by kind, strongest first (`LinkageConfig.order`), within a kind by the earliest receipt of the
+identifier for any record, then by its ID. An identifier's records are processed by the receipt since when each has held
+it, then by record ID. The first record leads; each further one joins the first group in which some record held the
+identifier at the same time, unless a veto forbids it, or else leads a group of its own. Because weaker kinds come
+later, a limit or conflict always costs the weakest, latest identifier its link: it is demoted, stays on its record, and
+matching continues with the rest. Devices take no part: `algorithms/identity/devices.py` decides about them.
 
 No tie is broken by the order of arrival, so the result depends on the evidence alone: batch and incremental linkage
 agree in any order. Records that share no usable identifier, directly or through others, don't influence each other, so
@@ -20,7 +21,7 @@ from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from algorithms.identity.blocking import ANONYMOUS_ID, DEFAULT_BLOCKING, EMAIL, PHONE, USER_ID, BlockingRules
+from algorithms.identity.blocking import DEFAULT_BLOCKING, EMAIL, PHONE, USER_ID, BlockingRules
 from algorithms.identity.clustering import Components, RefusalReason, Slot
 from graph.model.identity import EvidenceRecord, Holding, Neighbourhood, RecordId
 from graph.model.time import Millis
@@ -35,17 +36,19 @@ class LinkageConfig(BaseModel):
     `order` is strongest first; `alias` stands for asserted links, `external` for every kind not named. `limits` sets
     how many different identifiers of a kind one person may hold. For the `unique` kinds, one source may give a person
     only one per namespace: a shop that knows two user IDs knows two people, while a shop and a CRM may each have their
-    own name for one person. A component has at most `component_cap` records. A neighbourhood of more than
-    `neighbourhood_cap` records is left to the batch.
+    own name for one person. Contact data of the `contacts` kinds that one source holds for two accounts at the same
+    time, such as info@, links no one. A component has at most `component_cap` records. A neighbourhood of more than
+    `neighbourhood_cap` records is left to the batch, so that no arrival holds up others.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    order: tuple[str, ...] = (USER_ID, ALIAS, EXTERNAL, EMAIL, PHONE, ANONYMOUS_ID)
+    order: tuple[str, ...] = (USER_ID, ALIAS, EXTERNAL, EMAIL, PHONE)
     unique: frozenset[str] = frozenset({USER_ID})
-    limits: Mapping[str, int] = Field(default_factory=lambda: {EXTERNAL: 10, EMAIL: 5, PHONE: 5, ANONYMOUS_ID: 100})
-    component_cap: int = Field(default=500, ge=2)
-    neighbourhood_cap: int = Field(default=2000, ge=2)
+    contacts: frozenset[str] = frozenset({EMAIL, PHONE})
+    limits: Mapping[str, int] = Field(default_factory=lambda: {EXTERNAL: 10, EMAIL: 5, PHONE: 5})
+    component_cap: int = Field(default=100, ge=2)
+    neighbourhood_cap: int = Field(default=64, ge=2)
     blocking: BlockingRules = DEFAULT_BLOCKING
 
     @model_validator(mode="after")
@@ -109,12 +112,26 @@ class Linkage:
     components: tuple[tuple[RecordId, ...], ...]
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class _Holder:
+    """A record that holds an identifier from `since` until before `ended` (exclusive; None: still)."""
+
+    since: Millis
+    record: RecordId
+    source: str
+    ended: Millis | None = None
+
+    def overlaps(self, other: _Holder) -> bool:
+        """Whether both records held the identifier at the same time."""
+        return (other.ended is None or self.since < other.ended) and (self.ended is None or other.since < self.ended)
+
+
 @dataclass(slots=True)
 class _Shared:
-    """An identifier with its holders among the records that take part: since when, which record, and its source."""
+    """An identifier with its holders among the records that take part."""
 
     facts: Holding
-    holders: list[tuple[Millis, RecordId, str]] = field(default_factory=list)
+    holders: list[_Holder] = field(default_factory=list)
 
 
 def link(neighbourhood: Neighbourhood, config: LinkageConfig = DEFAULT_LINKAGE) -> Linkage:
@@ -128,6 +145,8 @@ def link(neighbourhood: Neighbourhood, config: LinkageConfig = DEFAULT_LINKAGE) 
     usable: list[_Shared] = []
     for shared in _collect(neighbourhood.records):
         reason = refuse_identifier(shared.facts, max(shared.facts.degree, len(shared.holders)), config)
+        if reason is None and shared.facts.kind in config.contacts and _is_shared_within_source(shared.holders):
+            reason = RefusalReason.SHARED_CONTACT
         if reason is None:
             usable.append(shared)
         else:
@@ -162,14 +181,23 @@ def _collect(records: Iterable[EvidenceRecord]) -> Iterator[_Shared]:
                 shared = found.get(holding.identifier)
                 if shared is None:
                     shared = found[holding.identifier] = _Shared(holding)
-                shared.holders.append((holding.since, record.id, record.source))
+                shared.holders.append(_Holder(holding.since, record.id, record.source, holding.ended))
     for shared in found.values():
-        shared.holders.sort()
+        shared.holders.sort(key=lambda holder: (holder.since, holder.record))
         yield shared
 
 
+def _is_shared_within_source(holders: list[_Holder]) -> bool:
+    """Whether one source holds the identifier for two accounts at the same time. O(holders²), at most the cap's."""
+    return any(
+        one.source == other.source and one.overlaps(other)
+        for place, one in enumerate(holders)
+        for other in holders[place + 1 :]
+    )
+
+
 def _strength(shared: _Shared, config: LinkageConfig) -> tuple[int, Millis, str]:
-    return config.rank(shared.facts.kind), shared.holders[0][0], shared.facts.identifier
+    return config.rank(shared.facts.kind), shared.holders[0].since, shared.facts.identifier
 
 
 def _link_holders(
@@ -177,33 +205,51 @@ def _link_holders(
 ) -> None:
     """Joins an identifier's holders around the earliest one. The module's docstring explains what a veto leads to."""
     facts = shared.facts
-    leaders: list[RecordId] = []
+    groups: list[list[_Holder]] = []
     demoted: dict[str, tuple[RecordId, Slot]] = {}
-    for _, record, source in shared.holders:
-        slot = config.slot(facts.kind, facts.namespace, source)
+    for holder in shared.holders:
+        record = holder.record
+        slot = config.slot(facts.kind, facts.namespace, holder.source)
         component = components.find(record)
-        if component in demoted or any(components.find(leader) == component for leader in leaders):
+        known = next((group for group in groups if components.find(group[0].record) == component), None)
+        if known is not None:
+            known.append(holder)
+            continue
+        if component in demoted:
             continue
         if not components.admit(record, slot, facts.identifier):
             demoted[component] = (record, slot)
             continue
-        vetoes = []
-        for leader in leaders:
-            veto = components.veto(leader, record)
-            if veto is None:
-                components.join(leader, record)
-                links.append(Link(leader, record, facts.kind, facts.identifier))
-                break
-            vetoes.append(veto)
-        else:
-            if vetoes:
-                first, kind = vetoes[0].reason, vetoes[0].kind or ""
-                refusals.append(Refusal(first, facts.kind, facts.identifier, leaders[0], record, kind))
-            leaders.append(record)
-    anchors = leaders or [record for record, _ in demoted.values()][:1]
+        refusal = _join_group(holder, groups, facts, components, links)
+        if refusal is not None:
+            refusals.append(refusal)
+    anchors = [group[0].record for group in groups] or [record for record, _ in demoted.values()][:1]
     for record, slot in demoted.values():
         if record != anchors[0]:
             refusals.append(Refusal(slot.reason, facts.kind, facts.identifier, anchors[0], record, slot.kind))
+
+
+def _join_group(
+    holder: _Holder, groups: list[list[_Holder]], facts: Holding, components: Components, links: list[Link]
+) -> Refusal | None:
+    """Joins a holder to the first group that allows it, or else begins a group; then returns why the first did not."""
+    refusal: Refusal | None = None
+    for group in groups:
+        beside = next((member for member in group if member.overlaps(holder)), None)
+        if beside is None:
+            why = Refusal(
+                RefusalReason.NO_OVERLAP, facts.kind, facts.identifier, group[0].record, holder.record, facts.kind
+            )
+        elif (veto := components.veto(beside.record, holder.record)) is not None:
+            why = Refusal(veto.reason, facts.kind, facts.identifier, beside.record, holder.record, veto.kind or "")
+        else:
+            components.join(beside.record, holder.record)
+            links.append(Link(beside.record, holder.record, facts.kind, facts.identifier))
+            group.append(holder)
+            return None
+        refusal = refusal or why
+    groups.append([holder])
+    return refusal
 
 
 def _link_asserted(
@@ -211,9 +257,9 @@ def _link_asserted(
 ) -> None:
     if components.find(left) == components.find(right):
         return
-    veto = components.veto(left, right, asserted=True)
+    veto = components.veto(left, right)
     if veto is None:
-        components.join(left, right, asserted=True)
+        components.join(left, right)
         links.append(Link(left, right, ALIAS))
     else:
         refusals.append(Refusal(veto.reason, ALIAS, "", left, right, veto.kind or ""))

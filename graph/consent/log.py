@@ -5,14 +5,16 @@ The log is append-only. The one property set later is `repeated_at`, when a deni
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from hashlib import blake2b
 from typing import Any, Final
 
 from graph.identity.locks import lock_records
-from graph.model.consent import ConsentEvent, ConsentState, ConsentStatement
-from graph.model.identity import RecordId
+from graph.model.access import Trust
+from graph.model.consent import OWN_STANDING, ConsentEvent, ConsentState, ConsentStatement, Standing
+from graph.model.identity import Proof, RecordId, RecordKind
 from graph.store.client import Row, Writer, chunk_rows
 
 _STATEMENT_FIELDS: Final = tuple(f.name for f in fields(ConsentStatement) if f.name not in ("state", "categories"))
@@ -25,6 +27,7 @@ class RecordLog:
     record: RecordId
     events: tuple[ConsentEvent, ...]
     linking_objected: bool = False
+    standing: Standing = OWN_STANDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +41,11 @@ class NewEvent:
 READ_RECORD_LOGS: Final = """
 UNWIND $records AS id
 MATCH (r:Record {id: id})
+OPTIONAL MATCH (r)-[:FROM]->(s:Source)
 OPTIONAL MATCH (r)-[:DECIDED]->(e:ConsentEvent)
-WITH r, collect(properties(e)) AS events
-RETURN r.id AS record, coalesce(r.linking_objected, false) AS objected, events
+WITH r, s, collect(properties(e)) AS events
+RETURN r.id AS record, coalesce(r.linking_objected, false) AS objected, events,
+       [r.kind, r.key, s.trust, s.jurisdiction] AS standing
 """
 
 
@@ -49,7 +54,12 @@ async def lock_logs(tx: Writer, records: Collection[RecordId]) -> dict[RecordId,
     ids = sorted(await lock_records(tx, records))
     rows = await tx.run(READ_RECORD_LOGS, records=ids)
     return {
-        RecordId(row["record"]): RecordLog(row["record"], parse_events(row["record"], row["events"]), row["objected"])
+        RecordId(row["record"]): RecordLog(
+            row["record"],
+            parse_events(row["record"], row["events"]),
+            row["objected"],
+            parse_standing(row["standing"]),
+        )
         for row in rows
     }
 
@@ -126,6 +136,19 @@ async def append_events(tx: Writer, additions: Iterable[NewEvent]) -> None:
             await tx.run(statement, rows=list(chunk))
 
 
+WRITE_DENYING: Final = """
+UNWIND $records AS id
+MATCH (r:Record {id: id})
+SET r.denies = true
+"""
+
+
+async def mark_denying(tx: Writer, records: Collection[RecordId]) -> None:
+    """Marks records that denied something: their denials go with every identifier that they get later."""
+    for chunk in chunk_rows(sorted(records)):
+        await tx.run(WRITE_DENYING, records=list(chunk))
+
+
 WRITE_REPEATS: Final = """
 UNWIND $rows AS row
 MATCH (e:ConsentEvent {id: row.id})
@@ -167,6 +190,7 @@ def parse_events(record: RecordId, rows: Sequence[Row | None]) -> tuple[ConsentE
                 state=ConsentState(row["state"]),
                 categories=tuple(row.get("categories") or ()),
             ),
+            proof=Proof(row["proof"]) if row.get("proof") else None,
             repeated_at=row.get("repeated_at"),
         )
         for row in rows
@@ -175,12 +199,28 @@ def parse_events(record: RecordId, rows: Sequence[Row | None]) -> tuple[ConsentE
     return tuple(sorted(events, key=lambda event: event.seq))
 
 
+SECRET_FORM: Final = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}|[0-9a-f]{32,}|[A-Za-z0-9_-]{22,}",
+    re.IGNORECASE | re.ASCII,
+)
+"""An anonymous ID that nobody can guess: a UUIDv4, at least 32 hexadecimal digits, or 22 base64url characters."""
+
+
+def parse_standing(row: Sequence[Any]) -> Standing:
+    """Returns a record's standing from its kind, its key, and its source's trust and jurisdiction."""
+    kind, key, trust, jurisdiction = row
+    device = kind == RecordKind.ANONYMOUS
+    return Standing(device, trust == Trust.PUBLIC, bool(SECRET_FORM.fullmatch(key)), jurisdiction)
+
+
 def _properties(event: ConsentEvent) -> dict[str, Any]:
     """Returns an event as the properties of its node, without those that were not stated."""
     stated = {name: value for name, value in asdict(event.statement).items() if value not in (None, ())}
     stated["state"] = event.statement.state.value
     if "categories" in stated:
         stated["categories"] = list(stated["categories"])
+    if event.proof is not None:
+        stated["proof"] = event.proof.value
     return stated | {"seq": event.seq, "received_at": event.received_at}
 
 

@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from graph.consent.log import RecordLog, parse_events
-from graph.model.consent import ConsentEvent
-from graph.model.identity import UserId
+from graph.consent.bars import parse_bars
+from graph.consent.log import RecordLog, parse_events, parse_standing
+from graph.model.consent import Bar, ConsentEvent, Standing
+from graph.model.identity import RecordId, UserId
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Row, Writer, chunk_rows
 
@@ -42,11 +43,17 @@ class UserLog:
 
     stored: StoredPermits
     records: tuple[RecordLog, ...]
+    bars: tuple[Bar, ...] = ()
 
     @property
     def events(self) -> list[ConsentEvent]:
         """All consent events of the person."""
         return [event for record in self.records for event in record.events]
+
+    @property
+    def standings(self) -> dict[RecordId, Standing]:
+        """What each record's statements are worth."""
+        return {record.record: record.standing for record in self.records}
 
 
 READ_USER_LOGS: Final = """
@@ -54,26 +61,32 @@ UNWIND $users AS id
 MATCH (u:User {id: id})
 OPTIONAL MATCH (u)<-[x:RESOLVES_TO]-(r:Record)
 WHERE x.to IS NULL
+OPTIONAL MATCH (r)-[:FROM]->(s:Source)
 OPTIONAL MATCH (r)-[:DECIDED]->(e:ConsentEvent)
-WITH u, r, collect(properties(e)) AS events
+WITH u, r, s, collect(properties(e)) AS events
 RETURN u.id AS user, u.permits AS permits, u.permits_until AS until, coalesce(u.consent_epoch, 0) AS epoch,
-       u.permit_ends AS ends, u.permit_grants AS grants, r.id AS record, events
+       u.permit_ends AS ends, u.permit_grants AS grants, r.id AS record, events,
+       [r.kind, r.key, s.trust, s.jurisdiction] AS standing,
+       [(r)-[:IDENTIFIED_BY|CLAIMS]->(i:Identifier) WHERE i.bars IS NOT NULL | i.bars] AS bars
 """
 
 
 async def read_user_logs(tx: Writer | GraphClient, users: Collection[UserId]) -> list[UserLog]:
-    """Reads the stored permits and the log of each person: all live records, including those without statements. Only
-    deterministic links form people so far, so every event is on a verified record."""
+    """Reads the stored permits and the log of each person: all live records, including those without statements, and
+    the bars on their identifiers."""
     run = tx.run if isinstance(tx, Writer) else tx.read
     stored: dict[UserId, StoredPermits] = {}
     logs: dict[UserId, list[RecordLog]] = {}
+    bars: dict[UserId, set[Bar]] = {}
     for row in await run(READ_USER_LOGS, users=sorted(users)):
         user = UserId(row["user"])
         stored[user] = _parse_permits(row)
         known = logs.setdefault(user, [])
         if row["record"] is not None:
-            known.append(RecordLog(row["record"], parse_events(row["record"], row["events"])))
-    return [UserLog(one, tuple(logs[user])) for user, one in stored.items()]
+            standing = parse_standing(row["standing"])
+            known.append(RecordLog(row["record"], parse_events(row["record"], row["events"]), standing=standing))
+            bars.setdefault(user, set()).update(bar for text in row["bars"] for bar in parse_bars(text))
+    return [UserLog(one, tuple(logs[user]), tuple(bars.get(user, ()))) for user, one in stored.items()]
 
 
 READ_SUCCESSORS: Final = """

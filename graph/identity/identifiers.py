@@ -1,37 +1,49 @@
-"""Identifiers and the records that hold them.
+"""Identifiers, and the records that hold them (with proof, or as a source states) or merely claim them.
 
-An identifier that links no records (blocked, or held by too many) carries `refused`, so that linkage doesn't expand it.
+A claim is an edge of its own type. Writing one changes nothing on the identifier, so claims of strangers neither lock
+it nor count towards its degree. An identifier that links no records (blocked, or held by too many) carries `refused`,
+so that linkage doesn't expand it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final, NamedTuple
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
-from graph.model.identity import IdentifierRef, RecordId
+from graph.model.identity import Grade, IdentifierRef, Proof, RecordId
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer, chunk_rows
 
 
 class NewHolding(NamedTuple):
-    """An identifier that a record states, and since when."""
+    """An identifier of a record, how well it is known, what proves it, and since when. A claim has the grade
+    CLAIMED."""
 
     record: RecordId
     identifier: IdentifierRef
+    grade: Grade
     since: Millis
+    proof: Proof | None = None
 
 
 READ_HOLDINGS: Final = """
-UNWIND $records AS record
-MATCH (:Record {id: record})-[held:IDENTIFIED_BY]->(i:Identifier)
-RETURN collect([record, i.id, held.since]) AS held
+UNWIND $rows AS row
+MATCH (:Record {id: row[0]})-[held:IDENTIFIED_BY|CLAIMS]->(:Identifier {id: row[1]})
+RETURN collect([row[0], row[1], coalesce(held.grade, 'claimed'), held.since]) AS held
 """
 
 
-async def read_holdings(tx: Writer, records: Iterable[RecordId]) -> dict[tuple[RecordId, str], Millis]:
-    """Reads since when each record has held each of its identifiers, by (record, identifier ID)."""
-    held = (await tx.run(READ_HOLDINGS, records=sorted(records)))[0]["held"]
-    return {(RecordId(record), identifier): Millis(since) for record, identifier, since in held}
+async def read_holdings(
+    tx: Writer, pairs: Collection[tuple[RecordId, str]]
+) -> dict[tuple[RecordId, str], tuple[Grade, Millis]]:
+    """Reads the best grade at which each record holds or claims each identifier, and since when."""
+    found: dict[tuple[RecordId, str], tuple[Grade, Millis]] = {}
+    for chunk in chunk_rows([list(pair) for pair in sorted(pairs)]):
+        for record, identifier, grade, since in (await tx.run(READ_HOLDINGS, rows=list(chunk)))[0]["held"]:
+            known = found.get((record, identifier))
+            if known is None or Grade(grade).rank > known[0].rank:
+                found[record, identifier] = Grade(grade), Millis(since)
+    return found
 
 
 WRITE_HOLDINGS: Final = """
@@ -40,49 +52,131 @@ MATCH (r:Record {id: row[0]})
 UNWIND row[1] AS held
 MERGE (i:Identifier {id: held[0]})
 ON CREATE SET i.kind = held[1], i.value = held[2], i.namespace = held[3], i.degree = 0
-SET i.degree = coalesce(i.degree, 0) + 1
-CREATE (r)-[:IDENTIFIED_BY {since: held[4]}]->(i)
+SET i.degree = coalesce(i.degree, 0) + held[7]
+CREATE (r)-[h:IDENTIFIED_BY {since: held[4], grade: held[5]}]->(i)
+SET h.proof = held[6]
+RETURN collect(CASE WHEN i.bars IS NULL THEN NULL ELSE row[0] END) AS barred
 """
 
 
-async def write_holdings(tx: Writer, held: Iterable[NewHolding]) -> None:
-    """Attaches identifiers to records that don't hold them yet. The caller has locked the records and has checked this.
+async def write_holdings(tx: Writer, held: Iterable[NewHolding]) -> set[RecordId]:
+    """Attaches identifiers to records that don't hold them yet; returns the records whose new identifiers carry bars.
+    The caller has locked the records and has checked this.
 
-    Raising the degree locks each identifier, so that two writers of the same one notice each other. Rows are grouped by
-    record: looking the record up once for all of its identifiers halves the time.
+    Raising the degree, which counts proven holdings, locks each identifier, so that two writers of the same one notice
+    each other. Rows are grouped by record: looking the record up once for all of its identifiers halves the time.
     """
-    grouped: dict[RecordId, list[list[object]]] = {}
-    for record, identifier, since in held:
-        facts = [identifier.id, identifier.kind, identifier.value, identifier.namespace, since]
-        grouped.setdefault(record, []).append(facts)
-    rows = [[record, sorted(facts, key=lambda each: str(each[0]))] for record, facts in sorted(grouped.items())]
-    for chunk in chunk_rows(rows):
-        await tx.run(WRITE_HOLDINGS, rows=chunk)
+    rows = [
+        [record, [[*_facts(one), one.grade.value, one.proof, int(one.grade is Grade.PROVEN)] for one in some]]
+        for record, some in _group(held)
+    ]
+    return await _write_edges(tx, WRITE_HOLDINGS, rows)
 
 
-WRITE_EARLIER_HOLDINGS: Final = """
+WRITE_CLAIM_EDGES: Final = """
 UNWIND $rows AS row
-MATCH (:Record {id: row.record})-[held:IDENTIFIED_BY]->(:Identifier {id: row.identifier})
-SET held.since = row.since
+MATCH (r:Record {id: row[0]})
+SET r.first_claim = CASE WHEN row[2] IS NULL OR r.first_claim <= row[2] THEN r.first_claim ELSE row[2] END
+WITH r, row
+UNWIND row[1] AS held
+MERGE (i:Identifier {id: held[0]})
+ON CREATE SET i.kind = held[1], i.value = held[2], i.namespace = held[3], i.degree = 0
+CREATE (r)-[:CLAIMS {since: held[4]}]->(i)
+RETURN collect(CASE WHEN i.bars IS NULL THEN NULL ELSE row[0] END) AS barred
 """
 
 
-async def backdate_holdings(tx: Writer, held: Iterable[tuple[RecordId, str, Millis]]) -> None:
-    """Moves `since` of each (record, identifier ID) back to an earlier instant."""
-    rows = [{"record": record, "identifier": identifier, "since": since} for record, identifier, since in held]
+async def write_claims(tx: Writer, claimed: Iterable[NewHolding]) -> set[RecordId]:
+    """Attaches identifiers that records claim for the first time; returns the records whose new identifiers carry
+    bars."""
+    rows = [[record, [_facts(one) for one in some], _first_claim(some)] for record, some in _group(claimed)]
+    return await _write_edges(tx, WRITE_CLAIM_EDGES, rows)
+
+
+def mark_claim(identifier: str, since: Millis) -> str:
+    """Returns the claim of a user ID as one text. Of several, the least is the earliest."""
+    return f"{since:015d}:{identifier}"
+
+
+def _first_claim(claimed: Sequence[NewHolding]) -> str | None:
+    marks = [mark_claim(one.identifier.id, one.since) for one in claimed if one.identifier.kind == "user_id"]
+    return min(marks, default=None)
+
+
+def _group(held: Iterable[NewHolding]) -> list[tuple[RecordId, list[NewHolding]]]:
+    grouped: dict[RecordId, list[NewHolding]] = {}
+    for one in held:
+        grouped.setdefault(one.record, []).append(one)
+    return [(record, sorted(some, key=lambda one: one.identifier.id)) for record, some in sorted(grouped.items())]
+
+
+def _facts(one: NewHolding) -> list[Any]:
+    identifier = one.identifier
+    return [identifier.id, identifier.kind, identifier.value, identifier.namespace, one.since]
+
+
+async def _write_edges(tx: Writer, statement: str, rows: Sequence[Sequence[Any]]) -> set[RecordId]:
+    barred: set[RecordId] = set()
+    for chunk in chunk_rows([list(row) for row in rows]):
+        barred.update((await tx.run(statement, rows=list(chunk)))[0]["barred"])
+    return barred
+
+
+WRITE_HOLDING_CHANGES: Final = """
+UNWIND $rows AS row
+MATCH (:Record {id: row[0]})-[held:IDENTIFIED_BY]->(i:Identifier {id: row[1]})
+SET held.since = row[2], held.grade = row[3], held.proof = row[4], i.degree = coalesce(i.degree, 0) + row[5]
+"""
+
+
+async def change_holdings(tx: Writer, held: Iterable[tuple[NewHolding, int]]) -> None:
+    """Rewrites holdings that exist: a better grade or an earlier receipt. The number is by how much the degree of the
+    identifier changes."""
+    rows = [
+        [one.record, one.identifier.id, one.since, one.grade.value, one.proof, change] for one, change in sorted(held)
+    ]
     for chunk in chunk_rows(rows):
-        await tx.run(WRITE_EARLIER_HOLDINGS, rows=chunk)
+        await tx.run(WRITE_HOLDING_CHANGES, rows=list(chunk))
+
+
+WRITE_EARLIER_CLAIMS: Final = """
+UNWIND $rows AS row
+MATCH (r:Record {id: row[0]})-[claimed:CLAIMS]->(:Identifier {id: row[1]})
+SET claimed.since = row[2],
+    r.first_claim = CASE WHEN row[3] IS NULL OR r.first_claim <= row[3] THEN r.first_claim ELSE row[3] END
+"""
+
+
+async def change_claims(tx: Writer, claimed: Iterable[NewHolding]) -> None:
+    """Moves claims that exist back to an earlier receipt."""
+    rows = [[one.record, one.identifier.id, one.since, _first_claim([one])] for one in sorted(claimed)]
+    for chunk in chunk_rows(rows):
+        await tx.run(WRITE_EARLIER_CLAIMS, rows=list(chunk))
+
+
+WRITE_HOLDING_ENDS: Final = """
+UNWIND $rows AS row
+MATCH (:Record {id: row[0]})-[held:IDENTIFIED_BY]->(:Identifier {id: row[1]})
+SET held.ended = row[2]
+"""
+
+
+async def end_holdings(tx: Writer, ends: Mapping[tuple[RecordId, str], Millis | None]) -> None:
+    """Stores when holdings ended, by (record, identifier ID); None: they are current."""
+    for chunk in chunk_rows([[record, identifier, end] for (record, identifier), end in sorted(ends.items())]):
+        await tx.run(WRITE_HOLDING_ENDS, rows=list(chunk))
 
 
 READ_HOLDERS: Final = """
 UNWIND $identifiers AS identifier
-MATCH (:Identifier {id: identifier})<-[:IDENTIFIED_BY]-(r:Record)
+MATCH (:Identifier {id: identifier})<-[held:IDENTIFIED_BY]-(r:Record)
+WHERE held.grade = 'proven' AND r.kind = 'user'
 RETURN collect([identifier, r.id]) AS holders
 """
 
 
 async def read_holders(tx: Writer, identifiers: Iterable[str]) -> list[tuple[str, RecordId]]:
-    """Reads (identifier ID, record) for every record that holds one of the identifiers."""
+    """Reads (identifier ID, record) for every account record that holds one of the identifiers with proof."""
     rows = await tx.run(READ_HOLDERS, identifiers=sorted(identifiers))
     return [(identifier, RecordId(record)) for identifier, record in rows[0]["holders"]]
 

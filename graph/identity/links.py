@@ -10,10 +10,11 @@ Long results are returned as one list, because a row costs several times as much
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, NamedTuple
 
+from graph.model.access import Trust
 from graph.model.identity import (
     EvidenceRecord,
     Holding,
@@ -21,6 +22,7 @@ from graph.model.identity import (
     LinkOutcome,
     LinkStatus,
     Membership,
+    Proof,
     RecordId,
 )
 from graph.model.time import Millis
@@ -45,8 +47,9 @@ class LinkEdge:
 
 READ_SHARING: Final = """
 UNWIND $records AS record
-MATCH (:Record {id: record})-[:IDENTIFIED_BY]->(i:Identifier)
-WHERE coalesce(i.degree, 2) > 1 AND ($all OR i.refused IS NULL)
+MATCH (:Record {id: record, kind: 'user'})-[held:IDENTIFIED_BY]->(i:Identifier)
+WHERE held.grade = 'proven' AND i.kind <> 'anonymous_id' AND coalesce(i.degree, 2) > 1
+  AND ($all OR i.refused IS NULL OR i.refused = 'shared_contact')
 RETURN DISTINCT record
 UNION
 UNWIND $records AS record
@@ -57,9 +60,11 @@ RETURN DISTINCT record
 
 
 async def read_sharing(tx: Writer, records: Iterable[RecordId], *, everything: bool = False) -> set[RecordId]:
-    """Returns which of the records linkage must examine: those that share an identifier that may link, or have a link.
+    """Returns which of the records linkage must examine: account records that share a proven identifier that may link,
+    or have a link.
 
-    `everything` includes refused identifiers, since the rules may have changed.
+    `everything` includes refused identifiers, since the rules may have changed. One that was refused as contact data
+    that a source holds twice is always included: it may link again once an earlier end is known.
     """
     rows = await tx.run(READ_SHARING, records=sorted(records), all=everything)
     return {RecordId(row["record"]) for row in rows}
@@ -78,27 +83,38 @@ WRITE_LOCKED_EVIDENCE: Final = """
 UNWIND $records AS record
 MATCH (r:Record {id: record})
 SET r._v = coalesce(r._v, 0) + 1
+WITH record, r
+OPTIONAL MATCH (r)-[:FROM]->(s:Source)
 RETURN collect([
   record, coalesce(r.source, ''), coalesce(r.created_at, 0), coalesce(r.linking_objected, false),
   [(r)-[m:RESOLVES_TO]->(u:User) WHERE m.to IS NULL | [u.id, coalesce(u.created_at, 0)]],
-  [(r)-[held:IDENTIFIED_BY]->(i:Identifier) |
-    [i.id, i.kind, i.value, i.namespace, held.since, coalesce(i.degree, 0), i.refused]],
+  coalesce(s.trust, 'server'), coalesce(s.verifies, []),
+  [(r)-[held:IDENTIFIED_BY]->(i:Identifier) WHERE held.grade = 'proven' AND i.kind <> 'anonymous_id' |
+    [i.id, i.kind, i.value, i.namespace, held.since, coalesce(i.degree, 0), i.refused, held.ended, held.proof]],
   [(r)-[l:LINKED]-(:Record) WHERE l.to IS NULL |
     [startNode(l).id, endNode(l).id, l.status, l.rule, l.evidence, l.reason, l.detail]]
 ]) AS evidence
 """
 
 
-async def lock_evidence(tx: Writer, records: Iterable[RecordId]) -> dict[RecordId, LockedRecord]:
-    """Locks the records in the order of their IDs, then reads all that linkage needs to know about those that exist."""
+Stands = Callable[[str, Trust, Collection[str], Proof | None], bool]
+"""Whether a proven holding of a kind still stands under its source's present trust, verified kinds, and its proof."""
+
+
+async def lock_evidence(tx: Writer, records: Iterable[RecordId], stands: Stands) -> dict[RecordId, LockedRecord]:
+    """Locks the records in the order of their IDs, then reads all that linkage needs to know about those that exist.
+    Holdings that don't stand are left out: their source's trust was lowered since."""
     found: dict[RecordId, LockedRecord] = {}
     for chunk in chunk_rows(sorted(records)):
-        for record, source, created_at, objected, users, holdings, edges in (
+        for record, source, created_at, objected, users, trust, verifies, rows, edges in (
             await tx.run(WRITE_LOCKED_EVIDENCE, records=chunk)
         )[0]["evidence"]:
             ((user, user_since),) = users
+            holdings = _as_holdings(
+                [row for row in rows if stands(row[1], Trust(trust), verifies, Proof(row[8]) if row[8] else None)]
+            )
             found[record] = LockedRecord(
-                EvidenceRecord(record, not objected, _as_holdings(holdings), source),
+                EvidenceRecord(record, not objected, holdings, source),
                 Membership(record, created_at, user, user_since),
                 _as_edges(edges),
             )
@@ -107,8 +123,8 @@ async def lock_evidence(tx: Writer, records: Iterable[RecordId]) -> dict[RecordI
 
 def _as_holdings(rows: list[list[Any]]) -> tuple[Holding, ...]:
     return tuple(
-        Holding(identifier, kind, value, namespace or "", since, degree, refused)
-        for identifier, kind, value, namespace, since, degree, refused in rows
+        Holding(identifier, kind, value, namespace or "", since, degree, refused, ended)
+        for identifier, kind, value, namespace, since, degree, refused, ended, _ in rows
     )
 
 

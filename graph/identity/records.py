@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from graph.model.activity import SessionId
-from graph.model.identity import RecordId, RecordRef, UserId
+from graph.model.identity import Grade, RecordId, RecordRef, UserId
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer, chunk_rows
 
 MOST_KNOWN: Final = 64
-"""How many identifiers a record remembers. Any others are attached again each time, which changes nothing."""
+"""How many identifiers a record remembers. Whether it holds any others has to be read each time."""
 
 ID_LENGTH: Final = 32
 """The number of digits in an identifier's ID."""
@@ -24,7 +24,8 @@ ID_LENGTH: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class RecordCall:
-    """A record to touch. `traits` and `person` tell whether its traits and its person are needed."""
+    """A record to touch. `traits` and `person` tell whether its traits (with its contacts) and its person are
+    needed."""
 
     ref: RecordRef
     id: RecordId
@@ -33,41 +34,57 @@ class RecordCall:
 
 
 class KnownIdentifiers:
-    """The identifiers that a record holds, each with the time of the earliest event that stated it, in one text of
-    entries `IDTIME;`. A look-up searches a short text, which costs less than parsing it."""
+    """The identifiers that a record holds or claims, each with its grade and the earliest receipt of a message that
+    stated it at that grade, in one text of entries `IDGTIME;`, where G is the grade's first letter. A look-up searches
+    a short text, which costs less than parsing it."""
 
     __slots__ = ("_new", "_text")
 
     def __init__(self, text: str = "") -> None:
         self._text = text
-        self._new: dict[str, Millis] = {}
+        self._new: dict[str, tuple[Grade, Millis]] = {}
 
-    def since(self, id_: str) -> Millis | None:
-        """Returns since when the record has held an identifier, or None if it isn't remembered."""
+    def find(self, id_: str) -> tuple[Grade, Millis] | None:
+        """Returns the grade at which the record has an identifier, and since when; None if it isn't remembered."""
         if id_ in self._new:
             return self._new[id_]
         start = self._text.find(id_)
         if start < 0:
             return None
-        return Millis(int(self._text[start + ID_LENGTH : self._text.find(";", start)]))
+        start += ID_LENGTH
+        return _GRADES[self._text[start]], Millis(int(self._text[start + 1 : self._text.find(";", start)]))
 
-    def add(self, id_: str, since: Millis) -> None:
-        """Adds an identifier, or an earlier time for a known one."""
-        self._new[id_] = since
+    def lacks(self, id_: str, grade: Grade, since: Millis) -> bool:
+        """Whether a statement of an identifier is news: it isn't remembered, or with a lower grade, or from later."""
+        known = self.find(id_)
+        return known is None or grade.rank > known[0].rank or (grade is known[0] and since < known[1])
+
+    def add(self, id_: str, grade: Grade, since: Millis) -> None:
+        """Adds an identifier, or a better grade or an earlier receipt of a known one."""
+        self._new[id_] = grade, since
+
+    @property
+    def full(self) -> bool:
+        """Whether the record may have identifiers that aren't remembered."""
+        return self._text.count(";") >= MOST_KNOWN
 
     def write(self) -> str:
         """Returns the text to store, latest additions last. Only the last MOST_KNOWN entries are kept."""
         entries = [entry for entry in self._text.split(";") if entry and entry[:ID_LENGTH] not in self._new]
-        entries += [f"{id_}{since}" for id_, since in self._new.items()]
+        entries += [f"{id_}{grade.value[0]}{since}" for id_, (grade, since) in self._new.items()]
         return "".join(f"{entry};" for entry in entries[-MOST_KNOWN:])
 
 
+_GRADES: Final = {grade.value[0]: grade for grade in Grade}
+
+
 class NewPerson(NamedTuple):
-    """A new record, its new user and its source."""
+    """A new record, its new user, its source, and what silence permits there."""
 
     record: RecordId
     user: UserId
     source: str
+    permits: tuple[str, ...]
 
 
 class Carried(NamedTuple):
@@ -81,8 +98,9 @@ class Carried(NamedTuple):
 @dataclass(slots=True)
 class TouchedRecord:
     """A record as it is once this transaction has locked it. `known` are the identifiers it holds, `carried` and
-    `carried_at` the consents that its messages last repeated, and when; `person` is the user with the consent epoch
-    (`mark_person`), if asked for."""
+    `carried_at` the consents that its messages last repeated, and when; `denies` tells whether it ever denied anything;
+    `person` is the user with the consent epoch (`mark_person`), `contacts` the state of its contact data
+    (`algorithms/identity/contacts.py`), if asked for."""
 
     id: RecordId
     source: str
@@ -93,7 +111,9 @@ class TouchedRecord:
     known: KnownIdentifiers
     carried: str | None
     carried_at: Millis | None
+    denies: bool
     traits: str | None
+    contacts: str | None
     person: str | None
 
 
@@ -110,7 +130,7 @@ OPTIONAL MATCH (s:Session {id: coalesce(r.session_id, r.id)})
 
 _TOUCHED: Final = """
 RETURN collect([r.id, r._v, s.id, s.started_at, s.ended_at, r.known, r.carried, r.carried_at,
-                CASE WHEN row[4] THEN r.traits END, """
+                coalesce(r.denies, false), CASE WHEN row[4] THEN r.traits END, CASE WHEN row[4] THEN r.contacts END, """
 
 _LIVE_PERSON: Final = """
 OPTIONAL MATCH (r)-[x:RESOLVES_TO]->(u:User)
@@ -133,7 +153,7 @@ async def touch_records(tx: Writer, calls: Iterable[RecordCall], now: Millis) ->
         rows = [[call.id, call.ref.source, str(call.ref.kind), call.ref.key, call.traits] for call in chunk]
         sources = {call.id: call.ref.source for call in chunk}
         for found in (await tx.run(statement, rows=rows, now=now))[0]["records"]:
-            id_, version, session, start, end, known, carried, carried_at, traits, person = found
+            id_, version, session, start, end, known, carried, carried_at, denies, traits, contacts, person = found
             touched[id_] = TouchedRecord(
                 id=id_,
                 source=sources[id_],
@@ -144,7 +164,9 @@ async def touch_records(tx: Writer, calls: Iterable[RecordCall], now: Millis) ->
                 known=KnownIdentifiers(known or ""),
                 carried=carried,
                 carried_at=carried_at,
+                denies=denies,
                 traits=traits,
+                contacts=contacts,
                 person=person,
             )
     return touched
@@ -153,19 +175,18 @@ async def touch_records(tx: Writer, calls: Iterable[RecordCall], now: Millis) ->
 WRITE_PEOPLE: Final = """
 UNWIND $rows AS row
 MATCH (r:Record {id: row[0]})
-MERGE (s:Source {name: row[2]})
-ON CREATE SET s.created_at = $now
+MATCH (s:Source {name: row[2]})
 MERGE (u:User {id: row[1]})
-ON CREATE SET u.created_at = $now, u.updated_at = $now, u.permits = $permits, u.consent_epoch = 0
+ON CREATE SET u.created_at = $now, u.updated_at = $now, u.permits = row[3], u.consent_epoch = 0
 CREATE (r)-[:RESOLVES_TO {from: $now}]->(u)
 CREATE (r)-[:FROM]->(s)
 """
 
 
-async def write_people(tx: Writer, new: Sequence[NewPerson], permits: Sequence[str], now: Millis) -> None:
-    """Gives each new record a new person. `permits` is what silence permits."""
-    for chunk in chunk_rows([list(row) for row in new]):
-        await tx.run(WRITE_PEOPLE, rows=list(chunk), permits=list(permits), now=now)
+async def write_people(tx: Writer, new: Sequence[NewPerson], now: Millis) -> None:
+    """Gives each new record a new person. Their sources must be registered."""
+    for chunk in chunk_rows([[one.record, one.user, one.source, list(one.permits)] for one in new]):
+        await tx.run(WRITE_PEOPLE, rows=list(chunk), now=now)
 
 
 WRITE_TRAITS: Final = """
@@ -192,6 +213,19 @@ async def write_known(tx: Writer, known: Iterable[tuple[RecordId, KnownIdentifie
     """Stores on records which identifiers they hold, so that the next message need not attach them again."""
     for chunk in chunk_rows([[record, ids.write()] for record, ids in known]):
         await tx.run(WRITE_KNOWN, rows=list(chunk))
+
+
+WRITE_CONTACTS: Final = """
+UNWIND $rows AS row
+MATCH (r:Record {id: row[0]})
+SET r.contacts = row[1]
+"""
+
+
+async def write_contacts(tx: Writer, texts: Iterable[tuple[RecordId, str]]) -> None:
+    """Stores the states of records' contact data."""
+    for chunk in chunk_rows([list(row) for row in texts]):
+        await tx.run(WRITE_CONTACTS, rows=list(chunk))
 
 
 WRITE_CARRIED: Final = """

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final, NamedTuple
 
-from graph.model.identity import RecordId
+from graph.model.identity import Proof, RecordId
 from graph.model.time import Millis
 
 
@@ -51,19 +52,60 @@ class ConsentStatement:
 
 @dataclass(frozen=True, slots=True)
 class ConsentEvent:
-    """A consent statement in the log, with its ID, its place in the record's log (`seq`), its record, and when it was
-    received.
-
-    `verified` tells whether the record belongs to the person by verified, not merely probable, links.
-    """
+    """A consent statement in the log, with its ID, its place in the record's log (`seq`), its record, when it was
+    received, and what proved that it is the record's (None: nothing but the source's word)."""
 
     id: str
     seq: int
     record: RecordId
     received_at: Millis
     statement: ConsentStatement
-    verified: bool = True
+    proof: Proof | None = None
     repeated_at: Millis | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the statements of a record are worth: whether it is a device, whether its source is public, whether its name
+    has the form of a secret, and its source's jurisdiction."""
+
+    device: bool = False
+    public: bool = False
+    secret: bool = True
+    jurisdiction: str | None = None
+
+    def vouches(self, event: ConsentEvent) -> bool:
+        """Whether an event is more than a stranger may have sent: the source is the company's own, or the event has a
+        proof."""
+        return not self.public or event.proof is not None
+
+    def grants(self, event: ConsentEvent) -> bool:
+        """Whether the record may grant: it vouches, or is a device, of which only its owner knows the name."""
+        return self.vouches(event) or (self.device and self.secret)
+
+
+OWN_STANDING: Final = Standing()
+"""The standing of an account record of one of the company's own systems."""
+
+UNPROVEN: Final = -1
+"""The assurance of a bar that a stranger may have left: any live grant of an assurance above 0 lifts it."""
+
+
+class Bar(NamedTuple):
+    """A denial that a record left on an identifier: what it denies, how certain it is, when it took effect, and whose
+    it is."""
+
+    purpose: str
+    recipient: str | None
+    assurance: int
+    at: Millis
+    record: RecordId
+    event: str
+
+    @property
+    def unproven(self) -> bool:
+        """Whether a stranger may have left it."""
+        return self.assurance == UNPROVEN
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,8 +83,8 @@ class StatedIdentifier(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """An identifier that a record holds: its ID and facts, since when the record holds it, and how many records hold it
-    (`degree`).
+    """An identifier that a record holds with proof: its ID and facts, since when it was received for the record and
+    until when (`ended`, None: it is current), and how many records hold it with proof (`degree`).
 
     `refused` is the reason stored on an identifier that links no records. The decision doesn't read it;
     `resolvers/identity/neighbourhood.py` does, to notice an identifier that has just become too frequent.
@@ -97,6 +97,7 @@ class Holding:
     since: Millis
     degree: int = 1
     refused: str | None = None
+    ended: Millis | None = None
 
 
 @dataclass(frozen=True, slots=True)

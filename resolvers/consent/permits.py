@@ -1,4 +1,4 @@
-"""Use cases of consent: append statements, fold the log into permits, store the permits on the person.
+"""Use cases of consent: fold people's logs into permits, store them on the people, and check them.
 
 Every function that takes a `Writer` works inside the caller's transaction: an event and what it permits become visible
 together.
@@ -7,20 +7,11 @@ together.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
-from graph.consent.log import (
-    NewEvent,
-    RecordLog,
-    append_events,
-    lock_logs,
-    read_known_events,
-    write_linking_objections,
-    write_repeats,
-)
 from graph.consent.permits import (
     StoredPermits,
     UserLog,
@@ -32,27 +23,15 @@ from graph.consent.permits import (
 )
 from graph.consent.policy_version import read_policy_version, write_policy_version
 from graph.identity.locks import lock_users
-from graph.model.consent import ConsentEvent, ConsentStatement
-from graph.model.identity import RecordId, UserId
+from graph.model.identity import UserId
 from graph.model.time import Millis
 from graph.segments.memberships import end_unpermitted
 from graph.segments.rfm import remove_unpermitted_rfm
 from graph.store.client import GraphClient, Writer
 from privacy.gate import SubjectPermits
 from privacy.policy import Policy
-from privacy.purposes import ANALYTICS, IDENTITY_LINKING
-from privacy.rules import (
-    ends_of,
-    fold,
-    grants_of,
-    instant_of,
-    is_denial,
-    is_repeat,
-    last_statement,
-    objects_to_linking,
-    permits_of,
-    until_of,
-)
+from privacy.purposes import ANALYTICS, Permit
+from privacy.rules import PermitState, ends_of, fold, grants_of, instant_of, permits_of, until_of
 
 PAGE: Final = 200
 """Number of people refolded in one transaction or checked with one read."""
@@ -79,67 +58,6 @@ class PermitCheck:
     complete: bool
 
 
-class NewStatement(NamedTuple):
-    """A statement for a record's log, with the ID of its event."""
-
-    record: RecordId
-    event_id: str
-    statement: ConsentStatement
-
-
-async def write_consents(tx: Writer, statements: Sequence[NewStatement], now: Millis) -> set[RecordId]:
-    """Appends statements, each with the ID of its event, to the logs of their records, which must exist. An ID that the
-    log already holds is skipped; so is a grant that was only carried along and repeats the record's last statement,
-    while such a denial makes the last statement fresher. The statements must be valid (`Policy.check_statement`).
-
-    Returns the records whose own statements newly bar them from linkage, or no longer do. Call `refresh_permits` for
-    the people of all these records in the same transaction, after any linkage.
-    """
-    if not statements:
-        return set()
-    logs = await lock_logs(tx, {record for record, _, _ in statements})
-    known = await read_known_events(tx, {event_id for _, event_id, _ in statements})
-    events = {record: list(one.events) for record, one in logs.items()}
-    added: list[NewEvent] = []
-    repeated: dict[str, ConsentEvent] = {}
-    for record, event_id, statement in statements:
-        if event_id in known or record not in events:
-            continue
-        known.add(event_id)
-        log = events[record]
-        last = last_statement(log, statement.purpose, statement.recipient)
-        if last is not None and is_repeat(statement, last):
-            if is_denial(statement):
-                at = max(last.repeated_at or Millis(0), min(statement.effective_at, now))
-                fresh = replace(last, repeated_at=at)
-                log[log.index(last)] = repeated[last.id] = fresh
-            continue
-        about = [e for e in log if (e.statement.purpose, e.statement.recipient) == _subject_of(statement)]
-        event = ConsentEvent(event_id, log[-1].seq + 1 if log else 1, record, now, statement)
-        added.append(NewEvent(event, about[-1].id if about else None))
-        log.append(event)
-    await append_events(tx, added)
-    await write_repeats(tx, repeated.values())
-    return await _keep_linking_objections(tx, logs, events, now)
-
-
-def _subject_of(statement: ConsentStatement) -> tuple[str, str | None]:
-    return statement.purpose, statement.recipient
-
-
-async def _keep_linking_objections(
-    tx: Writer, logs: dict[RecordId, RecordLog], events: dict[RecordId, list[ConsentEvent]], now: Millis
-) -> set[RecordId]:
-    changed = {}
-    for record, log in events.items():
-        if any(event.statement.purpose == IDENTITY_LINKING for event in log):
-            objected = objects_to_linking(log, instant_of(log, now))
-            if objected != logs[record].linking_objected:
-                changed[record] = objected
-    await write_linking_objections(tx, changed)
-    return set(changed)
-
-
 async def refresh_permits(tx: Writer, users: Collection[UserId], policy: Policy, now: Millis) -> None:
     """Refolds people's logs and stores what changed: permits, until when they hold, the next consent epoch. Ends
     memberships in segments of a purpose that is not permitted. Retired people are followed to their successors."""
@@ -159,12 +77,16 @@ async def refresh_permits(tx: Writer, users: Collection[UserId], policy: Policy,
         waiting = (waiting | successors) - done
 
 
+def judge(one: UserLog, policy: Policy, now: Millis) -> dict[Permit, PermitState]:
+    """Returns what a person's log permits now. Everything that is said about someone's consents comes from here."""
+    return fold(one.events, instant_of(one.events, now), policy, one.standings, one.bars)
+
+
 def _refold(one: UserLog, policy: Policy, now: Millis) -> StoredPermits:
     """Returns the permits that a person's log adds up to; a person without records permits nothing."""
     if not one.records:
         return replace(one.stored, permits=(), until=None, ends=(), grants=())
-    events = one.events
-    states = fold(events, instant_of(events, now), policy)
+    states = judge(one, policy, now)
     return replace(
         one.stored,
         permits=permits_of(states),

@@ -1,0 +1,138 @@
+"""Bars: the denials that records left on their identifiers, for everyone who holds or claims the same identifier.
+
+Per purpose, recipient and assurance only the latest denial counts, so writing a bar is a maximum: bars don't depend on
+the order of processing, and none is ever removed but by deriving them again after a change of trust.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final
+
+from orjson import dumps, loads
+
+from graph.model.consent import Bar
+from graph.model.identity import RecordId, UserId
+from graph.model.time import Millis
+from graph.store.client import Writer, chunk_rows
+
+MOST_IDENTIFIERS: Final = 16
+"""How many of its identifiers a record leaves its denials on: those it has had longest."""
+
+MOST_HEARERS: Final = 20
+"""How many people of an identifier are refolded with a denial. If there are more, all are marked stale instead."""
+
+READ_BARRABLE: Final = """
+UNWIND $records AS record
+MATCH (:Record {id: record})-[held:IDENTIFIED_BY|CLAIMS]->(i:Identifier)
+RETURN record, collect([held.since, i.id]) AS held
+"""
+
+
+async def read_barrable(tx: Writer, records: Collection[RecordId]) -> dict[RecordId, list[str]]:
+    """Reads the identifiers on which each record leaves its denials."""
+    rows = await tx.run(READ_BARRABLE, records=sorted(records))
+    return {
+        RecordId(row["record"]): list(dict.fromkeys(id_ for _, id_ in sorted(row["held"])))[:MOST_IDENTIFIERS]
+        for row in rows
+    }
+
+
+WRITE_BAR_LOCKS: Final = """
+UNWIND $identifiers AS identifier
+MATCH (i:Identifier {id: identifier})
+SET i._v = coalesce(i._v, 0) + 1
+RETURN collect([i.id, i.bars]) AS bars
+"""
+
+WRITE_BARS: Final = """
+UNWIND $rows AS row
+MATCH (i:Identifier {id: row[0]})
+SET i.bars = row[1]
+"""
+
+
+async def add_bars(tx: Writer, bars: Mapping[str, Iterable[Bar]]) -> set[str]:
+    """Adds bars by identifier ID, under the identifiers' locks. Returns the identifiers on which this may decide
+    anything: a bar that any higher assurance lifts decides nothing if there was one before."""
+    changed: dict[str, str] = {}
+    decisive: set[str] = set()
+    for chunk in chunk_rows(sorted(bars)):
+        for identifier, text in (await tx.run(WRITE_BAR_LOCKS, identifiers=list(chunk)))[0]["bars"]:
+            known = {_subject_of(bar): bar for bar in parse_bars(text)}
+            for bar in bars[identifier]:
+                before = known.get(_subject_of(bar))
+                if before is None or (before.at, before.event) < (bar.at, bar.event):
+                    known[_subject_of(bar)] = bar
+                    changed[identifier] = write_bars(known.values())
+                    if before is None or not bar.unproven:
+                        decisive.add(identifier)
+    for chunk in chunk_rows([list(row) for row in sorted(changed.items())]):
+        await tx.run(WRITE_BARS, rows=list(chunk))
+    return decisive
+
+
+async def replace_bars(tx: Writer, bars: Mapping[str, Collection[Bar]]) -> None:
+    """Replaces the bars of identifiers by those that were derived again."""
+    latest: dict[str, dict[tuple[str, str | None, int], Bar]] = {}
+    for identifier, some in bars.items():
+        known = latest.setdefault(identifier, {})
+        for bar in some:
+            before = known.get(_subject_of(bar))
+            if before is None or (before.at, before.event) < (bar.at, bar.event):
+                known[_subject_of(bar)] = bar
+    rows = [[identifier, write_bars(known.values()) if known else None] for identifier, known in sorted(latest.items())]
+    for chunk in chunk_rows(rows):
+        await tx.run(WRITE_BARS, rows=list(chunk))
+
+
+READ_HEARERS: Final = """
+UNWIND $identifiers AS identifier
+MATCH (i:Identifier {id: identifier})
+RETURN identifier, COLLECT {
+  MATCH (i)<-[:IDENTIFIED_BY|CLAIMS]-(:Record)-[x:RESOLVES_TO]->(u:User)
+  WHERE x.to IS NULL
+  RETURN u.id LIMIT $most
+} AS users
+"""
+
+WRITE_STALE: Final = """
+MATCH (:Identifier {id: $identifier})<-[:IDENTIFIED_BY|CLAIMS]-(:Record)-[x:RESOLVES_TO]->(u:User)
+WHERE x.to IS NULL AND coalesce(u.permits_until, 2) <> 1
+WITH DISTINCT u
+LIMIT 500
+SET u.permits_until = 1, u.permit_ends = [permit IN u.permits | 1]
+RETURN count(u) AS marked
+"""
+
+
+async def find_hearers(tx: Writer, identifiers: Collection[str]) -> set[UserId]:
+    """Returns the people of records that hold or claim one of the identifiers. Where an identifier has more than
+    MOST_HEARERS, its people are marked stale instead: what they permitted is over until they are refolded."""
+    found: set[UserId] = set()
+    rows = await tx.run(READ_HEARERS, identifiers=sorted(identifiers), most=MOST_HEARERS + 1)
+    for row in rows:
+        if len(row["users"]) <= MOST_HEARERS:
+            found.update(UserId(user) for user in row["users"])
+            continue
+        while (await tx.run(WRITE_STALE, identifier=row["identifier"]))[0]["marked"]:
+            pass
+    return found
+
+
+def parse_bars(text: str | None) -> list[Bar]:
+    """Returns the bars in an identifier's text."""
+    rows = loads(text) if text else []
+    return [
+        Bar(purpose, recipient, assurance, Millis(at), RecordId(record), event)
+        for purpose, recipient, assurance, at, record, event in rows
+    ]
+
+
+def write_bars(bars: Iterable[Bar]) -> str:
+    """Returns bars as the text that an identifier carries."""
+    return dumps(sorted(bars, key=lambda bar: (*bar[:1], bar.recipient or "", *bar[2:]))).decode()
+
+
+def _subject_of(bar: Bar) -> tuple[str, str | None, int]:
+    return bar.purpose, bar.recipient, bar.assurance

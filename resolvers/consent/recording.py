@@ -1,0 +1,147 @@
+"""Recording consent: statements are appended to the logs of their records, and denials are left on identifiers.
+
+A denial also concerns whoever may be the same person. So it goes onto the record's identifiers as a bar, which everyone
+who holds or claims one of them reads when their permits are folded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+from graph.consent.bars import add_bars, find_hearers, read_barrable
+from graph.consent.log import (
+    NewEvent,
+    RecordLog,
+    append_events,
+    lock_logs,
+    mark_denying,
+    read_known_events,
+    write_linking_objections,
+    write_repeats,
+)
+from graph.model.consent import UNPROVEN, Bar, ConsentEvent, ConsentStatement
+from graph.model.identity import Proof, RecordId, UserId
+from graph.model.time import Millis
+from graph.store.client import Writer
+from privacy.purposes import IDENTITY_LINKING
+from privacy.rules import instant_of, is_denial, is_repeat, last_statement, objects_to_linking
+
+
+class NewStatement(NamedTuple):
+    """A statement to append: its record, the ID of its event, when it was received, and what proves it."""
+
+    record: RecordId
+    event_id: str
+    statement: ConsentStatement
+    received: Millis
+    proof: Proof | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What recording changed: the records whose own statements newly bar them from linkage, or no longer do, and the
+    people whom a denial reaches over a shared identifier."""
+
+    relinked: frozenset[RecordId] = frozenset()
+    hearers: frozenset[UserId] = frozenset()
+
+
+NOTHING: Final = Recorded()
+
+
+async def record_consents(tx: Writer, statements: Sequence[NewStatement], now: Millis) -> Recorded:
+    """Appends statements to the logs of their records, which must exist. An ID that the log already holds is skipped;
+    so is a grant that was only carried along and repeats the record's last statement, while such a denial makes the
+    last statement fresher. The statements must be valid (`Policy.check_statement`).
+
+    Call `refresh_permits` for the people of all these records, and for those whom it reaches, in the same transaction,
+    after any linkage.
+    """
+    if not statements:
+        return NOTHING
+    logs = await lock_logs(tx, {one.record for one in statements})
+    known = await read_known_events(tx, {one.event_id for one in statements})
+    events = {record: list(one.events) for record, one in logs.items()}
+    added: list[NewEvent] = []
+    repeated: dict[str, ConsentEvent] = {}
+    for record, event_id, statement, received, proof in statements:
+        if event_id in known or record not in events:
+            continue
+        known.add(event_id)
+        log = events[record]
+        last = last_statement(log, statement.purpose, statement.recipient)
+        if last is not None and is_repeat(statement, last):
+            if is_denial(statement):
+                at = max(last.repeated_at or Millis(0), min(statement.effective_at, received))
+                fresh = replace(last, repeated_at=at)
+                log[log.index(last)] = repeated[last.id] = fresh
+            continue
+        about = [e for e in log if (e.statement.purpose, e.statement.recipient) == _subject_of(statement)]
+        event = ConsentEvent(event_id, log[-1].seq + 1 if log else 1, record, received, statement, proof)
+        added.append(NewEvent(event, about[-1].id if about else None))
+        log.append(event)
+    await append_events(tx, added)
+    await write_repeats(tx, repeated.values())
+    relinked = await _keep_linking_objections(tx, logs, events, now)
+    hearers = await _spread(tx, logs, [one.event for one in added])
+    return Recorded(frozenset(relinked), frozenset(hearers))
+
+
+async def spread_denials(tx: Writer, records: Collection[RecordId]) -> set[UserId]:
+    """Leaves the denials of records on identifiers that they got since. Returns the people whom this reaches."""
+    if not records:
+        return set()
+    logs = await lock_logs(tx, records)
+    return await _spread(tx, logs, [event for log in logs.values() for event in log.events])
+
+
+def find_bars(log: RecordLog, events: Sequence[ConsentEvent]) -> list[Bar]:
+    """Returns what a record's denials leave on its identifiers. Objections to identity linking stay its own."""
+    return [
+        Bar(
+            event.statement.purpose,
+            event.statement.recipient,
+            event.statement.assurance if log.standing.vouches(event) else UNPROVEN,
+            event.received_at,
+            log.record,
+            event.id,
+        )
+        for event in events
+        if is_denial(event.statement) and event.statement.purpose != IDENTITY_LINKING
+    ]
+
+
+async def _spread(tx: Writer, logs: Mapping[RecordId, RecordLog], events: Sequence[ConsentEvent]) -> set[UserId]:
+    by_record: dict[RecordId, list[ConsentEvent]] = {}
+    for event in events:
+        by_record.setdefault(event.record, []).append(event)
+    found = {record: find_bars(logs[record], some) for record, some in by_record.items()}
+    denying = {record for record, bars in found.items() if bars}
+    if not denying:
+        return set()
+    await mark_denying(tx, denying)
+    bars: dict[str, list[Bar]] = {}
+    for record, identifiers in (await read_barrable(tx, denying)).items():
+        for identifier in identifiers:
+            bars.setdefault(identifier, []).extend(found[record])
+    decisive = await add_bars(tx, bars)
+    return await find_hearers(tx, decisive) if decisive else set()
+
+
+def _subject_of(statement: ConsentStatement) -> tuple[str, str | None]:
+    return statement.purpose, statement.recipient
+
+
+async def _keep_linking_objections(
+    tx: Writer, logs: Mapping[RecordId, RecordLog], events: Mapping[RecordId, list[ConsentEvent]], now: Millis
+) -> set[RecordId]:
+    changed = {}
+    for record, log in events.items():
+        if any(event.statement.purpose == IDENTITY_LINKING for event in log):
+            objected = objects_to_linking(log, instant_of(log, now), logs[record].standing)
+            if objected != logs[record].linking_objected:
+                changed[record] = objected
+    await write_linking_objections(tx, changed)
+    return set(changed)
