@@ -1,4 +1,4 @@
-"""The headers `Authorization` and `Consentric-Purpose`: the source or viewer that a request comes from.
+"""The headers `Authorization`, `Consentric-Purpose` and `Consentric-Import`: who a request comes from, and what for.
 
 Whether a credential is valid is decided in `resolvers/access/credentials.py`.
 """
@@ -18,6 +18,7 @@ from resolvers.access.credentials import Authority
 from resolvers.context import RequestContext
 
 PURPOSE_HEADER: Final = "consentric-purpose"
+IMPORT_HEADER: Final = "consentric-import"
 MAX_CREDENTIAL_CHARACTERS: Final = 10_240
 NO_CREDENTIAL: Final = "Send an API key or a subject token in the header Authorization: Bearer …"
 NO_WRITE_KEY: Final = "Send the source's write key as the user name of HTTP Basic authentication, without a password."
@@ -64,6 +65,15 @@ def read_basic_user(credential: str) -> str:
         return b64decode(credential, validate=True).decode("ascii").partition(":")[0]
     except (binascii.Error, ValueError):
         raise Unauthenticated(NO_WRITE_KEY) from None
+
+
+def is_import(connection: HTTPConnection) -> bool:
+    """Returns whether a collection request is an import, whose messages state when they were received. Raises BadInput
+    if the header is neither `true` nor `false`."""
+    given = connection.headers.getlist(IMPORT_HEADER)
+    if given not in ([], ["true"], ["false"]):
+        raise BadInput("Send the header Consentric-Import once, with the value true or false.")
+    return given == ["true"]
 
 
 def read_purpose(connection: HTTPConnection) -> str | None:

@@ -472,6 +472,10 @@ _NODES: Final = (
                  "Whether the payload was truncated, so that it can't be replayed."),
         Property("from_file", BOOLEAN, None, DELETE, _LETTERS,
                  "Whether an operator loaded it from a file; such messages may state more than a sender's."),
+        Property("imported", BOOLEAN, None, DELETE, _LETTERS,
+                 "Whether it is part of an import, so that the message states when it was received."),
+        Property("proof", STRING, None, DELETE, _LETTERS,
+                 "What proved the sender's names when it arrived, such as `hash`; the proof itself is not kept."),
     )),
     NodeType(Label.MIGRATION, "version", KEEP, "A schema step that was applied.", (
         Property("version", INTEGER, None, KEEP, _MIGRATIONS, "Its number."),

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from api.auth import NO_WRITE_KEY, admit_sender
+from api.auth import NO_WRITE_KEY, admit_sender, is_import
 from api.collection.bodies import GZIP_MAGIC, MAX_BATCH, MAX_EVENT, Entry, decompress, read_batch, read_single
 from api.collection.intake import Receipt, RejectedEntry, read_entries, submit, write_letter
 from api.collection.origin import Origin
@@ -24,12 +24,14 @@ from api.collection.segment.times import read_time
 from api.errors import MAPPINGS, documentation_of
 from api.http.body import read_limited
 from api.process.runtime import Runtime
-from graph.errors import BadInput, Unauthenticated
-from graph.model.access import Source
+from graph.errors import BadInput, Forbidden, Unauthenticated
+from graph.model.access import Source, Trust
 
 SINGLES: Final = ("identify", "track", "page", "screen", "group", "alias")
 MOST_LISTED: Final = 100
 """Rejected entries that a response lists at most; all are counted."""
+
+NO_PUBLIC_IMPORT: Final = "A public write key can't import: only a server or a system of record states receipt times."
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -52,7 +54,7 @@ def _handle_batch(runtime: Runtime) -> Handler:
         sent_at = batch.head.get("sentAt")
         context = batch.head.get("context")
         try:
-            origin = _origin(source, runtime, sent_at)
+            origin = _origin(request, source, runtime, sent_at)
         except Rejected as error:
             return await _refuse(runtime, source, body, error)
         submission = await read_entries(
@@ -76,7 +78,7 @@ def _handle_single(runtime: Runtime, kind: str) -> Handler:
             return await _refuse(runtime, await _admit(source, None, runtime), body, error)
         source = await _admit(source, value.get("writeKey") if isinstance(value, dict) else None, runtime)
         entries = [Entry(_set_type(value, kind))]
-        submission = await read_entries(entries, _origin(source, runtime), sized=True)
+        submission = await read_entries(entries, _origin(request, source, runtime), sized=True)
         receipt = await submit(runtime.ingestor, submission)
         return _respond_rejected(receipt.rejections[0]) if receipt.rejections else _respond(receipt)
 
@@ -104,11 +106,22 @@ async def _admit(source: Source | None, write_key: Any, runtime: Runtime) -> Sou
     return await runtime.authority.admit_source(write_key)
 
 
-def _origin(source: Source, runtime: Runtime, sent_at: Any = None) -> Origin:
-    """Returns where a request's messages come from. Raises Rejected if `sent_at` is not a time."""
+def _origin(request: Request, source: Source, runtime: Runtime, sent_at: Any = None) -> Origin:
+    """Returns where a request's messages come from. Raises Rejected if `sent_at` is not a time, Forbidden if a public
+    source imports."""
+    imported = is_import(request)
+    if imported and source.trust is Trust.PUBLIC:
+        raise Forbidden(NO_PUBLIC_IMPORT)
     if isinstance(sent_at, bool) or not isinstance(sent_at, str | int | float | None):
         raise Rejected(RejectionReason.BAD_TIMESTAMP, "sentAt is not an ISO 8601 date and time.", "sentAt")
-    return Origin(source, runtime.services.clock(), runtime.services.policy, read_time(sent_at, "sentAt"))
+    return Origin(
+        source,
+        runtime.services.clock(),
+        runtime.services.policy,
+        read_time(sent_at, "sentAt"),
+        received_earlier=imported,
+        imported=imported,
+    )
 
 
 async def _refuse(runtime: Runtime, source: Source, body: bytes, error: Rejected) -> Response:

@@ -117,6 +117,7 @@ def write_letter(text: str, error: Rejected, origin: Origin, *, from_file: bool 
         field=error.field,
         truncated=len(text) > LONGEST_PAYLOAD,
         from_file=from_file,
+        imported=origin.imported,
     )
 
 

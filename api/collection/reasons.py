@@ -25,6 +25,7 @@ class RejectionReason(StrEnum):
     MISSING_ID = "missing_id"
     BLOCKED_ID = "blocked_id"
     BAD_ID = "bad_id"
+    UNPROVEN_USER = "unproven_user"
     WRONG_TYPE = "wrong_type"
     BAD_TIMESTAMP = "bad_timestamp"
     BAD_VALUE = "bad_value"

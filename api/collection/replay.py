@@ -1,4 +1,5 @@
-"""Replaying dead letters: each is read again by the current rules, with its original type and time of receipt."""
+"""Replaying dead letters: each is read again by the current rules, with its original type and time of receipt, and with
+what proved its names then."""
 
 from __future__ import annotations
 
@@ -12,7 +13,6 @@ from api.collection.segment.mapping import read_message
 from api.process.runtime import Runtime
 from graph.access.sources import read_sources
 from graph.collection.dead_letters import DeadLetter
-from graph.model.access import Source
 from graph.model.message import Message
 from resolvers.collection.dead_letters import ReplayReport, replay_letters
 from resolvers.collection.ingestor import STORE_REFUSED
@@ -33,9 +33,19 @@ async def replay(runtime: Runtime, *, source: str | None = None, reason: str | N
     def read(letter: DeadLetter) -> Message:
         if letter.reason == RejectionReason.BAD_UNICODE and letter.field is None:
             raise Rejected(RejectionReason.BAD_UNICODE, letter.message)
-        known = sources.get(letter.source) or Source(letter.source)
+        known = sources.get(letter.source)
+        if known is None:
+            raise Rejected(RejectionReason.UNKNOWN_SOURCE, "The source is not registered.")
         passed = letter.from_file or letter.reason == STORE_REFUSED
-        origin = Origin(known, letter.received_at, policy, own_types=passed, received_earlier=passed)
+        origin = Origin(
+            known,
+            letter.received_at,
+            policy,
+            own_types=passed,
+            received_earlier=passed or letter.imported,
+            imported=letter.imported,
+            proof=letter.proof,
+        )
         message = read_message(read_single(letter.payload.encode()), origin, f"letter-{letter.id}")
         return replace(message, payload=TextPayload(letter.payload))
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
 
+from graph.model.identity import Proof
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Row, Writer, chunk_rows
 
@@ -21,7 +22,8 @@ LONGEST_PAYLOAD: Final = 32_768
 class DeadLetter:
     """One rejected message. `payload` is what arrived, as text. The same payload from the same source is one letter,
     however often it arrives; `times` counts the arrivals. `from_file` tells that an operator loaded it from a file, so
-    it may have one of our own line types."""
+    it may have one of our own line types, `imported` that the message states when it was received. `proof` is what
+    proved its names when it arrived; the proof itself is not kept."""
 
     source: str
     reason: str
@@ -32,6 +34,8 @@ class DeadLetter:
     truncated: bool = False
     times: int = 1
     from_file: bool = False
+    imported: bool = False
+    proof: Proof | None = None
 
     @property
     def id(self) -> str:
@@ -45,7 +49,8 @@ UNWIND $rows AS row
 MERGE (d:DeadLetter {id: row[0]})
 ON CREATE SET d.source = row[1], d.payload = row[4], d.times = 0, d.first_at = row[5]
 SET d.reason = row[2], d.message = row[3], d.received_at = row[5], d.field = row[6], d.truncated = row[7],
-    d.times = d.times + row[8], d.from_file = coalesce(d.from_file, false) OR row[9]
+    d.times = d.times + row[8], d.from_file = coalesce(d.from_file, false) OR row[9],
+    d.imported = coalesce(d.imported, false) OR row[10], d.proof = coalesce(row[11], d.proof)
 """
 
 
@@ -63,6 +68,8 @@ async def write_letters(tx: Writer, letters: Iterable[DeadLetter]) -> None:
             one.truncated,
             one.times,
             one.from_file,
+            one.imported,
+            one.proof and str(one.proof),
         ]
         for one in letters
     ]
@@ -75,7 +82,7 @@ MATCH (d:DeadLetter)
 WHERE d.id > $after AND ($source IS NULL OR d.source = $source) AND ($reason IS NULL OR d.reason = $reason)
 RETURN d.id AS id, d.source AS source, d.reason AS reason, d.message AS message, d.payload AS payload,
        d.received_at AS received_at, d.field AS field, d.truncated AS truncated, d.times AS times,
-       coalesce(d.from_file, false) AS from_file
+       coalesce(d.from_file, false) AS from_file, coalesce(d.imported, false) AS imported, d.proof AS proof
 ORDER BY id
 LIMIT $limit
 """
@@ -113,4 +120,6 @@ def letter_of(row: Row) -> DeadLetter:
         truncated=bool(row["truncated"]),
         times=row["times"],
         from_file=row["from_file"],
+        imported=row["imported"],
+        proof=Proof(row["proof"]) if row["proof"] else None,
     )

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from graph.model.access import Source, Trust
 from graph.model.activity import Interaction
 from graph.model.catalogue import ItemFacts
 from graph.model.consent import ConsentStatement
-from graph.model.identity import IdentifierRef, RecordRef
+from graph.model.identity import Proof, RecordRef, StatedIdentifier
 from graph.model.time import Millis
 
 
@@ -24,13 +25,14 @@ class Payload(Protocol):
 class Message:
     """One accepted message of a source, whatever door it came through, ready to be written.
 
-    `id` is unique across sources: the source's name, `|`, and the source's own ID. `record` is None for a message about
-    items only. `at` is the event's time, corrected for clock skew. `also` is the second name in the message (the
-    anonymousId alongside a userId), evidence that links the two records. `alias_of` is the record that an alias message
-    states to be the same person. `traits` are profile facts by name, unknown ones under `attributes`; a None value
-    removes the fact. `carried` is set if the message is about something else and merely repeats `consents` (Segment's
-    `context.consent`): it is their digest, and they are written only if it differs from the last one. `payload` is None
-    if nothing of the message is kept.
+    `id` is unique across sources (`name_message`). `record` is None for a message about items only. `at` is the event's
+    time, corrected for clock skew; `received_at` orders claims. `trust` is that of its source, and `proof` what proves
+    the names in a message of a public source. `also` is the second name in the message (the anonymousId alongside a
+    userId), if the source vouches for both or a proof does. `alias_of` is the record that an alias message states to be
+    the same person; an alias of a public source has none. `identifiers` are those of `record`. `traits` are profile
+    facts by name, unknown ones under `attributes`; a None value removes the fact. `carried` is set if the message is
+    about something else and merely repeats `consents` (Segment's `context.consent`): it is their digest, and they are
+    written only if it differs from the last one. `payload` is None if nothing of the message is kept.
     """
 
     id: str
@@ -42,10 +44,30 @@ class Message:
     also: RecordRef | None = None
     alias_of: RecordRef | None = None
     traits: Mapping[str, Any] | None = None
-    identifiers: tuple[IdentifierRef, ...] = ()
+    identifiers: tuple[StatedIdentifier, ...] = ()
     interactions: tuple[Interaction, ...] = ()
     items: tuple[ItemFacts, ...] = ()
     session: str | None = None
     consents: tuple[ConsentStatement, ...] = ()
     carried: str | None = None
+    trust: Trust = Trust.SERVER
+    proof: Proof | None = None
     payload: Payload | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def own_id(self) -> str:
+        """The ID that the source gave the message, or that it was given on arrival."""
+        return self.id.removeprefix(_prefix(self.source, self.trust, self.record))
+
+
+def name_message(source: Source, record: RecordRef | None, own_id: str) -> str:
+    """Returns the ID of a source's message: the source's name, `|`, and the source's own ID.
+
+    Anybody can send with a public source's key, and could use up the IDs of other people's messages. The ID of such a
+    message also has that of its record, before the source's own.
+    """
+    return _prefix(source.name, source.trust, record) + own_id
+
+
+def _prefix(source: str, trust: Trust, record: RecordRef | None) -> str:
+    return f"{source}|" if trust is not Trust.PUBLIC or record is None else f"{source}|{record.id}|"

@@ -32,7 +32,7 @@ class Arrival:
         """Returns the arrival of a message."""
         ref, also = message.record, message.also
         anonymous = None if also is None else identifier_of_device(also.key)
-        identifiers = message.identifiers
+        identifiers = tuple(one.ref for one in message.identifiers)
         if anonymous is not None and anonymous not in identifiers:
             identifiers = (*identifiers, anonymous)
         return cls(

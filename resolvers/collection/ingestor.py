@@ -254,6 +254,7 @@ class Ingestor:
             payload=payload[:LONGEST_PAYLOAD],
             received_at=message.received_at,
             truncated=len(payload) > LONGEST_PAYLOAD,
+            proof=message.proof,
         )
         await self._write_letters([letter])
         return [MessageOutcome.REFUSED]

@@ -226,7 +226,9 @@ class _Load:
 
     def _send(self, file: MessageFile, lines: list[Line]) -> None:
         services = self.runtime.services
-        origin = Origin(self.source, services.clock(), services.policy, own_types=True, received_earlier=True)
+        origin = Origin(
+            self.source, services.clock(), services.policy, own_types=True, received_earlier=True, imported=True
+        )
         submission = read_messages(file, lines, origin)
         last = next((message.id for message in reversed(submission.messages.values())), None)
         self.under_way.append(_Chunk(lines, last, asyncio.create_task(self._write(submission))))

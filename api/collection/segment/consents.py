@@ -103,7 +103,7 @@ def write_line(message: Message) -> RawMessage:
     (statement,) = message.consents
     line: RawMessage = {
         "type": "consent",
-        "messageId": message.id.removeprefix(f"{message.source}|"),
+        "messageId": message.own_id,
         "purpose": statement.purpose,
         "state": statement.state.value,
         "timestamp": statement.effective_at,

@@ -1,16 +1,14 @@
-"""Validated messages as the values that are written: names of people, IDs, times, and one reader per message type."""
+"""Validated messages as the values that are written: IDs, times, and one reader per message type."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, Final
 
 from ulid import ULID
 
-from algorithms.identity.blocking import ANONYMOUS_ID, EMAIL, PHONE, USER_ID, BlockReason
-from algorithms.identity.normalise import examine_identifier, normalise_id, normalise_identifier
+from algorithms.identity.normalise import normalise_id
 from api.collection.origin import Origin
 from api.collection.payloads import ParsedPayload
 from api.collection.reasons import Rejected, RejectionReason
@@ -29,30 +27,30 @@ from api.collection.segment.consents import (
     read_preferences,
     read_statement,
 )
-from api.collection.segment.times import place_event, read_time
+from api.collection.segment.names import Name, Named, find_name, grade, read_external, read_names
+from api.collection.segment.times import bound_stated, place_event, read_time
 from api.collection.segment.traits import check_attributes, find_identifiers, read_traits
 from api.collection.segment.validation import check_message
-from graph.model.access import Source
+from graph.model.access import Trust
 from graph.model.catalogue import ItemFacts, TopicWeight
-from graph.model.identity import IdentifierRef, RecordKind, RecordRef
-from graph.model.message import Message, Payload
+from graph.model.identity import IdentifierRef, RecordKind
+from graph.model.message import Message, Payload, name_message
 from graph.model.time import Millis
 from privacy.purposes import Assurance
 
 LONGEST_ID: Final = 256
 _NOTHING: Final[Mapping[str, Any]] = {}
-_NAMES: Final = 65_536
 
 
 def read_message(raw: object, origin: Origin, default_id: str | None = None) -> Message:
     """Returns the message to write. `default_id` is the ID used if it has none. Raises Rejected."""
     checked = check_message(raw, own_types=origin.own_types)
-    message_id = f"{origin.source.name}|{_message_id(checked.get('messageId'), default_id)}"
+    own_id = _message_id(checked.get("messageId"), default_id)
     payload = ParsedPayload(raw, origin)
     kind = checked["type"]
     if kind == "item":
-        return _read_item(checked, origin, message_id, payload)
-    return _READERS[kind](checked, _read_head(checked, origin, message_id, payload))
+        return _read_item(checked, origin, own_id, payload)
+    return _READERS[kind](checked, _read_head(checked, origin, own_id, payload))
 
 
 @dataclass(slots=True)
@@ -61,118 +59,56 @@ class _Head:
 
     id: str
     origin: Origin
-    record: RecordRef
-    also: RecordRef | None
-    identifiers: tuple[IdentifierRef, ...]
+    named: Named
     at: Millis
-    payload: Payload
+    received_at: Millis
+    payload: Payload | None = None
 
-    def complete(self, *identifiers: IdentifierRef, **rest: Any) -> Message:
+    def complete(self, *contacts: IdentifierRef, **rest: Any) -> Message:
         """Returns the message with what its type adds."""
+        named, source = self.named, self.origin.source
         return Message(
             id=self.id,
-            source=self.origin.source.name,
-            record=self.record,
+            source=source.name,
+            record=named.record,
             at=self.at,
-            received_at=self.origin.received_at,
-            also=self.also,
-            identifiers=self.identifiers + identifiers if identifiers else self.identifiers,
+            received_at=self.received_at,
+            also=named.also,
+            identifiers=(*named.identifiers, *(grade(one, source) for one in contacts)),
+            trust=source.trust,
+            proof=named.proof,
             payload=self.payload,
             **rest,
         )
 
 
-def _read_head(checked: Mapping[str, Any], origin: Origin, message_id: str, payload: Payload) -> _Head:
-    record, also, identifiers = _read_names(origin.source, checked.get("userId"), checked.get("anonymousId"))
+def _read_head(checked: Mapping[str, Any], origin: Origin, own_id: str, payload: Payload) -> _Head:
+    named = _name_person(checked, origin)
     context = checked.get("context")
     external = context.get("externalIds") if context else None
     if external:
-        identifiers += _read_external(external, origin.source)
-    return _Head(message_id, origin, record, also, identifiers, _read_at(checked, origin), payload)
+        named.identifiers += read_external(external, origin.source)
+    at = _read_at(checked, origin)
+    id_ = name_message(origin.source, named.record, own_id)
+    return _Head(id_, origin, named, at, _read_receipt(checked, origin, at), payload)
+
+
+def _name_person(checked: Mapping[str, Any], origin: Origin) -> Named:
+    """Returns whom a message is about. An alias of a public source is a claim by the device that it names."""
+    user_id, anonymous_id, proof = checked.get("userId"), checked.get("anonymousId"), origin.proof
+    if checked["type"] == "alias" and origin.source.trust is Trust.PUBLIC and anonymous_id in (None, ""):
+        anonymous_id, proof = checked.get("previousId"), None
+    return read_names(origin.source, user_id, anonymous_id, proof)
 
 
 def open_message(
     origin: Origin, user_id: str | None, anonymous_id: str | None, *, message_id: str | None, timestamp: int | None
 ) -> Message:
     """Returns a message without content: its ID, whom it is about, and its time. Raises Rejected."""
-    id_ = f"{origin.source.name}|{_message_id(message_id, None)}"
-    record, also, identifiers = _read_names(origin.source, user_id, anonymous_id)
+    own_id = _message_id(message_id, None)
+    named = read_names(origin.source, user_id, anonymous_id, origin.proof)
     at = place_event(read_time(timestamp, "timestamp"), None, origin.received_at)
-    return Message(
-        id=id_,
-        source=origin.source.name,
-        record=record,
-        at=at,
-        received_at=origin.received_at,
-        also=also,
-        identifiers=identifiers,
-    )
-
-
-def _read_names(
-    source: Source, user_id: str | int | None, anonymous_id: str | int | None
-) -> tuple[RecordRef, RecordRef | None, tuple[IdentifierRef, ...]]:
-    """Returns whom a message is about: its record, a second record if it names two, and their identifiers. Raises
-    Rejected if it names none."""
-    user = _name(source.name, source.user_namespace, RecordKind.USER, user_id)
-    anonymous = _name(source.name, "", RecordKind.ANONYMOUS, anonymous_id)
-    if isinstance(user, Name):
-        if isinstance(anonymous, Name):
-            return user.record, anonymous.record, (user.identifier, anonymous.identifier)
-        return user.record, None, (user.identifier,)
-    if isinstance(anonymous, Name):
-        return anonymous.record, None, (anonymous.identifier,)
-    raise _refuse_names(user, anonymous)
-
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    """A usable name of a person in a source: the record that it names, and that record's identifier."""
-
-    record: RecordRef
-    identifier: IdentifierRef
-
-
-def _name(source: str, namespace: str, kind: RecordKind, key: str | int | None) -> Name | RejectionReason | None:
-    """Returns the name, None if there is none, or the reason why it can't be used."""
-    if key is None or key == "":
-        return None
-    return _find_name(source, namespace, kind, str(key))
-
-
-@lru_cache(maxsize=_NAMES)
-def _find_name(source: str, namespace: str, kind: RecordKind, key: str) -> Name | RejectionReason | None:
-    identifier_kind = USER_ID if kind is RecordKind.USER else ANONYMOUS_ID
-    found = examine_identifier(identifier_kind, key)
-    if found.value is not None:
-        return Name(RecordRef(source, kind, key), IdentifierRef(identifier_kind, found.value, namespace))
-    return RejectionReason.BLOCKED_ID if isinstance(found.reason, BlockReason) else RejectionReason.BAD_ID
-
-
-def _refuse_names(user: Name | RejectionReason | None, anonymous: Name | RejectionReason | None) -> Rejected:
-    reason = next((name for name in (user, anonymous) if isinstance(name, RejectionReason)), RejectionReason.MISSING_ID)
-    if reason is RejectionReason.MISSING_ID:
-        return Rejected(reason, "userId or anonymousId is required and must not be null or empty.", "userId")
-    field = "userId" if user is reason else "anonymousId"
-    if reason is RejectionReason.BLOCKED_ID:
-        return Rejected(reason, f"{field} is a placeholder that identifies no one.", field)
-    return Rejected(reason, f"{field} must have 1 to 512 characters and no control characters.", field)
-
-
-def _read_external(external: list[dict[str, Any]], source: Source) -> tuple[IdentifierRef, ...]:
-    """Returns the identifiers in `context.externalIds`, without unusable and blocked ones, which identify no one."""
-    found = []
-    for entry in external:
-        kind = entry.get("type")
-        if not kind or len(kind) > 64 or entry.get("collection", "users") not in ("users", None):
-            continue
-        value = normalise_identifier(kind, entry.get("id"))
-        if value is None:
-            continue
-        own = source.user_namespace if kind == USER_ID else ""
-        namespace = own if kind in (USER_ID, ANONYMOUS_ID, EMAIL, PHONE) else (entry.get("namespace") or "")[:64]
-        found.append(IdentifierRef(kind, value, namespace))
-    return tuple(found)
+    return _Head(name_message(origin.source, named.record, own_id), origin, named, at, origin.received_at).complete()
 
 
 def _message_id(value: str | int | None, default: str | None) -> str:
@@ -203,6 +139,15 @@ def _read_at(checked: Mapping[str, Any], origin: Origin) -> Millis:
         return place_event(timestamp, None, origin.received_at)
     sent = origin.sent_at if sent is None else sent
     return place_event(timestamp, None if sent is None else _sent(sent), origin.received_at)
+
+
+def _read_receipt(checked: Mapping[str, Any], origin: Origin, at: Millis) -> Millis:
+    """Returns when the message was received. Only an import states that itself, in `receivedAt` or else `timestamp`,
+    and never later than now."""
+    if not origin.imported:
+        return origin.received_at
+    stated = read_time(checked.get("receivedAt"), "receivedAt")
+    return min(at if stated is None else bound_stated(stated, "receivedAt"), origin.received_at)
 
 
 def _sent(value: str | int | float) -> int:
@@ -274,19 +219,21 @@ def _read_group(checked: Mapping[str, Any], head: _Head) -> Message:
 
 
 def _read_alias(checked: Mapping[str, Any], head: _Head) -> Message:
-    source = head.origin.source.name
-    previous = _name(source, "", RecordKind.ANONYMOUS, checked.get("previousId"))
-    if head.record.kind is not RecordKind.USER:
+    source = head.origin.source
+    user = find_name(source.name, source.user_namespace, RecordKind.USER, checked.get("userId"))
+    previous = find_name(source.name, "", RecordKind.ANONYMOUS, checked.get("previousId"))
+    if not isinstance(user, Name):
         raise Rejected(RejectionReason.MISSING_ID, "alias requires userId and previousId.", "userId")
     if not isinstance(previous, Name):
         raise Rejected(previous or RejectionReason.MISSING_ID, "previousId must be a usable ID.", "previousId")
-    if previous.record.key == head.record.key:
+    if previous.record.key == user.record.key:
         raise Rejected(RejectionReason.BAD_VALUE, "previousId and userId are the same.", "previousId")
-    return head.complete(alias_of=previous.record, **_carry(checked, head))
+    same = None if source.trust is Trust.PUBLIC else previous.record
+    return head.complete(alias_of=same, **_carry(checked, head))
 
 
 def _read_consent(checked: Mapping[str, Any], head: _Head) -> Message:
-    return head.complete(consents=(read_statement(checked, head.origin.received_at, head.origin.policy),))
+    return head.complete(consents=(read_statement(checked, head.received_at, head.origin.policy),))
 
 
 _READERS: Final[Mapping[str, Callable[[Mapping[str, Any], _Head], Message]]] = {
@@ -308,16 +255,18 @@ def _session(checked: Mapping[str, Any]) -> str | None:
     return check_short_id(session, "context.sessionId")
 
 
-def _read_item(checked: Mapping[str, Any], origin: Origin, message_id: str, payload: Payload) -> Message:
+def _read_item(checked: Mapping[str, Any], origin: Origin, own_id: str, payload: Payload) -> Message:
     """Returns the message of an item line. It is about no person; its `timestamp` is the instant as of which the
     facts hold."""
     at = _read_at(checked, origin)
     return Message(
-        id=message_id,
+        id=name_message(origin.source, None, own_id),
         source=origin.source.name,
         record=None,
         at=at,
-        received_at=origin.received_at,
+        received_at=_read_receipt(checked, origin, at),
+        trust=origin.source.trust,
+        proof=origin.proof,
         items=(_read_item_facts(checked, at),),
         payload=payload,
     )

@@ -23,6 +23,7 @@ from graph.access.sources import read_source
 from graph.errors import BadInput, Forbidden
 from graph.model.access import Source
 from graph.model.consent import ConsentState
+from graph.model.identity import Proof
 from privacy.gate import Role
 from resolvers.consent.statements import Speaker, admit_recording, admit_withdrawal, state_consent
 from resolvers.profile.find import Wanted, find_own
@@ -57,10 +58,12 @@ async def _find_source(context: GraphQLContext, name: str) -> Source:
 
 
 def _read_entry(context: GraphQLContext, submission: Submission, index: int, raw: RawMessage, source: Source) -> None:
-    """Adds an entry to a submission: its message, or the reason for its rejection."""
+    """Adds an entry to a submission: its message, or the reason for its rejection. An operator's credential proves the
+    names in it; a front-end's doesn't."""
     services = context.request.services
+    proof = Proof.CREDENTIAL if context.request.viewer.role is Role.OPERATOR else None
     try:
-        origin = Origin(source, services.clock(), services.policy, own_types=True)
+        origin = Origin(source, services.clock(), services.policy, own_types=True, proof=proof)
         submission.messages[index] = read_message(raw, origin)
     except Rejected as error:
         submission.reject(index, error)
@@ -156,7 +159,8 @@ async def _state(context: GraphQLContext, speaker: Speaker, input: ConsentInput 
     """Writes one statement. Returns where each purpose stands afterwards, but only to the person themselves."""
     request, services = context.request, context.request.services
     record = speaker.record
-    origin = Origin(await _find_source(context, record.source), services.clock(), services.policy)
+    source = await _find_source(context, record.source)
+    origin = Origin(source, services.clock(), services.policy, proof=Proof.CREDENTIAL)
     head = open_message(
         origin,
         record.user_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graph.model.identity import IdentifierRef, RecordKind, RecordRef
+from graph.model.identity import Grade, IdentifierRef, RecordKind, RecordRef, StatedIdentifier
 from graph.model.message import Message
 from graph.model.time import Millis
 from resolvers.collection.arrival import Arrival, identifier_id, identifier_of_device
@@ -16,7 +16,8 @@ USER_ID, DEVICE = IdentifierRef("user_id", "ada"), IdentifierRef("anonymous_id",
 def arrive(
     record: RecordRef | None, also: RecordRef | None = None, identifiers: tuple[IdentifierRef, ...] = ()
 ) -> Arrival:
-    return Arrival.of(Message("m", "shop", record, Millis(1), Millis(1), also=also, identifiers=identifiers))
+    stated = tuple(StatedIdentifier(one, Grade.PROVEN) for one in identifiers)
+    return Arrival.of(Message("m", "shop", record, Millis(1), Millis(1), also=also, identifiers=stated))
 
 
 def test_an_arrival_has_the_ids_of_its_records_and_identifiers() -> None:

@@ -1,0 +1,26 @@
+"""How well it is known that an identifier belongs to a record, by who stated it and with what proof."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from algorithms.identity.blocking import ANONYMOUS_ID, EMAIL, PHONE, USER_ID
+from graph.model.access import Trust
+from graph.model.identity import Grade, Proof
+
+CONTACT_KINDS: Final = frozenset({EMAIL, PHONE})
+"""Kinds of contact data. A server's are stated: people type them in, and not every back end checks them."""
+
+PROVABLE_KINDS: Final = frozenset({USER_ID, ANONYMOUS_ID})
+"""Kinds that a proof covers: the two IDs by which a message names its person."""
+
+
+def grade_identifier(kind: str, trust: Trust, verifies: Collection[str] = (), proof: Proof | None = None) -> Grade:
+    """Returns the grade of an identifier of a kind. `verifies` are the kinds of contact data that the source checks;
+    `proof` is what proves this very identifier, which only a public source needs. O(1)."""
+    if trust is Trust.RECORD:
+        return Grade.PROVEN
+    if trust is Trust.SERVER:
+        return Grade.STATED if kind in CONTACT_KINDS and kind not in verifies else Grade.PROVEN
+    return Grade.PROVEN if proof is not None and kind in PROVABLE_KINDS else Grade.CLAIMED

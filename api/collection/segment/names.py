@@ -1,0 +1,117 @@
+"""Whom a message is about: the record that it is written to, and the identifiers that it states, each with its grade.
+
+A public source can't vouch for a user ID. Without a proof, its messages are written to the record of the anonymous ID,
+and the user ID is a claim of that record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from algorithms.identity.blocking import ANONYMOUS_ID, EMAIL, PHONE, USER_ID, BlockReason
+from algorithms.identity.grades import grade_identifier
+from algorithms.identity.normalise import examine_identifier, normalise_identifier
+from api.collection.reasons import Rejected, RejectionReason
+from graph.model.access import Source, Trust
+from graph.model.identity import IdentifierRef, Proof, RecordKind, RecordRef, StatedIdentifier
+
+_NAMES: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A usable name of a person in a source: the record that it names, and that record's identifier."""
+
+    record: RecordRef
+    identifier: IdentifierRef
+
+
+@dataclass(slots=True)
+class Named:
+    """Whom a message is about: its record, the second record if its source vouches for both names, and the identifiers
+    of the first. `proof` is what proves the names. Every message makes one, so it is not frozen."""
+
+    record: RecordRef
+    also: RecordRef | None
+    identifiers: tuple[StatedIdentifier, ...]
+    proof: Proof | None = None
+
+
+def read_names(
+    source: Source, user_id: str | int | None, anonymous_id: str | int | None, proof: Proof | None = None
+) -> Named:
+    """Returns whom a message is about. Raises Rejected if it names nobody, or only a user ID that nothing proves."""
+    user = find_name(source.name, source.user_namespace, RecordKind.USER, user_id)
+    anonymous = find_name(source.name, "", RecordKind.ANONYMOUS, anonymous_id)
+    if isinstance(user, Name):
+        known = proof is not None or source.trust is not Trust.PUBLIC
+        if isinstance(anonymous, Name):
+            stated = (grade(user.identifier, source, proof), grade(anonymous.identifier, source, proof))
+            if known:
+                return Named(user.record, anonymous.record, stated, proof)
+            return Named(anonymous.record, None, stated[::-1])
+        if not known:
+            raise _refuse_unproven()
+        return Named(user.record, None, (grade(user.identifier, source, proof),), proof)
+    if isinstance(anonymous, Name):
+        return Named(anonymous.record, None, (grade(anonymous.identifier, source, proof),), proof)
+    raise _refuse_names(user, anonymous)
+
+
+def grade(identifier: IdentifierRef, source: Source, proof: Proof | None = None) -> StatedIdentifier:
+    """Returns an identifier as the source states it; `proof` is what proves this very identifier."""
+    return StatedIdentifier(identifier, grade_identifier(identifier.kind, source.trust, source.verifies, proof))
+
+
+def find_name(source: str, namespace: str, kind: RecordKind, key: str | int | None) -> Name | RejectionReason | None:
+    """Returns the name, None if there is none, or the reason why it can't be used."""
+    if key is None or key == "":
+        return None
+    return _find_name(source, namespace, kind, str(key))
+
+
+@lru_cache(maxsize=_NAMES)
+def _find_name(source: str, namespace: str, kind: RecordKind, key: str) -> Name | RejectionReason | None:
+    identifier_kind = USER_ID if kind is RecordKind.USER else ANONYMOUS_ID
+    found = examine_identifier(identifier_kind, key)
+    if found.value is not None:
+        return Name(RecordRef(source, kind, key), IdentifierRef(identifier_kind, found.value, namespace))
+    return RejectionReason.BLOCKED_ID if isinstance(found.reason, BlockReason) else RejectionReason.BAD_ID
+
+
+def _refuse_unproven() -> Rejected:
+    return Rejected(
+        RejectionReason.UNPROVEN_USER,
+        "A public source can't vouch for a userId: send the anonymousId too, or a proof in context.userHash or "
+        "context.userToken.",
+        "userId",
+    )
+
+
+def _refuse_names(user: Name | RejectionReason | None, anonymous: Name | RejectionReason | None) -> Rejected:
+    reason = next((name for name in (user, anonymous) if isinstance(name, RejectionReason)), RejectionReason.MISSING_ID)
+    if reason is RejectionReason.MISSING_ID:
+        return Rejected(reason, "userId or anonymousId is required and must not be null or empty.", "userId")
+    field = "userId" if user is reason else "anonymousId"
+    if reason is RejectionReason.BLOCKED_ID:
+        return Rejected(reason, f"{field} is a placeholder that identifies no one.", field)
+    return Rejected(reason, f"{field} must have 1 to 512 characters and no control characters.", field)
+
+
+def read_external(external: list[dict[str, Any]], source: Source) -> tuple[StatedIdentifier, ...]:
+    """Returns the identifiers in `context.externalIds`, without unusable and blocked ones, which identify no one. The
+    message's proof doesn't cover them."""
+    found = []
+    for entry in external:
+        kind = entry.get("type")
+        if not kind or len(kind) > 64 or entry.get("collection", "users") not in ("users", None):
+            continue
+        value = normalise_identifier(kind, entry.get("id"))
+        if value is None:
+            continue
+        own = source.user_namespace if kind == USER_ID else ""
+        namespace = own if kind in (USER_ID, ANONYMOUS_ID, EMAIL, PHONE) else (entry.get("namespace") or "")[:64]
+        found.append(grade(IdentifierRef(kind, value, namespace), source))
+    return tuple(found)

@@ -1,0 +1,39 @@
+"""The table of grades in decision 0008."""
+
+from __future__ import annotations
+
+import pytest
+
+from algorithms.identity.grades import grade_identifier
+from graph.model.access import Trust
+from graph.model.identity import Grade, Proof
+
+KINDS = ("user_id", "anonymous_id", "crm_id", "email", "phone")
+
+
+def grades(trust: Trust, *verifies: str, proof: Proof | None = None) -> str:
+    """Returns the first letters of the grades of KINDS."""
+    return "".join(grade_identifier(kind, trust, verifies, proof)[0] for kind in KINDS)
+
+
+def test_without_a_proof_everything_of_a_public_source_is_claimed() -> None:
+    assert grades(Trust.PUBLIC) == "ccccc"
+
+
+@pytest.mark.parametrize("proof", Proof)
+def test_a_proof_covers_the_names_of_the_message_and_nothing_else(proof: Proof) -> None:
+    assert grades(Trust.PUBLIC, "email", proof=proof) == "ppccc"
+
+
+def test_contact_data_of_a_server_is_stated_unless_it_verifies_the_kind() -> None:
+    assert grades(Trust.SERVER) == "pppss"
+    assert grades(Trust.SERVER, "email") == "pppps"
+    assert grades(Trust.SERVER, "email", "phone") == "ppppp"
+
+
+def test_everything_of_a_system_of_record_is_proven() -> None:
+    assert grades(Trust.RECORD) == "ppppp"
+
+
+def test_grades_are_ordered() -> None:
+    assert sorted(Grade, key=lambda grade: grade.rank) == [Grade.CLAIMED, Grade.STATED, Grade.PROVEN]
