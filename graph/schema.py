@@ -46,6 +46,8 @@ class Rel(StrEnum):
     FROM = "FROM"
     OPENS = "OPENS"
     IDENTIFIED_BY = "IDENTIFIED_BY"
+    CLAIMS = "CLAIMS"
+    COUNTS_FOR = "COUNTS_FOR"
     LINKED = "LINKED"
     RESOLVES_TO = "RESOLVES_TO"
     RETIRED_INTO = "RETIRED_INTO"
@@ -212,6 +214,8 @@ _MESSAGES: Final = ("graph.collection.messages",)
 _LOG: Final = ("graph.consent.log",)
 _PERMITS: Final = ("graph.consent.permits",)
 _POLICY: Final = ("graph.consent.policy_version",)
+_BARS: Final = ("graph.consent.bars",)
+_DEVICES: Final = ("graph.identity.devices",)
 _IDENTIFIERS: Final = ("graph.identity.identifiers",)
 _LINKS: Final = ("graph.identity.links",)
 _LOCKS: Final = ("graph.identity.locks",)
@@ -267,7 +271,17 @@ _NODES: Final = (
                  "What the source states about the person, {name: [value, at]}: contact, identity, demographics, "
                  "attributes, preferences. A removed fact stays as [null, at]."),
         Property("known", STRING, PSEUDONYM, DELETE, _RECORDS,
-                 "IDs of the latest 64 identifiers it holds, each with its `since`, so that a repeat costs no write."),
+                 "IDs of the latest 64 identifiers it holds or claims, each with its grade and `since`, so that a repeat "
+                 "costs no write."),
+        Property("contacts", JSON, PSEUDONYM, DELETE, _RECORDS,
+                 "IDs of its e-mail addresses and phone numbers, each with the receipts of its first and last "
+                 "statement, from which `ended` follows."),
+        Property("first_claim", STRING, PSEUDONYM, DELETE, _IDENTIFIERS,
+                 "The user ID that a device claimed first: the receipt and the identifier's ID."),
+        Property("crowded", BOOLEAN, LINKAGE, DELETE, _DEVICES,
+                 "Whether more devices name the account than may count for it; absent means no."),
+        Property("denies", BOOLEAN, CONSENTS, DELETE, _LOG,
+                 "Whether the record ever denied anything; absent means no."),
         Property("session_id", STRING, BEHAVIOUR, DELETE, _SESSIONS,
                  "The session that its next event is compared with."),
         Property("carried", STRING, CONSENTS, DELETE, _RECORDS,
@@ -287,7 +301,11 @@ _NODES: Final = (
         Property("namespace", STRING, CONTACT, UNSHARED, _IDENTIFIERS,
                  "The range within which the value is unique; empty: everywhere."),
         Property("degree", INTEGER, LINKAGE, RECOMPUTE, _IDENTIFIERS,
-                 "How many records hold it. Erasing one of several holders must lower it."),
+                 "How many records hold it with proof. Erasing one of several holders must lower it."),
+        Property("bars", JSON, CONSENTS, RECOMPUTE, _BARS,
+                 "Denials that records left on it, for everyone who has it: purpose, recipient, assurance, instant, "
+                 "record, event."),
+        Property("_v", INTEGER, None, UNSHARED, _BARS, "Touch counter: a write locks the node. No statement reads it."),
         Property("refused", STRING, LINKAGE, RECOMPUTE, _IDENTIFIERS,
                  "Why it links no records, such as `frequency_cap`; absent while it may link."),
         Property("refused_at", INSTANT, LINKAGE, RECOMPUTE, _IDENTIFIERS,
@@ -304,12 +322,12 @@ _NODES: Final = (
                  "When the user was merged into another; absent while it is live."),
         Property("permits", STRINGS, CONSENTS, DELETE, _RECORDS + _USERS + _PERMITS,
                  "Purposes, or purpose@recipient, that the fold of the consent log allows."),
-        Property("permit_ends", INTEGERS, CONSENTS, DELETE, _PERMITS,
+        Property("permit_ends", INTEGERS, CONSENTS, DELETE, _PERMITS + _BARS,
                  "For each of `permits`, the instant until which it may be relied on; 0: no end. Absent: all end at "
                  "`permits_until`."),
         Property("permit_grants", STRINGS, CONSENTS, DELETE, _PERMITS,
                  "For each of `permits` with a recipient, the ID of the grant that decides it; empty: none does."),
-        Property("permits_until", INSTANT, CONSENTS, DELETE, _PERMITS,
+        Property("permits_until", INSTANT, CONSENTS, DELETE, _PERMITS + _BARS,
                  "When the permits have to be folded again; absent if never."),
         Property("consent_epoch", INTEGER, CONSENTS, DELETE, _RECORDS + _USERS + _PERMITS,
                  "Increases each time the permits are rewritten."),
@@ -360,9 +378,12 @@ _NODES: Final = (
              "What a person stated about one purpose. Append-only until erasure; from then on, the record's tombstone "
              "keeps an old grant from returning.", (
         Property("id", STRING, CONSENTS, DELETE, _LOG,
-                 "The ID of the message that stated it, with a number if the message states several."),
+                 "Hash of the message's ID, the record, its number in the message, and what it says."),
         Property("seq", INTEGER, CONSENTS, DELETE, _LOG, "Its place in the record's log, from 1."),
-        Property("received_at", INSTANT, CONSENTS, DELETE, _LOG, "When it was written."),
+        Property("received_at", INSTANT, CONSENTS, DELETE, _LOG,
+                 "When it was received; for an import, when the import states that it was."),
+        Property("proof", STRING, CONSENTS, DELETE, _LOG,
+                 "What proved it for a public source: `token`, `hash` or `credential`; absent for others."),
         Property("repeated_at", INSTANT, CONSENTS, DELETE, _LOG,
                  "When a denial was last carried along again: the only property that is set later."),
         Property("purpose", STRING, CONSENTS, DELETE, _LOG, "The purpose it is about."),
@@ -523,11 +544,28 @@ _INTERACTIONS: Final = (
 
 _RELATIONSHIPS: Final = (
     RelationshipType(Rel.FROM, (Label.RECORD,), (Label.SOURCE,), DELETE,
-                     "The source that the record comes from. No statement follows it: `Record.source` is read."),
+                     "The source that the record comes from."),
     RelationshipType(Rel.OPENS, (Label.API_KEY,), (Label.CLIENT, Label.SOURCE), KEEP, "What the key opens."),
     RelationshipType(Rel.IDENTIFIED_BY, (Label.RECORD,), (Label.IDENTIFIER,), DELETE,
-                     "The record holds the identifier.", (
-        Property("since", INSTANT, LINKAGE, DELETE, _IDENTIFIERS, "The time of the earliest event that stated it."),
+                     "The record holds the identifier: it is proven, or the source states it.", (
+        Property("since", INSTANT, LINKAGE, DELETE, _IDENTIFIERS,
+                 "The earliest receipt of a message that stated it at this grade."),
+        Property("grade", STRING, LINKAGE, DELETE, _IDENTIFIERS, "`stated` or `proven`. Only proven ones link."),
+        Property("proof", STRING, LINKAGE, DELETE, _IDENTIFIERS,
+                 "What proved it for a public source: `token`, `hash` or `credential`; absent for others."),
+        Property("ended", INSTANT, LINKAGE, DELETE, _IDENTIFIERS,
+                 "When another e-mail address or phone number of the record took its place; absent while current."),
+    )),
+    RelationshipType(Rel.CLAIMS, (Label.RECORD,), (Label.IDENTIFIER,), DELETE,
+                     "The record claims the identifier, as anybody could. A device claims its own anonymous ID.", (
+        Property("since", INSTANT, LINKAGE, DELETE, _IDENTIFIERS, "The earliest receipt of a message that claimed it."),
+    )),
+    RelationshipType(Rel.COUNTS_FOR, (Label.RECORD,), (Label.RECORD,), DELETE,
+                     "What the device did counts for the account. Ended, not deleted.", (
+        Property("grade", STRING, LINKAGE, DELETE, _DEVICES, "`claimed` or `proven`."),
+        Property("received", INSTANT, LINKAGE, DELETE, _DEVICES, "When the claim or the proof was received."),
+        Property("from", INSTANT, LINKAGE, DELETE, _DEVICES, "Since when it counts. No statement reads it."),
+        Property("to", INSTANT, LINKAGE, DELETE, _DEVICES, "When it stopped counting; absent while it counts."),
     )),
     RelationshipType(Rel.LINKED, (Label.RECORD,), (Label.RECORD,), DELETE,
                      "A judgement about two records, or what linkage makes of one piece of evidence. Ended, not "

@@ -26,7 +26,15 @@ from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from typing import Final
 
-from graph.model.consent import OWN_STANDING, Bar, ConsentEvent, ConsentState, ConsentStateFacts, ConsentStatement, Standing
+from graph.model.consent import (
+    OWN_STANDING,
+    Bar,
+    ConsentEvent,
+    ConsentState,
+    ConsentStateFacts,
+    ConsentStatement,
+    Standing,
+)
 from graph.model.identity import RecordId
 from graph.model.time import Millis
 from privacy.policy import Policy

@@ -30,7 +30,21 @@ def track(id_: str, user: str, event: str, at: int = NOW, **rest: Any) -> Messag
     return message(type="track", messageId=id_, userId=user, event=event, at=at, **rest)
 
 
+WRITE_SENDERS = """
+UNWIND $rows AS row
+MERGE (s:Source {name: row[0]})
+SET s.trust = row[1]
+"""
+
+
+async def register(store: GraphClient, *sources: Source) -> None:
+    """Registers sources as they would be, without keys."""
+    rows = [[one.name, one.trust.value] for one in sources]
+    await store.write(lambda tx: tx.run(WRITE_SENDERS, rows=rows))
+
+
 async def ingest(store: GraphClient, *messages: Message) -> list[MessageOutcome]:
+    await register(store, *{Source(one.source, trust=one.trust) for one in messages})
     async with Ingestor(store, POLICY, lambda: NOW) as ingestor:
         return await ingestor.submit(messages)
 

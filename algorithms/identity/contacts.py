@@ -26,8 +26,8 @@ _State = dict[str, dict[str, list[int]]]
 
 
 class ContactStatement(NamedTuple):
-    """A message's statement of its record's values of one kind: the IDs of the identifiers (none: it has no value), when
-    the message was received, and the time of its event."""
+    """A message's statement of its record's values of one kind: the IDs of the identifiers (none: it has no value),
+    when the message was received, and the time of its event."""
 
     kind: str
     identifiers: frozenset[str]
@@ -50,7 +50,7 @@ def merge_contacts(text: str | None, statements: Iterable[ContactStatement]) -> 
     changed = False
     for statement in statements:
         values = state.setdefault(statement.kind, {})
-        stamp = [statement.received, statement.at]
+        stamp: list[int] = [statement.received, statement.at]
         for identifier in statement.identifiers or (REMOVED,):
             changed |= _put(values, identifier, stamp)
         for oldest in sorted(values, key=lambda value: values[value][2:])[:-MOST_VALUES]:

@@ -67,8 +67,8 @@ async def add_bars(tx: Writer, bars: Mapping[str, Iterable[Bar]]) -> set[str]:
                     changed[identifier] = write_bars(known.values())
                     if before is None or not bar.unproven:
                         decisive.add(identifier)
-    for chunk in chunk_rows([list(row) for row in sorted(changed.items())]):
-        await tx.run(WRITE_BARS, rows=list(chunk))
+    for rows in chunk_rows([list(row) for row in sorted(changed.items())]):
+        await tx.run(WRITE_BARS, rows=list(rows))
     return decisive
 
 

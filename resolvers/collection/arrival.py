@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Self
+from hashlib import blake2b
+from typing import Final, NamedTuple, Self
 
-from algorithms.identity.blocking import ANONYMOUS_ID
+from algorithms.identity.blocking import ANONYMOUS_ID, USER_ID
 from algorithms.identity.normalise import normalise_identifier
-from graph.model.identity import IdentifierRef, RecordId, RecordKind, RecordRef
+from graph.model.consent import ConsentStatement
+from graph.model.identity import Grade, IdentifierRef, RecordId, RecordKind, RecordRef, StatedIdentifier
 from graph.model.message import Message
+from graph.model.time import Millis
+
+
+class ArrivedIdentifier(NamedTuple):
+    """An identifier of a message's record, with its ID and grade."""
+
+    ref: IdentifierRef
+    id: str
+    grade: Grade
 
 
 @dataclass(slots=True)
 class Arrival:
-    """A message with the IDs of what it names, computed while other messages are written. `anonymous` is the identifier
-    of its second record; `identifiers` are those of the first, with their IDs. `order` is its position in the group;
-    `settled` tells whether its record carries all its identifiers already. Each attempt at the transaction sets
-    both."""
+    """A message with the IDs of what it names, computed while other messages are written. `device` is the identifier
+    of its second record; `identifiers` are those of the first. `order` is its position in the group; `settled` tells
+    whether its record has all its identifiers already. Each attempt at the transaction sets both."""
 
     message: Message
     record: RecordId | None
     also: RecordId | None
-    anonymous: IdentifierRef | None
-    identifiers: list[tuple[IdentifierRef, str]]
+    device: ArrivedIdentifier | None
+    identifiers: list[ArrivedIdentifier]
     order: int = 0
     settled: bool = False
 
@@ -31,17 +42,52 @@ class Arrival:
     def of(cls, message: Message) -> Self:
         """Returns the arrival of a message."""
         ref, also = message.record, message.also
-        anonymous = None if also is None else identifier_of_device(also.key)
-        identifiers = tuple(one.ref for one in message.identifiers)
-        if anonymous is not None and anonymous not in identifiers:
-            identifiers = (*identifiers, anonymous)
+        stated = message.identifiers
+        if ref is not None and ref.kind is RecordKind.ANONYMOUS:
+            stated = tuple(_as_claim(one) if one.ref.kind in DEVICE_CLAIMS else one for one in stated)
+        device = None if also is None else identifier_of_device(also.key)
+        if device is not None and all(one.ref != device for one in stated):
+            stated = (*stated, StatedIdentifier(device, Grade.PROVEN))
         return cls(
             message,
             None if ref is None else record_id_of(ref.source, ref.kind, ref.key),
             None if also is None else record_id_of(also.source, also.kind, also.key),
-            anonymous,
-            [(one, identifier_id_of(one.kind, one.value, one.namespace)) for one in identifiers],
+            None if device is None else ArrivedIdentifier(device, identifier_id(device), Grade.CLAIMED),
+            [ArrivedIdentifier(one.ref, identifier_id(one.ref), one.grade) for one in stated],
         )
+
+    @property
+    def ledger_id(self) -> str:
+        """The ID under which the message counts once. Statements of consent under one ID count separately unless they
+        say the same, so that no message can take the place of a denial."""
+        message = self.message
+        if not message.consents or message.carried is not None:
+            return message.id
+        return f"{message.id}|{digest_statements(message.consents)}"
+
+    def statement_id(self, number: int) -> str:
+        """Returns the ID of the event for one of the message's statements, which differs by door, credential, record
+        and content."""
+        statement = self.message.consents[number]
+        return _digest(self.message.id, str(self.record), str(number), digest_statements((statement,)))
+
+
+DEVICE_CLAIMS: Final = frozenset({USER_ID, ANONYMOUS_ID})
+"""Kinds that a device only ever claims: a user ID names somebody else, and its own name needs no proof."""
+
+
+def _as_claim(one: StatedIdentifier) -> StatedIdentifier:
+    return one if one.grade is Grade.CLAIMED else one._replace(grade=Grade.CLAIMED)
+
+
+def digest_statements(statements: Iterable[ConsentStatement]) -> str:
+    """Returns a digest of what statements say. Their instants don't count: a sender that repeats a message may leave
+    them to the server."""
+    return _digest(*(repr(replace(one, effective_at=Millis(0))) for one in statements))
+
+
+def _digest(*parts: str) -> str:
+    return blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 @lru_cache(maxsize=65_536)
@@ -58,7 +104,7 @@ def identifier_id_of(kind: str, value: str, namespace: str) -> str:
 
 @lru_cache(maxsize=65_536)
 def identifier_of_device(key: str) -> IdentifierRef | None:
-    """Returns the identifier that an anonymous record carries by its own key; None if the key is not usable as one."""
+    """Returns the identifier that a device has by its own key; None if the key is not usable as one."""
     value = normalise_identifier(ANONYMOUS_ID, key)
     return IdentifierRef(ANONYMOUS_ID, value) if value is not None else None
 

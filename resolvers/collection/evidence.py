@@ -1,9 +1,9 @@
-"""Writing who people are and what they permit: second records, identifiers, consents, linkage.
+"""Writing who people are and what they permit: second records, identifiers, contacts, consents, linkage, devices.
 
-Most messages repeat what is known. A record therefore remembers the identifiers it carries, each with the earliest
-event that stated it, and the consents that its messages last repeated, with its person's consent epoch at that time.
-Only what differs is processed again. Repeated consents are also processed when the epoch has changed, because another
-record of the person may have made a different statement since; a repeated denial then counts as the later statement.
+Most messages repeat what is known. A record therefore remembers its identifiers, each with its grade and its earliest
+receipt, and the consents that its messages last repeated, with its person's consent epoch at that time. Only what
+differs is processed again. Repeated consents are also processed when the epoch has changed, because another record of
+the person may have made a different statement since; a repeated denial then counts as the later statement.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from algorithms.identity.contacts import ContactStatement, merge_contacts
+from algorithms.identity.grades import CONTACT_KINDS, PROVABLE_KINDS
 from graph.identity.identifiers import NewHolding
 from graph.identity.records import (
     Carried,
@@ -21,15 +23,20 @@ from graph.identity.records import (
     read_people_of_records,
     touch_records,
     write_carried,
+    write_contacts,
     write_known,
 )
-from graph.model.identity import IdentifierRef, RecordId, RecordKind, RecordRef, UserId
+from graph.model.access import Trust
+from graph.model.identity import Grade, RecordId, RecordKind, RecordRef, UserId
 from graph.model.time import Millis
 from graph.store.client import Writer
 from privacy.policy import Policy
-from resolvers.collection.arrival import Arrival, identifier_id, identifier_of_device
-from resolvers.consent.permits import NewStatement, refresh_permits, write_consents
-from resolvers.identity.linkage import attach_identifiers, link_records
+from resolvers.collection.arrival import Arrival, ArrivedIdentifier, identifier_id, identifier_of_device
+from resolvers.consent.permits import refresh_permits
+from resolvers.consent.recording import NewStatement, record_consents, spread_denials
+from resolvers.identity.attachment import Attached, Evidence, attach_evidence
+from resolvers.identity.devices import settle_devices
+from resolvers.identity.linkage import link_records
 
 Touched = dict[RecordId, TouchedRecord]
 
@@ -44,11 +51,11 @@ async def touch_second_records(
     for one in new:
         if one.record is None:
             continue
-        record, at = touched[one.record], one.message.at
-        one.settled = not any(_adds_evidence(record, id_, at) for _, id_ in one.identifiers)
-        if one.settled or one.message.also is None or one.also is None or one.also in touched:
+        record, received = touched[one.record], one.message.received_at
+        one.settled = not any(record.known.lacks(each.id, each.grade, received) for each in one.identifiers)
+        if one.settled or one.message.also is None or one.also is None or one.also in touched or one.device is None:
             continue
-        if one.anonymous is not None and _adds_evidence(record, identifier_id(one.anonymous), at):
+        if record.known.lacks(one.device.id, Grade.PROVEN, received):
             calls[one.also] = RecordCall(one.message.also, one.also)
     for ref in aliases.values():
         if ref.id not in touched:
@@ -69,27 +76,25 @@ async def _find_aliases(tx: Writer, new: Sequence[Arrival]) -> dict[str, RecordR
     return {id_: users[id_] if users[id_].id in there else ref for id_, ref in named.items()}
 
 
-def _adds_evidence(record: TouchedRecord, id_: str, at: Millis) -> bool:
-    """Whether the identifier is new to the record, or known only from a later event."""
-    since = record.known.since(id_)
-    return since is None or at < since
-
-
 async def write_evidence(
     tx: Writer, new: Sequence[Arrival], touched: Touched, aliases: dict[str, RecordRef], *, policy: Policy, now: Millis
 ) -> None:
-    """Writes identifiers, aliases and consents, links the records concerned and refreshes the permits of their
-    people."""
-    concerned = await _attach(tx, new, touched, aliases, now)
+    """Writes identifiers, aliases, contacts and consents, links the accounts concerned, settles devices, and refreshes
+    the permits of everyone affected."""
+    attached = await _attach(tx, new, touched, aliases, now)
     repeated: dict[RecordId, Repeat] = {}
     statements = _find_statements(new, touched, repeated)
-    if statements:
-        concerned |= await write_consents(tx, statements, now)
-    affected: set[UserId] = set()
+    recorded = await record_consents(tx, statements, now)
+    affected: set[UserId] = set(recorded.hearers)
+    affected |= await spread_denials(tx, {record for record in attached.changed if touched[record].denies})
+    concerned = attached.linking | recorded.relinked
     if concerned:
         affected |= (await link_records(tx, concerned, now)).affected_users
-    if statements:
-        owners = await read_people_of_records(tx, {one.record for one in statements})
+    if attached.devices or attached.named or recorded.relinked:
+        await settle_devices(tx, attached.devices | recorded.relinked, attached.named, now)
+    own = attached.barred | {one.record for one in statements}
+    if own:
+        owners = await read_people_of_records(tx, own)
         affected |= {user for user, _ in owners.values()}
     if affected:
         await refresh_permits(tx, affected, policy, now)
@@ -103,33 +108,68 @@ async def write_evidence(
 
 async def _attach(
     tx: Writer, new: Sequence[Arrival], touched: Touched, aliases: dict[str, RecordRef], now: Millis
-) -> set[RecordId]:
-    """Attaches identifiers that records don't carry yet. Returns the records that linkage must examine."""
-    pairs: dict[tuple[RecordId, str], NewHolding] = {}
-
-    def add(record: RecordId, identifier: IdentifierRef, id_: str, at: Millis) -> None:
-        if _adds_evidence(touched[record], id_, at):
-            touched[record].known.add(id_, at)
-            pairs[record, id_] = NewHolding(record, identifier, at)
-
-    same: list[tuple[RecordId, RecordId]] = []
+) -> Attached:
+    """Attaches what records don't have yet. Returns what has to be decided afresh."""
+    evidence = Evidence()
+    contacts: dict[RecordId, list[ContactStatement]] = {}
     for one in new:
-        message = one.message
-        if one.record is None or (one.settled and not aliases):
+        if one.record is None:
             continue
-        for identifier, id_ in one.identifiers:
-            add(one.record, identifier, id_, message.at)
-        if one.anonymous is not None and one.also in touched:
-            add(one.also, one.anonymous, identifier_id(one.anonymous), message.at)
-        if aliases and (other := aliases.get(message.id)) is not None:
-            same.append((one.record, other.id))
-            if other.kind is RecordKind.ANONYMOUS and (named := identifier_of_device(other.key)) is not None:
-                add(other.id, named, identifier_id(named), message.at)
-    if not pairs and not same:
-        return set()
-    carriers = sorted({record for record, _ in pairs})
-    await write_known(tx, [(record, touched[record].known) for record in carriers])
-    return await attach_identifiers(tx, list(pairs.values()), same, now)
+        if not one.settled or one.message.alias_of is not None:
+            _add_identifiers(one, touched, aliases, evidence)
+        if one.message.trust is not Trust.PUBLIC and (stated := _find_contacts(one)):
+            contacts.setdefault(one.record, []).extend(stated)
+    texts = []
+    for record, some in sorted(contacts.items()):
+        change = merge_contacts(touched[record].contacts, some)
+        if change is not None:
+            texts.append((record, change.text))
+            evidence.ends |= {(record, identifier): end for identifier, end in change.ends.items()}
+    if texts:
+        await write_contacts(tx, texts)
+    carriers = sorted({record for record, _ in evidence.held})
+    if carriers:
+        await write_known(tx, [(record, touched[record].known) for record in carriers])
+    return await attach_evidence(tx, evidence, now)
+
+
+def _add_identifiers(one: Arrival, touched: Touched, aliases: dict[str, RecordRef], evidence: Evidence) -> None:
+    message, record = one.message, one.record
+
+    def add(holder: RecordId, identifier: ArrivedIdentifier) -> None:
+        known = touched[holder].known
+        if known.lacks(identifier.id, identifier.grade, message.received_at):
+            proof = message.proof if identifier.ref.kind in PROVABLE_KINDS else None
+            evidence.add(
+                NewHolding(holder, identifier.ref, identifier.grade, message.received_at, proof),
+                identifier.id,
+                known.find(identifier.id),
+                certain=not known.full,
+            )
+            known.add(identifier.id, identifier.grade, message.received_at)
+
+    assert record is not None  # noqa: S101 - narrows the type: the caller has excluded None
+    for identifier in one.identifiers:
+        add(record, identifier)
+    if one.device is not None and one.also in touched:
+        add(one.also, one.device)
+    if (other := aliases.get(message.id)) is not None:
+        if other.kind is RecordKind.USER:
+            evidence.same.append((record, other.id))
+        elif (named := identifier_of_device(other.key)) is not None:
+            id_ = identifier_id(named)
+            add(record, ArrivedIdentifier(named, id_, Grade.PROVEN))
+            add(other.id, ArrivedIdentifier(named, id_, Grade.CLAIMED))
+
+
+def _find_contacts(one: Arrival) -> list[ContactStatement]:
+    """Returns what a message states of its record's e-mail address and phone number: a value, or that there is none."""
+    message, found = one.message, []
+    for kind in CONTACT_KINDS:
+        stated = frozenset(each.id for each in one.identifiers if each.ref.kind == kind)
+        if stated or kind in (message.traits or ()):
+            found.append(ContactStatement(kind, stated, message.received_at, message.at))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +185,7 @@ def _find_statements(new: Sequence[Arrival], touched: Touched, repeated: dict[Re
     `repeated` what records have to remember."""
     found: list[NewStatement] = []
     stating = [one for one in new if one.message.consents]
-    for one in sorted(stating, key=lambda each: (each.record or "", each.message.at, each.order)):
+    for one in sorted(stating, key=_order_of_statements):
         record, message = one.record, one.message
         if record is None:
             continue
@@ -154,10 +194,13 @@ def _find_statements(new: Sequence[Arrival], touched: Touched, repeated: dict[Re
                 continue
             if message.at >= (touched[record].carried_at or 0):
                 repeated[record] = Repeat(message.carried, message.at)
-        many = len(message.consents) > 1
-        for number, statement in enumerate(message.consents, 1):
-            found.append(NewStatement(record, f"{message.id}#{number}" if many else message.id, statement))
+        for number, statement in enumerate(message.consents):
+            found.append(NewStatement(record, one.statement_id(number), statement, message.received_at, message.proof))
     return found
+
+
+def _order_of_statements(one: Arrival) -> tuple[str, Millis, Millis, int]:
+    return one.record or "", one.message.received_at, one.message.at, one.order
 
 
 def _is_fresh(digest: str, at: Millis, record: TouchedRecord, repeat: Repeat | None) -> bool:

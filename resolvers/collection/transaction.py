@@ -15,8 +15,11 @@ from typing import Any
 
 from ulid import ULID
 
+from algorithms.identity.grades import CONTACT_KINDS
+from graph.access.terms import SourceTerms, read_terms
 from graph.catalogue.items import write_items
 from graph.collection.messages import claim_messages
+from graph.errors import BadInput, StoreUnavailable
 from graph.identity.records import NewPerson, RecordCall, TouchedRecord, touch_records, write_people, write_traits
 from graph.identity.traits import merge_traits
 from graph.model.catalogue import ItemFacts
@@ -60,9 +63,10 @@ async def write_arrivals(
         return Written(outcomes)
     for one in new:
         outcomes[one.order] = MessageOutcome.ACCEPTED
+    terms = await _read_terms(tx, new)
     touched = await touch_records(tx, _find_calls(new), now)
     aliases = await touch_second_records(tx, new, touched, now)
-    await _give_people(tx, new, touched, policy, now)
+    await _give_people(tx, touched, terms, policy, now)
     await _write_traits(tx, new, touched, now)
     items = choose_items((item for one in new for item in one.message.items), memory)
     if items:
@@ -76,7 +80,7 @@ async def _claim(tx: Writer, arrivals: Sequence[Arrival]) -> list[Arrival]:
     """Returns the messages that are new, the first of each ID, in their order."""
     first: dict[str, Arrival] = {}
     for order, one in enumerate(arrivals):
-        if first.setdefault(one.message.id, one) is one:
+        if first.setdefault(one.ledger_id, one) is one:
             one.order = order
     known = await claim_messages(tx, [(id_, one.message.at) for id_, one in first.items()])
     return [one for id_, one in first.items() if id_ not in known] if known else list(first.values())
@@ -88,7 +92,7 @@ def _find_calls(new: Sequence[Arrival]) -> list[RecordCall]:
     for one in new:
         if one.record is None or one.message.record is None:
             continue
-        traits = one.message.traits is not None
+        traits = one.message.traits is not None or any(each.ref.kind in CONTACT_KINDS for each in one.identifiers)
         person = one.message.carried is not None
         known = calls.get(one.record)
         if known is None:
@@ -98,22 +102,32 @@ def _find_calls(new: Sequence[Arrival]) -> list[RecordCall]:
     return list(calls.values())
 
 
-async def _give_people(
-    tx: Writer, new: Sequence[Arrival], touched: dict[RecordId, TouchedRecord], policy: Policy, now: Millis
-) -> None:
-    """Gives each new record a person of its own, or a common one if a message names two new records. Linkage decides
-    later in this transaction; this avoids merging two people that were just created."""
-    fresh = sorted(record.id for record in touched.values() if record.new)
-    if not fresh:
-        return
-    people = {record: UserId(str(ULID())) for record in fresh}
-    shared: set[RecordId] = set()
+async def _read_terms(tx: Writer, new: Sequence[Arrival]) -> dict[str, SourceTerms]:
+    """Returns what the sources are trusted with. Raises BadInput if one isn't registered, StoreUnavailable if its trust
+    has changed since the message was admitted: sent again, it is read anew."""
+    terms = await read_terms(tx, {one.message.source for one in new})
     for one in new:
-        if one.record in people and one.also in people and not {one.record, one.also} & shared:
-            people[one.also] = people[one.record]
-            shared |= {one.record, one.also}
-    rows = [NewPerson(record, person, touched[record].source) for record, person in people.items()]
-    await write_people(tx, rows, initial_permits(policy), now)
+        known = terms.get(one.message.source)
+        if known is None:
+            raise BadInput(f"There is no source {one.message.source}: register it first.")
+        if known.trust is not one.message.trust:
+            raise StoreUnavailable("The trust of the source has just changed; send the message again.")
+    return terms
+
+
+async def _give_people(
+    tx: Writer,
+    touched: dict[RecordId, TouchedRecord],
+    terms: Mapping[str, SourceTerms],
+    policy: Policy,
+    now: Millis,
+) -> None:
+    """Gives each new record a person of its own. Linkage joins accounts later in this transaction."""
+    fresh = sorted((record for record in touched.values() if record.new), key=lambda one: one.id)
+    permits = {name: initial_permits(policy, terms[name].jurisdiction) for name in {one.source for one in fresh}}
+    rows = [NewPerson(one.id, UserId(str(ULID())), one.source, permits[one.source]) for one in fresh]
+    if rows:
+        await write_people(tx, rows, now)
 
 
 async def _write_traits(

@@ -1,4 +1,4 @@
-"""Linkage in the graph: attaching evidence, deciding its neighbourhoods, moving records between people.
+"""Linkage in the graph: deciding the neighbourhoods of accounts, and moving their records between people.
 
 These use cases run inside the caller's write transaction, except `resolve_all`. The same decision is made on arrival
 and in the batch, each time over whole neighbourhoods, and it depends on the evidence alone. So the batch changes
@@ -10,7 +10,7 @@ transaction.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -20,24 +20,10 @@ from ulid import ULID
 from algorithms.identity.clustering import RefusalReason
 from algorithms.identity.linkage import DEFAULT_LINKAGE, Linkage, LinkageConfig, link
 from algorithms.identity.succession import Succession, assign_users
-from graph.identity.identifiers import (
-    NewHolding,
-    backdate_holdings,
-    count_refused_identifiers,
-    read_holdings,
-    write_holdings,
-    write_refused_identifiers,
-)
-from graph.identity.links import (
-    LinkEdge,
-    count_links,
-    read_asserted,
-    read_sharing,
-    write_link_ends,
-    write_links,
-)
+from graph.identity.identifiers import count_refused_identifiers, write_refused_identifiers
+from graph.identity.links import LinkEdge, count_links, read_sharing, write_link_ends, write_links
 from graph.identity.users import count_records_and_people, read_record_page, write_moves, write_retirements, write_users
-from graph.model.identity import Judgement, LinkOutcome, RecordId, UserId
+from graph.model.identity import LinkOutcome, RecordId, UserId
 from graph.model.time import Millis
 from graph.segments.memberships import end_unpermitted
 from graph.store.client import GraphClient, Writer
@@ -84,44 +70,6 @@ class LinkageReport:
     merged: int
     split: int
     deferred: int
-
-
-async def attach_identifiers(
-    tx: Writer,
-    pairs: Sequence[NewHolding],
-    aliases: Sequence[tuple[RecordId, RecordId]],
-    now: Millis,
-) -> set[RecordId]:
-    """Writes new evidence and returns the records for which it is new: only these need `link_records`.
-
-    Each pair carries the time of its event, so which record held an identifier first does not depend on the order of
-    arrival; an earlier time found later is new evidence. If everything is known, this takes one statement. The caller
-    has locked the records.
-    """
-    changed = await _attach_pairs(tx, pairs) if pairs else set()
-    wanted = {(min(pair), max(pair)) for pair in aliases if pair[0] != pair[1]}
-    if wanted:
-        fresh = wanted - await read_asserted(tx, wanted)
-        edges = [LinkEdge(left, right, Judgement.ASSERTED, "alias") for left, right in fresh]
-        await write_links(tx, edges, "source", now)
-        changed |= {record for pair in fresh for record in pair}
-    return changed
-
-
-async def _attach_pairs(tx: Writer, pairs: Sequence[NewHolding]) -> set[RecordId]:
-    first: dict[tuple[RecordId, str], NewHolding] = {}
-    for held in pairs:
-        key = (held.record, held.identifier.id)
-        if key not in first or held.since < first[key].since:
-            first[key] = held
-    known = await read_holdings(tx, {record for record, _ in first})
-    fresh = [held for key, held in first.items() if key not in known]
-    earlier = [(*key, held.since) for key, held in first.items() if key in known and held.since < known[key]]
-    if fresh:
-        await write_holdings(tx, fresh)
-    if earlier:
-        await backdate_holdings(tx, earlier)
-    return {held.record for held in fresh} | {record for record, *_ in earlier}
 
 
 async def link_records(

@@ -12,10 +12,12 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from algorithms.identity.clustering import DisjointSets
+from algorithms.identity.grades import grade_identifier
 from algorithms.identity.linkage import LinkageConfig, refuse_identifier
 from graph.identity.identifiers import read_holders
 from graph.identity.links import LinkEdge, LockedRecord, lock_evidence, read_linked_by
-from graph.model.identity import Judgement, LinkOutcome, Membership, Neighbourhood, RecordId
+from graph.model.access import Trust
+from graph.model.identity import Grade, Judgement, LinkOutcome, Membership, Neighbourhood, Proof, RecordId
 from graph.store.client import Writer
 
 
@@ -50,6 +52,11 @@ class LockedNeighbourhood:
         return {holding.identifier: holding.refused for evidence in taking_part for holding in evidence.holdings}
 
 
+def stands(kind: str, trust: Trust, verifies: Collection[str], proof: Proof | None) -> bool:
+    """Whether a holding that was proven when it was written still is, under what its source is trusted with now."""
+    return grade_identifier(kind, trust, verifies, proof) is Grade.PROVEN
+
+
 async def lock_neighbourhood(tx: Writer, records: Collection[RecordId], config: LinkageConfig) -> LockedNeighbourhood:
     """Locks and reads the neighbourhood of records: two statements per level, about three levels in practice."""
     expansion = _Expansion(tx, config)
@@ -80,7 +87,7 @@ class _Expansion:
     async def run(self, records: Collection[RecordId]) -> None:
         frontier = set(records)
         while frontier:
-            level = await lock_evidence(self._tx, frontier)
+            level = await lock_evidence(self._tx, frontier, stands)
             self.known |= level
             beside = await self._expand_identifiers(level) | self._expand_edges(level)
             frontier = {record for record in beside - self.known.keys() if not self.is_overgrown(record)}
@@ -136,7 +143,7 @@ async def _follow_links(
     while frontier:
         missing = frontier - read.keys()
         if missing:
-            read |= await lock_evidence(tx, missing)
+            read |= await lock_evidence(tx, missing, stands)
         level = {record: read[record] for record in frontier if record in read}
         found.records |= level
         edges = set().union(*(known.edges for known in level.values()))

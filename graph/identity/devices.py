@@ -1,0 +1,216 @@
+"""Devices and the accounts that they count for: statements on `(device:Record)-[:COUNTS_FOR]->(account:Record)`.
+
+An edge is ended, never deleted. `Record.crowded` marks an account that more devices name than may count for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from graph.model.access import Trust
+from graph.model.identity import Grade, Proof, RecordId
+from graph.model.time import Millis
+from graph.store.client import GraphClient, Writer, chunk_rows
+
+
+class ProvenUse(NamedTuple):
+    """An account record that proved to use a device: since when, by what, and its source's trust."""
+
+    account: RecordId
+    source: str
+    since: Millis
+    proof: Proof | None
+    trust: Trust
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceEvidence:
+    """What is known about a device: its source and key, whether that source is public, whether its person objects to
+    identity linking, the accounts that proved to use it, the user ID that it claimed first, with the receipt, and the
+    account that it counts for now."""
+
+    device: RecordId
+    source: str
+    key: str
+    public: bool
+    objected: bool
+    proven: tuple[ProvenUse, ...]
+    claim: tuple[Millis, str] | None
+    account: RecordId | None
+
+
+READ_DEVICES: Final = """
+UNWIND $devices AS device
+MATCH (d:Record {id: device, kind: 'anonymous'})
+OPTIONAL MATCH (d)-[:FROM]->(s:Source)
+RETURN collect([
+  d.id, d.source, d.key, coalesce(s.trust, 'server'), coalesce(d.linking_objected, false), d.first_claim,
+  [(d)-[:CLAIMS]->(i:Identifier {kind: 'anonymous_id'})<-[h:IDENTIFIED_BY]-(a:Record {kind: 'user'})-[:FROM]->(t:Source)
+    WHERE h.grade = 'proven' AND NOT coalesce(a.linking_objected, false) |
+    [i.value, a.id, a.source, h.since, h.proof, t.trust]],
+  [(d)-[c:COUNTS_FOR]->(b:Record) WHERE c.to IS NULL | b.id]
+]) AS devices
+"""
+
+
+async def read_devices(tx: Writer, devices: Collection[RecordId]) -> list[tuple[DeviceEvidence, list[str]]]:
+    """Reads the evidence about those of the records that are devices, each with the anonymous IDs that the accounts
+    named, in the order of `proven`."""
+    found: list[tuple[DeviceEvidence, list[str]]] = []
+    for chunk in chunk_rows(sorted(devices)):
+        for id_, source, key, trust, objected, claim, proven, accounts in (
+            await tx.run(READ_DEVICES, devices=list(chunk))
+        )[0]["devices"]:
+            uses = tuple(_parse_use(row) for row in proven)
+            since, _, identifier = (claim or "").partition(":")
+            evidence = DeviceEvidence(
+                id_,
+                source,
+                key,
+                trust == Trust.PUBLIC,
+                objected,
+                uses,
+                (Millis(int(since)), identifier) if claim else None,
+                RecordId(accounts[0]) if accounts else None,
+            )
+            found.append((evidence, [row[0] for row in proven]))
+    return found
+
+
+def _parse_use(row: list[Any]) -> ProvenUse:
+    _, account, source, since, proof, trust = row
+    return ProvenUse(account, source, since, Proof(proof) if proof else None, Trust(trust or Trust.SERVER))
+
+
+READ_ACCOUNTS_OF_USER_IDS: Final = """
+UNWIND $identifiers AS identifier
+MATCH (:Identifier {id: identifier})<-[h:IDENTIFIED_BY]-(a:Record {kind: 'user'})-[:FROM]->(t:Source)
+WHERE h.grade = 'proven' AND NOT coalesce(a.linking_objected, false)
+RETURN collect([identifier, a.id, a.source, h.since, h.proof, t.trust]) AS holders
+"""
+
+
+async def read_accounts_of_user_ids(tx: Writer, identifiers: Collection[str]) -> dict[str, list[ProvenUse]]:
+    """Reads the account records that hold each user ID, by its identifier's ID."""
+    found: dict[str, list[ProvenUse]] = {}
+    rows = await tx.run(READ_ACCOUNTS_OF_USER_IDS, identifiers=sorted(identifiers))
+    for row in rows[0]["holders"]:
+        found.setdefault(row[0], []).append(_parse_use(row))
+    return found
+
+
+READ_DEVICES_OF_IDENTIFIERS: Final = """
+UNWIND $identifiers AS identifier
+MATCH (i:Identifier {id: identifier})
+RETURN COLLECT {
+  MATCH (i)<-[:CLAIMS]-(d:Record {kind: 'anonymous'})
+  WHERE i.kind = 'anonymous_id' OR d.first_claim ENDS WITH i.id
+  RETURN d.id ORDER BY d.first_claim, d.id LIMIT $most
+} AS devices
+"""
+
+
+async def read_devices_of_identifiers(tx: Writer, identifiers: Collection[str], most: int) -> set[RecordId]:
+    """Returns the devices that have one of the anonymous IDs, or that claimed one of the user IDs before any other, at
+    most `most` for each, those that claimed it first."""
+    rows = await tx.run(READ_DEVICES_OF_IDENTIFIERS, identifiers=sorted(identifiers), most=most)
+    return {RecordId(device) for row in rows for device in row["devices"]}
+
+
+READ_IDENTIFIERS_OF_ACCOUNTS: Final = """
+UNWIND $accounts AS account
+MATCH (:Record {id: account})-[h:IDENTIFIED_BY]->(i:Identifier)
+WHERE h.grade = 'proven' AND i.kind IN ['user_id', 'anonymous_id']
+RETURN DISTINCT i.id AS identifier
+"""
+
+
+async def read_identifiers_of_accounts(tx: Writer, accounts: Collection[RecordId]) -> set[str]:
+    """Returns the user IDs and anonymous IDs that accounts hold, as IDs of identifiers: by these, devices may count
+    for them."""
+    rows = await tx.run(READ_IDENTIFIERS_OF_ACCOUNTS, accounts=sorted(accounts))
+    return {row["identifier"] for row in rows}
+
+
+class CountingDevice(NamedTuple):
+    """A device that counts for an account now."""
+
+    account: RecordId
+    device: RecordId
+    grade: Grade
+    received: Millis
+
+
+READ_COUNTING: Final = """
+UNWIND $accounts AS account
+MATCH (a:Record {id: account})
+RETURN account, coalesce(a.crowded, false) AS crowded,
+  [(a)<-[c:COUNTS_FOR]-(d:Record) WHERE c.to IS NULL | [d.id, c.grade, c.received]] AS devices
+"""
+
+
+async def read_counting(tx: Writer, accounts: Collection[RecordId]) -> tuple[list[CountingDevice], set[RecordId]]:
+    """Reads the devices that count for accounts now, and which of the accounts are crowded. The caller has locked the
+    accounts."""
+    found: list[CountingDevice] = []
+    crowded: set[RecordId] = set()
+    for row in await tx.run(READ_COUNTING, accounts=sorted(accounts)):
+        account = RecordId(row["account"])
+        found += [
+            CountingDevice(account, RecordId(device), Grade(grade), Millis(received))
+            for device, grade, received in row["devices"]
+        ]
+        if row["crowded"]:
+            crowded.add(account)
+    return found, crowded
+
+
+WRITE_COUNT_ENDS: Final = """
+UNWIND $rows AS row
+MATCH (:Record {id: row[0]})-[c:COUNTS_FOR]->(:Record {id: row[1]})
+WHERE c.to IS NULL
+SET c.to = $now
+"""
+
+WRITE_COUNTS: Final = """
+UNWIND $rows AS row
+MATCH (d:Record {id: row[0]})
+MATCH (a:Record {id: row[1]})
+CREATE (d)-[:COUNTS_FOR {grade: row[2], received: row[3], from: $now}]->(a)
+"""
+
+WRITE_CROWDED: Final = """
+UNWIND $accounts AS account
+MATCH (a:Record {id: account})
+SET a.crowded = true
+"""
+
+
+async def write_counting(
+    tx: Writer,
+    ended: Iterable[CountingDevice],
+    begun: Iterable[CountingDevice],
+    crowded: Iterable[RecordId],
+    now: Millis,
+) -> None:
+    """Ends and begins that devices count for accounts, and marks crowded accounts."""
+    for left in chunk_rows([[one.device, one.account] for one in sorted(ended)]):
+        await tx.run(WRITE_COUNT_ENDS, rows=list(left), now=now)
+    for joined in chunk_rows([[one.device, one.account, one.grade.value, one.received] for one in sorted(begun)]):
+        await tx.run(WRITE_COUNTS, rows=list(joined), now=now)
+    for accounts in chunk_rows(sorted(crowded)):
+        await tx.run(WRITE_CROWDED, accounts=list(accounts))
+
+
+READ_COUNTED: Final = """
+MATCH (:Record)-[c:COUNTS_FOR]->(:Record)
+WHERE c.to IS NULL
+RETURN c.grade AS grade, count(*) AS number
+"""
+
+
+async def count_devices(client: GraphClient) -> dict[str, int]:
+    """Counts the devices that count for an account, by grade."""
+    return {row["grade"]: row["number"] for row in await client.read(READ_COUNTED)}

@@ -1,0 +1,125 @@
+"""Attaching evidence to records: identifiers that they hold or claim, ends of holdings, and asserted pairs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from algorithms.identity.blocking import ANONYMOUS_ID, USER_ID
+from graph.identity.identifiers import (
+    NewHolding,
+    change_claims,
+    change_holdings,
+    end_holdings,
+    read_holdings,
+    write_claims,
+    write_holdings,
+)
+from graph.identity.links import LinkEdge, read_asserted, write_links
+from graph.model.identity import Grade, Judgement, RecordId
+from graph.model.time import Millis
+from graph.store.client import Writer
+
+Known = tuple[Grade, Millis]
+"""The grade at which a record has an identifier, and since when."""
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What is new about records: identifiers by record and ID, each with what was known before (None: nothing); the
+    keys in `doubtful`, whose earlier state has to be read; when holdings ended (None: they are current again); and the
+    pairs of accounts that a source states to be one person."""
+
+    held: dict[tuple[RecordId, str], tuple[NewHolding, Known | None]] = field(default_factory=dict)
+    doubtful: set[tuple[RecordId, str]] = field(default_factory=set)
+    ends: dict[tuple[RecordId, str], Millis | None] = field(default_factory=dict)
+    same: list[tuple[RecordId, RecordId]] = field(default_factory=list)
+
+    def add(self, new: NewHolding, identifier: str, known: Known | None, *, certain: bool = True) -> None:
+        """Adds an identifier that a record lacks. `known` is what it has of it; of several additions of one
+        transaction, what was known before the first counts."""
+        key = (new.record, identifier)
+        before = self.held.get(key)
+        self.held[key] = (new, known if before is None else before[1])
+        if not certain and before is None and known is None:
+            self.doubtful.add(key)
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """What has to be decided afresh: accounts to link; records that got identifiers (`changed`), those among them whose
+    identifiers carry bars (`barred`), devices to settle, and user IDs and anonymous IDs (`named`, by identifier ID) by
+    which devices may now count for an account."""
+
+    linking: frozenset[RecordId] = frozenset()
+    changed: frozenset[RecordId] = frozenset()
+    barred: frozenset[RecordId] = frozenset()
+    devices: frozenset[RecordId] = frozenset()
+    named: frozenset[str] = frozenset()
+
+
+async def attach_evidence(tx: Writer, evidence: Evidence, now: Millis) -> Attached:
+    """Writes new evidence. The caller has locked the records.
+
+    Each identifier carries the receipt of its message, so which record had it first depends neither on the order of
+    processing nor on the times that senders state.
+    """
+    if evidence.doubtful:
+        await _look_up(tx, evidence)
+    claims = [(new, known) for new, known in evidence.held.values() if new.grade is Grade.CLAIMED]
+    holdings = [(new, known) for new, known in evidence.held.values() if new.grade is not Grade.CLAIMED]
+    barred = await _write_holdings(tx, holdings) if holdings else set()
+    barred |= await _write_claims(tx, claims) if claims else set()
+    if evidence.ends:
+        await end_holdings(tx, evidence.ends)
+    linking = {new.record for new, _ in holdings if new.grade is Grade.PROVEN and new.identifier.kind != ANONYMOUS_ID}
+    linking |= {record for record, _ in evidence.ends} | await _assert_same(tx, evidence, now)
+    return Attached(
+        linking=frozenset(linking),
+        changed=frozenset(record for record, _ in evidence.held),
+        barred=frozenset(barred),
+        devices=frozenset(new.record for new, _ in claims if new.identifier.kind in (USER_ID, ANONYMOUS_ID)),
+        named=frozenset(
+            new.identifier.id
+            for new, _ in holdings
+            if new.grade is Grade.PROVEN and new.identifier.kind in (USER_ID, ANONYMOUS_ID)
+        ),
+    )
+
+
+async def _look_up(tx: Writer, evidence: Evidence) -> None:
+    """Replaces what records remember by what they have, and drops what they turn out not to lack."""
+    for key, known in (await read_holdings(tx, evidence.doubtful)).items():
+        new, _ = evidence.held[key]
+        if new.grade.rank < known[0].rank or (new.grade is known[0] and new.since >= known[1]):
+            del evidence.held[key]
+        else:
+            evidence.held[key] = (new, known)
+
+
+async def _write_holdings(tx: Writer, holdings: list[tuple[NewHolding, Known | None]]) -> set[RecordId]:
+    created = [new for new, known in holdings if known is None or known[0] is Grade.CLAIMED]
+    changed = [
+        (new, int(new.grade is Grade.PROVEN and known[0] is not Grade.PROVEN))
+        for new, known in holdings
+        if known is not None and known[0] is not Grade.CLAIMED
+    ]
+    if changed:
+        await change_holdings(tx, changed)
+    return await write_holdings(tx, created) if created else set()
+
+
+async def _write_claims(tx: Writer, claims: list[tuple[NewHolding, Known | None]]) -> set[RecordId]:
+    earlier = [new for new, known in claims if known is not None]
+    created = [new for new, known in claims if known is None]
+    if earlier:
+        await change_claims(tx, earlier)
+    return await write_claims(tx, created) if created else set()
+
+
+async def _assert_same(tx: Writer, evidence: Evidence, now: Millis) -> set[RecordId]:
+    wanted = {(min(pair), max(pair)) for pair in evidence.same if pair[0] != pair[1]}
+    if not wanted:
+        return set()
+    fresh = wanted - await read_asserted(tx, wanted)
+    await write_links(tx, [LinkEdge(left, right, Judgement.ASSERTED, "alias") for left, right in fresh], "source", now)
+    return {record for pair in fresh for record in pair}
