@@ -8,7 +8,7 @@ that follow from them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from orjson import dumps, loads
@@ -62,10 +62,9 @@ def merge_contacts(text: str | None, statements: Iterable[ContactStatement]) -> 
     return ContactChange(dumps(state).decode(), ends)
 
 
-def list_contacts(text: str | None) -> Collection[str]:
-    """Returns the IDs of the identifiers in a state."""
-    state: _State = loads(text) if text else {}
-    return {identifier for values in state.values() for identifier in values if identifier != REMOVED}
+def find_ends(text: str | None) -> Mapping[str, Millis | None]:
+    """Returns when each value in a state was replaced, by identifier ID; None if it is current."""
+    return _find_ends(loads(text) if text else {})
 
 
 def _put(values: dict[str, list[int]], identifier: str, stamp: list[int]) -> bool:

@@ -15,12 +15,15 @@ class SourceTerms(NamedTuple):
     trust: Trust
     verifies: tuple[str, ...]
     jurisdiction: str | None
+    epoch: int = 0
+    settled: int = 0
 
 
 READ_TERMS: Final = """
 UNWIND $names AS name
 MATCH (s:Source {name: name})
-RETURN collect([name, s.trust, s.verifies, s.jurisdiction]) AS terms
+RETURN collect([name, s.trust, s.verifies, s.jurisdiction, coalesce(s.trust_epoch, 0),
+  coalesce(s.settled_epoch, 0)]) AS terms
 """
 
 
@@ -28,6 +31,20 @@ async def read_terms(tx: Writer, names: Collection[str]) -> dict[str, SourceTerm
     """Reads the terms of sources. Sources that aren't registered are left out."""
     rows = (await tx.run(READ_TERMS, names=sorted(names)))[0]["terms"]
     return {
-        name: SourceTerms(Trust(trust or Trust.SERVER), tuple(verifies or ()), jurisdiction)
-        for name, trust, verifies, jurisdiction in rows
+        name: SourceTerms(Trust(trust or Trust.SERVER), tuple(verifies or ()), jurisdiction, epoch, settled)
+        for name, trust, verifies, jurisdiction, epoch, settled in rows
     }
+
+
+WRITE_SETTLED: Final = """
+MATCH (s:Source {name: $name})
+WHERE coalesce(s.trust_epoch, 0) = $epoch
+SET s.settled_epoch = $epoch
+RETURN count(s) AS settled
+"""
+
+
+async def settle_source(tx: Writer, name: str, epoch: int) -> bool:
+    """Stores that everything that rests on a source has been derived under this epoch of its trust. Returns False if
+    the trust has changed again since."""
+    return bool((await tx.run(WRITE_SETTLED, name=name, epoch=epoch))[0]["settled"])

@@ -86,6 +86,20 @@ async def replace_bars(tx: Writer, bars: Mapping[str, Collection[Bar]]) -> None:
         await tx.run(WRITE_BARS, rows=list(chunk))
 
 
+READ_DENYING: Final = """
+UNWIND $identifiers AS identifier
+MATCH (:Identifier {id: identifier})<-[:IDENTIFIED_BY|CLAIMS]-(r:Record)
+WHERE r.denies = true
+RETURN identifier, collect(DISTINCT r.id) AS records
+"""
+
+
+async def read_denying(tx: Writer, identifiers: Collection[str]) -> dict[str, list[RecordId]]:
+    """Reads the records that hold or claim each identifier and ever denied anything."""
+    rows = await tx.run(READ_DENYING, identifiers=sorted(identifiers))
+    return {row["identifier"]: [RecordId(record) for record in row["records"]] for row in rows}
+
+
 READ_HEARERS: Final = """
 UNWIND $identifiers AS identifier
 MATCH (i:Identifier {id: identifier})

@@ -26,7 +26,6 @@ from graph.identity.records import (
     write_contacts,
     write_known,
 )
-from graph.model.access import Trust
 from graph.model.identity import Grade, RecordId, RecordKind, RecordRef, UserId
 from graph.model.time import Millis
 from graph.store.client import Writer
@@ -117,7 +116,7 @@ async def _attach(
             continue
         if not one.settled or one.message.alias_of is not None:
             _add_identifiers(one, touched, aliases, evidence)
-        if one.message.trust is not Trust.PUBLIC and (stated := _find_contacts(one)):
+        if stated := _find_contacts(one):
             contacts.setdefault(one.record, []).extend(stated)
     texts = []
     for record, some in sorted(contacts.items()):

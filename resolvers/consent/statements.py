@@ -79,11 +79,12 @@ class Speaker:
         return Assurance.STATED if self.subject is None else Assurance.AUTHENTICATED
 
     def scope_message_id(self, message_id: str | None) -> str | None:
-        """Returns a message ID as this speaker may use it. A person's own IDs are kept apart from all others, so that
-        no one can learn or take the IDs of other people's messages."""
-        if self.subject is None or not message_id:
+        """Returns a message ID as this speaker may use it. Each speaker's IDs are kept apart from all others, including
+        those that the source itself sends, so that no one can learn or take the IDs of other people's messages."""
+        if not message_id:
             return message_id
-        text = f"{self.subject.id}\0{message_id}".encode("utf-8", "surrogatepass")
+        subject = "" if self.subject is None else self.subject.id
+        text = f"{self.client}\0{subject}\0{message_id}".encode("utf-8", "surrogatepass")
         return blake2b(text, digest_size=16).hexdigest()
 
 

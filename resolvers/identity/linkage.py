@@ -84,7 +84,7 @@ async def link_records(
 
 
 async def relink_records(
-    tx: Writer, records: Collection[RecordId], now: Millis, config: LinkageConfig
+    tx: Writer, records: Collection[RecordId], now: Millis, config: LinkageConfig = DEFAULT_LINKAGE
 ) -> LinkageChanges:
     """Does the same as `link_records`, including identifiers that earlier rules refused."""
     return await _link(tx, await read_sharing(tx, records, everything=True), now, config)
