@@ -271,7 +271,7 @@ _NODES: Final = (
                  "What the source states about the person, {name: [value, at]}: contact, identity, demographics, "
                  "attributes, preferences. A removed fact stays as [null, at]."),
         Property("known", STRING, PSEUDONYM, DELETE, _RECORDS,
-                 "IDs of the latest 64 identifiers it holds or claims, each with grade and `since`, so that a repeat costs "
+                 "IDs of the latest 64 identifiers it holds or claims, with grade and `since`, so that a repeat costs "
                  "no write."),
         Property("contacts", JSON, PSEUDONYM, DELETE, _RECORDS,
                  "IDs of its e-mail addresses and phone numbers, each with the receipts of its first and last "

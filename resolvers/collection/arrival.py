@@ -57,11 +57,16 @@ class Arrival:
         )
 
     @property
+    def states_consent(self) -> bool:
+        """Whether the message is a statement of consent, and doesn't merely carry one along."""
+        return bool(self.message.consents) and self.message.carried is None
+
+    @property
     def ledger_id(self) -> str:
         """The ID under which the message counts once. Statements of consent under one ID count separately unless they
         say the same, so that no message can take the place of a denial."""
         message = self.message
-        if not message.consents or message.carried is not None:
+        if not self.states_consent:
             return message.id
         return f"{message.id}|{digest_statements(message.consents)}"
 

@@ -8,10 +8,9 @@ concerned instead, so that their senders try again.
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter, deque
+from asyncio import gather
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, Self
 
 from graph.collection.dead_letters import LONGEST_PAYLOAD, DeadLetter, write_letters
@@ -22,10 +21,8 @@ from graph.store.client import GraphClient, Writer
 from privacy.policy import Policy
 from resolvers.collection.arrival import Arrival
 from resolvers.collection.items import ItemMemory
+from resolvers.collection.lanes import Lane
 from resolvers.collection.transaction import MessageOutcome, Written, write_arrivals
-
-GROUP: Final = 500
-"""Maximum number of rows in a transaction, including dead letters."""
 
 LINGER: Final = 0.003
 """Maximum time that a group waits to grow, in seconds."""
@@ -42,35 +39,12 @@ _TRANSIENT: Final = (StoreUnavailable, StoreTimeout, RateLimited, Conflict)
 _REFUSALS: Final = (ConsentricError, UnicodeError, OverflowError, ValueError)
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingBatch:
-    """Messages and dead letters of a submission that wait for their transaction, and the future of the outcomes."""
-
-    arrivals: Sequence[Arrival]
-    letters: Sequence[DeadLetter]
-    outcomes: asyncio.Future[list[MessageOutcome]]
-
-    @property
-    def rows(self) -> int:
-        """Number of rows in the batch."""
-        return len(self.arrivals) + len(self.letters)
-
-    def settle(self, outcomes: list[MessageOutcome]) -> None:
-        """Returns the outcomes to the sender, if it is still waiting."""
-        if not self.outcomes.done():
-            self.outcomes.set_result(outcomes)
-
-    def fail(self, error: BaseException) -> None:
-        """Raises the error in the sender's task, if it is still waiting."""
-        if not self.outcomes.done():
-            self.outcomes.set_exception(error)
-
-
 class Ingestor:
     """Writes submissions in groups. Use it as an async context manager: on exit, it writes what is still waiting.
 
-    `lanes` is the number of groups that may be written at once: one on the embedded engine, whose writers take turns
-    anyway. `observe` is called with an outcome, or `rejected`, and the number of messages that had it.
+    `lanes` is the number of groups of ordinary messages that may be written at once: one on the embedded engine, whose
+    writers take turns anyway. Statements of consent have a lane of their own, so that a withdrawal never waits behind
+    other people's events. `observe` is called with an outcome, or `rejected`, and the number of messages that had it.
     """
 
     def __init__(
@@ -86,16 +60,9 @@ class Ingestor:
         self._client = client
         self._policy = policy
         self._clock = clock
-        self._linger = linger
-        self._most_waiting = most_waiting
-        self._lanes = lanes
-        self._queue: deque[WaitingBatch] = deque()
-        self._rows = 0
-        self._wake = asyncio.Event()
-        self._complete = asyncio.Event()
-        self._previous_size = 1
+        self._events = Lane("ingest", self._write_group, workers=lanes, linger=linger, most_waiting=most_waiting)
+        self._consents = Lane("consent", self._write_group, workers=1, linger=linger, most_waiting=most_waiting)
         self._closing = False
-        self._workers: list[asyncio.Task[None]] = []
         self._memory = ItemMemory()
         self.observe: Callable[[str, int], None] | None = None
 
@@ -108,7 +75,7 @@ class Ingestor:
     @property
     def waiting(self) -> int:
         """Number of rows that wait for their transaction."""
-        return self._rows
+        return self._events.rows + self._consents.rows
 
     async def submit(self, messages: Sequence[Message], letters: Sequence[DeadLetter] = ()) -> list[MessageOutcome]:
         """Writes messages and dead letters. Returns the outcome of each message once all are on disk.
@@ -120,91 +87,27 @@ class Ingestor:
             raise StoreUnavailable("The service is stopping; send it again.")
         if not messages and not letters:
             return []
-        rows = len(messages) + len(letters)
-        if self._rows and self._rows + rows > self._most_waiting:
-            raise RateLimited("Too much is waiting to be written; try again after a pause.")
-        batches = self._enqueue(messages, letters)
-        outcomes = await asyncio.gather(*(batch.outcomes for batch in batches))
-        return [outcome for part in outcomes for outcome in part]
-
-    def _enqueue(self, messages: Sequence[Message], letters: Sequence[DeadLetter]) -> list[WaitingBatch]:
-        """Queues batches, each no larger than a group."""
-        loop = asyncio.get_running_loop()
-        batches: list[WaitingBatch] = []
-        for start in range(0, max(len(messages), 1), GROUP):
-            arrivals = [Arrival.of(message) for message in messages[start : start + GROUP]]
-            batches.append(WaitingBatch(arrivals, letters, loop.create_future()))
-            letters = ()
-        self._queue.extend(batches)
-        self._rows += sum(batch.rows for batch in batches)
-        self._start()
-        self._wake.set()
-        if self._is_group_ready():
-            self._complete.set()
-        return batches
-
-    def _start(self) -> None:
-        if not self._workers:
-            self._workers = [asyncio.create_task(self._work(), name=f"ingest-{n}") for n in range(self._lanes)]
+        arrivals = [Arrival.of(message) for message in messages]
+        stating = [one for one in arrivals if one.states_consent]
+        others = [one for one in arrivals if not one.states_consent]
+        self._consents.check_room(len(stating))
+        self._events.check_room(len(others) + len(letters))
+        batches = self._consents.enqueue(stating) if stating else []
+        if others or letters:
+            batches += self._events.enqueue(others, letters)
+        outcomes = [outcome for part in await gather(*(batch.outcomes for batch in batches)) for outcome in part]
+        settled = {id(one): outcome for one, outcome in zip(stating + others, outcomes, strict=True)}
+        return [settled[id(one)] for one in arrivals]
 
     async def close(self) -> None:
         """Stops accepting submissions, writes what is waiting, and ends."""
         self._closing = True
-        self._wake.set()
-        self._complete.set()
-        await asyncio.gather(*self._workers)
+        await gather(self._consents.close(), self._events.close())
 
-    async def _work(self) -> None:
-        """Writes one group after another."""
-        while True:
-            if not self._queue:
-                if self._closing:
-                    return
-                self._wake.clear()
-                await self._wake.wait()
-            await self._gather()
-            if group := self._take():
-                self._previous_size = len(group)
-                await self._write_group(group)
-
-    async def _gather(self) -> None:
-        """Waits briefly until the group is as large as the previous one, whose senders are about to send the next. A
-        lone sender never waits."""
-        if self._is_group_ready() or self._closing:
-            return
-        self._complete.clear()
-        timeout = asyncio.get_running_loop().call_later(self._linger, self._complete.set)
-        await self._complete.wait()
-        timeout.cancel()
-
-    def _is_group_ready(self) -> bool:
-        return len(self._queue) >= self._previous_size or self._rows >= GROUP
-
-    def _take(self) -> list[WaitingBatch]:
-        group: list[WaitingBatch] = []
-        rows = 0
-        while self._queue and (not group or rows + self._queue[0].rows <= GROUP):
-            batch = self._queue.popleft()
-            rows += batch.rows
-            group.append(batch)
-        self._rows -= rows
-        return group
-
-    async def _write_group(self, group: Sequence[WaitingBatch]) -> None:
-        """Writes batches in one transaction and settles them."""
-        arrivals = [one for batch in group for one in batch.arrivals]
-        letters = [letter for batch in group for letter in batch.letters]
-        try:
-            outcomes = await self._write(arrivals, letters)
-            self._report(outcomes, letters)
-        except Exception as error:
-            for batch in group:
-                batch.fail(error)
-            return
-        done = 0
-        for batch in group:
-            batch.settle(outcomes[done : done + len(batch.arrivals)])
-            done += len(batch.arrivals)
+    async def _write_group(self, arrivals: Sequence[Arrival], letters: Sequence[DeadLetter]) -> list[MessageOutcome]:
+        outcomes = await self._write(arrivals, letters)
+        self._report(outcomes, letters)
+        return outcomes
 
     def _report(self, outcomes: Sequence[MessageOutcome], letters: Sequence[DeadLetter]) -> None:
         """Reports the number of messages per outcome to `observe`; letters stand for messages rejected before."""

@@ -1,0 +1,145 @@
+"""Lanes: queues of submissions whose batches are grouped into transactions.
+
+While one group commits, the next one gathers, so concurrent submissions share commits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from graph.collection.dead_letters import DeadLetter
+from graph.errors import RateLimited
+from resolvers.collection.arrival import Arrival
+from resolvers.collection.transaction import MessageOutcome
+
+GROUP: Final = 500
+"""Maximum number of rows in a transaction, including dead letters."""
+
+WriteGroup = Callable[[Sequence[Arrival], Sequence[DeadLetter]], Awaitable[list[MessageOutcome]]]
+"""Writes messages and dead letters, and returns the outcome of each message once all are on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingBatch:
+    """Messages and dead letters of a submission that wait for their transaction, and the future of the outcomes."""
+
+    arrivals: Sequence[Arrival]
+    letters: Sequence[DeadLetter]
+    outcomes: asyncio.Future[list[MessageOutcome]]
+
+    @property
+    def rows(self) -> int:
+        """Number of rows in the batch."""
+        return len(self.arrivals) + len(self.letters)
+
+    def settle(self, outcomes: list[MessageOutcome]) -> None:
+        """Returns the outcomes to the sender, if it is still waiting."""
+        if not self.outcomes.done():
+            self.outcomes.set_result(outcomes)
+
+    def fail(self, error: BaseException) -> None:
+        """Raises the error in the sender's task, if it is still waiting."""
+        if not self.outcomes.done():
+            self.outcomes.set_exception(error)
+
+
+class Lane:
+    """One queue with its workers. At most `most_waiting` rows wait; a lone sender never waits to share a commit, others
+    at most `linger` seconds."""
+
+    def __init__(self, name: str, write: WriteGroup, *, workers: int, linger: float, most_waiting: int) -> None:
+        self._name = name
+        self._write = write
+        self._number = workers
+        self._linger = linger
+        self._most_waiting = most_waiting
+        self._queue: deque[WaitingBatch] = deque()
+        self._wake = asyncio.Event()
+        self._complete = asyncio.Event()
+        self._previous_size = 1
+        self._closing = False
+        self._workers: list[asyncio.Task[None]] = []
+        self.rows = 0
+
+    def check_room(self, rows: int) -> None:
+        """Raises RateLimited if too much is waiting to add this many rows. An empty lane takes any number."""
+        if self.rows and self.rows + rows > self._most_waiting:
+            raise RateLimited("Too much is waiting to be written; try again after a pause.")
+
+    def enqueue(self, arrivals: Sequence[Arrival], letters: Sequence[DeadLetter] = ()) -> list[WaitingBatch]:
+        """Queues batches, each no larger than a group."""
+        loop = asyncio.get_running_loop()
+        batches: list[WaitingBatch] = []
+        for start in range(0, max(len(arrivals), 1), GROUP):
+            batches.append(WaitingBatch(arrivals[start : start + GROUP], letters, loop.create_future()))
+            letters = ()
+        self._queue.extend(batches)
+        self.rows += sum(batch.rows for batch in batches)
+        if not self._workers:
+            self._workers = [loop.create_task(self._work(), name=f"{self._name}-{n}") for n in range(self._number)]
+        self._wake.set()
+        if self._is_group_ready():
+            self._complete.set()
+        return batches
+
+    async def close(self) -> None:
+        """Writes what is waiting, and ends."""
+        self._closing = True
+        self._wake.set()
+        self._complete.set()
+        await asyncio.gather(*self._workers)
+
+    async def _work(self) -> None:
+        """Writes one group after another."""
+        while True:
+            if not self._queue:
+                if self._closing:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+            await self._gather()
+            if group := self._take():
+                self._previous_size = len(group)
+                await self._write_group(group)
+
+    async def _gather(self) -> None:
+        """Waits briefly until the group is as large as the previous one, whose senders are about to send the next. A
+        lone sender never waits."""
+        if self._is_group_ready() or self._closing:
+            return
+        self._complete.clear()
+        timeout = asyncio.get_running_loop().call_later(self._linger, self._complete.set)
+        await self._complete.wait()
+        timeout.cancel()
+
+    def _is_group_ready(self) -> bool:
+        return len(self._queue) >= self._previous_size or self.rows >= GROUP
+
+    def _take(self) -> list[WaitingBatch]:
+        group: list[WaitingBatch] = []
+        rows = 0
+        while self._queue and (not group or rows + self._queue[0].rows <= GROUP):
+            batch = self._queue.popleft()
+            rows += batch.rows
+            group.append(batch)
+        self.rows -= rows
+        return group
+
+    async def _write_group(self, group: Sequence[WaitingBatch]) -> None:
+        """Writes batches in one transaction and settles them."""
+        arrivals = [one for batch in group for one in batch.arrivals]
+        letters = [letter for batch in group for letter in batch.letters]
+        try:
+            outcomes = await self._write(arrivals, letters)
+        except Exception as error:
+            for batch in group:
+                batch.fail(error)
+            return
+        done = 0
+        for batch in group:
+            batch.settle(outcomes[done : done + len(batch.arrivals)])
+            done += len(batch.arrivals)
