@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.cli.console import AsJson, print_json, print_table, show_progress
+from api.cli.console import AsJson, print_json, print_table, say, show_progress
 from api.cli.running import run_with_services
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from graph.model.time import Millis
     from resolvers.context import Services
-    from resolvers.identity.linkage import LinkageReport
+    from resolvers.identity.batch import LinkageReport
     from resolvers.refresh import RefreshReport
 
 
@@ -25,6 +25,8 @@ def resolve(as_json: AsJson = False) -> None:
 
     Example: consentric resolve --json
     """
+    from resolvers.identity.candidates import advise_proof
+
     with show_progress("records", hidden=as_json) as advance:
         report = run_with_services(lambda services: resolve_with(services, advance))
     if as_json:
@@ -34,6 +36,8 @@ def resolve(as_json: AsJson = False) -> None:
         ("source records", report.records),
         ("people", report.users),
         ("links in force", report.links),
+        *((f"devices that count for an account: {grade}", number) for grade, number in report.devices.items()),
+        *((f"candidates by {kind}", number) for kind, number in report.candidates.pairs.items()),
         *((f"refused: {reason}", number) for reason, number in report.refused.items()),
         ("links opened now", report.opened),
         ("links ended now", report.ended),
@@ -42,6 +46,8 @@ def resolve(as_json: AsJson = False) -> None:
         ("skipped, neighbourhood too large", report.deferred),
     ]
     print_table("Linkage", ("", "number"), rows)
+    for advice in advise_proof(report.candidates):
+        say(advice)
 
 
 def refresh(
@@ -73,7 +79,7 @@ def refresh(
 
 async def resolve_with(services: Services, advance: Callable[[int], None]) -> LinkageReport:
     """Resolves all records. Calls `advance` with the number of records done."""
-    from resolvers.identity.linkage import resolve_all
+    from resolvers.identity.batch import resolve_all
 
     return await resolve_all(services.client, services.policy, services.clock, progress=advance)
 

@@ -36,7 +36,7 @@ from graph.model.time import Millis
 from graph.store.system import read_counts
 from resolvers.access.registration import issue_token, register_client, register_source
 from resolvers.context import Services
-from resolvers.identity.linkage import resolve_all
+from resolvers.identity.batch import resolve_all
 from resolvers.refresh import RefreshConfig, RefreshReport, refresh_all
 
 FOLDER: Final = "demo"

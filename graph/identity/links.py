@@ -81,7 +81,7 @@ class LockedRecord:
 
 WRITE_LOCKED_EVIDENCE: Final = """
 UNWIND $records AS record
-MATCH (r:Record {id: record})
+MATCH (r:Record {id: record, kind: 'user'})
 SET r._v = coalesce(r._v, 0) + 1
 WITH record, r
 OPTIONAL MATCH (r)-[:FROM]->(s:Source)
@@ -102,8 +102,8 @@ Stands = Callable[[str, Trust, Collection[str], Proof | None], bool]
 
 
 async def lock_evidence(tx: Writer, records: Iterable[RecordId], stands: Stands) -> dict[RecordId, LockedRecord]:
-    """Locks the records in the order of their IDs, then reads all that linkage needs to know about those that exist.
-    Holdings that don't stand are left out: their source's trust was lowered since."""
+    """Locks the records in the order of their IDs, then reads all that linkage needs to know about those that are
+    accounts.    Holdings that don't stand are left out: their source's trust was lowered since."""
     found: dict[RecordId, LockedRecord] = {}
     for chunk in chunk_rows(sorted(records)):
         for record, source, created_at, objected, users, trust, verifies, rows, edges in (

@@ -53,7 +53,8 @@ UNWIND $records AS record
 MATCH (r:Record {id: record})
 SET r._v = coalesce(r._v, 0) + 1
 RETURN r.id AS record, r.kind AS kind, r.source AS source, r.contacts AS contacts, coalesce(r.denies, false) AS denies,
-  [(r)-[h:IDENTIFIED_BY]->(i:Identifier) | [i.kind, i.value, i.namespace, coalesce(h.grade, 'proven'), h.since, h.proof]]
+  [(r)-[h:IDENTIFIED_BY]->(i:Identifier) |
+    [i.kind, i.value, i.namespace, coalesce(h.grade, 'proven'), h.since, h.proof]]
   + [(r)-[c:CLAIMS]->(j:Identifier) | [j.kind, j.value, j.namespace, 'claimed', c.since, NULL]] AS identifiers
 """
 

@@ -1,6 +1,6 @@
 """Linkage in the graph: deciding the neighbourhoods of accounts, and moving their records between people.
 
-These use cases run inside the caller's write transaction, except `resolve_all`. The same decision is made on arrival
+These use cases run inside the caller's write transaction. The same decision is made on arrival
 and in the batch, each time over whole neighbourhoods, and it depends on the evidence alone. So the batch changes
 nothing where arrivals have been linked, unless the rules have changed or a neighbourhood was too large for an arrival.
 When memberships change, the caller runs `resolvers.consent.permits.refresh_permits` for `affected_users` in the same
@@ -9,10 +9,8 @@ transaction.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final
 
 from ulid import ULID
@@ -20,24 +18,18 @@ from ulid import ULID
 from algorithms.identity.clustering import RefusalReason
 from algorithms.identity.linkage import DEFAULT_LINKAGE, Linkage, LinkageConfig, link
 from algorithms.identity.succession import Succession, assign_users
-from graph.identity.identifiers import count_refused_identifiers, write_refused_identifiers
-from graph.identity.links import LinkEdge, count_links, read_sharing, write_link_ends, write_links
-from graph.identity.users import count_records_and_people, read_record_page, write_moves, write_retirements, write_users
+from graph.identity.identifiers import write_refused_identifiers
+from graph.identity.links import LinkEdge, read_sharing, write_link_ends, write_links
+from graph.identity.users import write_moves, write_retirements, write_users
 from graph.model.identity import LinkOutcome, RecordId, UserId
 from graph.model.time import Millis
 from graph.segments.memberships import end_unpermitted
-from graph.store.client import GraphClient, Writer
-from privacy.policy import Policy
+from graph.store.client import Writer
 from privacy.purposes import ANALYTICS
-from resolvers.consent.permits import refresh_permits
 from resolvers.identity.neighbourhood import LockedNeighbourhood, lock_neighbourhood
 
 ACTOR: Final = "linkage/deterministic/1"
 """The actor stored on every edge that linkage opens; it includes the version of the rules."""
-
-BATCH_PAGE: Final = 250
-BATCH_NEIGHBOURHOOD: Final = 20_000
-"""Records per page of the batch, and the largest neighbourhood, in records, that the batch decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +45,6 @@ class LinkageChanges:
     ended: int = 0
     visited: frozenset[RecordId] = frozenset()
     deferred: frozenset[RecordId] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class LinkageReport:
-    """The state of linkage after the batch, as counts. `links` are those that hold now; `refused` counts refused pairs,
-    identifiers and records by reason; `opened`, `ended`, `merged` and `split` are what this run changed, 0 if arrivals
-    were linked under the same rules; `deferred` are records whose neighbourhood is too large even for the batch."""
-
-    records: int
-    users: int
-    links: int
-    refused: Mapping[str, int]
-    opened: int
-    ended: int
-    merged: int
-    split: int
-    deferred: int
 
 
 async def link_records(
@@ -158,63 +133,3 @@ async def _write_succession(tx: Writer, moved: Succession, now: Millis) -> None:
     if moved.retired:
         await write_retirements(tx, moved.retired, now)
         await end_unpermitted(tx, moved.retired.keys(), ANALYTICS, now)
-
-
-async def resolve_all(
-    client: GraphClient,
-    policy: Policy,
-    clock: Callable[[], Millis],
-    config: LinkageConfig = DEFAULT_LINKAGE,
-    progress: Callable[[int], None] | None = None,
-) -> LinkageReport:
-    """Decides afresh about every record, page by page in the order of IDs, and refreshes the permits of those affected.
-
-    May run alongside arrivals: each page is a transaction of its own over whole neighbourhoods. `progress` is called
-    after each page with the number of records examined so far. Memory: the IDs of records visited ahead of their page.
-    """
-    roomy = config.model_copy(update={"neighbourhood_cap": max(config.neighbourhood_cap, BATCH_NEIGHBOURHOOD)})
-    totals: Counter[str] = Counter()
-    ahead: set[RecordId] = set()
-    last = ""
-    while page := await read_record_page(client, last, BATCH_PAGE):
-        last = page[-1]
-        outcome = await client.write(
-            partial(_resolve_page, records=set(page) - ahead, policy=policy, now=clock(), config=roomy)
-        )
-        ahead = {record for record in ahead | (outcome.visited - outcome.deferred) if record > last}
-        totals.update(opened=outcome.opened, ended=outcome.ended, merged=len(outcome.merged))
-        totals.update(split=len(outcome.split), deferred=len(outcome.deferred), seen=len(page))
-        if progress is not None:
-            progress(totals["seen"])
-    return await _report(client, totals)
-
-
-async def _resolve_page(
-    tx: Writer, records: Collection[RecordId], policy: Policy, now: Millis, config: LinkageConfig
-) -> LinkageChanges:
-    outcome = await relink_records(tx, records, now, config)
-    if outcome.affected_users:
-        await refresh_permits(tx, outcome.affected_users, policy, now)
-    return outcome
-
-
-async def _report(client: GraphClient, totals: Mapping[str, int]) -> LinkageReport:
-    people = await count_records_and_people(client)
-    counts = await count_links(client)
-    refused = Counter(await count_refused_identifiers(client))
-    for count in counts:
-        if count.status is LinkOutcome.REFUSED:
-            refused[count.reason] += count.number
-    if people.objected:
-        refused[RefusalReason.NO_CONSENT] = people.objected
-    return LinkageReport(
-        records=people.records,
-        users=people.users,
-        links=sum(count.number for count in counts if count.status is LinkOutcome.ACTIVE),
-        refused=dict(sorted(refused.items())),
-        opened=totals["opened"],
-        ended=totals["ended"],
-        merged=totals["merged"],
-        split=totals["split"],
-        deferred=totals["deferred"],
-    )
