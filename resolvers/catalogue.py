@@ -1,4 +1,4 @@
-"""Use cases of the catalogue: one item by its key, a page of items, all items."""
+"""Use cases of the catalogue: one declared item by its key, a page of them, all of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_KEYS: Final = 100
 
 
 async def find_item(request: RequestContext, key: str) -> ItemFacts | None:
-    """Returns one item, or None if there is none with this key. Raises BadInput."""
+    """Returns one item, or None if no catalogue declares one with this key. Raises BadInput."""
     return await read_item(request.services.client, ItemKey(check_key(key)))
 
 
@@ -39,7 +39,7 @@ def check_filter(where: ItemFilter | None) -> ItemFilter | None:
 
 
 async def read_catalogue(client: GraphClient) -> list[ItemFacts]:
-    """Returns all items, read in pages."""
+    """Returns all declared items, read in pages."""
     found: list[ItemFacts] = []
     while True:
         page = await read_items(client, ItemFilter(), CATALOGUE_PAGE, found[-1].key if found else "")

@@ -23,7 +23,7 @@ WRITE_ITEMS: Final = """
 UNWIND $rows AS row
 MERGE (i:Item {key: row[0]})
 ON CREATE SET i.created_at = $now
-SET i.updated_at = CASE WHEN row[2] > row[1] AND row[1] > coalesce(i.updated_at, 0) THEN row[1] ELSE i.updated_at END
+SET i.updated_at = CASE WHEN row[2] > row[1] AND row[1] >= coalesce(i.updated_at, 0) THEN row[1] ELSE i.updated_at END
 FOREACH (_ IN CASE WHEN row[3] IS NOT NULL AND row[2] >= coalesce(i.title_rank, 0) THEN [1] ELSE [] END |
   SET i.title = row[3], i.title_rank = row[2])
 FOREACH (_ IN CASE WHEN row[4] IS NOT NULL AND row[2] >= coalesce(i.category_rank, 0) THEN [1] ELSE [] END |

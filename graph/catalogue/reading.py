@@ -1,6 +1,7 @@
-"""Items read by key or in pages, in the order of their keys.
+"""The catalogue: declared items read by key or in pages, in the order of their keys.
 
-A condition that a filter leaves out is passed as null, which every item meets.
+An item that only events mention is not part of it: anybody who may send events could put text there, and a page that
+one person visited would show up. A condition that a filter leaves out is passed as null, which every item meets.
 """
 
 from __future__ import annotations
@@ -49,12 +50,13 @@ def _within(value: float | None, least: float | None, most: float | None) -> boo
 
 READ_ITEM: Final = """
 MATCH (i:Item {key: $key})
+WHERE i.updated_at IS NOT NULL
 RETURN properties(i) AS item, [(i)-[a:ABOUT]->(t:Topic) | [t.key, a.weight]] AS topics
 """
 
 
 async def read_item(client: GraphClient, key: ItemKey) -> ItemFacts | None:
-    """Returns one item, or None if there is none with this key."""
+    """Returns one item, or None if no catalogue declares one with this key."""
     rows = await client.read(READ_ITEM, key=key)
     return parse_item(rows[0]["item"], rows[0]["topics"]) if rows else None
 
@@ -63,7 +65,7 @@ _FILTERED: Final = """
 WHERE ($min_price IS NULL OR i.price >= $min_price) AND ($max_price IS NULL OR i.price <= $max_price)
   AND ($min_year IS NULL OR i.year >= $min_year) AND ($max_year IS NULL OR i.year <= $max_year)
   AND ($available IS NULL OR i.available = $available) AND ($category IS NULL OR i.category = $category)
-  AND i.key > $after
+  AND i.key > $after AND i.updated_at IS NOT NULL
 WITH i ORDER BY i.key LIMIT $limit
 RETURN properties(i) AS item, [(i)-[a:ABOUT]->(t:Topic) | [t.key, a.weight]] AS topics
 ORDER BY item.key
@@ -77,7 +79,7 @@ READ_ITEMS_OF_KEYS: Final = "UNWIND $keys AS key MATCH (i:Item {key: key})" + _F
 
 
 async def read_items(client: GraphClient, where: ItemFilter, limit: int, after: str = "") -> list[ItemFacts]:
-    """Returns up to `limit` items that match a filter, in the order of their keys, starting after a key."""
+    """Returns up to `limit` declared items that match a filter, in the order of their keys, starting after a key."""
     rest: dict[str, Any] = {
         "category": where.category,
         "available": where.available,

@@ -19,7 +19,10 @@ class Topic:
     weight: float = strawberry.field(description="How much the item is about the topic: 0 or more.")
 
 
-@strawberry.type(description="A product, title or page that people interact with.")
+@strawberry.type(
+    description="A product, title or page that people interact with. The catalogue holds those that were declared; an "
+    "item that only events mention appears with the interactions that mention it and nowhere else."
+)
 class Item(Node):
     """Its source is `graph.model.catalogue.ItemFacts`."""
 

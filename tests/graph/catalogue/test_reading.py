@@ -51,8 +51,11 @@ def test_an_unknown_value_meets_no_condition(conditions: dict[str, object]) -> N
 async def test_an_item_is_declared_once_a_catalogue_has_described_it(store: GraphClient) -> None:
     async def is_declared() -> bool:
         item = await read_item(store, LAMP.key)
-        assert item is not None
-        return item.declared
+        listed = [one.key for one in await read_items(store, ItemFilter(), 9)]
+        chosen = [one.key for one in await read_items(store, ItemFilter(keys=(LAMP.key,)), 9)]
+        assert (listed == [LAMP.key], chosen == [LAMP.key]) == (item is not None,) * 2
+        assert item is None or item.declared
+        return item is not None
 
     mention = ItemFacts(LAMP.key, "Lamp", updated_at=Millis(9), declared=False)
     await store.write(lambda tx: write_items(tx, [mention], Millis(10)))
