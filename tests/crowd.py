@@ -31,13 +31,14 @@ class Event:
 
 @dataclass(frozen=True)
 class Person:
-    """One person, with one record per entry of `events`: the list of that record's events."""
+    """One person, with one record of a kind per entry of `events`: the list of that record's events."""
 
     id: str
     events: Sequence[Sequence[Event]] = ()
     permits: tuple[str, ...] = ALL
     until: Millis | None = None
     epoch: int = 1
+    kind: str = "user"
 
 
 WRITE_PEOPLE = """
@@ -49,7 +50,7 @@ SET u.permits_until = row.until
 WRITE_RECORDS = """
 UNWIND $rows AS row
 MATCH (u:User {id: row.user})
-CREATE (r:Record {id: row.id, source: 'shop', kind: 'user', key: row.id, created_at: $now, updated_at: $now})
+CREATE (r:Record {id: row.id, source: 'shop', kind: row.kind, key: row.id, created_at: $now, updated_at: $now})
 CREATE (r)-[:RESOLVES_TO {`from`: $now}]->(u)
 CREATE (r)-[:HAD]->(:Session {id: row.id, started_at: 0, ended_at: $now, events: 1})
 """
@@ -66,7 +67,9 @@ def as_message(id_: str, event: Event) -> Message:
 async def write_crowd(store: GraphClient, people: Iterable[Person], items: Iterable[ItemFacts] = ()) -> None:
     crowd, catalogue = list(people), list(items)
     rows = [{"id": p.id, "permits": list(p.permits), "until": p.until, "epoch": p.epoch} for p in crowd]
-    records = [{"id": f"{p.id}/{number}", "user": p.id} for p in crowd for number in range(len(p.events))]
+    records = [
+        {"id": f"{p.id}/{number}", "user": p.id, "kind": p.kind} for p in crowd for number in range(len(p.events))
+    ]
     events = [
         (SessionId(f"{p.id}/{number}"), as_message(f"{p.id}/{number}/{place}", event))
         for p in crowd
@@ -97,3 +100,14 @@ async def set_permits(store: GraphClient, user: str, permits: Sequence[str]) -> 
         id=UserId(user),
         permits=list(permits),
     )
+
+
+WRITE_COUNTS_FOR = """
+MATCH (d:Record {id: $device}), (a:Record {id: $account})
+CREATE (d)-[:COUNTS_FOR {grade: $grade, received: $now}]->(a)
+"""
+
+
+async def count_for(store: GraphClient, device: str, account: str, grade: str = "proven") -> None:
+    """Lets the first record of a device count for the first record of a person."""
+    await run(store, WRITE_COUNTS_FOR, device=f"{device}/0", account=f"{account}/0", grade=grade, now=NOW)

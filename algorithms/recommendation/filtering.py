@@ -65,7 +65,7 @@ class CosineConfig(BaseModel):
     """Number of strongest targets kept for each seed."""
 
 
-def fit_walk(histories: Csr, config: WalkConfig | None = None) -> Csr:
+def fit_walk(histories: Csr, config: WalkConfig | None = None, pairs: Csr | None = None) -> Csr:
     """Fits RP3β: the probability that a random walk of three steps from a person ends at an item, damped by popularity.
 
     Paudel, Christoffel, Newell & Bernstein 2016, "Updatable, Accurate, Diverse, and Scalable Recommendations for
@@ -77,7 +77,8 @@ def fit_walk(histories: Csr, config: WalkConfig | None = None) -> Csr:
 
     over the people v. The walk's first step, from a person to their own items, is taken at request time
     (`ranking.rank_items`). Each target keeps its strongest seeds, ties go to the lower column; entries of `histories`
-    that are not above 0 are ignored.
+    that are not above 0 are ignored. With `pairs`, shape (items, items), a seed leads to a target only if the pair has
+    an entry there (`support.find_supported_pairs`); other weights do not change.
 
     Returns lists of shape (items, items), weights above 0, rows scaled by `WalkConfig.scale`. Time O(Σ_v n_v²) for the
     n_v items of each person, plus O(items²) to cut the lists; memory O(items · neighbours) plus one block.
@@ -89,7 +90,7 @@ def fit_walk(histories: Csr, config: WalkConfig | None = None) -> Csr:
     to_person.data **= config.alpha_item
     to_item = _divide_rows(histories, of_person)
     to_item.data **= config.alpha_person
-    kept = _keep_strongest(to_item.T.tocsr(), to_person.T.tocsr(), config.neighbours)
+    kept = _keep_strongest(to_item.T.tocsr(), to_person.T.tocsr(), config.neighbours, pairs)
     damping = np.maximum(of_item, np.finfo(float).tiny) ** -config.beta
     kept.data *= np.repeat(damping, np.diff(kept.indptr))
     return _scale_rows(kept.T.tocsr(), config.scale)
@@ -125,6 +126,18 @@ def score_histories(histories: Csr, lists: Csr) -> Floats:
     return np.asarray((histories @ lists).toarray(), dtype=np.float64)
 
 
+def keep_entries(histories: Csr, kept: Flags) -> Csr:
+    """Returns the histories with only the stored entries that are marked, in row order. O(entries)."""
+    cells = sparse.coo_array(histories)
+    rows, columns = cells.coords
+    return sparse.csr_array(sparse.coo_array((cells.data[kept], (rows[kept], columns[kept])), shape=histories.shape))
+
+
+def keep_items(histories: Csr, kept: Flags) -> Csr:
+    """Returns the histories without the entries of items that are not marked. All columns stay. O(entries)."""
+    return keep_entries(histories, kept[sparse.coo_array(histories).coords[1]])
+
+
 def _positive(histories: Csr) -> Csr:
     """Returns a copy in float64, without entries that are not above 0."""
     copy: Csr = sparse.csr_array(histories.astype(np.float64))
@@ -145,9 +158,9 @@ def _divide_rows(matrix: Csr, divisors: Floats) -> Csr:
     return divided
 
 
-def _keep_strongest(left: Csr, right: Csr, most: int) -> Csr:
-    """Computes left @ right without its diagonal, each row cut to its `most` largest entries above 0. Ties go to the
-    lower column, so that the result does not depend on the machine."""
+def _keep_strongest(left: Csr, right: Csr, most: int, allowed: Csr | None = None) -> Csr:
+    """Computes left @ right without its diagonal and, if given, without what is not `allowed`, each row cut to its
+    `most` largest entries above 0. Ties go to the lower column, so that the result does not depend on the machine."""
     rows, columns = left.shape[0], right.shape[1]
     height = max(1, BLOCK_CELLS // max(1, columns))
     blocks: list[Csr] = []
@@ -155,6 +168,8 @@ def _keep_strongest(left: Csr, right: Csr, most: int) -> Csr:
         block = np.asarray((left[start : start + height] @ right).toarray(), dtype=np.float64)
         own = np.arange(start, start + len(block))
         block[own - start, own] = 0
+        if allowed is not None:
+            block[allowed[start : start + height].toarray() == 0] = 0
         blocks.append(sparse.csr_array(np.where(_strongest(block, most), block, 0)))
     if not blocks:
         return sparse.csr_array((rows, columns), dtype=np.float64)

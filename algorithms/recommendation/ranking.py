@@ -186,7 +186,8 @@ def rank_items(
     """Returns the n best items that the seeds (column → strength) lead to, best first; ties go to the lower column.
 
     The score of target j is Σ_i strength_i · weight_ij over the seeds i: the person's own first step of the walk that
-    `filtering.fit_walk` fits. Scores are above 0 and compare only with each other.
+    `filtering.fit_walk` fits, divided by the best score returned. Scores are therefore above 0, at most 1, and compare
+    only with each other.
 
     `hidden`, shape (items,), marks items that are never recommended; `accept` is called with candidates in order until
     n are found; `reasons` limits the paths per item. Returns fewer than n if the seeds lead to fewer. Raises IndexError
@@ -199,8 +200,9 @@ def rank_items(
     scores[hidden] = 0
     chosen = _choose(scores, n, accept)
     shares = _share(chosen, steps, lists.size, len(columns))
+    best = scores[chosen[0]] if chosen else 1.0
     return [
-        RankedColumn(item, float(scores[item]), _name_paths(row, columns, reasons))
+        RankedColumn(item, float(scores[item] / best), _name_paths(row, columns, reasons))
         for item, row in zip(chosen, shares, strict=True)
     ]
 
@@ -210,12 +212,13 @@ def rank_popular(
 ) -> list[RankedColumn]:
     """Returns the n most popular items, most popular first, for people without usable history or to top up a list.
 
-    Scores are numbers of people; items without any come last. Ties go to the lower column. Arguments and errors as in
-    `rank_items`. O(items log items) at worst.
+    Items without any people come last; ties go to the lower column. The score is 1 divided by the place, so that it
+    tells nothing of the numbers of people. Arguments and errors as in `rank_items`. O(items log items) at worst.
     """
     scores: Floats = lists.popularity + 1.0
     scores[hidden] = 0
-    return [RankedColumn(item, float(lists.popularity[item]), ()) for item in _choose(scores, n, accept)]
+    chosen = _choose(scores, n, accept)
+    return [RankedColumn(item, 1.0 / place, ()) for place, item in enumerate(chosen, start=1)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from sknetwork.clustering import Louvain, get_modularity
 
 from algorithms.arrays import Csr, Floats, Ints
 from algorithms.recommendation.filtering import CosineConfig, fit_cosine
+from algorithms.recommendation.support import SupportConfig, Supporters, find_supported
 
 NOBODY: Final = -1
 """The label of people in no community."""
@@ -40,6 +41,10 @@ class CommunityConfig(BaseModel):
 
     seed: int = Field(42, ge=0)
     """Seed of Louvain's random state."""
+
+    support: SupportConfig = SupportConfig()
+    """How many people a community has at least, and how many of them chose what describes it, if others are to know of
+    it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,21 +166,28 @@ def carry_numbers(labels: Sequence[int], before: Sequence[int]) -> dict[int, int
     return {int(label): carried[int(label)] if int(label) in carried else next(free) for label in new}
 
 
-def describe_communities(partition: Partition, features: Csr, most: int = 3) -> list[list[DistinctiveFeature]]:
+def describe_communities(
+    partition: Partition, features: Csr, most: int = 3, supporters: Supporters | None = None
+) -> list[list[DistinctiveFeature]]:
     """Finds the features that set each community apart: those with the largest share · log2(lift), largest first, at
     most `most`, with a lift above 1.
 
     `features` has shape (people, features) and entries of 0 or more, such as strengths summed by topic. The product is
     the feature's term of the Kullback–Leibler divergence of the community from everyone (Kullback & Leibler 1951, Ann.
-    Math. Stat. 22(1)), so that neither rare nor ubiquitous features win. Returns one list per community. Raises
+    Math. Stat. 22(1)), so that neither rare nor ubiquitous features win. With `supporters`, a feature describes only a
+    community in which enough of them have it. Returns one list per community. Raises
     IndexError if the numbers of people differ. O(entries + communities · features log features).
     """
     whole = _shares(np.asarray(features.sum(axis=0), dtype=np.float64).ravel())
     found: list[list[DistinctiveFeature]] = []
     for number in range(partition.count):
-        inside = _shares(np.asarray(features[partition.labels == number].sum(axis=0), dtype=np.float64).ravel())
+        members = np.flatnonzero(partition.labels == number)
+        inside = _shares(np.asarray(features[members].sum(axis=0), dtype=np.float64).ravel())
         lift = np.divide(inside, whole, out=np.zeros_like(inside), where=whole > 0)
         gain = inside * np.log2(np.maximum(lift, 1))
+        if supporters is not None:
+            some = Supporters(supporters.people[members], supporters.least)
+            gain[~find_supported(sparse.csr_array(features[members]), some)] = 0
         best = [int(column) for column in np.argsort(-gain, kind="stable")[:most] if gain[column] > 0]
         found.append([DistinctiveFeature(column, float(inside[column]), float(lift[column])) for column in best])
     return found

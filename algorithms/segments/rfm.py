@@ -8,6 +8,8 @@ sufficient statistics of purchasing: Fader, Hardie & Lee 2005, "RFM and CLV", J.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,6 +18,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from algorithms.arrays import Flags, Ints
+from algorithms.recommendation.support import SupportConfig, Supporters
 
 BANDS = 5
 """Scores are 1 to 5."""
@@ -56,6 +59,9 @@ class RfmConfig(BaseModel):
 
     high_value: HighValueRule = HighValueRule()
     """Who is a high-value buyer."""
+
+    support: SupportConfig = SupportConfig()
+    """How many people a cell, or the segment of high-value buyers, has at least if others are to know of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +106,12 @@ def find_high_value(scores: RfmScores, rule: HighValueRule) -> Flags:
         (scores.recency >= rule.recency) & (scores.frequency >= rule.frequency) & (scores.monetary >= rule.monetary)
     )
     return found
+
+
+def find_shown_cells(cells: Sequence[str], supporters: Supporters) -> Flags:
+    """Marks the people whose cell enough supporters are in. Shape (people,). O(people)."""
+    counts = Counter(cell for cell, counted in zip(cells, supporters.people, strict=True) if counted)
+    return np.array([counts[cell] >= supporters.least for cell in cells], dtype=np.bool_)
 
 
 def count_grid(scores: RfmScores) -> RfmGrid:

@@ -1,5 +1,4 @@
-"""Behaviour of the people in a scope, read into the arrays that algorithms take, and the manifest of whose data a run
-used.
+"""Behaviour of the people in a scope, read into the arrays that algorithms take.
 
 `compute_settled` ensures that a result contains no one who withdrew consent while it was computed.
 """
@@ -7,20 +6,29 @@ used.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from typing import TypeVar
 
 import numpy as np
 
-from algorithms.arrays import Csr, Floats, Ints
+from algorithms.activity.manifest import Manifest, make_manifest
+from algorithms.arrays import Csr, Flags, Floats, Ints
 from algorithms.recommendation.ranking import StrengthConfig, build_histories, rate_strength
-from graph.activity.scoped import SessionHistory, read_histories, read_people_in_scope
+from algorithms.recommendation.support import SupportConfig, Supporters, choose_supporters
+from graph.activity.scoped import (
+    PersonInScope,
+    SessionHistory,
+    has_accounts,
+    read_histories,
+    read_people_in_scope,
+    read_unsettled_sources,
+)
 from graph.model.catalogue import ItemKey
 from graph.model.identity import UserId
+from graph.model.recommendation import RunId
 from graph.model.scope import PermittedScope
-from graph.model.time import DAY
+from graph.model.time import DAY, Millis
 from privacy.gate import mint_scope
 from resolvers.context import Services
 
@@ -28,9 +36,43 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
+class Census:
+    """Everyone in a scope at an instant. `devices_only`: the store has no account at all. `left_out` are the sources
+    that were being re-derived before the people were read; people with a record from one are in no scope."""
+
+    people: Mapping[UserId, PersonInScope]
+    at: Millis
+    devices_only: bool
+    left_out: tuple[str, ...]
+
+    def persons(self) -> list[UserId]:
+        """Everyone but the devices whose behaviour is an account's."""
+        return [user for user, one in self.people.items() if not one.counted]
+
+    def supporters(self, people: Sequence[UserId], config: SupportConfig) -> Supporters:
+        """Returns which of these people support what is learnt."""
+        known = [self.people[user] for user in people]
+        ages = [(self.at - one.since) / DAY for one in known]
+        return choose_supporters([one.account for one in known], ages, config, devices_only=self.devices_only)
+
+    def manifest(self, run: RunId, used: Collection[UserId]) -> Manifest:
+        """Makes the manifest of a run that used these people."""
+        return make_manifest(run, used, {user: self.people[user].epoch for user in used})
+
+
+async def take_census(services: Services, scope: PermittedScope) -> Census:
+    """Reads everyone in scope. Unsettled sources are read first: one that is left out then was unsettled before."""
+    left_out = await read_unsettled_sources(services.client)
+    people = await read_people_in_scope(services.client, scope)
+    devices_only = not any(one.account for one in people.values()) and not await has_accounts(services.client)
+    return Census(people, scope.now, devices_only, tuple(left_out))
+
+
+@dataclass(frozen=True, slots=True)
 class Behaviour:
-    """Interactions in scope. The four arrays have one entry per interaction, in an order that depends on the
-    interactions alone, so that the same graph gives the same arrays."""
+    """Interactions in scope, of each person's own records and of the devices that count for them. The six arrays
+    have one entry per interaction, in an order that depends on the interactions alone, so that the same graph gives the
+    same arrays."""
 
     people: tuple[UserId, ...]
     """People with at least one interaction, sorted."""
@@ -38,14 +80,23 @@ class Behaviour:
     items: tuple[ItemKey, ...]
     """Items with at least one interaction, sorted."""
 
-    epochs: Mapping[UserId, int]
-    """Consent epoch of everyone in scope."""
+    givers: tuple[UserId, ...]
+    """The users whose records the interactions are on, sorted: people, and devices that count for them."""
+
+    census: Census
+    """Everyone in scope."""
 
     person: Ints
     """Index of the person in `people`."""
 
     item: Ints
     """Index of the item in `items`."""
+
+    giver: Ints
+    """Index of the giver in `givers`."""
+
+    proven: Flags
+    """Whether the interaction is the person's beyond doubt: not that of a device that only claims to be theirs."""
 
     strength: Floats
     """Strength before decay (`ranking.rate_strength`)."""
@@ -55,37 +106,46 @@ class Behaviour:
 
     def histories(self, config: StrengthConfig) -> Csr:
         """Returns the histories, shape (people, items). Ages count from the latest interaction of all."""
-        ages = (self.at.max(initial=0) - self.at) / DAY
+        return self._build(config, np.ones(len(self.at), dtype=np.bool_))
+
+    def proven_histories(self, config: StrengthConfig) -> Csr:
+        """Returns the histories without what is only claimed, which supports nothing: who claims a few accounts could
+        otherwise lift what one person did over the minimum."""
+        return self._build(config, self.proven)
+
+    def _build(self, config: StrengthConfig, rows: Flags) -> Csr:
+        ages = (self.at.max(initial=0) - self.at[rows]) / DAY
         shape = (len(self.people), len(self.items))
-        return build_histories(self.person, self.item, self.strength, ages, shape=shape, config=config)
+        cells = self.person[rows], self.item[rows]
+        return build_histories(*cells, self.strength[rows], ages, shape=shape, config=config)
+
+    def supporters(self, config: SupportConfig) -> Supporters:
+        """Returns which of the people support what is learnt from them."""
+        return self.census.supporters(self.people, config)
+
+    def manifest(self, run: RunId) -> Manifest:
+        """Makes the manifest of a run that used all of this: the people and the devices that count for them."""
+        return self.census.manifest(run, {*self.people, *self.givers})
 
     def without(self, gone: Collection[UserId]) -> Behaviour:
-        """Returns the behaviour without some people. All items stay, so that columns keep their meaning."""
-        kept = np.array([user not in gone for user in self.people], dtype=np.bool_)
-        rows = kept[self.person]
+        """Returns the behaviour without some people and devices, and without people of whom nothing is left. All items
+        stay, so that columns keep their meaning."""
+        stays = np.array([user not in gone for user in self.people], dtype=np.bool_)
+        gives = np.array([user not in gone for user in self.givers], dtype=np.bool_)
+        rows = stays[self.person] & gives[self.giver]
+        people, person = np.unique(self.person[rows], return_inverse=True)
+        givers, giver = np.unique(self.giver[rows], return_inverse=True)
         return replace(
             self,
-            people=tuple(user for user in self.people if user not in gone),
-            person=(np.cumsum(kept) - 1)[self.person[rows]],
+            people=tuple(self.people[place] for place in people),
+            givers=tuple(self.givers[place] for place in givers),
+            person=person.astype(np.int64),
             item=self.item[rows],
+            giver=giver.astype(np.int64),
+            proven=self.proven[rows],
             strength=self.strength[rows],
             at=self.at[rows],
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """Whose data a run used: how many people, the highest consent epoch among them, the SHA-256 of their IDs."""
-
-    people: int
-    epoch: int
-    people_sha256: str
-
-
-def make_manifest(people: Collection[UserId], epochs: Mapping[UserId, int]) -> Manifest:
-    """Makes the manifest of a run. The hash is over the IDs, sorted, one per line."""
-    digest = sha256("".join(f"{user}\n" for user in sorted(people)).encode()).hexdigest()
-    return Manifest(len(people), max((epochs[user] for user in people), default=0), digest)
 
 
 def open_scope(services: Services, purpose: str) -> PermittedScope:
@@ -96,19 +156,24 @@ def open_scope(services: Services, purpose: str) -> PermittedScope:
 async def read_behaviour(services: Services, purpose: str, config: StrengthConfig) -> Behaviour:
     """Reads all interactions with items of the people who permit a purpose."""
     scope = open_scope(services, purpose)
-    epochs = await read_people_in_scope(services.client, scope)
+    census = await take_census(services, scope)
     sessions: list[SessionHistory] = []
-    async for page in read_histories(services.client, list(epochs), scope):
+    async for page in read_histories(services.client, census.persons(), scope):
         sessions.extend(page)
-    return await asyncio.to_thread(_arrange, sessions, epochs, config)
+    return await asyncio.to_thread(_arrange, sessions, census, config)
 
 
-def _arrange(sessions: list[SessionHistory], epochs: Mapping[UserId, int], config: StrengthConfig) -> Behaviour:
+def _arrange(sessions: list[SessionHistory], census: Census, config: StrengthConfig) -> Behaviour:
     people = sorted({session.user for session in sessions})
+    givers = sorted({session.giver for session in sessions})
     items = sorted({item for session in sessions for item in session.items})
     row = {user: place for place, user in enumerate(people)}
+    donor = {user: place for place, user in enumerate(givers)}
     column = {item: place for place, item in enumerate(items)}
-    person = np.array([row[session.user] for session in sessions for _ in session.items], dtype=np.int64)
+    sizes = [len(session.items) for session in sessions]
+    person = np.repeat(np.array([row[session.user] for session in sessions], dtype=np.int64), sizes)
+    giver = np.repeat(np.array([donor[session.giver] for session in sessions], dtype=np.int64), sizes)
+    proven = np.repeat(np.array([session.proven for session in sessions], dtype=np.bool_), sizes)
     item = np.array([column[item] for session in sessions for item in session.items], dtype=np.int64)
     at = np.array([at for session in sessions for at in session.at], dtype=np.int64)
     strength = np.array(
@@ -119,8 +184,9 @@ def _arrange(sessions: list[SessionHistory], epochs: Mapping[UserId, int], confi
         ],
         dtype=np.float64,
     )
-    order = np.lexsort((strength, at, item, person))
-    return Behaviour(tuple(people), tuple(items), epochs, person[order], item[order], strength[order], at[order])
+    order = np.lexsort((proven, giver, strength, at, item, person))
+    arrays = (person[order], item[order], giver[order], proven[order], strength[order], at[order])
+    return Behaviour(tuple(people), tuple(items), tuple(givers), census, *arrays)
 
 
 async def compute_settled(
@@ -130,8 +196,8 @@ async def compute_settled(
     without them. A result therefore contains only people who still permitted the purpose after it was computed."""
     while True:
         result = await asyncio.to_thread(compute, behaviour)
-        permitting = await read_people_in_scope(services.client, open_scope(services, purpose))
-        gone = set(behaviour.people) - permitting.keys()
+        census = await take_census(services, open_scope(services, purpose))
+        gone = {*behaviour.people, *behaviour.givers} - census.people.keys()
         if not gone:
-            return result, replace(behaviour, epochs=permitting)
+            return result, replace(behaviour, census=census)
         behaviour = behaviour.without(gone)

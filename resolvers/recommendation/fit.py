@@ -1,8 +1,11 @@
-"""Fitting the graph walk to the interactions of people who permit personalisation, measuring and publishing it."""
+"""Fitting the graph walk to the interactions of people who permit personalisation, measuring and publishing it.
+
+It learns only declared items that enough people chose, and only pairs of them that enough people chose both of.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,20 +14,29 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 from ulid import ULID
 
-from algorithms.arrays import Csr, Flags, Floats
+from algorithms.arrays import Csr, Floats
 from algorithms.recommendation.evaluation import hold_back_random, measure_ranking, rank_scores
-from algorithms.recommendation.filtering import WalkConfig, fit_walk, measure_popularity, score_histories
+from algorithms.recommendation.filtering import (
+    WalkConfig,
+    fit_walk,
+    keep_entries,
+    keep_items,
+    measure_popularity,
+    score_histories,
+)
 from algorithms.recommendation.ranking import StrengthConfig
+from algorithms.recommendation.support import SupportConfig, Supporters, find_supported, find_supported_pairs
 from graph.model.catalogue import ItemKey
 from graph.model.recommendation import RunId
 from graph.recommendation.runs import ModelRow, write_model_rows
 from privacy.purposes import PERSONALISATION
-from resolvers.activity.behaviour import Behaviour, compute_settled, make_manifest, read_behaviour
+from resolvers.activity.behaviour import Behaviour, compute_settled, read_behaviour
+from resolvers.catalogue import read_catalogue
 from resolvers.context import Services
 from resolvers.recommendation.serve import WALK
 from resolvers.runs import RunInProgress, record_run
 
-MODEL_VERSION: Final = 1
+MODEL_VERSION: Final = 2
 """Version of the code that fits the model."""
 
 LIKED: Final = 0.5
@@ -44,6 +56,9 @@ class WalkFitConfig(BaseModel):
 
     strengths: StrengthConfig = StrengthConfig()
     """How interactions become strengths."""
+
+    support: SupportConfig = SupportConfig()
+    """How many people an item, and a pair of items, is learnt from at least."""
 
     held_back: float = Field(0.2, ge=0, lt=1)
     """Share of interactions held back to measure quality; 0: quality is not measured. The published model is fitted on
@@ -71,14 +86,16 @@ async def refresh_walk(services: Services, config: WalkFitConfig) -> WalkReport:
     """Refits the walk, makes it the current model and loads it."""
     started = services.clock()
     run = RunId(str(ULID()))
+    declared = {item.key for item in await read_catalogue(services.client)}
     behaviour = await read_behaviour(services, PERSONALISATION, config.strengths)
     fitted, behaviour = await compute_settled(
-        services, PERSONALISATION, behaviour, lambda behaviour: _fit(behaviour, config)
+        services, PERSONALISATION, behaviour, lambda behaviour: _fit(behaviour, declared, config)
     )
     checked = services.clock()
     await write_model_rows(services.client, run, fitted.rows)
-    manifest = make_manifest(behaviour.people, behaviour.epochs)
-    progress = RunInProgress(WALK, run, MODEL_VERSION, PERSONALISATION, started, checked)
+    manifest = behaviour.manifest(run)
+    left_out = behaviour.census.left_out
+    progress = RunInProgress(WALK, run, MODEL_VERSION, PERSONALISATION, started, checked, left_out)
     settings = config.model_dump(mode="json")
     await record_run(services, progress, manifest, fitted.metrics, settings, rows=len(fitted.rows))
     await services.recommender.load(services.client)
@@ -91,10 +108,14 @@ class _Fitted:
     metrics: dict[str, float]
 
 
-def _fit(behaviour: Behaviour, config: WalkFitConfig) -> _Fitted:
-    histories = behaviour.histories(config.strengths)
-    rows = make_rows(behaviour.items, fit_walk(histories, config.walk), measure_popularity(histories))
-    return _Fitted(rows, measure_walk(histories, config) if config.held_back else {})
+def _fit(behaviour: Behaviour, declared: Collection[ItemKey], config: WalkFitConfig) -> _Fitted:
+    supporters = behaviour.supporters(config.support)
+    chosen = behaviour.proven_histories(config.strengths)
+    known = np.array([item in declared for item in behaviour.items], dtype=np.bool_)
+    histories = keep_items(behaviour.histories(config.strengths), known & find_supported(chosen, supporters))
+    lists = fit_walk(histories, config.walk, find_supported_pairs(chosen, supporters))
+    rows = make_rows(behaviour.items, lists, measure_popularity(histories))
+    return _Fitted(rows, measure_walk(histories, config, supporters) if config.held_back else {})
 
 
 def make_rows(items: tuple[ItemKey, ...], lists: Csr, popularity: Floats) -> list[ModelRow]:
@@ -110,18 +131,21 @@ def make_rows(items: tuple[ItemKey, ...], lists: Csr, popularity: Floats) -> lis
     return rows
 
 
-def measure_walk(histories: Csr, config: WalkFitConfig) -> dict[str, float]:
+def measure_walk(histories: Csr, config: WalkFitConfig, supporters: Supporters) -> dict[str, float]:
     """Measures nDCG, recall, hit rate and coverage at 10 on a random part held back, and nDCG of popularity.
 
-    Everyone's other interactions train the walk that is measured; at most `measured_people` are measured.
+    Everyone's other interactions train the walk that is measured, under the same minimum support; at most
+    `measured_people` are measured.
     """
     rng = np.random.default_rng(config.seed)
     held = hold_back_random(histories.nnz, config.held_back, rng)
-    train = _select(histories, ~held)
-    liked = _select(histories, held & (histories.data >= LIKED))
+    train = keep_entries(histories, ~held)
+    train = keep_items(train, find_supported(train, supporters))
+    fitted = fit_walk(train, config.walk, find_supported_pairs(train, supporters))
+    liked = keep_entries(histories, held & (histories.data >= LIKED))
     sample = np.sort(rng.permutation(train.shape[0])[: config.measured_people])
     seen, wanted = sparse.csr_array(train[sample]), sparse.csr_array(liked[sample])
-    walk = measure_ranking(rank_scores(score_histories(seen, fit_walk(train, config.walk)), seen, PLACES), wanted)
+    walk = measure_ranking(rank_scores(score_histories(seen, fitted), seen, PLACES), wanted)
     popular = measure_ranking(rank_scores(measure_popularity(train), seen, PLACES), wanted)
     return {
         "ndcg10": walk.ndcg,
@@ -131,11 +155,3 @@ def measure_walk(histories: Csr, config: WalkFitConfig) -> dict[str, float]:
         "popular_ndcg10": popular.ndcg,
         "measured_people": float(walk.people),
     }
-
-
-def _select(histories: Csr, chosen: Flags) -> Csr:
-    """Returns the histories with only the chosen of their stored entries."""
-    cells = sparse.coo_array(histories)
-    rows, columns = cells.coords
-    picked = (cells.data[chosen], (rows[chosen], columns[chosen]))
-    return sparse.csr_array(sparse.coo_array(picked, shape=histories.shape))

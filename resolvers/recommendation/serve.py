@@ -88,7 +88,7 @@ class WalkRecommender:
     def __init__(self, config: RankingConfig | None = None) -> None:
         self._config = config or RankingConfig()
         self._model = build_model(None, ())
-        self._served = join_catalogue(self._model, ())
+        self._served = self._bare = join_catalogue(self._model, ())
         self._loading = asyncio.Lock()
         self._catalogue_due = 0.0
 
@@ -107,6 +107,7 @@ class WalkRecommender:
                 return
             items = await read_catalogue(client)
             self._served = await asyncio.to_thread(join_catalogue, model, items)
+            self._bare = await asyncio.to_thread(join_catalogue, build_model(None, ()), items)
             self._model = model
             self._catalogue_due = now + CATALOGUE_SECONDS
 
@@ -132,14 +133,16 @@ class WalkRecommender:
         admits: Callable[[ItemFacts], bool] | None = None,
         strategy: Strategy = Strategy.AUTO,
         include_seen: bool = False,
+        fresh: bool = True,
     ) -> list[RankedItem]:
         """Returns the n best items for a person with these latest interactions, best first.
 
         `strategy` chooses the walk, popular items, or (AUTO) the walk topped up with popular items. Items that the
-        person interacted with are left out unless `include_seen`; items that are not available always are. No I/O;
-        well under a millisecond for some thousand items.
+        person interacted with are left out unless `include_seen`; items that are not available always are. If the
+        model is not `fresh`, it is left out too: what remains is the catalogue. No I/O; well under a millisecond for
+        some thousand items.
         """
-        served = self._served
+        served = self._served if fresh else self._bare
         seeds = weigh_seeds(recent, now, self._config)
         hidden = served.absent.copy()
         if not include_seen:

@@ -41,8 +41,8 @@ class Recommendation:
 
     item: Item = strawberry.field(description="The recommended item.")
     score: float = strawberry.field(
-        description="Strength of the recommendation; higher is better. Comparable only within one response and one "
-        "strategy."
+        description="Strength of the recommendation, above 0 and at most 1. For GRAPH_WALK, relative to the best item "
+        "of the list; for POPULAR, 1 divided by the place. Comparable only within one list and one strategy."
     )
     reasons: list[Reason] = strawberry.field(
         description="Why the item is recommended, strongest reason first; three reasons at most unless configured "

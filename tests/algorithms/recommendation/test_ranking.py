@@ -110,7 +110,7 @@ def test_ranking_equals_the_dense_product(lists: np.ndarray, seeds: dict[int, fl
     ranked = rank_items(TargetLists.from_csr(sparse.csr_array(lists), np.zeros(6)), seeds, n, hidden, reasons=10)
     assert [found.column for found in ranked] == order
     for found in ranked:
-        assert found.score == pytest.approx(expected[found.column])
+        assert found.score == pytest.approx(expected[found.column] / expected[order[0]])
         parts = {seed: history[seed] * lists[seed, found.column] / expected[found.column] for seed in seeds}
         assert dict(found.paths) == pytest.approx({seed: part for seed, part in parts.items() if part > 0})
         assert [share for _, share in found.paths] == sorted((share for _, share in found.paths), reverse=True)
@@ -145,10 +145,10 @@ def test_no_seeds_and_no_items_give_an_empty_ranking() -> None:
     assert rank_popular(lists, 5, np.zeros(0, dtype=np.bool_)) == []
 
 
-def test_popular_items_count_people_and_end_with_untouched_items() -> None:
+def test_popular_items_are_scored_by_place_and_end_with_untouched_items() -> None:
     lists = TargetLists.from_csr(sparse.csr_array((3, 3)), [0, 5, 2])
     ranked = rank_popular(lists, 3, np.zeros(3, dtype=np.bool_))
-    assert [(found.column, found.score) for found in ranked] == [(1, 5), (2, 2), (0, 0)]
+    assert [(found.column, found.score) for found in ranked] == [(1, 1.0), (2, 1 / 2), (0, 1 / 3)]
 
 
 def test_one_more_click_changes_the_next_ranking() -> None:

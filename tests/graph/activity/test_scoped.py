@@ -4,11 +4,15 @@ import pytest
 
 from graph.activity import scoped
 from graph.activity.scoped import (
+    PersonInScope,
     PurchaseWindow,
+    SessionHistory,
+    has_accounts,
     read_histories,
     read_people_in_scope,
     read_purchase_sums,
     read_still_in_scope,
+    read_unsettled_sources,
 )
 from graph.model.identity import UserId
 from graph.model.scope import PermittedScope
@@ -16,7 +20,7 @@ from graph.model.time import Millis
 from graph.store.client import GraphClient
 from privacy.gate import mint_scope
 from privacy.policy import Policy
-from tests.crowd import DAY, NOW, Event, Person, run, set_permits, write_crowd
+from tests.crowd import DAY, NOW, Event, Person, count_for, run, set_permits, write_crowd
 
 pytestmark = pytest.mark.store
 
@@ -43,7 +47,10 @@ async def test_only_people_who_currently_permit_the_purpose_are_read(store: Grap
     )
     await run(store, "CREATE (:User {id: '6', permits: ['analytics'], retired_at: 1})")
     await run(store, "CREATE (:User {id: '7'})")
-    assert await read_people_in_scope(store, scope_of()) == {"1": 4, "4": 1}
+    assert await read_people_in_scope(store, scope_of()) == {
+        "1": PersonInScope(4, NOW, account=True, counted=False),
+        "4": PersonInScope(1, NOW, account=True, counted=False),
+    }
     everyone = [UserId(str(number)) for number in range(1, 8)]
     read = [entry.user async for page in read_histories(store, everyone, scope_of()) for entry in page]
     assert sorted(read) == ["1", "4"]
@@ -120,3 +127,78 @@ async def test_a_withdrawal_takes_effect_for_the_next_read(store: GraphClient) -
     await set_permits(store, "1", ["personalisation"])
     assert await people_in(store, scope_of()) == []
     assert [page async for page in read_histories(store, [UserId("1")], scope_of())] == [[]]
+
+
+async def histories_of(store: GraphClient, *users: str) -> list[SessionHistory]:
+    return [e async for page in read_histories(store, [UserId(u) for u in users], scope_of()) for e in page]
+
+
+WINDOW = PurchaseWindow(("PURCHASED",), (), Millis(0), NOW)
+
+
+@pytest.fixture
+async def devices(store: GraphClient) -> GraphClient:
+    """An account, with a device that counts for it as proven, one that is only claimed, and one that doesn't permit
+    analytics; and a device on its own."""
+    people = [Person("u", [[Event("a", value=1.0, order="o1")]])]
+    people += [
+        Person("d1", [[Event("b", value=2.0, order="o1")]], kind="anonymous"),
+        Person("d2", [[Event("c", value=4.0)]], kind="anonymous"),
+        Person("d3", [[Event("d", value=8.0)]], kind="anonymous", permits=("personalisation",)),
+        Person("d4", [[Event("e", value=16.0)]], kind="anonymous"),
+    ]
+    await write_crowd(store, people)
+    for device, grade in (("d1", "proven"), ("d2", "claimed"), ("d3", "proven")):
+        await count_for(store, device, "u", grade)
+    return store
+
+
+async def test_devices_count_for_their_account_where_both_permit(devices: GraphClient) -> None:
+    found = await histories_of(devices, "u")
+    assert sorted((one.items, one.giver, one.proven) for one in found) == [
+        (["a"], "u", True),
+        (["b"], "d1", True),
+        (["c"], "d2", False),
+    ]
+    assert {one.user for one in found} == {"u"}
+    sums = await read_purchase_sums(devices, [UserId("u")], WINDOW, scope_of())
+    assert [(s.purchases, s.value, s.givers) for s in sums] == [(2, 7.0, ("d1", "d2", "u"))]
+
+
+async def test_a_device_that_counts_for_an_account_is_no_person_of_its_own(devices: GraphClient) -> None:
+    found = await read_people_in_scope(devices, scope_of())
+    assert {user: (one.account, one.counted) for user, one in found.items()} == {
+        "d1": (False, True),
+        "d2": (False, True),
+        "d4": (False, False),
+        "u": (True, False),
+    }
+    await set_permits(devices, "u", [])
+    left = await read_people_in_scope(devices, scope_of())
+    assert {user: one.counted for user, one in left.items()} == {"d1": False, "d2": False, "d4": False}
+
+
+async def test_an_ended_edge_no_longer_counts(devices: GraphClient) -> None:
+    await run(devices, "MATCH ()-[c:COUNTS_FOR]->() SET c.to = 1")
+    assert [one.items for one in await histories_of(devices, "u")] == [["a"]]
+    assert not any(one.counted for one in (await read_people_in_scope(devices, scope_of())).values())
+
+
+async def test_people_with_a_record_of_an_unsettled_source_are_in_no_scope(devices: GraphClient) -> None:
+    await run(devices, "CREATE (:Source {name: 'web', trust_epoch: 2, settled_epoch: 1})")
+    await run(devices, "MATCH (r:Record) WHERE r.id IN ['d1/0', 'd4/0'] SET r.source = 'web'")
+    assert await read_unsettled_sources(devices) == ["web"]
+    assert await people_in(devices, scope_of()) == ["d2", "u"]
+    assert sorted(one.giver for one in await histories_of(devices, "u", "d4")) == ["d2", "u"]
+    everyone = [UserId(user) for user in ("d1", "d2", "d4", "u")]
+    assert await read_still_in_scope(devices, everyone, scope_of()) == {"d2", "u"}
+    assert [s.givers for s in await read_purchase_sums(devices, everyone, WINDOW, scope_of())] == [("d2",), ("d2", "u")]
+    await run(devices, "MATCH (s:Source {name: 'web'}) SET s.settled_epoch = 2")
+    assert await people_in(devices, scope_of()) == ["d1", "d2", "d4", "u"]
+
+
+async def test_accounts_are_found_if_there_are_any(store: GraphClient) -> None:
+    await write_crowd(store, [Person("d", [[Event("a")]], kind="anonymous")])
+    assert not await has_accounts(store)
+    await write_crowd(store, [Person("u", [[Event("a")]])])
+    assert await has_accounts(store)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
-
 import pytest
 
+from algorithms.recommendation.support import SupportConfig
 from graph.activity.scoped import read_people_in_scope
 from graph.model.catalogue import ItemKey
 from graph.model.identity import UserId
+from graph.model.recommendation import RunId
 from graph.store.client import GraphClient
 from resolvers.activity import behaviour as behaviours
-from resolvers.activity.behaviour import Behaviour, Manifest, compute_settled, make_manifest, open_scope, read_behaviour
+from resolvers.activity.behaviour import Behaviour, compute_settled, open_scope, read_behaviour
 from tests.context import services_of
-from tests.crowd import NOW, Event, Person, set_permits, write_crowd
+from tests.crowd import DAY, NOW, Event, Person, count_for, run, set_permits, write_crowd
 from tests.tastes import CONFIG, ITEMS, two_tastes
 
 pytestmark = pytest.mark.store
@@ -73,7 +73,8 @@ async def read(store: GraphClient) -> Behaviour:
 async def test_each_interaction_is_one_entry_with_people_and_items_sorted(three: GraphClient) -> None:
     found = await read(three)
     assert (found.people, found.items) == ((A, B), (ItemKey("i"), ItemKey("j")))
-    assert found.epochs == {A: 7, B: 2, C: 9}
+    assert {user: one.epoch for user, one in found.census.people.items()} == {A: 7, B: 2, C: 9}
+    assert (found.givers, found.giver.tolist(), found.proven.all()) == ((A, B), found.person.tolist(), True)
     assert (found.person.tolist(), found.item.tolist()) == ([0, 0, 0, 1, 1], [0, 1, 1, 0, 1])
     assert found.at.tolist()[1] < found.at.tolist()[2]
     assert found.strength[3] < found.strength[4]
@@ -103,17 +104,56 @@ async def test_a_result_has_the_epochs_read_after_it_was_computed(three: GraphCl
     await set_permits(three, "b", ["analytics"])
     count, settled = await compute_settled(services_of(three), "analytics", behaviour, lambda current: len(current.at))
     assert (count, settled.people) == (5, (A, B))
-    assert settled.epochs == await read_people_in_scope(three, open_scope(services_of(three), "analytics")) != {}
-    assert settled.epochs[B] == 3
-
-
-def test_a_manifest_does_not_depend_on_the_order_of_people() -> None:
-    epochs = {A: 7, B: 2, C: 9}
-    expected = Manifest(2, 7, sha256(b"a\nb\n").hexdigest())
-    assert make_manifest([B, A], epochs) == make_manifest((A, B), epochs) == expected
-    assert make_manifest([], epochs) == Manifest(0, 0, sha256(b"").hexdigest())
+    people = settled.census.people
+    assert people == await read_people_in_scope(three, open_scope(services_of(three), "analytics")) != {}
+    assert people[B].epoch == 3
 
 
 async def test_a_scope_applies_to_the_instant_at_which_it_is_opened(store: GraphClient) -> None:
     scope = open_scope(services_of(store), "analytics")
     assert (scope.purpose, scope.permit, scope.now) == ("analytics", "analytics", NOW)
+
+
+@pytest.fixture
+async def devices(store: GraphClient) -> GraphClient:
+    """An account with a proven and a claimed device, and a device on its own."""
+    await write_crowd(
+        store,
+        [
+            Person("u", [[Event("i")]]),
+            *(Person(name, [[Event(name)]], kind="anonymous") for name in ("d1", "d2", "d3")),
+        ],
+    )
+    await count_for(store, "d1", "u")
+    await count_for(store, "d2", "u", "claimed")
+    return store
+
+
+async def test_a_device_counts_with_its_account_and_not_again_on_its_own(devices: GraphClient) -> None:
+    found = await read(devices)
+    assert (found.people, found.givers) == (("d3", "u"), ("d1", "d2", "d3", "u"))
+    assert [found.items[place] for place in found.item[found.person == 1]] == ["d1", "d2", "i"]
+    assert found.histories(STRENGTHS).sum(axis=1).tolist() == [1.0, 3.0]
+    assert found.proven_histories(STRENGTHS).sum(axis=1).tolist() == [1.0, 2.0]
+
+
+async def test_what_a_device_gave_leaves_with_it(devices: GraphClient) -> None:
+    found = await read(devices)
+    await set_permits(devices, "d1", [])
+    _, settled = await compute_settled(services_of(devices), "analytics", found, lambda current: len(current.at))
+    assert (settled.people, settled.givers) == (("d3", "u"), ("d2", "d3", "u"))
+    assert settled.manifest(RunId("r")).people == 4 - 1
+    assert found.without({UserId("u")}).people == ("d3",)
+
+
+async def test_people_with_an_account_support_what_is_learnt_if_there_are_any(devices: GraphClient) -> None:
+    found = await read(devices)
+    supporters = found.supporters(SupportConfig())
+    assert (supporters.people.tolist(), supporters.least) == ([False, True], 5)
+    await run(devices, "MATCH (u:User {id: 'u'}) DETACH DELETE u")
+    left = (await read(devices)).supporters(SupportConfig())
+    assert (left.people.tolist(), left.least) == ([False] * 3, 5)
+    await run(devices, "MATCH (r:Record {kind: 'user'}) DETACH DELETE r")
+    await run(devices, "MATCH (u:User {id: 'd1'}) SET u.created_at = $old", old=NOW - 2 * DAY)
+    alone = (await read(devices)).supporters(SupportConfig())
+    assert (alone.people.tolist(), alone.least) == ([True, False, False], 20)

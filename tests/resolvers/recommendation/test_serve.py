@@ -59,7 +59,7 @@ def test_the_walk_comes_first_and_popular_items_fill_up() -> None:
         ("new", Strategy.POPULAR),
     ]
     assert answer[0].item.title == "Aliens"
-    assert answer[0].score == pytest.approx(0.8)
+    assert [ranked.score for ranked in answer] == [1.0, pytest.approx(0.2 / 0.8), 1.0]
 
 
 def test_reasons_name_what_the_person_did() -> None:
@@ -109,6 +109,25 @@ def test_a_strategy_can_be_used_alone() -> None:
         "new",
     ]
     assert recommender.recommend([], 5, now=NOW, strategy=Strategy.GRAPH_WALK) == []
+
+
+@pytest.mark.store
+async def test_a_model_that_is_not_fresh_is_not_used(store: GraphClient) -> None:
+    recommender = WalkRecommender()
+    await store.write(lambda tx: write_items(tx, ITEMS, NOW))
+    await write_model_rows(store, RUN.id, ROWS)
+    await write_current_run(store, RUN)
+    await recommender.load(store)
+    seen = [did("alien")]
+    assert keys(recommender.recommend(seen, 3, now=NOW)) == ["aliens", "heat", "new"]
+    assert recommender.recommend(seen, 3, now=NOW, strategy=Strategy.GRAPH_WALK, fresh=False) == []
+    answer = recommender.recommend([], 4, now=NOW, fresh=False)
+    assert [(ranked.item.key, ranked.score) for ranked in answer] == [
+        ("alien", 1.0),
+        ("aliens", 1 / 2),
+        ("heat", 1 / 3),
+        ("new", 1 / 4),
+    ]
 
 
 def test_without_a_model_nothing_is_recommended() -> None:
