@@ -136,7 +136,7 @@ RETURN u.id AS id, u.created_at AS created_at, u.updated_at AS updated_at, u.per
     [rc.id, properties(ec)]] ELSE NULL END AS events,
   CASE WHEN $segments THEN [(u)-[d:IN_SEGMENT]->(sd:Segment) WHERE d.until IS NULL |
     [sd.key, coalesce(sd.purpose, $default_purpose), d.since,
-     d.score, d.version, sd.title, sd.kind, sd.description]] ELSE NULL END AS segments,
+     d.score, d.version, sd.title, sd.kind, sd.description, coalesce(sd.shown, false)]] ELSE NULL END AS segments,
   CASE WHEN $rfm THEN properties(u) ELSE NULL END AS derived,
   CASE WHEN $recent > 0 THEN COLLECT {
     MATCH (u)<-[e:RESOLVES_TO]-(re:Record)-[:HAD]->(:Session)-[xe]->(ie:Item)

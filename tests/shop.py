@@ -10,9 +10,10 @@ HOUR = 3_600_000
 WRITE_DERIVED = """
 MATCH (u:User {id: $user})
 SET u.rfm_recency = 3.0, u.rfm_frequency = 2.0, u.rfm_monetary = 9.5, u.rfm_recency_score = 5,
-    u.rfm_frequency_score = 4, u.rfm_monetary_score = 3, u.rfm_cell = '543', u.rfm_computed_at = 7
-MERGE (s:Segment {key: 'buyers'}) SET s.purpose = 'analytics', s.title = 'Buyers', s.kind = 'rfm', s.version = 2
-MERGE (t:Segment {key: 'former'}) SET t.purpose = 'analytics'
+    u.rfm_frequency_score = 4, u.rfm_monetary_score = 3, u.rfm_cell = '543', u.rfm_computed_at = 7, u.rfm_shown = true
+MERGE (s:Segment {key: 'buyers'}) SET s.purpose = 'analytics', s.title = 'Buyers', s.kind = 'rfm', s.version = 2,
+    s.shown = true
+MERGE (t:Segment {key: 'former'}) SET t.purpose = 'analytics', t.shown = true
 CREATE (u)-[:IN_SEGMENT {since: 5, score: 0.5, version: 2}]->(s)
 CREATE (u)-[:IN_SEGMENT {since: 1, until: 2, version: 1}]->(t)
 """

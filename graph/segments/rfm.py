@@ -18,13 +18,13 @@ MATCH (u:User {id: row.user})
 SET u.rfm_recency = row.recency, u.rfm_frequency = row.frequency, u.rfm_monetary = row.monetary,
     u.rfm_recency_score = row.recency_score, u.rfm_frequency_score = row.frequency_score,
     u.rfm_monetary_score = row.monetary_score, u.rfm_cell = row.cell, u.rfm_computed_at = row.computed_at,
-    u.rfm_run = $run
+    u.rfm_shown = row.shown, u.rfm_run = $run
 """
 
 
 _REMOVE: Final = """
 REMOVE u.rfm_recency, u.rfm_frequency, u.rfm_monetary, u.rfm_recency_score, u.rfm_frequency_score,
-       u.rfm_monetary_score, u.rfm_cell, u.rfm_computed_at, u.rfm_run
+       u.rfm_monetary_score, u.rfm_cell, u.rfm_computed_at, u.rfm_shown, u.rfm_run
 """
 
 WRITE_OUTDATED_REMOVAL: Final = f"""
@@ -66,7 +66,7 @@ def parse_rfm(row: Row | None) -> RfmFacts | None:
     """Returns a person's RFM from the properties of their node, or None if they have none."""
     if row is None or row.get("rfm_cell") is None:
         return None
-    return RfmFacts(**{name: row[f"rfm_{name}"] for name in RfmFacts.__slots__})
+    return RfmFacts(**{name: row.get(f"rfm_{name}", False) for name in RfmFacts.__slots__})
 
 
 WRITE_UNPERMITTED_REMOVAL: Final = f"""

@@ -35,6 +35,7 @@ from privacy.purposes import ANALYTICS
 from privacy.rules import describe_states, fold, instant_of
 from resolvers.consent.permits import fresh_permits
 from resolvers.context import RequestContext
+from resolvers.segments.reading import choose_memberships, choose_rfm
 
 TRAITS: Final = frozenset(
     ("email", "phone", "givenName", "familyName", "birthDate", "address", "age", "gender", "language", "country",
@@ -263,8 +264,9 @@ def _gather(request: RequestContext, stored: StoredProfile, fields: Collection[s
         consent_history=stored.events,
         sessions=stored.sessions,
         interactions=stored.interactions,
-        segments=stored.segments if stored.whole else None,  # computed from all records, so not shown for some of them
-        rfm=stored.rfm if stored.whole else None,
+        # Both are computed from all records, so they are not shown for some of them.
+        segments=choose_memberships(request, stored.segments) if stored.whole else None,
+        rfm=choose_rfm(request, stored.rfm) if stored.whole else None,
         recent=stored.recent,
         **derive_facts(stored.traits, request.now),
     )

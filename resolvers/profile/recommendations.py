@@ -9,6 +9,7 @@ from graph.model.recommendation import RankedItem, Strategy
 from resolvers.catalogue import check_filter
 from resolvers.pages import check_first
 from resolvers.profile.find import PersonView
+from resolvers.recommendation.serve import WALK
 
 
 def recommend(
@@ -23,5 +24,6 @@ def recommend(
     services, now = view.request.services, view.request.now
     admits = where.admits if where else None
     recent = view.facts.recent or ()
-    ranked = services.recommender.recommend(recent, first, now=now, admits=admits, strategy=strategy)
+    fresh = services.freshness.serves(WALK, services.clock())
+    ranked = services.recommender.recommend(recent, first, now=now, admits=admits, strategy=strategy, fresh=fresh)
     return view.reveal(recommendations=ranked).recommendations

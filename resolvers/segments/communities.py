@@ -11,7 +11,9 @@ from scipy import sparse
 from ulid import ULID
 
 from algorithms.arrays import Csr
+from algorithms.recommendation.filtering import keep_items
 from algorithms.recommendation.ranking import StrengthConfig
+from algorithms.recommendation.support import Supporters
 from algorithms.segments.communities import (
     NOBODY,
     CommunityConfig,
@@ -29,7 +31,7 @@ from graph.model.segments import SegmentKey
 from graph.segments.definitions import SegmentDefinition, read_keys_of_kind
 from graph.segments.memberships import read_members
 from privacy.purposes import ANALYTICS
-from resolvers.activity.behaviour import Behaviour, compute_settled, make_manifest, read_behaviour
+from resolvers.activity.behaviour import compute_settled, read_behaviour
 from resolvers.catalogue import read_catalogue
 from resolvers.context import Services
 from resolvers.runs import RunInProgress, record_run
@@ -84,21 +86,33 @@ async def refresh_communities(
     before = await _read_numbers(services, behaviour.people)
     numbers = carry_numbers(partition.labels.tolist(), before)
     keys = [SegmentKey(f"{KEY_PREFIX}{numbers[label] + 1}") for label in range(partition.count)]
-    reports = _describe(partition, behaviour, strengths, await read_catalogue(services.client), keys)
+    supporters = behaviour.supporters(config.support)
+    histories, catalogue = behaviour.histories(strengths), await read_catalogue(services.client)
+    reports = _describe(partition, _Basis(histories, behaviour.items, catalogue, supporters), keys)
+    definition = config.model_dump(mode="json")
     segments = [
-        SegmentDefinition(report.key, KIND, report.title, _tell(report), ANALYTICS, config.model_dump(mode="json"))
-        for report in reports
+        SegmentDefinition(
+            report.key,
+            KIND,
+            report.title,
+            _tell(report),
+            ANALYTICS,
+            definition,
+            shown=supporters.suffice(partition.labels == label),
+        )
+        for label, report in enumerate(reports)
     ]
     members: dict[SegmentKey, dict[UserId, float | None]] = {key: {} for key in keys}
     for user, label, share in zip(behaviour.people, partition.labels.tolist(), partition.belonging, strict=True):
         if label != NOBODY:
             members[keys[label]][user] = round(float(share), 4)
     left_out = await replace_members(services, KIND, segments, members, run)
-    manifest = make_manifest(behaviour.people, behaviour.epochs)
+    manifest = behaviour.manifest(run)
     metrics = {"modularity": partition.modularity, "sizes": partition.sizes(), "left_out": left_out}
-    progress = RunInProgress("communities", run, VERSION, ANALYTICS, started, checked)
-    await record_run(services, progress, manifest, metrics, config.model_dump(mode="json"))
-    return CommunitiesReport(run, manifest.people, partition.modularity, reports, left_out)
+    progress = RunInProgress("communities", run, VERSION, ANALYTICS, started, checked, behaviour.census.left_out)
+    settings = {"communities": definition, "strengths": strengths.model_dump(mode="json")}
+    await record_run(services, progress, manifest, metrics, settings)
+    return CommunitiesReport(run, len(behaviour.people), partition.modularity, reports, left_out)
 
 
 async def _read_numbers(services: Services, people: Sequence[UserId]) -> list[int]:
@@ -110,20 +124,25 @@ async def _read_numbers(services: Services, people: Sequence[UserId]) -> list[in
     return [numbers.get(user, NOBODY) for user in people]
 
 
-def _describe(
-    partition: Partition,
-    behaviour: Behaviour,
-    strengths: StrengthConfig,
-    catalogue: Sequence[ItemFacts],
-    keys: Sequence[SegmentKey],
-) -> list[CommunityReport]:
-    """Describes each community by the topics and the items that set it apart."""
-    histories = behaviour.histories(strengths)
-    known = {item.key: item for item in catalogue}
-    topics, names = _topic_matrix(behaviour.items, known)
-    titles = {column: known[key].title or key if key in known else key for column, key in enumerate(behaviour.items)}
-    by_topic = describe_communities(partition, histories @ topics)
-    by_item = describe_communities(partition, histories)
+@dataclass(frozen=True, slots=True)
+class _Basis:
+    """What communities are described by: the histories, the items of their columns, the catalogue, the supporters."""
+
+    histories: Csr
+    items: Sequence[ItemKey]
+    catalogue: Sequence[ItemFacts]
+    supporters: Supporters
+
+
+def _describe(partition: Partition, basis: _Basis, keys: Sequence[SegmentKey]) -> list[CommunityReport]:
+    """Describes each community by the topics and the declared items that set it apart and that enough of its people
+    chose."""
+    known = {item.key: item for item in basis.catalogue}
+    declared = keep_items(basis.histories, np.array([item in known for item in basis.items], dtype=np.bool_))
+    topics, names = _topic_matrix(basis.items, known)
+    titles = {column: known[key].title or key for column, key in enumerate(basis.items) if key in known}
+    by_topic = describe_communities(partition, declared @ topics, supporters=basis.supporters)
+    by_item = describe_communities(partition, declared, supporters=basis.supporters)
     sizes = partition.sizes()
     return [
         CommunityReport(

@@ -149,13 +149,15 @@ class Profile(Node):
     )
     segments: list[SegmentMembership] | None = strawberry.field(
         description="Segments that the person is in, sorted by key, without those computed for a purpose that the "
-        "person does not permit. Null if withheld, or, for a person's own token, if the profile has records that the "
+        "person does not permit and, unless the viewer is an operator or an auditor, those that too few people are in. "
+        "Null if withheld, or, for a person's own token, if the profile has records that the "
         "token does not reach."
     )
     rfm: Rfm | None = strawberry.field(
         description="Recency, frequency and monetary value, as of the last `refresh`. Null if withheld, if the person "
-        "did not permit analytics or bought nothing in the window at that time, or, for a person's own token, if the "
-        "profile has records that the token does not reach."
+        "did not permit analytics or bought nothing in the window at that time, if too few people are in the cell "
+        "(unless the viewer is an operator or an auditor), or, for a person's own token, if the profile has records "
+        "that the token does not reach."
     )
     withheld: list[Withheld] | None = strawberry.field(
         description="The withheld fields of this profile, with reasons. Null unless the viewer is the person or an "

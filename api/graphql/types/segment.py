@@ -13,7 +13,8 @@ from resolvers.segments.reading import count_segment
 
 
 @strawberry.type(
-    description="A group of people who have something in common, computed from those who permit its purpose."
+    description="A group of people who have something in common, computed from those who permit its purpose. A group "
+    "that too few people are in exists only for operators and auditors."
 )
 class Segment(Node):
     """Its source is `graph.model.segments.SegmentFacts`."""
@@ -54,10 +55,12 @@ class Segment(Node):
 class SegmentMembership:
     """Its source is `graph.model.segments.MembershipFacts`."""
 
-    since: DateTime = strawberry.field(description="When the person entered the segment.")
+    since: DateTime = strawberry.field(
+        description="When the person entered the segment; for a partner, the beginning of that day in UTC."
+    )
     score: float | None = strawberry.field(
         description="How clearly the person belongs: for `rfm` the mean of their three scores (1 to 5), for "
-        "`community` the share of their ties within it (0 to 1). Null if the segment has no scores."
+        "`community` the share of their ties within it (0 to 1). Null for a partner, or if the segment has no scores."
     )
     version: int | None = strawberry.field(
         description="Version of the segment's definition that placed the person in it. Null if unknown."

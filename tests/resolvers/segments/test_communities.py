@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from graph.model.catalogue import ItemFacts
 from graph.model.time import Millis
 from graph.recommendation.runs import read_current_run
 from graph.segments.definitions import read_keys_of_kind, read_segment
@@ -14,7 +15,7 @@ from graph.store.client import GraphClient
 from resolvers.refresh import refresh_all
 from resolvers.segments.communities import refresh_communities
 from tests.context import services_of
-from tests.crowd import NOW, Event, Person, write_crowd
+from tests.crowd import NOW, Event, Person, run, write_crowd
 from tests.tastes import CONFIG, ITEMS, two_tastes
 
 pytestmark = pytest.mark.store
@@ -45,8 +46,8 @@ async def test_communities_are_found_and_named_and_keep_their_keys(store: GraphC
     assert (found.purpose, found.kind, found.version) == ("analytics", "community", 1)
 
 
-async def test_without_a_catalogue_communities_are_described_by_item_keys(store: GraphClient) -> None:
-    await write_crowd(store, two_tastes())
+async def test_without_topics_communities_are_described_by_declared_items(store: GraphClient) -> None:
+    await write_crowd(store, two_tastes(40), [ItemFacts(item.key) for item in ITEMS])
     report = await refresh_communities(services_of(store), CONFIG.communities, CONFIG.model.strengths)
     for community in report.communities:
         assert community.topics == []
@@ -75,3 +76,19 @@ async def test_too_few_similar_people_form_no_community(store: GraphClient) -> N
     report = await refresh_communities(services_of(store), CONFIG.communities, CONFIG.model.strengths)
     assert (report.people, report.communities, report.left_out) == (2, [], 0)
     assert await read_keys_of_kind(store, "community") == []
+
+
+async def test_a_community_is_not_described_by_undeclared_items(store: GraphClient) -> None:
+    await write_crowd(store, two_tastes())
+    report = await refresh_communities(services_of(store), CONFIG.communities, CONFIG.model.strengths)
+    assert [(one.title, one.topics, one.items) for one in report.communities] == [("Mixed", [], [])] * 2
+
+
+async def test_a_community_is_shown_to_others_if_enough_accounts_are_in_it(store: GraphClient) -> None:
+    await write_crowd(store, two_tastes(), ITEMS)
+    await run(store, "MATCH (r:Record) WHERE r.id IN $ids SET r.kind = 'anonymous'", ids=[
+        f"u{number:02}/{place}" for number in range(1, 20, 2) for place in range(2) if number > 8
+    ])  # fmt: skip
+    report = await refresh_communities(services_of(store), CONFIG.communities, CONFIG.model.strengths)
+    found = [await read_segment(store, one.key, default_purpose="analytics") for one in report.communities]
+    assert sorted(one.shown for one in found if one is not None) == [False, True]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from graph.errors import BadInput
 from graph.model.identity import UserId
 from graph.model.recommendation import RunId
-from graph.model.segments import SegmentKey
-from graph.segments.definitions import SegmentDefinition, write_segments
+from graph.model.segments import MembershipFacts, RfmFacts, SegmentKey
+from graph.model.time import DAY, Millis
+from graph.segments.definitions import SegmentDefinition, show_segments, write_segments
 from graph.segments.memberships import MembershipChanges, Placement, RunStamp, write_memberships
 from graph.store.client import GraphClient
 from privacy.gate import Role
 from resolvers.activity.behaviour import open_scope
-from resolvers.segments.reading import count_segment, find_segment, page_segments
+from resolvers.freshness import STALE_MILLIS
+from resolvers.segments.reading import choose_memberships, choose_rfm, count_segment, find_segment, page_segments
 from tests.context import request_of, services_of
 from tests.crowd import NOW, Person, run, set_permits, write_crowd
 
@@ -36,7 +40,7 @@ async def segments(store: GraphClient) -> GraphClient:
 
 
 async def test_a_segment_is_found_by_its_key(segments: GraphClient) -> None:
-    request = request_of(segments, Role.FRONTEND)
+    request = request_of(segments)
     found, bare = await find_segment(request, "buyers"), await find_segment(request, "bare")
     assert found is not None
     assert bare is not None
@@ -70,3 +74,45 @@ async def test_only_people_who_now_permit_the_purpose_are_counted(segments: Grap
 @pytest.mark.parametrize("role", [Role.SUBJECT, Role.FRONTEND, Role.PARTNER])
 async def test_no_other_role_may_know_the_size(segments: GraphClient, role: Role) -> None:
     assert await count_segment(request_of(segments, role), BUYERS) is None
+
+
+@pytest.mark.parametrize("role", [Role.SUBJECT, Role.FRONTEND, Role.PARTNER])
+async def test_segments_that_few_are_in_do_not_exist_for_others(segments: GraphClient, role: Role) -> None:
+    request = request_of(segments, role)
+    assert await find_segment(request, "buyers") is None
+    assert (await page_segments(request, 9, None)).nodes == []
+    await show_segments(segments, "rule", [BUYERS])
+    assert await find_segment(request, "buyers") is not None
+    assert [one.key for one in (await page_segments(request, 9, None)).nodes] == ["buyers"]
+    assert len((await page_segments(request_of(segments), 9, None)).nodes) == 3
+
+
+async def test_stale_segments_do_not_exist_for_others(segments: GraphClient) -> None:
+    await run(segments, "MATCH (s:Segment) SET s.shown = true, s.kind = 'community'")
+    for role, count in ((Role.FRONTEND, 0), (Role.OPERATOR, 3)):
+        request = request_of(segments, role)
+        request.services.freshness.report({"communities": Millis(NOW - STALE_MILLIS - 1)}, NOW)
+        assert len((await page_segments(request, 9, None)).nodes) == count
+        assert (await find_segment(request, "buyers") is None) is (count == 0)
+
+
+MEMBER = MembershipFacts(BUYERS, "analytics", Millis(NOW), 0.5, kind="rfm", shown=True)
+RFM = RfmFacts(1.0, 2.0, 3.0, 5, 5, 5, "555", NOW, shown=True)
+
+
+def test_a_partner_sees_the_day_of_a_membership_and_no_score(store: GraphClient) -> None:
+    (seen,) = choose_memberships(request_of(store, Role.PARTNER), [MEMBER])
+    assert (seen.since, seen.score) == (NOW - NOW % DAY, None)
+    assert choose_memberships(request_of(store, Role.FRONTEND), [MEMBER]) == (MEMBER,)
+
+
+@pytest.mark.parametrize("role", sorted(set(Role)))
+def test_only_operators_and_auditors_see_memberships_and_rfm_that_few_share(store: GraphClient, role: Role) -> None:
+    request, counts = request_of(store, role), role in (Role.OPERATOR, Role.AUDITOR)
+    assert len(choose_memberships(request, [replace(MEMBER, shown=False)])) == counts
+    assert (choose_rfm(request, replace(RFM, shown=False)) is not None) is counts
+    assert choose_rfm(request, RFM) == RFM
+    assert choose_rfm(request, None) is None
+    request.services.freshness.report({"rfm": Millis(NOW - STALE_MILLIS - 1)}, NOW)
+    assert len(choose_memberships(request, [MEMBER])) == counts
+    assert (choose_rfm(request, RFM) is not None) is counts

@@ -76,7 +76,7 @@ async def test_the_run_is_recorded_with_the_people_it_used(store: GraphClient) -
     assert recorded is not None
     assert (recorded.id, recorded.people, recorded.epoch, recorded.consent_at) == (report.run, 1, 4, NOW)
     assert recorded.metrics == {"high_value": report.high_value, "grid": report.grid, "left_out": 0}
-    assert RfmConfig.model_validate(recorded.config) == RfmConfig()
+    assert recorded.config == {"rfm": RfmConfig().model_dump(mode="json"), "as_of": None}
     segment = await read_segment(store, HIGH_VALUE, default_purpose="service")
     assert segment is not None
     assert (segment.kind, segment.purpose, segment.version) == ("rfm", "analytics", 1)
@@ -92,3 +92,22 @@ async def test_a_person_who_is_no_longer_a_high_value_buyer_leaves_the_segment(s
     await refresh_rfm(services_of(store), RfmConfig())
     assert "p5" not in await read_members(store, HIGH_VALUE)
     assert "p5" not in await scored(store)
+
+
+async def test_cells_and_high_value_buyers_are_shown_if_enough_accounts_are_in_them(store: GraphClient) -> None:
+    small = [[Event("i", days_ago=30, value=1.0)]]
+    large = [[Event("i", days_ago=1, value=50.0), Event("i", days_ago=2, value=50.0)]]
+    await write_crowd(store, [Person(f"a{n}", small) for n in range(6)] + [Person(f"b{n}", large) for n in range(4)])
+
+    async def shown() -> tuple[bool, set[str]]:
+        await refresh_rfm(services_of(store), RfmConfig())
+        segment = await read_segment(store, HIGH_VALUE, default_purpose="analytics")
+        assert segment is not None
+        rows = await store.read("MATCH (u:User) WHERE u.rfm_shown RETURN DISTINCT left(u.id, 1) AS group")
+        return segment.shown, {str(row["group"]) for row in rows}
+
+    assert await shown() == (False, {"a"})
+    await write_crowd(store, [Person("b4", large)])
+    assert await shown() == (True, {"a", "b"})
+    await run(store, "MATCH (r:Record {id: 'b4/0'}) SET r.kind = 'anonymous'")
+    assert await shown() == (False, {"a"})
