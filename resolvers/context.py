@@ -13,6 +13,7 @@ from graph.model.time import Millis, system_clock
 from graph.store.client import GraphClient
 from privacy.gate import Viewer
 from privacy.policy import Policy
+from resolvers.freshness import Freshness
 
 
 class Recommender(Protocol):
@@ -34,8 +35,10 @@ class Recommender(Protocol):
         admits: Callable[[ItemFacts], bool] | None = None,
         strategy: Strategy = Strategy.AUTO,
         include_seen: bool = False,
+        fresh: bool = True,
     ) -> list[RankedItem]:
-        """Returns the n best items for a person with these latest interactions, best first. `admits` filters items."""
+        """Returns the n best items for a person with these latest interactions, best first. `admits` filters items. If
+        the model is not `fresh`, it is not used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class Services:
     recommender: Recommender
     secret: bytes = field(repr=False)
     clock: Callable[[], Millis] = system_clock
+    freshness: Freshness = field(default_factory=Freshness)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from algorithms.activity.manifest import Manifest
 from graph.model.recommendation import RunId
 from graph.model.time import Millis
 from graph.recommendation.runs import ModelRun, remove_earlier_runs, write_current_run
-from resolvers.activity.behaviour import Manifest
 from resolvers.context import Services
 
 
 @dataclass(frozen=True, slots=True)
 class RunInProgress:
     """A computation that is not recorded yet: its name, its ID, the version of its code, the purpose it serves, when it
-    started and when consent was last checked."""
+    started and when consent was last checked, and the unsettled sources that it left out."""
 
     name: str
     id: RunId
@@ -24,6 +24,7 @@ class RunInProgress:
     purpose: str
     started_at: Millis
     consent_at: Millis
+    left_out: tuple[str, ...] = ()
 
 
 async def record_run(
@@ -48,6 +49,8 @@ async def record_run(
         people=manifest.people,
         epoch=manifest.epoch,
         people_sha256=manifest.people_sha256,
+        members=manifest.members,
+        left_out=run.left_out,
         rows=rows,
         metrics=metrics,
         config=config,

@@ -1,7 +1,7 @@
-"""Periodic work of a server: loading new models, and refolding permits that time has changed.
+"""Periodic work of a server: loading models, watching for withdrawals, refolding permits that time has changed.
 
-A failed run is logged and repeated at the next interval. Reads do not depend on it, because stale permits are refolded
-when they are read.
+A failed run is logged and repeated at the next interval. Reads do not depend on the refolding, because stale permits
+are refolded when they are read; without the watch, nothing derived is served after a minute.
 """
 
 from __future__ import annotations
@@ -15,16 +15,20 @@ from typing import Final
 from graph.errors import ConsentricError
 from resolvers.consent.permits import refresh_stale
 from resolvers.context import Services
+from resolvers.withdrawals import Watch
 
 MODEL_SECONDS: Final = 5.0
-CONSENT_SECONDS: Final = 30.0
+CONSENT_SECONDS: Final = 5.0
+WATCH_SECONDS: Final = 2.0
 
 log = logging.getLogger("consentric.background")
 
 
 @asynccontextmanager
 async def background(services: Services) -> AsyncIterator[None]:
-    """Repeats the work while the block runs. The current model is loaded before the block is entered."""
+    """Repeats the work while the block runs. The current model is loaded, and the first look for withdrawals taken,
+    before the block is entered."""
+    watch = Watch(services)
 
     async def load_model() -> None:
         await services.recommender.load(services.client)
@@ -33,8 +37,10 @@ async def background(services: Services) -> AsyncIterator[None]:
         await refresh_stale(services.client, services.policy, services.clock())
 
     await load_model()
+    await watch.look()
     tasks = [
         asyncio.create_task(repeat(load_model, MODEL_SECONDS), name="models"),
+        asyncio.create_task(repeat(watch.look, WATCH_SECONDS), name="withdrawals"),
         asyncio.create_task(repeat(refold, CONSENT_SECONDS), name="consents"),
     ]
     try:
@@ -43,6 +49,7 @@ async def background(services: Services) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await watch.close()
 
 
 async def repeat(work: Callable[[], Awaitable[None]], seconds: float) -> None:

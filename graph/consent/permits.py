@@ -105,11 +105,11 @@ WRITE_PERMITS: Final = """
 UNWIND $rows AS row
 MATCH (u:User {id: row.user})
 SET u.permits = row.permits, u.permit_ends = row.ends, u.permit_grants = row.grants, u.permits_until = row.until,
-  u.consent_epoch = coalesce(u.consent_epoch, 0) + 1
+  u.consent_epoch = coalesce(u.consent_epoch, 0) + 1, u.permits_changed_at = $now
 """
 
 
-async def write_permits(tx: Writer, changed: Iterable[StoredPermits]) -> None:
+async def write_permits(tx: Writer, changed: Iterable[StoredPermits], now: Millis) -> None:
     """Stores new permits and raises the consent epoch by one. The caller ends the memberships that
     they no longer allow."""
     rows = [
@@ -123,7 +123,7 @@ async def write_permits(tx: Writer, changed: Iterable[StoredPermits]) -> None:
         for one in changed
     ]
     for chunk in chunk_rows(rows):
-        await tx.run(WRITE_PERMITS, rows=list(chunk))
+        await tx.run(WRITE_PERMITS, rows=list(chunk), now=now)
 
 
 READ_STALE_USERS: Final = """

@@ -45,7 +45,7 @@ WRITE_RETIREMENTS: Final = """
 UNWIND $rows AS row
 MATCH (old:User {id: row.old})
 MATCH (survivor:User {id: row.survivor})
-SET old.retired_at = $now, old.updated_at = $now, old.permits = []
+SET old.retired_at = $now, old.updated_at = $now, old.permits = [], old.permits_changed_at = $now
 CREATE (old)-[:RETIRED_INTO {at: $now}]->(survivor)
 """
 

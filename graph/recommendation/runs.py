@@ -2,6 +2,8 @@
 
 A run's rows are written first, then the run becomes current in one transaction, then the rows of earlier runs are
 removed. A reader that finds fewer rows than the run states has been overtaken by a newer run and reads again.
+
+A current run also keeps whom it used, as a filter, until it is replaced: a withdrawal makes it stale.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ RUNS_KEPT: Final = 5
 class ModelRun:
     """One fit of a model or one computation of segments. The manifest is `purpose`, `consent_at`, `people`, `epoch` and
     `people_sha256`: whose data was used, and the instant as of which consent was checked. `rows` is how many model rows
-    it wrote."""
+    it wrote; `left_out` are the unsettled sources whose people it left out; `stale_since` is when the first of its
+    people withdrew. `members` (`algorithms.activity.manifest`) is written, and read only by `read_members`."""
 
     id: RunId
     name: str
@@ -42,6 +45,9 @@ class ModelRun:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     current: bool = False
+    left_out: tuple[str, ...] = ()
+    stale_since: Millis | None = None
+    members: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +92,15 @@ WRITE_RUN: Final = """
 MERGE (m:ModelRun {id: $id})
 SET m.name = $name, m.version = $version, m.purpose = $purpose, m.started_at = $started_at,
     m.finished_at = $finished_at, m.consent_at = $consent_at, m.people = $people, m.epoch = $epoch,
-    m.people_sha256 = $people_sha256, m.rows = $rows, m.metrics = $metrics, m.config = $config, m.current = true
+    m.people_sha256 = $people_sha256, m.rows = $rows, m.metrics = $metrics, m.config = $config, m.current = true,
+    m.members = $members, m.left_out = $left_out
 """
 
 WRITE_EARLIER_RUNS: Final = """
 MATCH (m:ModelRun {name: $name})
 WHERE m.id <> $id AND m.current
 SET m.current = false
+REMOVE m.members
 """
 
 
@@ -115,6 +123,8 @@ async def write_current_run(client: GraphClient, run: ModelRun) -> None:
             rows=run.rows,
             metrics=dumps(dict(run.metrics)).decode(),
             config=dumps(dict(run.config)).decode(),
+            members=run.members,
+            left_out=list(run.left_out),
         )
         await tx.run(WRITE_EARLIER_RUNS, name=run.name, id=run.id)
 
@@ -124,7 +134,8 @@ async def write_current_run(client: GraphClient, run: ModelRun) -> None:
 _RUN: Final = """
 RETURN m.id AS id, m.name AS name, m.version AS version, m.purpose AS purpose, m.started_at AS started_at,
        m.finished_at AS finished_at, m.consent_at AS consent_at, m.people AS people, m.epoch AS epoch,
-       m.people_sha256 AS people_sha256, m.rows AS rows, m.metrics AS metrics, m.config AS config, m.current AS current
+       m.people_sha256 AS people_sha256, m.rows AS rows, m.metrics AS metrics, m.config AS config, m.current AS current,
+       coalesce(m.left_out, []) AS left_out, m.stale_since AS stale_since
 ORDER BY id DESC LIMIT $limit
 """
 
@@ -138,13 +149,65 @@ async def read_current_run(client: GraphClient, name: str) -> ModelRun | None:
     return _parse_run(rows[0]) if rows else None
 
 
+READ_CURRENT_RUNS: Final = "MATCH (m:ModelRun) WHERE m.current" + _RUN
+
+
+async def read_current_runs(client: GraphClient, limit: int) -> list[ModelRun]:
+    """Returns up to `limit` current runs, one of each name."""
+    return [_parse_run(row) for row in await client.read(READ_CURRENT_RUNS, limit=limit)]
+
+
 async def read_runs(client: GraphClient, limit: int) -> list[ModelRun]:
     """Returns up to `limit` runs of all names, latest first."""
     return [_parse_run(row) for row in await client.read(READ_RUNS, limit=limit)]
 
 
 def _parse_run(row: Row) -> ModelRun:
-    return ModelRun(**row | {"metrics": loads(row["metrics"]), "config": loads(row["config"])})
+    parsed = {"metrics": loads(row["metrics"]), "config": loads(row["config"]), "left_out": tuple(row["left_out"])}
+    return ModelRun(**row | parsed)
+
+
+READ_MEMBERS_OF_RUN: Final = "MATCH (m:ModelRun {id: $id}) RETURN coalesce(m.members, '') AS members"
+
+
+async def read_members_of_run(client: GraphClient, run: RunId) -> str:
+    """Returns the filter of whom a run used; empty once the run is no longer current."""
+    rows = await client.read(READ_MEMBERS_OF_RUN, id=run)
+    return str(rows[0]["members"]) if rows else ""
+
+
+WRITE_STALENESS: Final = """
+MATCH (m:ModelRun {id: $id})
+SET m.stale_since = CASE WHEN m.stale_since IS NULL OR m.stale_since > $since THEN $since ELSE m.stale_since END
+"""
+
+
+async def write_staleness(client: GraphClient, run: RunId, since: Millis) -> None:
+    """Marks a run as stale since an instant, unless it has been for longer."""
+
+    async def work(tx: Writer) -> None:
+        await tx.run(WRITE_STALENESS, id=run, since=since)
+
+    await client.write(work)
+
+
+WRITE_REFIT_CLAIM: Final = """
+MATCH (m:ModelRun {id: $id})
+SET m._v = coalesce(m._v, 0) + 1
+WITH m WHERE m.current AND (coalesce(m.refit_until, 0) < $now OR m.refit_by = $holder)
+SET m.refit_by = $holder, m.refit_until = $until
+RETURN m.id AS id
+"""
+
+
+async def claim_refit(client: GraphClient, run: RunId, holder: str, now: Millis, until: Millis) -> bool:
+    """Claims, until an instant, that this process computes the successor of a stale run. Whether it may; the holder of
+    a claim renews it in the same way."""
+
+    async def work(tx: Writer) -> bool:
+        return bool(await tx.run(WRITE_REFIT_CLAIM, id=run, holder=holder, now=now, until=until))
+
+    return await client.write(work)
 
 
 READ_MODEL_ROWS: Final = """

@@ -67,7 +67,7 @@ async def refresh_permits(tx: Writer, users: Collection[UserId], policy: Policy,
         await lock_users(tx, some)
         logs = await read_user_logs(tx, some)
         changed = [fresh for one in logs if (fresh := _refold(one, policy, now)) != one.stored]
-        await write_permits(tx, changed)
+        await write_permits(tx, changed, now)
         lost = [one.user for one in changed]
         await end_unpermitted(tx, lost, ANALYTICS, now)
         await remove_unpermitted_rfm(tx, lost, ANALYTICS)

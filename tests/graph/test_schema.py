@@ -219,7 +219,7 @@ def test_field_categories_are_a_subset_of_data_categories() -> None:
 
 
 ALLOWED = {
-    Erasure.KEEP: {Erasure.KEEP},
+    Erasure.KEEP: {Erasure.KEEP, Erasure.RECOMPUTE},
     Erasure.DELETE: {Erasure.DELETE, Erasure.TOMBSTONE},
     Erasure.DELETE_UNSHARED: {Erasure.DELETE_UNSHARED, Erasure.RECOMPUTE},
     Erasure.RECOMPUTE: {Erasure.RECOMPUTE},

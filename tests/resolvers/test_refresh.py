@@ -41,7 +41,7 @@ async def test_everything_is_derived_only_from_people_who_permit_it(store: Graph
     scored = await store.read("MATCH (u:User) WHERE u.rfm_run IS NOT NULL RETURN u.id AS user")
     assert {row["user"] for row in scored} == inside | {"only_analytics"}
     assert services.recommender.run == report.walk.run == run.id
-    assert len(await read_model_rows(store, run.id)) == run.rows == 20
+    assert len(await read_model_rows(store, run.id)) == run.rows == 17
 
 
 async def test_a_community_that_no_longer_exists_loses_all_members(store: GraphClient) -> None:

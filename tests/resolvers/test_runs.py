@@ -6,12 +6,12 @@ from itertools import count
 
 import pytest
 
+from algorithms.activity.manifest import make_manifest
 from graph.model.identity import UserId
 from graph.model.recommendation import RunId
 from graph.model.time import Millis
 from graph.recommendation.runs import read_current_run, read_runs
 from graph.store.client import GraphClient
-from resolvers.activity.behaviour import make_manifest
 from resolvers.runs import RunInProgress, record_run
 from tests.context import services_of
 from tests.crowd import NOW
@@ -24,7 +24,7 @@ A, B = UserId("a"), UserId("b")
 async def test_a_recorded_run_becomes_the_current_one_of_its_name(store: GraphClient) -> None:
     ticks = count(int(NOW))
     services = services_of(store, lambda: Millis(next(ticks)))
-    manifest = make_manifest([A, B], {A: 3, B: 5})
+    manifest = make_manifest(RunId("r2"), [A, B], {A: 3, B: 5})
     for id_ in ("r1", "r2"):
         run = RunInProgress("rfm", RunId(id_), 7, "analytics", Millis(1), Millis(2))
         await record_run(services, run, manifest, {"size": 2}, {"least": 4})

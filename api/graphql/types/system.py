@@ -55,7 +55,17 @@ class ModelRun:
     started_at: DateTime = strawberry.field(description="When the run started.")
     finished_at: DateTime = strawberry.field(description="When the run finished.")
     consent_at: DateTime = strawberry.field(description="The instant of the consents that the run relied on.")
-    people: int = strawberry.field(description="Number of people whose data was used.")
+    people: int = strawberry.field(
+        description="Number of people whose data was used, including devices that count for them."
+    )
+    stale_since: DateTime | None = strawberry.field(
+        description="When the first of those people withdrew consent or was excluded for another reason. A minute "
+        "later at the latest, what the run computed is replaced or no longer served. Null if none has."
+    )
+    left_out: list[str] = strawberry.field(
+        description="Sources that were being derived again after their trust was lowered, so that people with a record "
+        "from one were left out."
+    )
     epoch: int = strawberry.field(
         description="Highest consent epoch among those people; a person's epoch grows with every change of their "
         "permits."

@@ -51,7 +51,7 @@ async def add_record(store: GraphClient, user: str, record: str, *events: Consen
 
 
 async def store_permits(store: GraphClient, *permits: StoredPermits) -> None:
-    await store.write(lambda tx: write_permits(tx, permits))
+    await store.write(lambda tx: write_permits(tx, permits, NOW))
 
 
 async def test_a_persons_log_covers_their_live_records(store: GraphClient) -> None:
@@ -71,7 +71,7 @@ async def test_a_transaction_reads_what_it_wrote(store: GraphClient) -> None:
     await create(store, ANNE)
 
     async def work(tx: Writer) -> list[StoredPermits]:
-        await write_permits(tx, [StoredPermits(ANNE, ("analytics",), NOW, 0, (NOW,), ("own",))])
+        await write_permits(tx, [StoredPermits(ANNE, ("analytics",), NOW, 0, (NOW,), ("own",))], NOW)
         return [one.stored for one in await read_user_logs(tx, [ANNE])]
 
     assert await store.write(work) == [StoredPermits(ANNE, ("analytics",), NOW, 1, (NOW,), ("own",))]
