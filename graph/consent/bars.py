@@ -115,12 +115,12 @@ MATCH (:Identifier {id: $identifier})<-[:IDENTIFIED_BY|CLAIMS]-(:Record)-[x:RESO
 WHERE x.to IS NULL AND coalesce(u.permits_until, 2) <> 1
 WITH DISTINCT u
 LIMIT 500
-SET u.permits_until = 1, u.permit_ends = [permit IN u.permits | 1]
+SET u.permits_until = 1, u.permit_ends = [permit IN u.permits | 1], u.permits_changed_at = $now
 RETURN count(u) AS marked
 """
 
 
-async def find_hearers(tx: Writer, identifiers: Collection[str]) -> set[UserId]:
+async def find_hearers(tx: Writer, identifiers: Collection[str], now: Millis) -> set[UserId]:
     """Returns the people of records that hold or claim one of the identifiers. Where an identifier has more than
     MOST_HEARERS, its people are marked stale instead: what they permitted is over until they are refolded."""
     found: set[UserId] = set()
@@ -129,7 +129,7 @@ async def find_hearers(tx: Writer, identifiers: Collection[str]) -> set[UserId]:
         if len(row["users"]) <= MOST_HEARERS:
             found.update(UserId(user) for user in row["users"])
             continue
-        while (await tx.run(WRITE_STALE, identifier=row["identifier"]))[0]["marked"]:
+        while (await tx.run(WRITE_STALE, identifier=row["identifier"], now=now))[0]["marked"]:
             pass
     return found
 

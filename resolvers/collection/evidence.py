@@ -85,7 +85,7 @@ async def write_evidence(
     statements = _find_statements(new, touched, repeated)
     recorded = await record_consents(tx, statements, now)
     affected: set[UserId] = set(recorded.hearers)
-    affected |= await spread_denials(tx, {record for record in attached.changed if touched[record].denies})
+    affected |= await spread_denials(tx, {record for record in attached.changed if touched[record].denies}, now)
     concerned = attached.linking | recorded.relinked
     if concerned:
         affected |= (await link_records(tx, concerned, now)).affected_users

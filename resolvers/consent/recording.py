@@ -85,16 +85,16 @@ async def record_consents(tx: Writer, statements: Sequence[NewStatement], now: M
     await append_events(tx, added)
     await write_repeats(tx, repeated.values())
     relinked = await _keep_linking_objections(tx, logs, events, now)
-    hearers = await _spread(tx, logs, [one.event for one in added])
+    hearers = await _spread(tx, logs, [one.event for one in added], now)
     return Recorded(frozenset(relinked), frozenset(hearers))
 
 
-async def spread_denials(tx: Writer, records: Collection[RecordId]) -> set[UserId]:
+async def spread_denials(tx: Writer, records: Collection[RecordId], now: Millis) -> set[UserId]:
     """Leaves the denials of records on identifiers that they got since. Returns the people whom this reaches."""
     if not records:
         return set()
     logs = await lock_logs(tx, records)
-    return await _spread(tx, logs, [event for log in logs.values() for event in log.events])
+    return await _spread(tx, logs, [event for log in logs.values() for event in log.events], now)
 
 
 def find_bars(log: RecordLog, events: Sequence[ConsentEvent]) -> list[Bar]:
@@ -113,7 +113,9 @@ def find_bars(log: RecordLog, events: Sequence[ConsentEvent]) -> list[Bar]:
     ]
 
 
-async def _spread(tx: Writer, logs: Mapping[RecordId, RecordLog], events: Sequence[ConsentEvent]) -> set[UserId]:
+async def _spread(
+    tx: Writer, logs: Mapping[RecordId, RecordLog], events: Sequence[ConsentEvent], now: Millis
+) -> set[UserId]:
     by_record: dict[RecordId, list[ConsentEvent]] = {}
     for event in events:
         by_record.setdefault(event.record, []).append(event)
@@ -127,7 +129,7 @@ async def _spread(tx: Writer, logs: Mapping[RecordId, RecordLog], events: Sequen
         for identifier in identifiers:
             bars.setdefault(identifier, []).extend(found[record])
     decisive = await add_bars(tx, bars)
-    return await find_hearers(tx, decisive) if decisive else set()
+    return await find_hearers(tx, decisive, now) if decisive else set()
 
 
 def _subject_of(statement: ConsentStatement) -> tuple[str, str | None]:

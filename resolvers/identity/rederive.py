@@ -107,7 +107,7 @@ async def _rederive(
     if changes:
         await write_regradings(tx, changes)
         await write_remembered(tx, [(one.record, _apply(one, changes)) for one in graded])
-    affected = await _replace_bars(tx, graded)
+    affected = await _replace_bars(tx, graded, now)
     linked = await relink_records(tx, {one.record for one in graded}, now)
     affected |= linked.affected_users
     named = {
@@ -143,7 +143,7 @@ def _apply(one: GradedRecord, changes: Collection[Regrading]) -> list[GradedIden
     return [each._replace(grade=new.get(each.ref, each.grade)) for each in one.identifiers]
 
 
-async def _replace_bars(tx: Writer, graded: Collection[GradedRecord]) -> set[UserId]:
+async def _replace_bars(tx: Writer, graded: Collection[GradedRecord], now: Millis) -> set[UserId]:
     """Derives the bars on the identifiers of denying records again, since what their denials are worth may have
     changed. Returns the people who read them."""
     identifiers = {each.ref.id for one in graded if one.denies for each in one.identifiers}
@@ -156,4 +156,4 @@ async def _replace_bars(tx: Writer, graded: Collection[GradedRecord]) -> set[Use
     for identifier, some in denying.items():
         bars[identifier] = [bar for record in some if record in left for bar in left[record]]
     await replace_bars(tx, bars)
-    return await find_hearers(tx, identifiers)
+    return await find_hearers(tx, identifiers, now)
