@@ -145,7 +145,8 @@ def parse_bars(text: str | None) -> list[Bar]:
 
 def write_bars(bars: Iterable[Bar]) -> str:
     """Returns bars as the text that an identifier carries."""
-    return dumps(sorted(bars, key=lambda bar: (*bar[:1], bar.recipient or "", *bar[2:]))).decode()
+    ordered = sorted(bars, key=lambda bar: (bar.purpose, bar.recipient or "", bar.assurance))
+    return dumps([list(bar) for bar in ordered]).decode()
 
 
 def _subject_of(bar: Bar) -> tuple[str, str | None, int]:
