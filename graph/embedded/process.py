@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,6 +21,12 @@ PORT_LINE: Final = re.compile(rb"Listening for incoming BOLT connections on \S*:
 LOCKED: Final = b"LockException"
 KEEPER: Final = Path(__file__).with_name("keeper.py")
 LOG_SETTINGS: Final = Path(__file__).with_name("engine-log.properties")
+
+UNREACHABLE: Final = "224.0.0.1"
+"""A multicast address: a socket can listen there, but TCP delivers no connection to it."""
+
+UNKNOWN_CONNECTIONS: Final = 4096
+"""How many connections may be open before they give a password, so that other processes can't use up all of them."""
 
 
 def find_engine() -> Path:
@@ -40,22 +47,22 @@ class EngineOptions:
     verbose_log: bool = False
 
 
-def engine_command(folder: Path, password_file: Path, options: EngineOptions) -> list[str]:
-    """Returns the command line of an engine on a folder, listening on free loopback ports. It holds no secret."""
+def engine_command(folder: Path, options: EngineOptions) -> list[str]:
+    """Returns the command line of an engine on a folder, listening on a free loopback port. It holds no secret."""
     engine = find_engine()
     settings = {
         "server.mode": "production",
         "txWalFlush": "1",
         "command.timeout": str(round(options.statement_seconds * 1000)),
         "server.rootPath": str(folder),
-        "server.rootPasswordPath": str(password_file),
         "server.defaultDatabases": f"{DATABASE}[]",
         "bolt.defaultDatabase": DATABASE,
         "server.plugins": "Bolt:com.arcadedb.bolt.BoltProtocolPlugin",
         "bolt.host": "127.0.0.1",
         "bolt.port": "0",
-        "server.httpIncomingHost": "127.0.0.1",
+        "server.httpIncomingHost": choose_http_address(),
         "server.httpIncomingPort": "0",
+        "network.maxPreAuthConnections": str(UNKNOWN_CONNECTIONS),
         "bolt.maxMessageSize": "268435456",
         "bolt.packstream.maxValueLength": "268435456",
     }
@@ -73,6 +80,17 @@ def engine_command(folder: Path, password_file: Path, options: EngineOptions) ->
         str(engine / "jars" / "*"),
         "com.arcadedb.server.ArcadeDBServer",
     ]
+
+
+def choose_http_address() -> str:
+    """Returns the address for the engine's HTTP server, which nobody uses and which can't be turned off: one that can't
+    be reached, or loopback on systems that refuse it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind((UNREACHABLE, 0))
+        except OSError:
+            return "127.0.0.1"
+    return UNREACHABLE
 
 
 class EngineProcess:

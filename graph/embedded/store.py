@@ -1,7 +1,7 @@
 """The embedded store: one engine on one folder, shared by every process of this user that opens the folder.
 
 The first process to open a folder starts the engine and describes it in DATA_DIR/store.json (process ID and port, no
-password); later ones attach. Each holds a shared lock on DATA_DIR/store.users while it uses the store. The engine stops
+credentials: `credentials.py`); later ones attach. Each holds a shared lock on DATA_DIR/store.users while it uses the store. The engine stops
 when its last user ends, cleanly or not (`keeper.py`), unless it was started by `start_lasting`: then it runs until
 `stop_running`.
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from filelock import FileLock, Timeout
 from neo4j import GraphDatabase
 from neo4j.exceptions import DriverError, Neo4jError
 
+from graph.embedded.credentials import StoreCredentials, prepare_credentials, write_private
 from graph.embedded.process import (
     DATABASE,
     EngineOptions,
@@ -35,7 +35,6 @@ from graph.embedded.process import (
 from graph.errors import StoreInUse, StoreUnavailable
 from graph.store.client import Engine, StoreTarget
 
-USER: Final = "root"
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0
 
@@ -143,7 +142,8 @@ def stop_running(data_dir: Path) -> bool:
 
 def launch(folder: Path, options: EngineOptions, *, lasting: bool) -> StoreDescription:
     """Starts an engine, waits until it responds, and writes its description."""
-    command = engine_command(folder, password_file(folder), options)
+    prepare_credentials(folder)
+    command = engine_command(folder, options)
     engine = EngineProcess(command, folder, folder / "store.log", None if lasting else users_file(folder))
     try:
         description = StoreDescription(engine.pid, engine.wait_for_port(START_SECONDS), lasting)
@@ -158,10 +158,11 @@ def launch(folder: Path, options: EngineOptions, *, lasting: bool) -> StoreDescr
 
 def locate(folder: Path, description: StoreDescription) -> StoreTarget:
     """Returns how to connect to a running store."""
+    credentials = StoreCredentials.read(folder)
     return StoreTarget(
         url=f"bolt://127.0.0.1:{description.port}",
-        user=USER,
-        password=password_file(folder).read_text(encoding="ascii"),
+        user=credentials.user,
+        password=credentials.password,
         database=DATABASE,
         engine=Engine.EMBEDDED,
     )
@@ -185,15 +186,11 @@ def read_description(folder: Path) -> StoreDescription | None:
 
 
 def prepare_folder(data_dir: Path) -> Path:
-    """Creates the folder, private to this user, with a password file in it."""
+    """Creates the folder, private to this user."""
     folder = data_dir.resolve()
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not password_file(folder).exists():
-            (folder / "config" / "server-users.jsonl").unlink(
-                missing_ok=True
-            )  # the engine's record of the lost password
-            write_private(password_file(folder), secrets.token_urlsafe(32))
+        (folder / "password").unlink(missing_ok=True)  # of earlier versions, whose user had a name that others knew
     except OSError as error:
         raise StoreUnavailable(f"The store's folder {folder} can't be used: {error.strerror}.") from None
     return folder
@@ -265,11 +262,6 @@ def wait_until_ready(target: StoreTarget, engine: EngineProcess) -> None:
             time.sleep(0.02)
 
 
-def password_file(folder: Path) -> Path:
-    """Returns the path of the store's password, which only this user can read."""
-    return folder / "password"
-
-
 def users_file(folder: Path) -> Path:
     """Returns the path of the file on which users of the store hold a shared lock."""
     return folder / "store.users"
@@ -278,13 +270,3 @@ def users_file(folder: Path) -> Path:
 def description_file(folder: Path) -> Path:
     """Returns the path of the running store's description."""
     return folder / "store.json"
-
-
-def write_private(path: Path, text: str) -> None:
-    """Writes a file atomically, readable by this user only."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)

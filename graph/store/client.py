@@ -61,7 +61,7 @@ class StoreTarget:
     """Address and credentials of a store."""
 
     url: str
-    user: str
+    user: str = field(repr=False)
     password: str = field(repr=False)
     database: str
     engine: Engine

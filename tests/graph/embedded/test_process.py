@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +13,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from graph.embedded.process import EngineOptions, EngineProcess, end_process, engine_command, in_use, is_engine
+from graph.embedded.process import (
+    UNREACHABLE,
+    EngineOptions,
+    EngineProcess,
+    choose_http_address,
+    end_process,
+    engine_command,
+    in_use,
+    is_engine,
+)
 from graph.errors import StoreInUse, StoreUnavailable
 
 PORT = "print('<ArcadeDB_0> - Listening for incoming BOLT connections on 127.0.0.1:4711 (v4.4)', flush=True)\n"
@@ -39,17 +48,28 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def test_the_command_line_holds_the_verified_flags(tmp_path: Path) -> None:
-    command = engine_command(tmp_path, tmp_path / "password", EngineOptions())
+    command = engine_command(tmp_path, EngineOptions())
     assert "-Darcadedb.txWalFlush=1" in command
     assert "-Darcadedb.bolt.host=127.0.0.1" in command
-    assert json.dumps(command).count("127.0.0.1") == 2
+    assert f"-Darcadedb.server.httpIncomingHost={choose_http_address()}" in command
+
+
+def test_the_http_server_of_the_engine_gets_an_address_without_connections() -> None:
+    with socket.socket() as listener:
+        listener.bind((choose_http_address(), 0))
+        listener.listen()
+        if choose_http_address() != UNREACHABLE:
+            pytest.skip("this system refuses a multicast address")
+        for address in (UNREACHABLE, "127.0.0.1"):
+            with pytest.raises(OSError, match=r"unreachable|refused"):
+                socket.create_connection((address, listener.getsockname()[1]), timeout=5)
 
 
 def test_options_set_memory_time_and_what_is_logged(tmp_path: Path) -> None:
     options = EngineOptions(heap="64m", statement_seconds=1.5, verbose_log=True)
-    verbose = engine_command(tmp_path, tmp_path / "password", options)
+    verbose = engine_command(tmp_path, options)
     assert {"-Xmx64m", "-Darcadedb.command.timeout=1500"} <= set(verbose)
-    quiet = engine_command(tmp_path, tmp_path / "password", EngineOptions())
+    quiet = engine_command(tmp_path, EngineOptions())
     (settings,) = (argument for argument in quiet if argument.startswith("-Djava.util.logging.config.file="))
     assert Path(settings.partition("=")[2]).is_file()
     assert settings not in verbose

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from graph.embedded.process import EngineOptions, is_engine
+from graph.embedded.process import UNREACHABLE, EngineOptions, is_engine
 from graph.embedded.store import EmbeddedStore, describe_running, open_store, stop_running
 from graph.errors import ConsentricError, StoreInUse, StoreTimeout, StoreUnavailable
 from graph.store.client import GraphClient, StoreLimits, Writer
@@ -110,14 +110,16 @@ async def test_a_stopped_store_is_gone_and_starts_again_with_its_data(tmp_path: 
         assert await read_topics(again) == ["kept"]
 
 
-def test_files_are_private_and_no_password_is_shown(running: EmbeddedStore) -> None:
-    password = (running.folder / "password").read_text()
+def test_files_are_private_and_no_credential_is_shown(running: EmbeddedStore) -> None:
+    user, password = running.target.user, running.target.password
     assert len(password) >= 32
-    assert password not in (running.folder / "store.json").read_text()
-    assert password not in repr(running.target)
+    assert len(user) >= 32
+    shown = [(running.folder / name).read_text() for name in ("store.json", "store.log")] + [repr(running.target)]
     for process in family(running.description.pid):
-        assert password not in " ".join(process.cmdline())
-        assert password not in str(process.environ())
+        shown += [" ".join(process.cmdline()), str(process.environ())]
+    for text in shown:
+        assert password not in text
+        assert user not in text
     for path in [running.folder, *running.folder.rglob("*")]:
         assert path.stat().st_mode & 0o077 == 0, path
 
@@ -126,7 +128,7 @@ def test_the_engine_listens_on_loopback_only(running: EmbeddedStore) -> None:
     sockets = [connection for process in family(running.description.pid) for connection in process.net_connections()]
     listening = {connection.laddr.ip for connection in sockets if connection.status == psutil.CONN_LISTEN}
     assert listening
-    assert listening <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+    assert listening <= {"127.0.0.1", "::1", "::ffff:127.0.0.1", UNREACHABLE, f"::ffff:{UNREACHABLE}"}
 
 
 async def test_a_failed_statement_leaves_no_value_on_disk_outside_the_database(running: EmbeddedStore) -> None:
@@ -257,10 +259,11 @@ def test_a_description_of_another_folders_engine_is_ignored(running: EmbeddedSto
     assert describe_running(tmp_path) is None
 
 
-async def test_a_lost_password_is_replaced_and_the_data_is_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lost", ["credentials.json", "config/server-users.jsonl"])
+async def test_lost_credentials_are_replaced_and_the_data_is_kept(tmp_path: Path, lost: str) -> None:
     with open_store(tmp_path) as store:
         await write_topic(store, "kept")
-    (tmp_path / "password").unlink()
+    (tmp_path / lost).unlink()
     with open_store(tmp_path) as store:
         assert await read_topics(store) == ["kept"]
 
