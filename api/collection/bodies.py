@@ -9,6 +9,7 @@ the same.
 from __future__ import annotations
 
 import json
+import math
 import re
 import zlib
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ GZIP_MAGIC: Final = b"\x1f\x8b"
 DEEPEST: Final = 250
 """Levels of nesting that a message may have; JSON with more can be parsed but not serialised again."""
 
+_DIGITS_OF_64_BITS: Final = 20
 ID_FIELDS: Final = ("messageId", "userId", "anonymousId", "previousId", "groupId", "itemId")
 
 
@@ -100,7 +102,7 @@ def read_text(text: str) -> Any:
     except UnicodeEncodeError:
         raise Rejected(RejectionReason.BAD_UNICODE, "The text is not valid UTF-8.") from None
     try:
-        value = json.loads(text, parse_int=_read_integer, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_int=_read_integer, parse_float=_read_float, parse_constant=_refuse_constant)
     except RecursionError:
         raise Rejected(RejectionReason.TOO_DEEP, f"A message has at most {DEEPEST} levels.") from None
     except ValueError:
@@ -120,8 +122,18 @@ def _refuse_constant(_: str) -> Any:
 
 def _read_integer(digits: str) -> int | float:
     """Like orjson, returns a float beyond 64 bits: a larger integer could not be serialised again."""
+    if len(digits) > _DIGITS_OF_64_BITS:  # Python converts at most 4,300 digits to an integer
+        return _read_float(digits)
     number = int(digits)
     return number if -(1 << 63) <= number < 1 << 64 else float(digits)
+
+
+def _read_float(digits: str) -> float:
+    """Like orjson, refuses what a float of 64 bits can't hold. Raises Rejected."""
+    number = float(digits)
+    if math.isinf(number):
+        raise Rejected(RejectionReason.BAD_VALUE, "A number is too large: 64 bits must hold it.")
+    return number
 
 
 def _is_whole(text: str) -> bool:

@@ -5,6 +5,7 @@ Refused documents are not cached, so that they can't displace accepted ones.
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from graphql import (
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
+    TokenKind,
     parse,
     specified_rules,
     validate,
@@ -27,6 +29,10 @@ from api.graphql.limits import Limits, Meter
 from graph.errors import QueryTooComplex
 
 CACHED_DOCUMENTS: Final = 512
+MOST_DIGITS: Final = 400
+"""Characters of a number in a document; no type of the schema holds longer ones, and Python converts none over 4,300."""
+
+_LONG_NUMBER: Final = re.compile(f"[0-9]{{{MOST_DIGITS}}}", re.ASCII)
 RULES: Final = (*specified_rules, OneOfInputValidationRule)
 """The rules of the specification, and Strawberry's rule for `@oneOf` inputs."""
 
@@ -103,6 +109,8 @@ class Documents:
             document = parse(text, max_tokens=self._limits.tokens)
         except GraphQLError as error:
             raise DocumentRefused([error]) from None
+        if _LONG_NUMBER.search(text):
+            refuse_long_numbers(document)
         meter = self._measure(document, variables)
         errors = validate(
             self._schema, document, RULES, max_errors=self._limits.errors, hide_suggestions=self._hide_suggestions
@@ -123,3 +131,12 @@ class Documents:
         except QueryTooComplex as error:
             raise DocumentRefused([GraphQLError(str(error), original_error=error)]) from None
         return meter
+
+
+def refuse_long_numbers(document: DocumentNode) -> None:
+    """Raises DocumentRefused if the document has a number of more than MOST_DIGITS characters."""
+    token = document.loc.start_token if document.loc else None
+    while token:
+        if token.kind in (TokenKind.INT, TokenKind.FLOAT) and len(token.value or "") > MOST_DIGITS:
+            raise DocumentRefused([GraphQLError(f"A number has at most {MOST_DIGITS} digits.")])
+        token = token.next
