@@ -16,6 +16,7 @@ from api.collection.origin import Origin
 from api.collection.payloads import add_times, write_payload
 from api.collection.reasons import Rejected, RejectionReason
 from api.collection.segment.mapping import read_message
+from api.process.redaction import redact
 from graph.collection.dead_letters import LONGEST_PAYLOAD, DeadLetter
 from graph.model.message import Message
 from resolvers.collection.ingestor import NOT_STORABLE, STORE_REFUSED, Ingestor
@@ -107,14 +108,15 @@ def _merge_context(value: dict[str, Any], context: Mapping[str, Any]) -> dict[st
 
 
 def write_letter(text: str, error: Rejected, origin: Origin, *, from_file: bool = False) -> DeadLetter:
-    """Returns a rejection as a dead letter. `from_file`: an operator loaded it."""
+    """Returns a rejection as a dead letter, without credentials. `from_file`: an operator loaded it."""
+    kept = redact(text[: LONGEST_PAYLOAD + 4096])[:LONGEST_PAYLOAD]
     return DeadLetter(
         source=origin.source.name,
         reason=str(error.reason),
-        message=error.message,
-        payload=text[:LONGEST_PAYLOAD],
+        message=redact(error.message),
+        payload=kept,
         received_at=origin.received_at,
-        field=error.field,
+        field=redact(error.field) if error.field else None,
         truncated=len(text) > LONGEST_PAYLOAD,
         from_file=from_file,
         imported=origin.imported,

@@ -1,4 +1,4 @@
-"""What dead letters keep of a message: its text as it arrived."""
+"""What dead letters keep of a message: its text as it arrived, without credentials."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from api.collection.origin import Origin
+from api.process.redaction import drop_credentials, redact
 
 
 @dataclass(slots=True)
@@ -47,12 +48,13 @@ def add_times(value: Any, origin: Origin, *, received: bool = False) -> Any:
 
 
 def write_payload(value: Any) -> str:
-    """Returns a value as JSON text, or an empty text if it can't be serialised."""
+    """Returns a value as JSON text without credentials, or an empty text if it can't be serialised."""
+    value = drop_credentials(value)
     try:
-        return orjson.dumps(value).decode()
+        return redact(orjson.dumps(value).decode())
     except orjson.JSONEncodeError:
         pass
     try:
-        return json.dumps(value)
+        return redact(json.dumps(value))
     except (RecursionError, ValueError, TypeError):
         return ""

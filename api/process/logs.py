@@ -1,7 +1,8 @@
 """Logs: one JSON object per line (short text on a terminal), without personal data.
 
 An exception is logged as its class and code locations, never its text, which may quote what a client sent. Query
-strings, client addresses and credentials are not logged either.
+strings, client addresses and credentials are not logged either; what has the form of a credential is removed from
+every line, whoever wrote it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
+
+from api.process.redaction import redact
 
 ROOT: Final = "consentric"
 QUIET: Final = ("neo4j", "uvicorn", "asyncio", "multipart", "httpx")
@@ -27,7 +30,10 @@ class LineFormatter(logging.Formatter):
         self._for_people = for_people
 
     def format(self, record: logging.LogRecord) -> str:
-        """Returns the line."""
+        """Returns the line, without credentials."""
+        return redact(self._write_line(record))
+
+    def _write_line(self, record: logging.LogRecord) -> str:
         fields: dict[str, Any] = dict(getattr(record, "fields", {}))
         if record.exc_info and record.exc_info[1] is not None:
             fields["error"] = describe_exception(record.exc_info[1])
