@@ -41,7 +41,8 @@ PAGE: Final = """<!doctype html>
 
 def create_app(runtime: Runtime, settings: Settings) -> Starlette:
     """Returns the application for an open runtime, which the caller closes."""
-    metrics = Metrics()
+    token = settings.metrics_token
+    metrics = Metrics(token.get_secret_value() if token else None)
     metrics.watch(runtime)
     routes = list_routes(runtime, settings, metrics)
     paths = [route.path for route in routes if isinstance(route, Route | Mount)]
@@ -64,7 +65,7 @@ def create_app(runtime: Runtime, settings: Settings) -> Starlette:
 
 
 def list_routes(runtime: Runtime, settings: Settings, metrics: Metrics) -> list[BaseRoute]:
-    """Returns all routes; GraphiQL's files are served outside production only."""
+    """Returns all routes. In production, GraphiQL's files aren't served, and metrics only with a token."""
 
     async def admit(request: Request) -> RequestContext | None:
         return await admit_request(request, runtime) if "authorization" in request.headers else None
@@ -75,9 +76,10 @@ def list_routes(runtime: Runtime, settings: Settings, metrics: Metrics) -> list[
         *collection_routes(runtime),
         Route("/healthz", report_alive),
         Route("/readyz", Readiness(runtime.services.client).report_ready),
-        Route("/metrics", metrics.serve),
         *error_page_routes(),
     ]
+    if settings.metrics_token is not None or not settings.production:
+        routes.append(Route("/metrics", metrics.serve))
     if not settings.production:
         routes.append(Mount(MOUNT, page_files()))
     return routes

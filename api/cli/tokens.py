@@ -17,7 +17,8 @@ def token(
     user_id: Annotated[str | None, typer.Option("--user-id", metavar="U", help="The person's userId …")] = None,
     anonymous_id: Annotated[str | None, typer.Option("--anonymous-id", metavar="A", help="… or anonymousId.")] = None,
     ttl: Annotated[
-        int, typer.Option("--ttl", metavar="SECONDS", help="How long the token is valid, up to a day.")
+        int,
+        typer.Option("--ttl", metavar="SECONDS", help="Lifetime of the token, up to CONSENTRIC_TOKEN_SECONDS."),
     ] = 3600,
     as_json: AsJson = False,
 ) -> None:
@@ -48,7 +49,9 @@ def token(
         raise BadInput("Give either --user-id or --anonymous-id.")
     settings = load_settings()
     issuer = own_issuer(settings, open_keys(settings))
-    signed = run_with_services(lambda services: issue_token(services, issuer, client, subject, ttl))
+    signed = run_with_services(
+        lambda services: issue_token(services, issuer, client, subject, ttl, longest=settings.token_seconds)
+    )
     if as_json:
         print_json({"token": signed})
     else:

@@ -6,6 +6,7 @@ own registry.
 
 from __future__ import annotations
 
+import hmac
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -13,15 +14,20 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.auth import read_authorization
 from api.process.runtime import Runtime
+from graph.errors import Unauthenticated
 
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
+NO_METRICS_TOKEN: Final = "Send the token for metrics in the header Authorization: Bearer …"  # noqa: S105 - a message
+
 
 class Metrics:
-    """The metrics of one app."""
+    """The metrics of one app. With a token, they are served only to those who send it."""
 
-    def __init__(self) -> None:
+    def __init__(self, token: str | None = None) -> None:
+        self._token = token
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.requests = Counter(
@@ -64,6 +70,11 @@ class Metrics:
         ingestor.observe = self.observe_messages
         self.waiting_rows.set_function(lambda: ingestor.waiting)
 
-    async def serve(self, _: Request) -> Response:
-        """Responds with all metrics in Prometheus' text format."""
+    async def serve(self, request: Request) -> Response:
+        """Responds with all metrics in Prometheus' text format. Raises Unauthenticated without the token, if one is
+        set."""
+        if self._token is not None:
+            scheme, given = read_authorization(request, NO_METRICS_TOKEN)
+            if scheme != "bearer" or not hmac.compare_digest(given.encode(), self._token.encode()):
+                raise Unauthenticated(NO_METRICS_TOKEN)
         return Response(generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

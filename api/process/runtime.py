@@ -82,7 +82,8 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
     policy = read_policy(settings.policy)
     keys = open_keys(settings)
     own = own_issuer(settings, keys)
-    verifier = TokenVerifier([own.trusted(), *parse_issuers(settings.trusted_issuers, own.name)], own.audience)
+    issuers = [own.trusted(), *parse_issuers(settings.trusted_issuers, own.name)]
+    verifier = TokenVerifier(issuers, own.audience, settings.token_seconds)
     async with open_client(settings) as client:
         await migrate(client)
         await apply_policy(client, policy, system_clock())

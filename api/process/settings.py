@@ -18,11 +18,12 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from graph.errors import SettingsInvalid
+from resolvers.access.tokens import LONGEST_TOKEN_SECONDS
 
 PREFIX: Final = "CONSENTRIC_"
 EMBEDDED: Final = "embedded"
 STORE_SCHEMES: Final = frozenset({"bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc"})
-FILE_FIELDS: Final = ("store_password", "secret", "signing_key", "trusted_issuers")
+FILE_FIELDS: Final = ("store_password", "secret", "signing_key", "trusted_issuers", "metrics_token")
 ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?", re.ASCII)
 PLAIN: Final = r"^\S+$"
 MIN_SECRET_CHARACTERS: Final = 32
@@ -83,6 +84,12 @@ class Settings(BaseSettings):
     trusted_issuers: str | None = Field(
         None, description='JSON list of other token issuers: [{"issuer", "public_key_file" or "jwks_file", …}]'
     )
+    token_seconds: int = Field(
+        LONGEST_TOKEN_SECONDS, ge=60, le=30 * 86_400, description="longest lifetime of a token, also of trusted issuers"
+    )
+    metrics_token: SecretStr | None = Field(
+        None, description="Bearer token for /metrics; without one, production does not serve /metrics"
+    )
     policy: Path | None = Field(
         None, description="JSON or TOML file with the consent policy; the default policy if unset"
     )
@@ -125,10 +132,10 @@ class Settings(BaseSettings):
             raise ValueError("give origins such as https://shop.example, separated by commas")
         return origins
 
-    @field_validator("secret")
+    @field_validator("secret", "metrics_token")
     @classmethod
     def check_secret(cls, value: SecretStr | None) -> SecretStr | None:
-        """Checks that the secret is long enough for an HMAC key."""
+        """Checks that the secret is too long to be guessed."""
         if value is not None and len(value.get_secret_value()) < MIN_SECRET_CHARACTERS:
             raise ValueError(f"give at least {MIN_SECRET_CHARACTERS} random characters")
         return value

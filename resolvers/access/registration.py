@@ -25,12 +25,11 @@ from privacy.policy import Policy
 from privacy.purposes import spell_recipient
 from resolvers.access.credentials import PURPOSE_BOUND, TOKEN_ROLES
 from resolvers.access.keys import Key, KeyHasher, KeyKind, make_key
-from resolvers.access.tokens import TokenIssuer
+from resolvers.access.tokens import LONGEST_TOKEN_SECONDS, TokenIssuer
 from resolvers.context import Services
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 SCOPES: Final = frozenset({VALUES_SCOPE})
-MAX_TOKEN_SECONDS: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +140,20 @@ async def revoke_client(services: Services, name: str) -> bool:
 
 
 async def issue_token(
-    services: Services, issuer: TokenIssuer, client_name: str, subject: RecordRef, seconds: int
+    services: Services,
+    issuer: TokenIssuer,
+    client_name: str,
+    subject: RecordRef,
+    seconds: int,
+    *,
+    longest: int = LONGEST_TOKEN_SECONDS,
 ) -> str:
-    """Signs a subject token for a client with the role subject or frontend, valid for `seconds`.
+    """Signs a subject token for a client with the role subject or frontend, valid for `seconds`, at most `longest`.
 
     Raises NotFound if there is no such client or source, BadInput if the token can't be issued as requested.
     """
-    if not 1 <= seconds <= MAX_TOKEN_SECONDS:
-        raise BadInput(f"A token's lifetime must be 1 to {MAX_TOKEN_SECONDS} seconds.")
+    if not 1 <= seconds <= longest:
+        raise BadInput(f"A token's lifetime must be 1 to {longest} seconds.")
     if not subject.key:
         raise BadInput("Give the person's user ID or anonymous ID: it is empty.")
     client = await read_client(services.client, client_name)

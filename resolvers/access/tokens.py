@@ -29,6 +29,9 @@ PublicKey = Ed25519PublicKey | EllipticCurvePublicKey | RSAPublicKey
 
 MAX_TOKEN_CHARACTERS: Final = 8192
 SKEW_SECONDS: Final = 30
+LONGEST_TOKEN_SECONDS: Final = 24 * 3600
+"""How long a token may be valid if no other limit is set."""
+
 MIN_RSA_BITS: Final = 2048
 COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 SUBJECT_CLAIMS: Final = {
@@ -108,9 +111,12 @@ def list_algorithms(key: PublicKey) -> Sequence[str]:
 class TokenVerifier:
     """Verifies tokens against the allow-list."""
 
-    def __init__(self, issuers: Sequence[TrustedIssuer], audience: str) -> None:
+    def __init__(
+        self, issuers: Sequence[TrustedIssuer], audience: str, longest_seconds: int = LONGEST_TOKEN_SECONDS
+    ) -> None:
         self._issuers = {issuer.name: issuer for issuer in issuers}
         self._audience = audience
+        self._longest = longest_seconds
 
     def verify(self, token: str, now: Millis) -> SubjectClaims:
         """Returns the claims of a valid token. Raises Unauthenticated, always with the same text, if it isn't valid."""
@@ -141,7 +147,7 @@ class TokenVerifier:
                 "verify_iat": False,
             },
         )
-        check_times(claims, now)
+        check_times(claims, now, self._longest)
         return read_claims(claims, issuer)
 
 
@@ -159,8 +165,9 @@ def pick_key(issuer: TrustedIssuer, header: Mapping[str, Any]) -> PublicKey:
     return next(iter(issuer.keys.values()))
 
 
-def check_times(claims: Mapping[str, Any], now: Millis) -> None:
-    """Raises ValueError if the token has expired or isn't valid yet. Our clock may be 30 s behind the issuer's."""
+def check_times(claims: Mapping[str, Any], now: Millis, longest: int) -> None:
+    """Raises ValueError if the token has expired, isn't valid yet, or is made for more than `longest` seconds: from its
+    `iat`, and from now. Our clock may be 30 s behind the issuer's."""
     seconds = now / 1000
     times = {name: claims[name] for name in ("exp", "nbf", "iat") if name in claims}
     if not all(type(value) in (int, float) for value in times.values()):
@@ -168,6 +175,8 @@ def check_times(claims: Mapping[str, Any], now: Millis) -> None:
     begun = all(times[name] <= seconds + SKEW_SECONDS for name in ("nbf", "iat") if name in times)
     if not begun or not seconds < times["exp"]:
         raise ValueError("not now")
+    if times["exp"] - min(times.get("iat", seconds), seconds) > longest + SKEW_SECONDS:
+        raise ValueError("for too long")
 
 
 def read_claims(claims: Mapping[str, Any], issuer: TrustedIssuer) -> SubjectClaims:

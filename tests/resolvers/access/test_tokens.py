@@ -197,3 +197,18 @@ def test_a_huge_token_is_refused_without_parsing() -> None:
 def test_nothing_secret_is_shown() -> None:
     assert "ada" not in repr(VERIFIER.verify(TOKEN, NOW))
     assert "Ed25519" not in repr(ISSUER)
+
+
+@pytest.mark.parametrize(("issued", "seconds", "good"), [(None, 600, True), (None, 900, False), (-590, 20, False)])
+def test_no_issuer_makes_tokens_that_live_for_too_long(issued: int | None, seconds: int, good: bool) -> None:
+    strict = TokenVerifier([ISSUER.trusted(), FOREIGN], "consentric", 550)
+    iat = None if issued is None else NOW // 1000 + issued
+    tokens = [sign(claims(exp=NOW // 1000 + (seconds - 40 if good else seconds), iat=iat))]
+    if issued is None:
+        tokens.append(ISSUER.sign("web", ADA, NOW, seconds - 40 if good else seconds))
+    for token in tokens:
+        if good:
+            assert strict.verify(token, NOW).subject == ADA
+        else:
+            with pytest.raises(Unauthenticated):
+                strict.verify(token, NOW)
