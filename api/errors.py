@@ -44,6 +44,10 @@ MAPPINGS: Final[Mapping[type[ConsentricError], ErrorMapping]] = {
 
 INTERNAL_MESSAGE: Final = "Something went wrong on our side. Try again; if it persists, report when it happened."
 
+OPERATORS_ERRORS: Final = frozenset({errors.SettingsInvalid, errors.StoreInUse, errors.MigrationRefused})
+OPERATORS_MESSAGE: Final = "The service can't be used at the moment; its operator has to look."
+"""Shown to clients of the API for these errors; their own messages are for the command line."""
+
 METHOD_NOT_ALLOWED: Final = "METHOD_NOT_ALLOWED"
 """Code of a request whose path exists but does not allow its method; HTTP only."""
 
@@ -85,6 +89,11 @@ def is_internal(error_class: type[ConsentricError]) -> bool:
 def message_of(error: BaseException) -> str:
     """Returns the message that may be shown: the error's own, or a fixed one if the error is internal."""
     return INTERNAL_MESSAGE if is_internal(classify(error)) else str(error)
+
+
+def public_message_of(error: BaseException) -> str:
+    """Returns the message for a client of the API: no advice for operators, which names settings and folders."""
+    return OPERATORS_MESSAGE if classify(error) in OPERATORS_ERRORS else message_of(error)
 
 
 def code_of_status(status: int) -> str:

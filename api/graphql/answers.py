@@ -15,7 +15,7 @@ from graphql import GraphQLError
 from starlette.responses import Response
 from strawberry.exceptions import StrawberryInputCoercionError
 
-from api.errors import INTERNAL_MESSAGE, MAPPINGS, classify, documentation_of, is_internal, message_of
+from api.errors import INTERNAL_MESSAGE, MAPPINGS, classify, documentation_of, is_internal, public_message_of
 from api.process.logs import describe_exception
 from graph.errors import BadInput, ConsentricError
 
@@ -37,7 +37,7 @@ def classify_graphql(error: GraphQLError) -> tuple[type[ConsentricError], str]:
     while isinstance(origin, GraphQLError) and origin.original_error is not None:
         origin = origin.original_error
     if isinstance(origin, ConsentricError):
-        return classify(origin), message_of(origin)
+        return classify(origin), public_message_of(origin)
     if isinstance(origin, StrawberryInputCoercionError):
         return BadInput, str(origin)
     if error.path is None and (origin is None or isinstance(origin, GraphQLError)):
@@ -63,7 +63,7 @@ def show_error(error: GraphQLError) -> dict[str, Any]:
 
 def show_failure(error: Exception) -> dict[str, Any]:
     """Returns an error outside execution, in the same form."""
-    return {"message": message_of(error), "extensions": extensions_of(classify(error))}
+    return {"message": public_message_of(error), "extensions": extensions_of(classify(error))}
 
 
 def extensions_of(error_class: type[ConsentricError]) -> dict[str, str]:

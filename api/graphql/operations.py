@@ -30,7 +30,7 @@ from graph.errors import QueryTooComplex
 
 CACHED_DOCUMENTS: Final = 512
 MOST_DIGITS: Final = 400
-"""Characters of a number in a document; no type of the schema holds longer ones, and Python converts none over 4,300."""
+"""Characters of a number in a document; no type holds longer ones, and Python converts none over 4,300."""
 
 _LONG_NUMBER: Final = re.compile(f"[0-9]{{{MOST_DIGITS}}}", re.ASCII)
 RULES: Final = (*specified_rules, OneOfInputValidationRule)

@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
-from api.errors import MAPPINGS, classify, code_of_status, documentation_of, message_of
+from api.errors import MAPPINGS, classify, code_of_status, documentation_of, public_message_of
 from api.http.metrics import Metrics
 from graph.errors import PayloadTooLarge
 
@@ -50,7 +50,7 @@ log = logging.getLogger("consentric.requests")
 def report_error(error: BaseException) -> Response:
     """Returns the response for an error."""
     error_class = classify(error)
-    return render_error(MAPPINGS[error_class].status, error_class.code, message_of(error))
+    return render_error(MAPPINGS[error_class].status, error_class.code, public_message_of(error))
 
 
 def render_error(status: int, code: str, message: str) -> Response:

@@ -110,6 +110,7 @@ class GraphClient:
         self.limits = limits
         self.observe: Observer | None = None
         self._explain = explain
+        self._starting = True
         self._driver = driver
         self._session: dict[str, Any] = {"database": target.database, "fetch_size": 5000}
         self._turns: WriteTurns | None = None
@@ -135,6 +136,7 @@ class GraphClient:
         except BaseException:
             await driver.close()
             raise
+        client._starting = False
         return client
 
     async def close(self) -> None:
@@ -214,7 +216,7 @@ class GraphClient:
                 early = time.monotonic() - started < self.limits.statement * EARLY
                 wait = next(waits, None) if is_worth_retrying(error, early=early) else None
                 if wait is None:
-                    raise translate(error) from (error if self._explain else None)
+                    raise translate(error, starting=self._starting) from (error if self._explain else None)
             await asyncio.sleep(wait)
 
     @asynccontextmanager

@@ -61,14 +61,22 @@ def is_worth_retrying(error: Exception, *, early: bool) -> bool:
     return isinstance(error, DriverFault) and error.is_retryable()
 
 
-def translate(error: Exception) -> ConsentricError:
-    """Returns our error for one of the driver's. Its message quotes no parameter value."""
+def translate(error: Exception, *, starting: bool = False) -> ConsentricError:
+    """Returns our error for one of the driver's. Its message quotes no parameter value.
+
+    Messages reach clients of the API, so they name no setting. Only an error while `starting`, which the operator sees,
+    names what to check.
+    """
     if is_timeout(error):
         return StoreTimeout("The statement exceeded its time limit and was stopped; ask for less at once.")
     if isinstance(error, ConstraintError) or (isinstance(error, Neo4jError) and error.code == ENTITY_NOT_FOUND):
         return Conflict("The write kept meeting another one on the same keys; try again.")
     if isinstance(error, AuthError):
-        return StoreUnavailable("The store refused the user or password; check CONSENTRIC_STORE_USER and _PASSWORD.")
+        if starting:
+            return StoreUnavailable(
+                "The store refused the user or password; check CONSENTRIC_STORE_USER and _PASSWORD."
+            )
+        return StoreUnavailable("The store refuses this service; its operator has to look.")
     if isinstance(error, IncompleteCommit):
         return StoreUnavailable(
             "The connection broke while the write was being confirmed: it may or may not have been kept. Send it again."

@@ -8,11 +8,13 @@ from api.errors import (
     INTERRUPTED,
     MAPPINGS,
     METHOD_NOT_ALLOWED,
+    OPERATORS_MESSAGE,
     USAGE,
     classify,
     code_of_status,
     is_internal,
     message_of,
+    public_message_of,
 )
 from graph import errors
 
@@ -64,3 +66,11 @@ def test_errors_of_the_framework_get_our_codes():
     assert [code_of_status(status) for status in (400, 401, 404, 405, 418)] == [
         "BAD_USER_INPUT", "UNAUTHENTICATED", "NOT_FOUND", "METHOD_NOT_ALLOWED", "BAD_USER_INPUT",
     ]  # fmt: skip
+
+
+def test_advice_for_operators_does_not_reach_clients_of_the_api():
+    for kind in (errors.SettingsInvalid, errors.StoreInUse, errors.MigrationRefused):
+        error = kind("CONSENTRIC_STORE: bolt://db.internal:7687 of com.arcadedb.Server")
+        assert public_message_of(error) == OPERATORS_MESSAGE
+        assert message_of(error) == str(error)
+    assert public_message_of(errors.StoreUnavailable("The store is busy.")) == "The store is busy."

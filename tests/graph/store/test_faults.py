@@ -40,7 +40,7 @@ BECOMES: list[tuple[Exception, type[ConsentricError], str]] = [
     (DUPLICATE, Conflict, "meeting another one"),
     (VANISHED, Conflict, "meeting another one"),
     (DEADLOCK, StoreUnavailable, "too busy"),
-    (PASSWORD, StoreUnavailable, "refused the user or password"),
+    (PASSWORD, StoreUnavailable, "refuses this service"),
     (IncompleteCommit(SECRET), StoreUnavailable, "may or may not have been kept"),
     (ConnectionAcquisitionTimeoutError(SECRET), StoreUnavailable, "connections to the store are busy"),
     (ServiceUnavailable(SECRET), StoreUnavailable, "can't be reached"),
@@ -59,6 +59,11 @@ def test_each_fault_becomes_one_error_that_quotes_nothing(
     assert SECRET not in str(found)
     with pytest.raises(kind, match=says):
         raise found
+
+
+def test_only_a_starting_client_is_told_which_settings_to_check() -> None:
+    assert "CONSENTRIC_STORE_USER" in str(translate(PASSWORD, starting=True))
+    assert "CONSENTRIC" not in str(translate(PASSWORD))
 
 
 def test_the_drivers_messages_about_our_settings_are_passed_on() -> None:
