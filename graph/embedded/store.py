@@ -1,9 +1,9 @@
 """The embedded store: one engine on one folder, shared by every process of this user that opens the folder.
 
-The first process to open a folder starts the engine and describes it in DATA_DIR/store.json (process ID and port, no
-credentials: `credentials.py`); later ones attach. Each holds a shared lock on DATA_DIR/store.users while it uses the store. The engine stops
-when its last user ends, cleanly or not (`keeper.py`), unless it was started by `start_lasting`: then it runs until
-`stop_running`.
+The first process to open a folder starts the engine and describes it in DATA_DIR/store.json (process ID and port; the
+credentials are in a file of their own, see `credentials.py`); later ones attach. Each holds a shared lock on
+DATA_DIR/store.users while it uses the store. The engine stops when its last user ends, cleanly or not (`keeper.py`),
+unless it was started by `start_lasting`: then it runs until `stop_running`.
 """
 
 from __future__ import annotations

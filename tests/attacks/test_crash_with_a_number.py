@@ -70,7 +70,9 @@ def test_a_number_in_variables_of_a_get_request_is_bad_input(served: Served, key
 @pytest.mark.parametrize("kind", ["identify", "track", "page", "screen", "group", "alias", "batch"])
 def test_a_number_in_a_message_is_rejected(served: Served, write_key: str, kind: str, number: str) -> None:
     message = '{"type": "track", "event": "e", "userId": "u", "anonymousId": "a", "properties": {"n": ' + number + "}}"
-    body = '{"batch": [' + message + ', {"type": "track", "event": "e", "userId": "u"}]}' if kind == "batch" else message
+    body = (
+        '{"batch": [' + message + ', {"type": "track", "event": "e", "userId": "u"}]}' if kind == "batch" else message
+    )
     response = httpx.post(f"{served.url}/v1/{kind}", content=body.encode(), auth=(write_key, ""))
     if kind == "batch":
         assert response.status_code == 200

@@ -38,9 +38,9 @@ async def check_that_we_get_in(store: EmbeddedStore) -> None:
 async def test_wrong_passwords_for_a_guessed_user_lock_nobody_out(running: EmbeddedStore, guess: str) -> None:
     async with await GraphClient.connect(running.target) as client:
         for number in range(ATTEMPTS):
-            with GraphDatabase.driver(running.target.url, auth=(guess, f"guess-{number}")) as driver:
-                with pytest.raises(AuthError):
-                    driver.verify_connectivity()
+            auth = (guess, f"guess-{number}")
+            with GraphDatabase.driver(running.target.url, auth=auth) as driver, pytest.raises(AuthError):
+                driver.verify_connectivity()
         assert await client.read("RETURN 1 AS one") == [{"one": 1}]
     await check_that_we_get_in(running)
 
@@ -53,7 +53,8 @@ async def test_wrong_passwords_over_the_engines_http_lock_nobody_out(running: Em
     for port in ports:
         for number in range(ATTEMPTS):
             try:
-                answer = httpx.get(f"http://127.0.0.1:{port}/api/v1/databases", auth=("root", f"guess-{number}"))
+                async with httpx.AsyncClient(auth=("root", f"guess-{number}")) as http:
+                    answer = await http.get(f"http://127.0.0.1:{port}/api/v1/databases")
             except httpx.ConnectError:
                 continue  # nothing listens there, as it should be on Linux
             assert answer.status_code in (401, 403)
