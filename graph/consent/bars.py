@@ -1,7 +1,8 @@
 """Bars: the denials that records left on their identifiers, for everyone who holds or claims the same identifier.
 
 Per purpose, recipient and assurance only the latest denial counts, so writing a bar is a maximum: bars don't depend on
-the order of processing, and none is ever removed but by deriving them again after a change of trust.
+the order of processing. None is ever removed. So where a link ends because of a cap, a limit or a lowered trust, the
+denials of either side still bar the other.
 """
 
 from __future__ import annotations
@@ -70,34 +71,6 @@ async def add_bars(tx: Writer, bars: Mapping[str, Iterable[Bar]]) -> set[str]:
     for rows in chunk_rows([list(row) for row in sorted(changed.items())]):
         await tx.run(WRITE_BARS, rows=list(rows))
     return decisive
-
-
-async def replace_bars(tx: Writer, bars: Mapping[str, Collection[Bar]]) -> None:
-    """Replaces the bars of identifiers by those that were derived again."""
-    latest: dict[str, dict[tuple[str, str | None, int], Bar]] = {}
-    for identifier, some in bars.items():
-        known = latest.setdefault(identifier, {})
-        for bar in some:
-            before = known.get(_subject_of(bar))
-            if before is None or (before.at, before.event) < (bar.at, bar.event):
-                known[_subject_of(bar)] = bar
-    rows = [[identifier, write_bars(known.values()) if known else None] for identifier, known in sorted(latest.items())]
-    for chunk in chunk_rows(rows):
-        await tx.run(WRITE_BARS, rows=list(chunk))
-
-
-READ_DENYING: Final = """
-UNWIND $identifiers AS identifier
-MATCH (:Identifier {id: identifier})<-[:IDENTIFIED_BY|CLAIMS]-(r:Record)
-WHERE r.denies = true
-RETURN identifier, collect(DISTINCT r.id) AS records
-"""
-
-
-async def read_denying(tx: Writer, identifiers: Collection[str]) -> dict[str, list[RecordId]]:
-    """Reads the records that hold or claim each identifier and ever denied anything."""
-    rows = await tx.run(READ_DENYING, identifiers=sorted(identifiers))
-    return {row["identifier"]: [RecordId(record) for record in row["records"]] for row in rows}
 
 
 READ_HEARERS: Final = """

@@ -36,7 +36,7 @@ class RecordRef:
         return RecordId(blake2b(text, digest_size=16).hexdigest())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class IdentifierRef:
     """One value that may identify a person: its kind (`user_id`, `anonymous_id`, `email`, `phone`, or an external
     kind), the normalised value, and the namespace within which it is unique (empty: everywhere)."""

@@ -90,7 +90,8 @@ async def record_consents(tx: Writer, statements: Sequence[NewStatement], now: M
 
 
 async def spread_denials(tx: Writer, records: Collection[RecordId], now: Millis) -> set[UserId]:
-    """Leaves the denials of records on identifiers that they got since. Returns the people whom this reaches."""
+    """Leaves the denials of records on identifiers that they got since, or at an assurance that they have got since.
+    Returns the people whom this reaches."""
     if not records:
         return set()
     logs = await lock_logs(tx, records)

@@ -2,7 +2,8 @@
 
 Grades, links, people, devices, bars and permits follow from what was received and from the present trust of sources.
 After a change, each record of the source is graded again, and what follows is decided afresh. Until that is done, the
-source is unsettled, and reads don't rely on it.
+source is unsettled, and reads don't rely on it. Bars stay: what a record denied while its source was trusted more still
+bars whoever it was linked with.
 """
 
 from __future__ import annotations
@@ -17,8 +18,6 @@ from algorithms.identity.blocking import ANONYMOUS_ID, USER_ID
 from algorithms.identity.contacts import find_ends
 from algorithms.identity.grades import grade_identifier
 from graph.access.terms import SourceTerms, read_terms, settle_source
-from graph.consent.bars import find_hearers, read_denying, replace_bars
-from graph.consent.log import lock_logs
 from graph.errors import NotFound
 from graph.identity.records import read_people_of_records
 from graph.identity.regrading import (
@@ -30,13 +29,12 @@ from graph.identity.regrading import (
     write_regradings,
     write_remembered,
 )
-from graph.model.consent import Bar
-from graph.model.identity import Grade, RecordId, RecordKind, UserId
+from graph.model.identity import Grade, RecordId, RecordKind
 from graph.model.time import Millis
 from graph.store.client import Writer
 from privacy.policy import Policy
 from resolvers.consent.permits import refresh_permits
-from resolvers.consent.recording import find_bars
+from resolvers.consent.recording import spread_denials
 from resolvers.context import Services
 from resolvers.identity.devices import settle_devices
 from resolvers.identity.linkage import relink_records
@@ -107,7 +105,7 @@ async def _rederive(
     if changes:
         await write_regradings(tx, changes)
         await write_remembered(tx, [(one.record, _apply(one, changes)) for one in graded])
-    affected = await _replace_bars(tx, graded, now)
+    affected = await spread_denials(tx, {one.record for one in graded if one.denies}, now)
     linked = await relink_records(tx, {one.record for one in graded}, now)
     affected |= linked.affected_users
     named = {
@@ -141,19 +139,3 @@ def find_regradings(one: GradedRecord, terms: SourceTerms) -> list[Regrading]:
 def _apply(one: GradedRecord, changes: Collection[Regrading]) -> list[GradedIdentifier]:
     new = {change.before.ref: change.grade for change in changes if change.record == one.record}
     return [each._replace(grade=new.get(each.ref, each.grade)) for each in one.identifiers]
-
-
-async def _replace_bars(tx: Writer, graded: Collection[GradedRecord], now: Millis) -> set[UserId]:
-    """Derives the bars on the identifiers of denying records again, since what their denials are worth may have
-    changed. Returns the people who read them."""
-    identifiers = {each.ref.id for one in graded if one.denies for each in one.identifiers}
-    if not identifiers:
-        return set()
-    denying = await read_denying(tx, identifiers)
-    logs = await lock_logs(tx, {record for some in denying.values() for record in some})
-    left = {record: find_bars(log, log.events) for record, log in logs.items()}
-    bars: dict[str, list[Bar]] = {identifier: [] for identifier in identifiers}
-    for identifier, some in denying.items():
-        bars[identifier] = [bar for record in some if record in left for bar in left[record]]
-    await replace_bars(tx, bars)
-    return await find_hearers(tx, identifiers, now)

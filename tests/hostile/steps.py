@@ -122,6 +122,10 @@ def withdraw(life: Life, received: int, at: int) -> list[Message]:
     return [state(life, SHOP, received, given=False, proof=Proof.CREDENTIAL, userId=life.victim, timestamp=at)]
 
 
+def withdraw_in_the_crm(life: Life, received: int, at: int) -> list[Message]:
+    return [state(life, CRM, received, given=False, userId=f"c{life.number}", timestamp=at)]
+
+
 def refuse_on_device(life: Life, received: int, at: int) -> list[Message]:
     return [state(life, WEB, received, given=False, anonymousId=life.device, timestamp=at)]
 
@@ -218,6 +222,15 @@ def order_as_guest(life: Life, received: int, at: int) -> list[Message]:
     ]
 
 
+def crowd_the_card(life: Life, received: int, at: int) -> list[Message]:
+    """So many accounts get the victim's loyalty card that it joins nobody any more."""
+    external = {"externalIds": [{"type": "loyalty", "id": f"card-{life.number}"}]}
+    return [
+        send(life, SHOP, received, type="identify", userId=f"crowd-{life.number}-{n}", context=external, timestamp=at)
+        for n in range(26)
+    ]
+
+
 def repeat(life: Life, received: int, at: int) -> list[Message]:
     """A stranger sends again what they sent before, and the dead letters of it are replayed."""
     del received, at
@@ -225,7 +238,7 @@ def repeat(life: Life, received: int, at: int) -> list[Message]:
 
 
 OWN: Final[Mapping[str, Step]] = {
-    step.__name__: step for step in (grant, withdraw, refuse_on_device, grant_on_device, log_in)
+    step.__name__: step for step in (grant, withdraw, withdraw_in_the_crm, refuse_on_device, grant_on_device, log_in)
 }
 """Steps of the victim. After them, more may be seen of the victim."""
 
@@ -233,7 +246,7 @@ HOSTILE: Final[Mapping[str, Step]] = {
     step.__name__: step
     for step in (
         claim, claim_from_an_account, grant_for_the_victim, grant_from_an_account, deny_for_the_victim, carry, alias,
-        plant, flood, order_as_guest, repeat,
+        plant, flood, order_as_guest, crowd_the_card, repeat,
     )
 }  # fmt: skip
 """Steps of others. After them, nothing more may be seen of the victim."""
@@ -244,7 +257,7 @@ def choose_step(life: Life) -> tuple[str, Step, bool]:
     hostile = life.rng.random() < 0.75
     steps = HOSTILE if hostile else OWN
     name = life.rng.choice(sorted(steps))
-    if name == "flood" and life.rng.random() < 0.8:
+    if name in ("flood", "crowd_the_card") and life.rng.random() < 0.8:
         name = "claim"
     return name, steps[name], not hostile
 

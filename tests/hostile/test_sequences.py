@@ -15,6 +15,7 @@ from typing import Final
 import pytest
 
 from graph.consent.permits import read_user_logs
+from graph.model.access import Source, Trust
 from graph.model.identity import RecordId, RecordKind, RecordRef, UserId
 from graph.model.message import Message
 from graph.model.time import Millis
@@ -24,8 +25,10 @@ from privacy.purposes import ANALYTICS, MARKETING, PARTNER_SHARING, PERSONALISAT
 from resolvers.collection.ingestor import Ingestor
 from resolvers.consent.permits import check_permits, judge, refresh_stale
 from resolvers.identity.batch import resolve_all
+from resolvers.identity.rederive import rederive_source
 from tests.arrivals import POLICY, register
 from tests.conftest import empty
+from tests.context import services_of
 from tests.hostile import steps
 from tests.hostile.steps import APP, CRM, SHOP, START, WEB, Life, begin, choose_claimed_time, choose_step
 
@@ -113,15 +116,36 @@ async def play(town: Town) -> None:
         before = after
 
 
+WRITE_TRUST = """
+MATCH (s:Source {name: $name})
+SET s.trust = $trust, s.verifies = $verifies, s.trust_epoch = coalesce(s.trust_epoch, 0) + 1
+"""
+
+
+async def change_trust(town: Town, name: str, trust: Trust, verifies: Sequence[str] = ()) -> None:
+    """Changes what a source is trusted with, and checks that nothing more is seen of anyone."""
+    town.now = Millis(town.now + 1000)
+    before, _ = await town.seen()
+    changed = {"name": name, "trust": trust.value, "verifies": list(verifies)}
+    await town.store.write(lambda tx: tx.run(WRITE_TRUST, **changed))
+    await rederive_source(services_of(town.store, lambda: town.now), name, fence=0)
+    after, _ = await town.seen()
+    for life in town.lives:
+        grown = after[victim_of(life)] - before[victim_of(life)]
+        assert not grown, (life.number, life.done, name, trust, sorted(map(str, grown)))
+    await compare(town)
+
+
 async def reopen(town: Town) -> None:
     """Checks that every victim can still grant everything, whatever others did."""
     town.now = Millis(town.now + 1000)
-    granted = []
+    granted: list[Message] = []
+    lowered = Source("shop", trust=Trust.PUBLIC)
     for life in town.lives:
         consent = {"consent": {"categoryPreferences": dict.fromkeys(steps.CATEGORIES, True)}}
         event = "Segment Consent Preference Updated"
         granted.append(
-            steps.send(life, SHOP, town.now, proof=steps.Proof.CREDENTIAL, type="track", event=event,
+            steps.send(life, lowered, town.now, proof=steps.Proof.CREDENTIAL, type="track", event=event,
                        userId=life.victim, context=consent)
         )  # fmt: skip
     await town.write(granted)
@@ -154,5 +178,8 @@ async def test_nothing_more_is_seen_of_a_victim_through_steps_of_others(store: G
     town = Town(store, [Life(number, Random(f"{SEED}-{number}")) for number in numbers])
     await play(town)
     await compare(town)
+    await change_trust(town, "crm", Trust.SERVER)
+    await change_trust(town, "crm", Trust.PUBLIC)
+    await change_trust(town, "shop", Trust.PUBLIC)
     await reopen(town)
     await compare(town)
