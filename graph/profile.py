@@ -1,23 +1,25 @@
-"""Profiles read in one round trip: the people that a key may refer to, each with the parts that a query selects.
+"""Profiles read in two steps: whom a key may refer to, then what of each the gate allows.
 
-The statement is a constant with switches: a part that isn't needed stands behind a CASE, and neither engine evaluates
-it (measured: a point read with all parts off costs the same as one without them). Rows hold lists rather than maps,
-because a map repeats its keys on the wire. There is one opening for each kind of key, and one body for all.
+The first step reads no facts: IDs, permits, records, and the devices that count for the person. For a partner, its
+condition leaves out everyone whom the partner may not know of, so that they are as absent as people who don't exist.
+The second step reads the parts that a query selects and the viewer may see, of the records that the gate ruled on.
+Statements are constants with switches: a part that isn't needed stands behind a CASE, and neither engine evaluates it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from graph.activity.history import INTERACTION_ENTRY, SESSION_ENTRY, parse_interactions, parse_sessions
 from graph.consent.log import parse_events
 from graph.consent.permits import IN_FORCE
 from graph.identity.traits import parse_traits
+from graph.model.access import Trust
 from graph.model.activity import InteractionFacts, RecentInteraction, SessionFacts
 from graph.model.consent import ConsentEvent
-from graph.model.identity import IdentifierRef, RecordId, RecordKind, RecordRef, Traits, UserId
+from graph.model.identity import Grade, IdentifierRef, RecordId, RecordKind, RecordRef, Traits, UserId
 from graph.model.segments import MembershipFacts, RfmFacts, SegmentKey
 from graph.model.time import Millis
 from graph.segments.rfm import parse_rfm
@@ -28,8 +30,210 @@ MOST_CANDIDATES: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
+class Sharing:
+    """What a person must permit, at `now`, for a partner to learn that they exist; the fields are those of
+    `PermittedScope`. If `permit` is None, nothing is required."""
+
+    permit: str | None = None
+    blanket: str = ""
+    barred: str = ""
+    now: Millis = Millis(0)
+
+
+@dataclass(frozen=True, slots=True)
+class CountedDevice:
+    """A device that counts for a person: its record, the account record that it counts for, how well that is known, and
+    what the device's own user permits, as in `FoundPerson`."""
+
+    record: RecordRef
+    account: RecordId
+    grade: Grade
+    permits: tuple[str, ...]
+    permits_until: Millis | None
+    permit_ends: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPerson:
+    """Whom a key refers to, before the gate has ruled on them.
+
+    `asked` are the records that the key itself names. `own` is None unless the read was for a person's own credential:
+    then it holds the records that the credential proves, and `proven_devices` the anonymous IDs of devices that it was
+    used on. `unsettled` are the records of sources whose trust was lowered and whose evidence is still being derived
+    again. `grade` is how well an identifier is known to be the person's; `linking_objected` tells whether the record
+    through which the person was found objects to linkage.
+    """
+
+    id: UserId
+    created_at: Millis
+    updated_at: Millis
+    permits: tuple[str, ...]
+    permits_until: Millis | None
+    permit_ends: tuple[int, ...]
+    permit_grants: tuple[str, ...]
+    consent_epoch: int
+    records: tuple[RecordRef, ...]
+    asked: frozenset[RecordId]
+    own: frozenset[RecordId] | None
+    proven_devices: frozenset[str]
+    unsettled: frozenset[RecordId]
+    devices: tuple[CountedDevice, ...]
+    grade: Grade
+    linking_objected: bool
+
+
+SETTLED: Final = """
+NOT EXISTS { MATCH (u)<-[us:RESOLVES_TO]-(:Record)-[:FROM]->(ss:Source)
+             WHERE us.to IS NULL AND ss.settled_epoch < ss.trust_epoch }
+"""
+"""The condition that no record of a user `u` is from a source whose evidence is being derived again."""
+
+_KNOWABLE: Final = f"($permit IS NULL OR ({IN_FORCE} AND {SETTLED}))"
+
+_FROM_USER: Final = f"""
+MATCH (first:User {{id: $user}})-[:RETIRED_INTO*0..]->(u:User)
+WHERE u.retired_at IS NULL AND ($permit IS NULL OR u.id = $user) AND {_KNOWABLE}
+WITH u, false AS objected, 0 AS place, 1 AS proven, [] AS asked, null AS own, [] AS used
+"""
+
+_FROM_OWN: Final = """
+MATCH (k:Record {id: $record})-[found:RESOLVES_TO]->(u:User)
+WHERE found.to IS NULL
+WITH u, false AS objected, 0 AS place, 1 AS proven, [k.id] AS asked,
+  [k.id] + [(k)-[h:IDENTIFIED_BY]->(n:Identifier)<-[i:IDENTIFIED_BY]-(o:Record)
+    WHERE k.kind = 'user' AND o.kind = 'user' AND n.kind = 'user_id' AND n.value = k.key
+      AND coalesce(h.grade, 'proven') = 'proven' AND coalesce(i.grade, 'proven') = 'proven'
+      AND ($sources IS NULL OR o.source IN $sources) | o.id] AS own,
+  [(k)-[t:IDENTIFIED_BY]->(m:Identifier)
+    WHERE k.kind = 'user' AND t.proof = 'token' AND m.kind = 'anonymous_id' | m.value] AS used
+"""
+
+_FROM_RECORDS: Final = f"""
+UNWIND range(0, size($keys) - 1) AS place
+MATCH (k:Record {{id: $keys[place]}})-[found:RESOLVES_TO]->(u:User)
+WHERE found.to IS NULL AND {_KNOWABLE}
+WITH u, false AS objected, place, 1 AS proven, [k.id] AS asked, null AS own, [] AS used
+"""
+
+_FROM_IDENTIFIER: Final = f"""
+MATCH (n:Identifier {{id: $identifier}})<-[h:IDENTIFIED_BY]-(k:Record)-[found:RESOLVES_TO]->(u:User)
+WHERE found.to IS NULL AND h.ended IS NULL AND {_KNOWABLE}
+WITH u, min(CASE WHEN coalesce(k.linking_objected, false) THEN 1 ELSE 0 END) = 1 AS objected, 0 AS place,
+  max(CASE WHEN coalesce(h.grade, 'proven') = 'proven' THEN 1 ELSE 0 END) AS proven, collect(k.id) AS asked,
+  null AS own, [] AS used
+ORDER BY proven DESC, objected, u.id
+LIMIT $most
+"""
+
+_PERSON: Final = """
+RETURN u.id AS id, u.created_at AS created_at, u.updated_at AS updated_at, u.permits AS permits,
+  u.permits_until AS permits_until, u.permit_ends AS permit_ends, u.permit_grants AS permit_grants,
+  coalesce(u.consent_epoch, 0) AS consent_epoch, objected, place, proven, asked, own, used,
+  [(u)<-[a:RESOLVES_TO]-(ra:Record) WHERE a.to IS NULL | [ra.source, ra.kind, ra.key]] AS records,
+  [(u)<-[b:RESOLVES_TO]-(rb:Record)-[:FROM]->(sb:Source)
+    WHERE b.to IS NULL AND sb.settled_epoch < sb.trust_epoch | rb.id]
+  + [(u)<-[c:RESOLVES_TO]-(:Record)<-[cc:COUNTS_FOR]-(rc:Record)-[:FROM]->(sc:Source)
+    WHERE c.to IS NULL AND cc.to IS NULL AND sc.settled_epoch < sc.trust_epoch | rc.id] AS unsettled,
+  CASE WHEN $behaviour THEN [
+    (u)<-[d:RESOLVES_TO]-(rd:Record)<-[dd:COUNTS_FOR]-(de:Record)-[df:RESOLVES_TO]->(ud:User)
+    WHERE d.to IS NULL AND dd.to IS NULL AND df.to IS NULL |
+    [de.source, de.kind, de.key, rd.id, dd.grade, ud.permits, ud.permits_until, ud.permit_ends]]
+    ELSE NULL END AS devices
+ORDER BY place, proven DESC, id
+"""
+
+READ_PERSON_OF_USER: Final = _FROM_USER + _PERSON
+READ_PERSON_OF_OWN: Final = _FROM_OWN + _PERSON
+READ_PEOPLE_OF_RECORDS: Final = _FROM_RECORDS + _PERSON
+READ_PEOPLE_OF_IDENTIFIER: Final = _FROM_IDENTIFIER + _PERSON
+"""Each joins the opening for one kind of key to what is read of a person."""
+
+
+async def find_user(
+    client: GraphClient, user: UserId, sharing: Sharing, *, behaviour: bool = False
+) -> list[FoundPerson]:
+    """Finds the person that an ID refers to now: that user or, unless `sharing` requires a permit, the one it was
+    retired into. `behaviour`: their devices are read, too. Empty for an unknown ID."""
+    return _find(await client.read(READ_PERSON_OF_USER, user=user, behaviour=behaviour, **_bind(sharing)))
+
+
+async def find_own_person(
+    client: GraphClient, record: RecordId, sources: frozenset[str] | None, *, behaviour: bool = False
+) -> list[FoundPerson]:
+    """Finds the person of the record that a credential stands for, with what the credential proves: the record and, for
+    an account, the records of other sources that hold the same proven user ID (limited to `sources` unless None), and
+    the anonymous IDs that it was used with. Empty for an unknown record."""
+    limited = None if sources is None else sorted(sources)
+    return _find(await client.read(READ_PERSON_OF_OWN, record=record, sources=limited, behaviour=behaviour))
+
+
+async def find_people_of_records(
+    client: GraphClient, records: Sequence[RecordId], sharing: Sharing, *, behaviour: bool = False
+) -> list[FoundPerson]:
+    """Finds the people of the records, in the order given. Records that don't exist are left out."""
+    rows = await client.read(READ_PEOPLE_OF_RECORDS, keys=list(records), behaviour=behaviour, **_bind(sharing))
+    return _find(rows)
+
+
+async def find_people_of_identifier(
+    client: GraphClient, identifier: IdentifierRef, sharing: Sharing, *, behaviour: bool = False
+) -> list[FoundPerson]:
+    """Finds the people whose records hold an identifier now, those first of whom it is proven. What is only claimed
+    leads to nobody."""
+    rows = await client.read(
+        READ_PEOPLE_OF_IDENTIFIER,
+        identifier=identifier.id,
+        most=MOST_CANDIDATES,
+        behaviour=behaviour,
+        **_bind(sharing),
+    )
+    return _find(rows)
+
+
+def _bind(sharing: Sharing) -> dict[str, Any]:
+    return {
+        "permit": sharing.permit,
+        "blanket": sharing.blanket,
+        "barred": sharing.barred,
+        "now": sharing.now,
+    }
+
+
+def _find(rows: Sequence[Row]) -> list[FoundPerson]:
+    return [_parse_person(row) for row in rows]
+
+
+def _parse_person(row: Row) -> FoundPerson:
+    records = (RecordRef(source, RecordKind(kind), key) for source, kind, key in row["records"])
+    return FoundPerson(
+        id=UserId(row["id"]),
+        created_at=Millis(row["created_at"]),
+        updated_at=Millis(row["updated_at"] or row["created_at"]),
+        permits=tuple(row["permits"] or ()),
+        permits_until=row["permits_until"],
+        permit_ends=tuple(row["permit_ends"] or ()),
+        permit_grants=tuple(row["permit_grants"] or ()),
+        consent_epoch=row["consent_epoch"],
+        records=tuple(sorted(records, key=lambda record: record.id)),
+        asked=frozenset(row["asked"]),
+        own=None if row["own"] is None else frozenset(row["own"]),
+        proven_devices=frozenset(row["used"]),
+        unsettled=frozenset(row["unsettled"]),
+        devices=tuple(_parse_device(entry) for entry in row["devices"] or ()),
+        grade=Grade.PROVEN if row["proven"] else Grade.STATED,
+        linking_objected=bool(row["objected"]),
+    )
+
+
+def _parse_device(entry: Sequence[Any]) -> CountedDevice:
+    source, kind, key, account, grade, permits, until, ends = entry
+    ref = RecordRef(source, RecordKind(kind), key)
+    return CountedDevice(ref, RecordId(account), Grade(grade), tuple(permits or ()), until, tuple(ends or ()))
+
+
+@dataclass(frozen=True, slots=True)
 class ProfileParts:
-    """Which parts of a profile a query needs. A number limits the entries of its part; 0 leaves the part out.
+    """Which parts of a profile to read. A number limits the entries of its part; 0 leaves the part out.
     `default_purpose` is the purpose of segments that state none."""
 
     traits: bool = False
@@ -44,37 +248,31 @@ class ProfileParts:
 
 
 @dataclass(frozen=True, slots=True)
-class Sharing:
-    """What a person must permit for a partner to learn that they exist; the fields are those of `PermittedScope`. If
-    `permit` is None, nothing is required."""
+class Reach:
+    """The records that parts are read from. `records`: traits, identifiers and consents. `behaviour`: sessions and
+    interactions, each record with the grade of its tie to the person. `recent`: what recommendations start from."""
 
-    permit: str | None = None
-    blanket: str = ""
-    barred: str = ""
+    records: frozenset[RecordId] = frozenset()
+    behaviour: Mapping[RecordId, Grade] = field(default_factory=dict)
+    recent: frozenset[RecordId] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class HeldIdentifier:
+    """An identifier that a record holds now, and how well that is known."""
+
+    record: RecordId
+    ref: IdentifierRef
+    grade: Grade
 
 
 @dataclass(frozen=True, slots=True)
 class StoredProfile:
-    """What the graph holds about one person, limited to the parts asked for. The gate has not yet ruled on any of it.
+    """What the graph holds about one person, limited to the parts asked for."""
 
-    `linking_objected` tells whether the record through which the person was found objects to linkage. `read` are the
-    records that the rest was read from: all of `records`, unless the read was limited to what one record's own name
-    leads to.
-    """
-
-    id: UserId
-    created_at: Millis
-    updated_at: Millis
-    permits: tuple[str, ...]
-    permits_until: Millis | None
-    permit_ends: tuple[int, ...]
-    permit_grants: tuple[str, ...]
-    consent_epoch: int
-    records: tuple[RecordRef, ...]
-    read: frozenset[RecordId]
-    linking_objected: bool
     traits: Mapping[RecordId, Traits]
-    identifiers: tuple[IdentifierRef, ...]
+    trusts: Mapping[RecordId, Trust]
+    holdings: tuple[HeldIdentifier, ...]
     events: tuple[ConsentEvent, ...]
     segments: tuple[MembershipFacts, ...]
     rfm: RfmFacts | None
@@ -83,175 +281,93 @@ class StoredProfile:
     sessions: tuple[SessionFacts, ...]
 
     @property
-    def whole(self) -> bool:
-        """Whether all of the person's records were read."""
-        return len(self.read) == len(self.records)
+    def identifiers(self) -> tuple[IdentifierRef, ...]:
+        """The identifiers of all records, sorted, each once."""
+        return tuple(sorted({held.ref for held in self.holdings}, key=lambda ref: (ref.kind, ref.value, ref.namespace)))
 
 
-_FROM_USER: Final = """
-MATCH (:User {id: $user})-[:RETIRED_INTO*0..]->(u:User)
-WHERE u.retired_at IS NULL
-WITH u, false AS objected, 0 AS place, null AS own
-"""
-
-_FROM_OWN: Final = """
-MATCH (k:Record {id: $record})-[found:RESOLVES_TO]->(u:User)
-WHERE found.to IS NULL
-WITH u, false AS objected, 0 AS place,
-  [k.id] + [(k)-[:IDENTIFIED_BY]->(n:Identifier)<-[:IDENTIFIED_BY]-(o:Record)
-    WHERE (n.kind = 'anonymous_id' AND o.kind = 'anonymous')
-       OR (n.kind = 'user_id' AND k.kind = 'user' AND o.kind = 'user' AND o.key = k.key) | o.id] AS own
-"""
-
-_FROM_RECORDS: Final = """
-UNWIND range(0, size($keys) - 1) AS place
-MATCH (k:Record {id: $keys[place]})-[found:RESOLVES_TO]->(u:User)
-WHERE found.to IS NULL
-WITH u, false AS objected, place, null AS own
-"""
-
-_FROM_IDENTIFIER: Final = f"""
-MATCH (n:Identifier {{id: $identifier}})<-[:IDENTIFIED_BY]-(k:Record)-[found:RESOLVES_TO]->(u:User)
-WHERE found.to IS NULL AND ($permit IS NULL OR ({IN_FORCE}))
-WITH u, min(CASE WHEN coalesce(k.linking_objected, false) THEN 1 ELSE 0 END) = 1 AS objected, 0 AS place,
-  null AS own
-ORDER BY objected, u.id
-LIMIT $most
-"""
-
-_BODY: Final = (
+READ_PROFILE: Final = (
     """
-RETURN u.id AS id, u.created_at AS created_at, u.updated_at AS updated_at, u.permits AS permits,
-  u.permits_until AS permits_until, u.permit_ends AS permit_ends, u.permit_grants AS permit_grants,
-  coalesce(u.consent_epoch, 0) AS consent_epoch, objected, place,
-  [(u)<-[a:RESOLVES_TO]-(ra:Record) WHERE a.to IS NULL |
-    [ra.id, ra.source, ra.kind, ra.key,
-     CASE WHEN $traits AND (own IS NULL OR ra.id IN own) THEN ra.traits ELSE NULL END,
-     own IS NULL OR ra.id IN own]] AS records,
-  CASE WHEN $identifiers THEN [(u)<-[b:RESOLVES_TO]-(rb:Record)-[:IDENTIFIED_BY]->(ib:Identifier)
-    WHERE b.to IS NULL AND (own IS NULL OR rb.id IN own) |
-    [ib.kind, ib.value, ib.namespace]] ELSE NULL END AS identifiers,
+MATCH (u:User {id: $user})
+WHERE coalesce(u.consent_epoch, 0) = $epoch
+RETURN
+  CASE WHEN $traits THEN [(u)<-[a:RESOLVES_TO]-(ra:Record)
+    WHERE a.to IS NULL AND ra.id IN $records AND ra.traits IS NOT NULL | [ra.id, ra.traits]] ELSE NULL END AS traits,
+  CASE WHEN $traits THEN [(u)<-[t:RESOLVES_TO]-(rt:Record)-[:FROM]->(st:Source)
+    WHERE t.to IS NULL AND rt.id IN $records AND st.trust IS NOT NULL | [rt.id, st.trust]] ELSE NULL END AS trusts,
+  CASE WHEN $identifiers THEN [(u)<-[b:RESOLVES_TO]-(rb:Record)-[h:IDENTIFIED_BY]->(ib:Identifier)
+    WHERE b.to IS NULL AND rb.id IN $records AND h.ended IS NULL |
+    [rb.id, ib.kind, ib.value, ib.namespace, coalesce(h.grade, 'proven')]] ELSE NULL END AS identifiers,
   CASE WHEN $consents THEN [(u)<-[c:RESOLVES_TO]-(rc:Record)-[:DECIDED]->(ec:ConsentEvent)
-    WHERE c.to IS NULL AND (own IS NULL OR rc.id IN own) |
+    WHERE c.to IS NULL AND rc.id IN $records |
     [rc.id, properties(ec)]] ELSE NULL END AS events,
   CASE WHEN $segments THEN [(u)-[d:IN_SEGMENT]->(sd:Segment) WHERE d.until IS NULL |
     [sd.key, coalesce(sd.purpose, $default_purpose), d.since,
      d.score, d.version, sd.title, sd.kind, sd.description, coalesce(sd.shown, false)]] ELSE NULL END AS segments,
   CASE WHEN $rfm THEN properties(u) ELSE NULL END AS derived,
   CASE WHEN $recent > 0 THEN COLLECT {
-    MATCH (u)<-[e:RESOLVES_TO]-(re:Record)-[:HAD]->(:Session)-[xe]->(ie:Item)
-    WHERE e.to IS NULL AND (own IS NULL OR re.id IN own)
+    UNWIND $starting AS starting
+    MATCH (:Record {id: starting})-[:HAD]->(:Session)-[xe]->(ie:Item)
     RETURN [ie.key, type(xe), xe.at, xe.weight, xe.value] ORDER BY xe.at DESC, xe.message_id DESC LIMIT $recent
   } ELSE NULL END AS recent,
   CASE WHEN $interactions > 0 THEN COLLECT {
-    MATCH (u)<-[f:RESOLVES_TO]-(rf:Record)-[:HAD]->(:Session)-[x]->(j)
-    WHERE f.to IS NULL AND (own IS NULL OR rf.id IN own)
+    UNWIND $behaving AS acting
+    MATCH (r:Record {id: acting})-[:HAD]->(:Session)-[x]->(j)
     RETURN """
     + INTERACTION_ENTRY
     + """
     ORDER BY x.at DESC, x.message_id DESC LIMIT $interactions
   } ELSE NULL END AS interactions,
   CASE WHEN $sessions > 0 THEN COLLECT {
-    MATCH (u)<-[g:RESOLVES_TO]-(r:Record)-[:HAD]->(s:Session)
-    WHERE g.to IS NULL AND (own IS NULL OR r.id IN own)
+    UNWIND $behaving AS visiting
+    MATCH (r:Record {id: visiting})-[:HAD]->(s:Session)
     RETURN """
     + SESSION_ENTRY
     + """ ORDER BY s.started_at DESC, s.id DESC LIMIT $sessions
   } ELSE NULL END AS sessions
-ORDER BY place, id
 """
 )
 
-READ_PROFILE_OF_USER: Final = _FROM_USER + _BODY
-READ_PROFILE_OF_OWN: Final = _FROM_OWN + _BODY
-READ_PROFILES_OF_RECORDS: Final = _FROM_RECORDS + _BODY
-READ_PROFILES_OF_IDENTIFIER: Final = _FROM_IDENTIFIER + _BODY
-"""Each joins the opening for one kind of key to the shared body."""
 
-
-async def read_profile_of_user(client: GraphClient, user: UserId, parts: ProfileParts) -> list[StoredProfile]:
-    """Reads the person that an ID refers to now: that user, or the one it was retired into. Empty for an unknown ID."""
-    return _parse(await client.read(READ_PROFILE_OF_USER, user=user, **_switches(parts)))
-
-
-async def read_profile_of_own(client: GraphClient, record: RecordId, parts: ProfileParts) -> list[StoredProfile]:
-    """Reads the person of a record, limited to what the record's own name leads to: the record itself, the user of the
-    same name in other sources of its namespace, and the devices named along with it. Records connected only by a claim
-    (an e-mail address, a phone number, an external ID, an alias) are not read; for a device, no user is read. Empty for
-    an unknown record."""
-    return _parse(await client.read(READ_PROFILE_OF_OWN, record=record, **_switches(parts)))
-
-
-async def read_profiles_of_records(
-    client: GraphClient, records: Sequence[RecordId], parts: ProfileParts
-) -> list[StoredProfile]:
-    """Reads the people of the records, in the order given. Records that don't exist are left out."""
-    return _parse(await client.read(READ_PROFILES_OF_RECORDS, keys=list(records), **_switches(parts)))
-
-
-async def read_profiles_of_identifier(
-    client: GraphClient, identifier: IdentifierRef, sharing: Sharing, now: Millis, parts: ProfileParts
-) -> list[StoredProfile]:
-    """Reads the people that an identifier may refer to: those that `sharing` lets the viewer know about."""
+async def read_profile(
+    client: GraphClient, user: UserId, epoch: int, reach: Reach, parts: ProfileParts
+) -> StoredProfile | None:
+    """Reads parts of a person. None if the person's permits have changed since the gate ruled on them (`epoch`)."""
     rows = await client.read(
-        READ_PROFILES_OF_IDENTIFIER,
-        identifier=identifier.id,
-        permit=sharing.permit,
-        blanket=sharing.blanket,
-        barred=sharing.barred,
-        now=now,
-        most=MOST_CANDIDATES,
-        **_switches(parts),
+        READ_PROFILE,
+        user=user,
+        epoch=epoch,
+        records=sorted(reach.records),
+        behaving=sorted(reach.behaviour),
+        starting=sorted(reach.recent),
+        traits=parts.traits,
+        identifiers=parts.identifiers,
+        consents=parts.consents,
+        segments=parts.segments,
+        rfm=parts.rfm,
+        recent=parts.recent,
+        interactions=parts.interactions,
+        sessions=parts.sessions,
+        default_purpose=parts.default_purpose,
     )
-    return _parse(rows)
+    return _parse_profile(rows[0], reach) if rows else None
 
 
-def _switches(parts: ProfileParts) -> dict[str, Any]:
-    return {
-        "traits": parts.traits,
-        "identifiers": parts.identifiers,
-        "consents": parts.consents,
-        "segments": parts.segments,
-        "rfm": parts.rfm,
-        "recent": parts.recent,
-        "interactions": parts.interactions,
-        "sessions": parts.sessions,
-        "default_purpose": parts.default_purpose,
-    }
-
-
-def _parse(rows: Sequence[Row]) -> list[StoredProfile]:
-    return [_parse_profile(row) for row in rows]
-
-
-def _parse_profile(row: Row) -> StoredProfile:
-    records = sorted(row["records"], key=lambda record: str(record[0]))
+def _parse_profile(row: Row, reach: Reach) -> StoredProfile:
     return StoredProfile(
-        id=UserId(row["id"]),
-        created_at=Millis(row["created_at"]),
-        updated_at=Millis(row["updated_at"] or row["created_at"]),
-        permits=tuple(row["permits"] or ()),
-        permits_until=row["permits_until"],
-        permit_ends=tuple(row["permit_ends"] or ()),
-        permit_grants=tuple(row["permit_grants"] or ()),
-        consent_epoch=row["consent_epoch"],
-        records=tuple(RecordRef(source, RecordKind(kind), key) for _, source, kind, key, *_ in records),
-        read=frozenset(RecordId(record[0]) for record in records if record[5]),
-        linking_objected=bool(row["objected"]),
-        traits={RecordId(record[0]): parse_traits(record[4]) for record in records if record[4]},
-        identifiers=_parse_identifiers(row["identifiers"]),
+        traits={RecordId(record): parse_traits(text) for record, text in sorted(row["traits"] or ())},
+        trusts={RecordId(record): Trust(trust) for record, trust in row["trusts"] or ()},
+        holdings=tuple(
+            HeldIdentifier(RecordId(record), IdentifierRef(kind, value, namespace or ""), Grade(grade))
+            for record, kind, value, namespace, grade in row["identifiers"] or ()
+        ),
         events=_parse_events(row["events"]),
         segments=tuple(sorted((_parse_membership(m) for m in row["segments"] or ()), key=lambda m: m.segment)),
         rfm=parse_rfm(row["derived"]),
         recent=tuple(RecentInteraction(*entry) for entry in row["recent"] or ()),
-        interactions=parse_interactions(row["interactions"]),
-        sessions=parse_sessions(row["sessions"]),
+        interactions=parse_interactions(row["interactions"], reach.behaviour),
+        sessions=parse_sessions(row["sessions"], reach.behaviour),
     )
-
-
-def _parse_identifiers(entries: Sequence[Sequence[str]] | None) -> tuple[IdentifierRef, ...]:
-    found = {(kind, value, namespace or "") for kind, value, namespace in entries or ()}
-    return tuple(IdentifierRef(*entry) for entry in sorted(found))
 
 
 def _parse_events(entries: Sequence[Sequence[Any]] | None) -> tuple[ConsentEvent, ...]:

@@ -234,11 +234,10 @@ _NODES: Final = (
         Property("user_namespace", STRING, None, KEEP, _SOURCES,
                  "The namespace of its user IDs; empty if it shares them with all other such sources."),
         Property("created_at", INSTANT, None, KEEP, _SOURCES + _RECORDS, "When it was registered or first sent data."),
-        Property("trust_epoch", INTEGER, None, KEEP, (),
-                 "Increases when its trust is lowered. Nothing writes it."),
+        Property("trust", STRING, None, KEEP, (), "`public`, `server` or `record`. Nothing writes it."),
+        Property("trust_epoch", INTEGER, None, KEEP, (), "Increases when its trust is lowered. Nothing writes it."),
         Property("settled_epoch", INTEGER, None, KEEP, (),
-                 "The `trust_epoch` for which everything that rested on the source has been derived again. Nothing "
-                 "writes it."),
+                 "The last trust epoch for which everything was derived again. Nothing writes it."),
         Property("_v", INTEGER, None, KEEP, _SOURCES, "Touch counter: a write locks the node. No statement reads it."),
     )),
     NodeType(Label.CLIENT, "name", KEEP, "A registered program that reads or manages the graph.", (

@@ -7,14 +7,15 @@ reason), and turns the stored facts into those that may leave. What is undecided
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
 from graph.model.identity import RecordId, RecordRef
 from graph.model.profile import REVEAL_MINT, RevealedFacts, StoredFacts
 from graph.model.scope import SCOPE_MINT, PermittedScope
-from graph.model.time import Millis
+from graph.model.segments import MembershipFacts
+from graph.model.time import DAY, Millis
 from privacy.fields import PERSONAL_FIELDS, Category, FieldRule, Withholding
 from privacy.policy import Policy
 from privacy.purposes import ANY_RECIPIENT, Permit
@@ -36,7 +37,8 @@ class Role(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Viewer:
     """Who makes a request, and what for: the client, its role, one of its purposes, a partner's recipient, and the
-    record that the credential is bound to (None: it is not bound to a person)."""
+    record that the credential is bound to (None: it is not bound to a person). `sources` are those that the
+    credential's issuer may speak for (None: all)."""
 
     client: str
     role: Role
@@ -44,6 +46,7 @@ class Viewer:
     recipient: str | None = None
     subject: RecordRef | None = None
     scopes: frozenset[str] = frozenset()
+    sources: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +128,14 @@ class Withheld:
 class Decision:
     """What one viewer may see of one person at one instant, for one purpose. `held` are the first-party purposes that
     the person permits, `ended` those whose permit is past its end. `explains`: the viewer may know what is withheld,
-    and why."""
+    and why. `coarse`: the viewer sees memberships by the day and without scores, and no times of the profile."""
 
     visible: bool
     categories: Mapping[Category, Verdict]
     held: frozenset[str]
     ended: frozenset[str]
     explains: bool
+    coarse: bool
     purpose: str | None
     consent_epoch: int
 
@@ -174,7 +178,16 @@ def decide(viewer: Viewer, subject: SubjectPermits, policy: Policy, now: Millis)
     visible = (own or viewer.subject is None) and _sees(viewer, purpose, own)
     verdicts = {category: _judge(viewer, category, purpose, policy) if visible else _INVISIBLE for category in Category}
     explains = visible and viewer.role in (Role.SUBJECT, Role.AUDITOR)
-    return Decision(visible, verdicts, held, ended, explains, viewer.purpose, subject.consent_epoch)
+    return Decision(
+        visible=visible,
+        categories=verdicts,
+        held=held,
+        ended=ended,
+        explains=explains,
+        coarse=viewer.role is Role.PARTNER,
+        purpose=viewer.purpose,
+        consent_epoch=subject.consent_epoch,
+    )
 
 
 _INVISIBLE: Final = Verdict(Ruling.WITHHELD, VerdictReason.INVISIBLE)
@@ -240,9 +253,17 @@ def reveal(decision: Decision, stored: StoredFacts) -> RevealedFacts | None:
         if value is None or not decision.permits(rule.name):
             continue
         if rule.withholding is Withholding.EACH:
-            value = tuple(member for member in value if member.purpose in decision.held)
+            value = tuple(_blur(member, decision) for member in value if member.purpose in decision.held)
         revealed[slot] = value
-    return RevealedFacts(stored.id, stored.created_at, stored.updated_at, **revealed, mint=REVEAL_MINT)
+    times = (None, None) if decision.coarse else (stored.created_at, stored.updated_at)
+    return RevealedFacts(stored.id, *times, **revealed, mint=REVEAL_MINT)
+
+
+def _blur(member: MembershipFacts, decision: Decision) -> MembershipFacts:
+    """Returns a membership as the viewer may see it: at full precision, or the day without a score."""
+    if not decision.coarse:
+        return member
+    return replace(member, since=Millis(member.since - member.since % DAY), score=None)
 
 
 def mint_scope(purpose: str, policy: Policy, now: Millis, recipient: str | None = None) -> PermittedScope:

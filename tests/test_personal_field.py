@@ -10,7 +10,7 @@ from dataclasses import fields
 
 import pytest
 
-from algorithms.identity.survivorship import derive_facts
+from algorithms.identity.survivorship import RecordTraits, derive_facts
 from api.collection.segment.traits import _NEVER_ATTRIBUTES, NAMES, read_traits
 from api.graphql.schema import GRAPHQL_SCHEMA
 from graph.model.identity import RecordId, Trait
@@ -49,7 +49,7 @@ def test_a_trait_reaches_its_field(name: str) -> None:
     for spelling in spellings(name):
         read = read_traits({spelling: value})
         assert read[name] is not None, "api/collection: the reader of this fact"
-        facts = derive_facts({RecordId("r"): {name: Trait(read[name], NOW)}}, NOW)
+        facts = derive_facts({RecordId("r"): RecordTraits({name: Trait(read[name], NOW)})}, NOW)
         slot = PERSONAL_FIELDS[name].slot
         assert facts.pop(slot) is not None, "algorithms: survivorship"
         assert "attributes" not in facts

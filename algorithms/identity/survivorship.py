@@ -1,35 +1,61 @@
 """Survivorship: one profile from the traits of all of a person's records.
 
-Across all records, the latest trait of each fact survives; at the same instant, the one from the record with the larger
-ID, so that every server decides alike. A trait of None counts as well: the fact was removed. A value that doesn't fit
-the type in the profile is skipped. Attributes survive one by one, an address as a whole. Facts that follow from others
-are derived here, too: the age, from the birth date.
+Across all records, the trait of the highest grade survives, then the latest; at the same instant, the one from the
+record with the larger ID, so that every server decides alike. An e-mail address or phone number has the grade of the
+record's holding of it; other traits of a system of record outrank those of other sources. A trait of None counts as
+well: the fact was removed. A value that doesn't fit the type in the profile is skipped. Attributes survive one by one,
+an address as a whole. Facts that follow from others are derived here, too: the age, from the birth date.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
-from graph.model.identity import ATTRIBUTE_PREFIX, RecordId, Traits
+from algorithms.identity.blocking import EMAIL, PHONE
+from algorithms.identity.normalise import normalise_identifier
+from graph.model.access import Trust
+from graph.model.identity import ATTRIBUTE_PREFIX, Grade, RecordId, Traits
 from graph.model.time import Millis
 
 OLDEST: Final = 150
 """The highest age accepted, in years."""
 
 
-def derive_facts(records: Mapping[RecordId, Traits], now: Millis) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class RecordTraits:
+    """One record's traits, the trust of its source, and the grades of the e-mail addresses and phone numbers that it
+    holds, by kind and normalised value."""
+
+    traits: Traits
+    trust: Trust = Trust.SERVER
+    contacts: Mapping[tuple[str, str], Grade] = field(default_factory=dict)
+
+    def rank(self, name: str, value: Any) -> int:
+        """Returns how well a trait is known; more is better. A contact that the record doesn't hold is only claimed;
+        the removal of one is stated, so that it removes nothing that is proven."""
+        if name not in (EMAIL, PHONE):
+            return int(self.trust is Trust.RECORD)
+        if value is None:
+            return (Grade.CLAIMED if self.trust is Trust.PUBLIC else Grade.STATED).rank
+        return self.contacts.get((name, normalise_identifier(name, value) or ""), Grade.CLAIMED).rank
+
+
+def derive_facts(records: Mapping[RecordId, RecordTraits], now: Millis) -> dict[str, Any]:
     """Returns the facts of a person from the traits of all their live records, by field of `StoredFacts`. Unknown ones
     are left out. O(traits)."""
-    latest: dict[tuple[str, ...], tuple[tuple[int, str, str], Any]] = {}
-    for record, traits in records.items():
-        for name, (value, at) in traits.items():
+    best: dict[tuple[str, ...], tuple[tuple[int, int, str, str], Any]] = {}
+    for record, one in records.items():
+        for name, (value, at) in one.traits.items():
             path, read = _read(name, value)
-            rank = (at, record, name)
-            if (read is not None or value is None) and (path not in latest or rank > latest[path][0]):
-                latest[path] = (rank, read)
-    known = {path: value for path, (_, value) in latest.items() if value is not None}
+            if read is None and value is not None:
+                continue
+            rank = (one.rank(name, value), at, record, name)
+            if path not in best or rank > best[path][0]:
+                best[path] = (rank, read)
+    known = {path: value for path, (_, value) in best.items() if value is not None}
     facts = {slot: known[(name,)] for name, (slot, _) in _FACTS.items() if (name,) in known}
     attributes = {path[1]: value for path, value in sorted(known.items()) if len(path) == 2}
     if attributes:

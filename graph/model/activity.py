@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NewType
 
 from graph.model.catalogue import ItemFacts, ItemKey
+from graph.model.identity import Grade
 from graph.model.time import Millis
 
 SessionId = NewType("SessionId", str)
@@ -28,17 +29,19 @@ class Interaction:
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
-    """One session of a person."""
+    """One session of a person. `grade` is how well it is known to be theirs."""
 
     id: SessionId
     source: str
     started_at: Millis
     ended_at: Millis
+    grade: Grade = Grade.PROVEN
 
 
 @dataclass(frozen=True, slots=True)
 class InteractionFacts:
-    """One interaction of a person, with what is known about its item, if it has one. Fields as in `Interaction`."""
+    """One interaction of a person, with what is known about its item, if it has one. `grade` is how well
+    it is known to be theirs; the other fields are as in `Interaction`."""
 
     id: str
     at: Millis
@@ -49,6 +52,7 @@ class InteractionFacts:
     value: float | None = None
     quantity: float | None = None
     order: str | None = None
+    grade: Grade = Grade.PROVEN
 
 
 @dataclass(frozen=True, slots=True)

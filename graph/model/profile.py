@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from graph.model.activity import InteractionFacts, RecentInteraction, SessionFacts
 from graph.model.consent import ConsentEvent, ConsentStateFacts
-from graph.model.identity import IdentifierRef, UserId
+from graph.model.identity import IdentifierRef
 from graph.model.recommendation import RankedItem
 from graph.model.segments import MembershipFacts, RfmFacts
 from graph.model.time import Millis
@@ -19,12 +19,13 @@ REVEAL_MINT: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """The fields of both types. All but the first three are listed in `privacy/fields.py`. `recent` is what
-    recommendations start from, and is withheld with them."""
+    """The fields of both types. All but the first three are listed in `privacy/fields.py`. `id` is the one that the
+    viewer may see: for a partner a pseudonym. `recent` is what recommendations start from, and is withheld with
+    them."""
 
-    id: UserId
-    created_at: Millis
-    updated_at: Millis
+    id: str
+    created_at: Millis | None
+    updated_at: Millis | None
     email: str | None = None
     phone: str | None = None
     given_name: str | None = None

@@ -149,6 +149,7 @@ def view_subject(client: Client, claims: SubjectClaims, purpose: str | None) -> 
         recipient=None,
         subject=claims.subject,
         scopes=frozenset(),
+        sources=claims.sources,
     )
 
 

@@ -56,11 +56,12 @@ class TrustedIssuer:
 
 @dataclass(frozen=True, slots=True)
 class SubjectClaims:
-    """What a verified token states."""
+    """What a verified token states, and the sources that its issuer may speak for (None for any)."""
 
     client: str
     subject: RecordRef = field(repr=False)
     expires_at: Millis
+    sources: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,7 @@ def read_claims(claims: Mapping[str, Any], issuer: TrustedIssuer) -> SubjectClai
         raise ValueError("not a source of this issuer")
     (name,) = SUBJECT_CLAIMS.keys() & claims.keys()
     subject = RecordRef(source, SUBJECT_CLAIMS[name], expect_text(claims, name))
-    return SubjectClaims(client, subject, Millis(int(claims["exp"] * 1000)))
+    return SubjectClaims(client, subject, Millis(int(claims["exp"] * 1000)), issuer.sources)
 
 
 def expect_text(claims: Mapping[str, Any], name: str) -> str:

@@ -1,40 +1,48 @@
-"""Use case: show one person to one viewer, with one read of the store and one decision of the gate.
+"""Use case: show one person to one viewer. First the person is found and the gate decides, then the parts that it
+allows are read.
 
 A person who is absent and one who is invisible give the same result, None, in the same way: candidates that the viewer
 may not know of are removed before they are counted, ordered or distinguished.
 
-Linkage trusts the identifiers that records claim; a person's own credential does not. It opens only what its own record
-leads to, so that no one can read another person's data by claiming their e-mail address.
+A person's own credential opens the account records that it proves and the devices that it was used on. While evidence
+of a source is being derived again, its people are shown record by record, and not at all to partners.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from algorithms.identity.normalise import normalise_identifier
-from algorithms.identity.survivorship import derive_facts
-from graph.errors import BadInput, Forbidden
+from algorithms.identity.survivorship import RecordTraits, derive_facts
+from graph.errors import BadInput, Forbidden, StoreTimeout
 from graph.identity.users import find_live_user
+from graph.model.access import Trust
 from graph.model.activity import InteractionFacts, SessionFacts
-from graph.model.identity import IdentifierRef, RecordId, RecordKind, RecordRef, UserId
+from graph.model.identity import Grade, IdentifierRef, RecordId, RecordKind, RecordRef, UserId
 from graph.model.profile import RevealedFacts, StoredFacts
 from graph.model.recommendation import RankedItem
 from graph.profile import (
+    FoundPerson,
     ProfileParts,
+    Reach,
     Sharing,
     StoredProfile,
-    read_profile_of_own,
-    read_profile_of_user,
-    read_profiles_of_identifier,
-    read_profiles_of_records,
+    find_own_person,
+    find_people_of_identifier,
+    find_people_of_records,
+    find_user,
+    read_profile,
 )
-from privacy.gate import Decision, Role, SubjectPermits, Withheld, decide, reveal
+from privacy.fields import PERSONAL_FIELDS
+from privacy.gate import Decision, Role, Withheld, decide, reveal
 from privacy.purposes import ANALYTICS
 from privacy.rules import describe_states, fold, instant_of
 from resolvers.consent.permits import fresh_permits
 from resolvers.context import RequestContext
+from resolvers.profile.pseudonyms import Pseudonyms, is_current
+from resolvers.profile.reach import permits_of, reach_of
 from resolvers.segments.reading import choose_memberships, choose_rfm
 
 TRAITS: Final = frozenset(
@@ -47,6 +55,12 @@ LONGEST_KEY: Final = 512
 
 RECENT: Final = 200
 """Maximum number of latest interactions that recommendations start from."""
+
+ATTEMPTS: Final = 5
+"""How often a read starts again because the person's permits changed between its two steps."""
+
+NOBODY: Final = UserId("")
+"""The user that a text leads to which is nobody's pseudonym."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,37 +92,47 @@ ProfileKey = ById | ByIdentifier | ByRecord
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What a query selects of a profile: names of fields in the API, and how many entries of each list's first,
-    unfiltered page to include in the one read."""
+    unfiltered page to include in the read."""
 
     fields: frozenset[str]
     interactions: int = 0
     sessions: int = 0
 
-    def parts(self) -> ProfileParts:
-        """Returns the parts of the read that these fields need."""
-        fields = self.fields
+    @property
+    def behaviour(self) -> bool:
+        """Whether anything is read from the person's devices, too."""
+        return bool({"interactions", "sessions", "recommendations"} & self.fields)
+
+    def parts(self, decision: Decision) -> ProfileParts:
+        """Returns the parts that these fields need and the decision allows."""
+        fields = {name for name in self.fields if name in PERSONAL_FIELDS and decision.permits(name)}
+        contacts = bool({"email", "phone"} & fields)
         return ProfileParts(
             default_purpose=ANALYTICS,
             traits=bool(TRAITS & fields),
-            identifiers="identifiers" in fields,
+            identifiers=contacts or "identifiers" in fields,
             consents=bool({"consents", "consentHistory"} & fields),
             segments="segments" in fields,
             rfm="rfm" in fields,
             recent=RECENT if "recommendations" in fields else 0,
-            interactions=self.interactions + 1 if self.interactions else 0,
-            sessions=self.sessions + 1 if self.sessions else 0,
+            interactions=self.interactions + 1 if self.interactions and "interactions" in fields else 0,
+            sessions=self.sessions + 1 if self.sessions and "sessions" in fields else 0,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class PersonView:
-    """One person as one viewer may see them: the decision, the facts it reveals, and the records they are from."""
+    """One person as one viewer may see them: the decision, the facts it reveals, and the records that sessions and
+    interactions are from. `pseudonyms` (None: the viewer sees real IDs) name what a partner sees, as long as `grant`
+    decides."""
 
     request: RequestContext
     decision: Decision
     facts: RevealedFacts
     wanted: Wanted
-    records: frozenset[RecordId]
+    behaviour: Mapping[RecordId, Grade]
+    pseudonyms: Pseudonyms | None = None
+    grant: str = ""
 
     @property
     def withheld(self) -> tuple[Withheld, ...] | None:
@@ -118,6 +142,10 @@ class PersonView:
     def permits(self, name: str) -> bool:
         """Whether a field of the API may be shown."""
         return self.decision.permits(name)
+
+    def name_part(self, kind: str, key: str) -> str:
+        """Returns the ID of a session or an interaction (`kind`) as the viewer may see it."""
+        return key if self.pseudonyms is None else self.pseudonyms.of_part(kind, key, self.grant)
 
     def reveal(
         self,
@@ -144,55 +172,85 @@ def _reveal_visible(decision: Decision, stored: StoredFacts) -> RevealedFacts:
     return facts
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A person whom the viewer may know of, with the gate's decision and the records that may be read."""
+
+    person: FoundPerson
+    decision: Decision
+    reach: Reach
+
+
+class _PermitsChanged(Exception):
+    """The person's permits changed between the two steps of a read. Handled by starting again."""
+
+
 async def find_profile(request: RequestContext, key: ProfileKey, wanted: Wanted) -> PersonView | None:
     """Returns the person that a key refers to, as far as the viewer may see them; None if there is none, if the viewer
-    may not know of them, or if several match."""
-    if request.viewer.subject is not None:
-        return await _find_bound(request, request.viewer.subject, key, wanted)
-    stored = await _read_candidates(request, key, wanted.parts())
-    seen: list[tuple[StoredProfile, Decision]] = []
-    for one in stored:
-        decision = await _decide(request, one)
-        if decision.visible:
-            seen.append((one, decision))
-    if isinstance(key, ByIdentifier):
-        linking = [entry for entry in seen if not entry[0].linking_objected]
-        seen = linking or seen
-        if len(seen) > 1:
-            return None
-    return _view(request, *seen[0], wanted) if seen else None
+    may not know of them, or if several match. Raises BadInput, StoreTimeout."""
+    subject = request.viewer.subject
+    for _ in range(ATTEMPTS):
+        try:
+            if subject is not None:
+                return await _find_bound(request, subject, key, wanted)
+            return await _find_any(request, key, wanted)
+        except _PermitsChanged:
+            continue
+    raise StoreTimeout(BUSY)
 
 
 async def find_own(request: RequestContext, wanted: Wanted) -> PersonView | None:
-    """Returns the person behind the viewer's own credential. Raises Forbidden if it belongs to no person."""
+    """Returns the person behind the viewer's own credential. Raises Forbidden if it belongs to no person, and
+    StoreTimeout."""
     subject = request.viewer.subject
     if subject is None:
         raise Forbidden("me: this credential is not a person's; use profile(by: …).")
-    return await _find_bound(request, subject, None, wanted)
+    for _ in range(ATTEMPTS):
+        try:
+            return await _find_bound(request, subject, None, wanted)
+        except _PermitsChanged:
+            continue
+    raise StoreTimeout(BUSY)
+
+
+BUSY: Final = "The person's consents change faster than they can be read; try again."
+
+
+async def _find_any(request: RequestContext, key: ProfileKey, wanted: Wanted) -> PersonView | None:
+    seen = [
+        one for person in await _find_candidates(request, key, wanted.behaviour) if (one := await _see(request, person))
+    ]
+    if isinstance(key, ByIdentifier):
+        best = [one for one in seen if one.person.grade is seen[0].person.grade]
+        seen = [one for one in best if not one.person.linking_objected] or best
+        if len(seen) > 1:
+            return None
+    return _view(request, seen[0], await _read(request, seen[0], wanted), wanted) if seen else None
 
 
 async def _find_bound(
     request: RequestContext, subject: RecordRef, key: ProfileKey | None, wanted: Wanted
 ) -> PersonView | None:
-    """Returns the person of a record, limited to what the record itself leads to; None if a key is given that does not
-    match them by that data."""
-    parts = wanted.parts()
-    if isinstance(key, ByIdentifier):
-        parts = replace(parts, identifiers=True)
-    for one in await read_profile_of_own(request.services.client, subject.id, parts):
-        decision = await _decide(request, one)
-        if decision.visible and (key is None or await _means(request, key, one)):
-            return _view(request, one, decision, wanted)
+    """Returns the person of a record, limited to what the credential proves; None if a key is given that does not match
+    them by that data."""
+    client, sources = request.services.client, request.viewer.sources
+    for person in await find_own_person(client, subject.id, sources, behaviour=wanted.behaviour):
+        one = await _see(request, person)
+        if one is None:
+            continue
+        stored = await _read(request, one, wanted, identifiers=isinstance(key, ByIdentifier))
+        if key is None or await _means(request, key, one, stored):
+            return _view(request, one, stored, wanted)
     return None
 
 
-async def _means(request: RequestContext, key: ProfileKey, stored: StoredProfile) -> bool:
-    """Whether a key means this person, judging by what was read of them."""
+async def _means(request: RequestContext, key: ProfileKey, seen: _Seen, stored: StoredProfile) -> bool:
+    """Whether a key means this person, judging by what the credential proves."""
     match key:
         case ById(user):
-            return await find_live_user(request.services.client, user) == stored.id
+            return await find_live_user(request.services.client, user) == seen.person.id
         case ByRecord():
-            return any(ref.id in stored.read for ref in _refs(key))
+            return any(ref.id in seen.reach.records for ref in _refs(key))
         case ByIdentifier(kind, value):
             normal = normalise_identifier(kind, value)
             return normal is not None and IdentifierRef(kind, normal) in stored.identifiers
@@ -205,68 +263,103 @@ def _refs(key: ByRecord) -> list[RecordRef]:
     return [RecordRef(key.source, kind, key.key) for kind in (RecordKind.USER, RecordKind.ANONYMOUS)]
 
 
-async def _read_candidates(request: RequestContext, key: ProfileKey, parts: ProfileParts) -> Sequence[StoredProfile]:
-    client = request.services.client
+async def _find_candidates(request: RequestContext, key: ProfileKey, behaviour: bool) -> Sequence[FoundPerson]:
+    client, sharing = request.services.client, _sharing(request)
     match key:
         case ById(user):
-            return await read_profile_of_user(client, user, parts)
+            pseudonyms = _pseudonyms(request)
+            if pseudonyms is None:
+                return await find_user(client, user, sharing, behaviour=behaviour)
+            meant, grant = pseudonyms.read_person(user) or (NOBODY, b"")
+            found = await find_user(client, meant, sharing, behaviour=behaviour)
+            return [one for one in found if is_current(grant, _grant(request, one))]
         case ByRecord():
-            return await read_profiles_of_records(client, [ref.id for ref in _refs(key)], parts)
+            return await find_people_of_records(client, [ref.id for ref in _refs(key)], sharing, behaviour=behaviour)
         case ByIdentifier(kind, value):
             normal = normalise_identifier(kind, value)
             if normal is None:
                 return ()
-            identifier = IdentifierRef(kind, normal)
-            return await read_profiles_of_identifier(client, identifier, _sharing(request), request.now, parts)
+            return await find_people_of_identifier(client, IdentifierRef(kind, normal), sharing, behaviour=behaviour)
 
 
 def _sharing(request: RequestContext) -> Sharing:
     """Returns what a person must permit to be a candidate at all."""
     viewer = request.viewer
     if viewer.role is not Role.PARTNER:
-        return Sharing()
+        return Sharing(now=request.now)
     permit = request.services.policy.permit(viewer.purpose or "", viewer.recipient)
-    return Sharing(str(permit), str(replace(permit, recipient="*")), permit.barred)
+    return Sharing(str(permit), str(replace(permit, recipient="*")), permit.barred, request.now)
 
 
-async def _decide(request: RequestContext, stored: StoredProfile) -> Decision:
-    """Returns the gate's decision, on permits that hold now. For a partner, nothing is refolded."""
-    services = request.services
-    subject = SubjectPermits(
-        permits=stored.permits,
-        permits_until=stored.permits_until,
-        consent_epoch=stored.consent_epoch,
-        ends=stored.permit_ends,
-        grants=stored.permit_grants,
-        records=frozenset(record.id for record in stored.records),
-    )
+def _pseudonyms(request: RequestContext) -> Pseudonyms | None:
+    """Returns the pseudonyms that a partner sees; None for viewers who see real IDs."""
+    viewer = request.viewer
+    if viewer.role is not Role.PARTNER:
+        return None
+    return Pseudonyms(request.services.secret, viewer.recipient or "", viewer.purpose or "")
+
+
+def _grant(request: RequestContext, person: FoundPerson) -> str:
+    """Returns the grant that opens a person to a partner; empty if none does, as under an opt-out regime."""
+    viewer = request.viewer
+    permit = request.services.policy.permit(viewer.purpose or "", viewer.recipient)
+    place = permits_of(person).deciding(permit)
+    return person.permit_grants[place] if place is not None and place < len(person.permit_grants) else ""
+
+
+async def _see(request: RequestContext, person: FoundPerson) -> _Seen | None:
+    """Returns the person with the gate's decision, on permits that hold now, and the records that may be read; None if
+    the viewer may not know of them. For a partner, nothing is refolded."""
+    services, subject = request.services, permits_of(person)
     if request.viewer.role is not Role.PARTNER:
-        subject = await fresh_permits(services.client, stored.id, subject, services.policy, request.now)
-    return decide(request.viewer, subject, services.policy, request.now)
+        subject = await fresh_permits(services.client, person.id, subject, services.policy, request.now)
+    decision = decide(request.viewer, subject, services.policy, request.now)
+    return _Seen(person, decision, reach_of(request, person)) if decision.visible else None
 
 
-def _view(request: RequestContext, stored: StoredProfile, decision: Decision, wanted: Wanted) -> PersonView:
-    facts = _reveal_visible(decision, _gather(request, stored, wanted.fields))
-    return PersonView(request, decision, facts, wanted, stored.read)
+async def _read(request: RequestContext, seen: _Seen, wanted: Wanted, *, identifiers: bool = False) -> StoredProfile:
+    """Reads the parts that the decision allows. Raises _PermitsChanged if it no longer holds."""
+    parts = wanted.parts(seen.decision)
+    parts = replace(parts, identifiers=parts.identifiers or identifiers)
+    epoch = seen.decision.consent_epoch
+    stored = await read_profile(request.services.client, seen.person.id, epoch, seen.reach, parts)
+    if stored is None:
+        raise _PermitsChanged
+    return stored
 
 
-def _gather(request: RequestContext, stored: StoredProfile, fields: Collection[str]) -> StoredFacts:
-    """Returns everything that was read as the facts of a profile."""
+def _view(request: RequestContext, seen: _Seen, stored: StoredProfile, wanted: Wanted) -> PersonView:
+    pseudonyms, person = _pseudonyms(request), seen.person
+    grant = "" if pseudonyms is None else _grant(request, person)
+    shown = person.id if pseudonyms is None else pseudonyms.of_person(person.id, grant)
     consents = None
-    if "consents" in fields:
+    if "consents" in wanted.fields:
         consents = describe_states(fold(stored.events, instant_of(stored.events, request.now), request.services.policy))
-    return StoredFacts(
-        id=stored.id,
-        created_at=stored.created_at,
-        updated_at=stored.updated_at,
+    whole = len(seen.reach.records) == len(person.records)
+    facts = StoredFacts(
+        id=shown,
+        created_at=person.created_at,
+        updated_at=person.updated_at,
         identifiers=stored.identifiers,
         consents=consents,
         consent_history=stored.events,
         sessions=stored.sessions,
         interactions=stored.interactions,
         # Both are computed from all records, so they are not shown for some of them.
-        segments=choose_memberships(request, stored.segments) if stored.whole else None,
-        rfm=choose_rfm(request, stored.rfm) if stored.whole else None,
+        segments=choose_memberships(request, stored.segments) if whole else None,
+        rfm=choose_rfm(request, stored.rfm) if whole else None,
         recent=stored.recent,
-        **derive_facts(stored.traits, request.now),
+        **derive_facts(_traits_of(stored), request.now),
     )
+    revealed = _reveal_visible(seen.decision, facts)
+    return PersonView(request, seen.decision, revealed, wanted, seen.reach.behaviour, pseudonyms, grant)
+
+
+def _traits_of(stored: StoredProfile) -> dict[RecordId, RecordTraits]:
+    contacts: dict[RecordId, dict[tuple[str, str], Grade]] = {}
+    for held in stored.holdings:
+        contacts.setdefault(held.record, {})[held.ref.kind, held.ref.value] = held.grade
+    return {
+        record: RecordTraits(traits, stored.trusts.get(record, Trust.SERVER), contacts.get(record, {}))
+        for record, traits in stored.traits.items()
+    }

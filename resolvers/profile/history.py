@@ -6,11 +6,12 @@ with the profile and needs no further read; later pages pass the gate again.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from graph.activity.history import NEWEST, InteractionFilter, read_interactions, read_sessions
 from graph.errors import BadInput
-from graph.model.activity import InteractionFacts, SessionFacts
+from graph.model.activity import InteractionFacts, SessionFacts, SessionId
 from graph.model.consent import ConsentEvent
 from graph.model.time import Millis
 from resolvers.pages import CursorSigner, Page, PageRequest, Position
@@ -30,11 +31,12 @@ async def page_interactions(
         return None
     facts = view.facts
     if where is not None or after is not None or first > view.wanted.interactions:
-        client, user = view.request.services.client, view.facts.id
+        client = view.request.services.client
         where = where or InteractionFilter()
-        later = await read_interactions(client, user, where, first + 1, _before(request), records=view.records)
+        later = await read_interactions(client, view.behaviour, where, first + 1, _before(request))
         facts = view.reveal(interactions=later)
-    return signer.page(place, request, facts.interactions or (), lambda one: (one.at, one.id))
+    page = signer.page(place, request, facts.interactions or (), lambda one: (one.at, one.id))
+    return replace(page, nodes=[replace(one, id=view.name_part("interaction", one.id)) for one in page.nodes])
 
 
 async def page_sessions(view: PersonView, first: int, after: str | None) -> Page[SessionFacts] | None:
@@ -44,10 +46,10 @@ async def page_sessions(view: PersonView, first: int, after: str | None) -> Page
         return None
     facts = view.facts
     if after is not None or first > view.wanted.sessions:
-        client, user = view.request.services.client, view.facts.id
-        later = await read_sessions(client, user, first + 1, _before(request), records=view.records)
+        later = await read_sessions(view.request.services.client, view.behaviour, first + 1, _before(request))
         facts = view.reveal(sessions=later)
-    return signer.page(place, request, facts.sessions or (), lambda one: (one.started_at, one.id))
+    page = signer.page(place, request, facts.sessions or (), lambda one: (one.started_at, one.id))
+    return replace(page, nodes=[replace(one, id=SessionId(view.name_part("session", one.id))) for one in page.nodes])
 
 
 def page_consents(view: PersonView, first: int, after: str | None) -> Page[ConsentEvent] | None:

@@ -3,12 +3,15 @@ fields are plain attributes."""
 
 from __future__ import annotations
 
+from typing import Final
+
 import strawberry
 
 from api.graphql.types.item import Item
 from api.graphql.types.relay import given, optional
 from api.graphql.types.scalars import DateTime, expose_enum
 from graph.activity.history import InteractionFilter
+from graph.model.identity import Grade
 from graph.schema import InteractionType
 
 expose_enum(
@@ -33,6 +36,23 @@ expose_enum(
 )
 
 
+expose_enum(
+    Grade,
+    "Grade",
+    "How well it is known that something belongs to a person.",
+    {
+        Grade.CLAIMED: "Somebody claimed it, without proof.",
+        Grade.STATED: "A system of the company states it.",
+        Grade.PROVEN: "It is proven.",
+    },
+)
+
+GRADE: Final = (
+    "How well it is known to be this person's: PROVEN for their own account or device, otherwise the grade of the tie "
+    "between the account and the device that it happened on."
+)
+
+
 @strawberry.type(
     description="A visit: events of one source record without a pause of 30 minutes, or with the same session ID."
 )
@@ -43,6 +63,7 @@ class Session:
     source: str = strawberry.field(description="Name of the source that reported the session.")
     started_at: DateTime = strawberry.field(description="When the first event happened.")
     ended_at: DateTime = strawberry.field(description="When the latest event so far happened.")
+    grade: Grade = strawberry.field(description=GRADE)
 
 
 @strawberry.type(description="One event, on one item or on none.")
@@ -73,6 +94,7 @@ class Interaction:
         description="ID of the order, the same for all items bought together. Null if the interaction belongs to no "
         "order."
     )
+    grade: Grade = strawberry.field(description=GRADE)
 
 
 @strawberry.input(

@@ -97,19 +97,21 @@ class Profile(Node):
 
     id: strawberry.ID = strawberry.field(
         description="Global ID of the profile, which `node` accepts. It stays valid when profiles are merged: it then "
-        "leads to the merged profile, whose `id` may differ."
+        "leads to the merged profile, whose `id` may differ. A partner gets a pseudonym: no other partner or purpose "
+        "has the same one, and a new grant of the person, or a merge, replaces it."
     )
-    created_at: DateTime = strawberry.field(description="When the profile was created.")
-    updated_at: DateTime = strawberry.field(
+    created_at: DateTime | None = strawberry.field(description="When the profile was created. Null for a partner.")
+    updated_at: DateTime | None = strawberry.field(
         description="When linkage last moved a source record to this profile; when it was created if that never "
-        "happened. Newer traits do not change it."
+        "happened. Newer traits do not change it. Null for a partner."
     )
     email: str | None = strawberry.field(
-        description="Latest e-mail address from any source, in lower case if it is valid. Null if unknown or withheld."
+        description="The e-mail address that is known best, and of those the latest, in lower case if it is valid. "
+        "Null if unknown or withheld."
     )
     phone: str | None = strawberry.field(
-        description="Latest phone number from any source, in E.164 such as `+441632960961` if it has a country code. "
-        "Null if unknown or withheld."
+        description="The phone number that is known best, and of those the latest, in E.164 such as `+441632960961` if "
+        "it has a country code. Null if unknown or withheld."
     )
     given_name: str | None = strawberry.field(
         description="Given name, as the source writes it. Null if unknown or withheld."
@@ -176,7 +178,10 @@ class Profile(Node):
     def __repr__(self) -> str:
         return "Profile(…)"
 
-    @strawberry.field(description="Latest postal address from any source. Null if unknown or withheld.")
+    @strawberry.field(
+        description="The latest postal address of a system of record, or else of any source. Null if "
+        "unknown or withheld."
+    )
     def address(self) -> Address | None:
         known = self._view.facts.address
         return read_address(known) if known is not None else None

@@ -13,28 +13,24 @@ from graph.activity.history import (
     read_sessions,
 )
 from graph.model.activity import InteractionFacts
-from graph.model.identity import RecordId, UserId
+from graph.model.identity import Grade, RecordId, UserId
 from graph.model.time import Millis
-from graph.profile import ProfileParts, StoredProfile, read_profiles_of_records
 from graph.store.client import GraphClient
 from tests.api.door import Door
-from tests.crowd import NOW, Event, Person, write_crowd
+from tests.crowd import Event, Person, write_crowd
 from tests.shop import record
 
 pytestmark = pytest.mark.store
 
-NONE = ProfileParts()
 ADA = UserId("ada")
 
 
-async def one(found: list[StoredProfile]) -> StoredProfile:
-    (profile,) = found
-    return profile
+def own(*records: str) -> dict[RecordId, Grade]:
+    return dict.fromkeys(map(RecordId, records or ("ada/0", "ada/1")), Grade.PROVEN)
 
 
 async def test_later_pages_of_activity(door: Door) -> None:
-    client = door.services.client
-    user = (await one(await read_profiles_of_records(client, [record("ada")], NONE))).id
+    client, user = door.services.client, own(record("ada"))
     everything = await read_interactions(client, user, InteractionFilter(), 50)
     assert len(everything) == 7
     walked, before = [], NEWEST
@@ -54,8 +50,13 @@ async def test_later_pages_of_activity(door: Door) -> None:
     assert len(sessions) == 7
 
 
-async def ids(store: GraphClient, limit: int = 50, before: tuple[Millis, str] = NEWEST, **more: object) -> list[str]:
-    found = await read_interactions(store, ADA, InteractionFilter(), limit, before, **more)  # type: ignore[arg-type]
+async def ids(
+    store: GraphClient,
+    limit: int = 50,
+    before: tuple[Millis, str] = NEWEST,
+    behaviour: dict[RecordId, Grade] | None = None,
+) -> list[str]:
+    found = await read_interactions(store, behaviour or own(), InteractionFilter(), limit, before)
     return [one.id for one in found]
 
 
@@ -64,7 +65,7 @@ async def test_events_of_one_instant_come_in_the_order_of_their_ids_over_pages(s
     everything = await ids(store)
     assert everything == ["ada/1/0", "ada/0/2", "ada/0/1", "ada/0/0"]
     walked: list[str] = []
-    at = (await read_interactions(store, ADA, InteractionFilter(), 1))[0].at
+    at = (await read_interactions(store, own(), InteractionFilter(), 1))[0].at
     while page := await ids(store, 1, (at, walked[-1]) if walked else NEWEST):
         walked += page
     assert walked == everything
@@ -72,33 +73,33 @@ async def test_events_of_one_instant_come_in_the_order_of_their_ids_over_pages(s
 
 async def test_only_the_records_that_were_decided_about_are_read(store: GraphClient) -> None:
     await write_crowd(store, [Person(ADA, [[Event("a")], [Event("b")]]), Person("ben", [[Event("c")]])])
-    assert await ids(store, records=[RecordId("ada/1"), RecordId("ben/0")]) == ["ada/1/0"]
-    assert await ids(store, records=[]) == []
-    assert await ids(store, records=None) == ["ada/1/0", "ada/0/0"]
-    sessions = await read_sessions(store, ADA, 50, records=[RecordId("ada/0")])
+    assert await ids(store, behaviour=own("ada/1")) == ["ada/1/0"]
+    assert await ids(store) == ["ada/1/0", "ada/0/0"]
+    sessions = await read_sessions(store, own("ada/0"), 50)
     assert [session.id for session in sessions] == ["ada/0"]
-    assert await read_sessions(store, ADA, 50, records=[]) == ()
+    assert await read_sessions(store, {}, 50) == ()
+    assert await read_interactions(store, {}, InteractionFilter(), 50) == ()
 
 
-async def test_a_record_that_moved_away_takes_its_activity_along(store: GraphClient) -> None:
-    await write_crowd(store, [Person(ADA, [[Event("a")], [Event("b")]])])
-    await store.write(
-        lambda tx: tx.run("MATCH (:Record {id: 'ada/0'})-[x:RESOLVES_TO]->(:User) SET x.to = $now", now=NOW)
-    )
-    assert await ids(store) == ["ada/1/0"]
-    assert [session.id for session in await read_sessions(store, ADA, 50)] == ["ada/1"]
+async def test_what_happened_on_a_device_has_the_grade_of_its_tie(store: GraphClient) -> None:
+    await write_crowd(store, [Person(ADA, [[Event("a")]]), Person("device", [[Event("b", days_ago=2)]])])
+    both = {RecordId("ada/0"): Grade.PROVEN, RecordId("device/0"): Grade.CLAIMED}
+    found = await read_interactions(store, both, InteractionFilter(), 50)
+    assert [(one.id, one.grade) for one in found] == [("ada/0/0", Grade.PROVEN), ("device/0/0", Grade.CLAIMED)]
+    sessions = await read_sessions(store, both, 50)
+    assert {one.id: one.grade for one in sessions} == {"ada/0": Grade.PROVEN, "device/0": Grade.CLAIMED}
 
 
 async def test_an_event_without_an_item_meets_no_filter_of_items(store: GraphClient) -> None:
     await write_crowd(store, [Person(ADA, [[Event("a"), Event(None, "SEARCHED", value=2.0)]])])
-    (searched,) = await read_interactions(store, ADA, InteractionFilter(types=("SEARCHED",)), 50)
+    (searched,) = await read_interactions(store, own("ada/0"), InteractionFilter(types=("SEARCHED",)), 50)
     assert (searched.item, searched.value, searched.weight) == (None, 2.0, 5.0)
-    assert await read_interactions(store, ADA, InteractionFilter(types=("SEARCHED",), item="a"), 50) == ()
-    assert await read_interactions(store, ADA, InteractionFilter(types=()), 50) == ()
-    assert await read_interactions(store, UserId("nobody"), InteractionFilter(), 50) == ()
+    assert await read_interactions(store, own("ada/0"), InteractionFilter(types=("SEARCHED",), item="a"), 50) == ()
+    assert await read_interactions(store, own("ada/0"), InteractionFilter(types=()), 50) == ()
+    assert await read_interactions(store, own("nobody"), InteractionFilter(), 50) == ()
 
 
 def test_what_a_statement_leaves_out_has_its_default() -> None:
-    assert parse_interactions(None) == parse_sessions(None) == ()
-    (bare,) = parse_interactions([["m", 1, "VIEWED", None, None, None, None, None, None, []]])
+    assert parse_interactions(None, {}) == parse_sessions(None, {}) == ()
+    (bare,) = parse_interactions([["ada/0", "m", 1, "VIEWED", None, None, None, None, None, None, []]], own())
     assert bare == InteractionFacts("m", Millis(1), "VIEWED", None)

@@ -9,7 +9,7 @@ import pytest
 from graph.model.recommendation import RunId
 from graph.model.segments import SegmentFacts, SegmentKey
 from graph.model.time import Millis
-from graph.profile import ProfileParts, StoredProfile, read_profiles_of_records
+from graph.profile import Sharing, find_people_of_records
 from graph.segments.definitions import (
     SegmentDefinition,
     read_keys_of_kind,
@@ -26,7 +26,6 @@ from tests.shop import WRITE_DERIVED, record
 pytestmark = pytest.mark.store
 
 BUYERS = SegmentDefinition(SegmentKey("buyers"), "rfm", "Buyers", "Who buys.", "analytics", {"least": 4})
-NONE = ProfileParts()
 
 
 @pytest.fixture
@@ -86,14 +85,10 @@ async def test_many_segments_are_listed_once_in_pages(store: GraphClient) -> Non
     assert [segment.key for segment in walked] == keys == await read_keys_of_kind(store, "rfm")
 
 
-async def one(found: list[StoredProfile]) -> StoredProfile:
-    (profile,) = found
-    return profile
-
-
 async def test_segments_and_how_many_are_in_them(door: Door) -> None:
     client = door.services.client
-    user = (await one(await read_profiles_of_records(client, [record("ada")], NONE))).id
+    (ada,) = await find_people_of_records(client, [record("ada")], Sharing())
+    user = ada.id
 
     async def derive(tx: Writer) -> None:
         await tx.run(WRITE_DERIVED, user=user)
