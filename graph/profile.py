@@ -72,7 +72,7 @@ class FoundPerson:
     permit_ends: tuple[int, ...]
     permit_grants: tuple[str, ...]
     consent_epoch: int
-    records: tuple[RecordRef, ...]
+    records: frozenset[RecordId]
     asked: frozenset[RecordId]
     own: frozenset[RecordId] | None
     proven_devices: frozenset[str]
@@ -129,7 +129,7 @@ _PERSON: Final = """
 RETURN u.id AS id, u.created_at AS created_at, u.updated_at AS updated_at, u.permits AS permits,
   u.permits_until AS permits_until, u.permit_ends AS permit_ends, u.permit_grants AS permit_grants,
   coalesce(u.consent_epoch, 0) AS consent_epoch, objected, place, proven, asked, own, used,
-  [(u)<-[a:RESOLVES_TO]-(ra:Record) WHERE a.to IS NULL | [ra.source, ra.kind, ra.key]] AS records,
+  [(u)<-[a:RESOLVES_TO]-(ra:Record) WHERE a.to IS NULL | ra.id] AS records,
   [(u)<-[b:RESOLVES_TO]-(rb:Record)-[:FROM]->(sb:Source)
     WHERE b.to IS NULL AND sb.settled_epoch < sb.trust_epoch | rb.id]
   + [(u)<-[c:RESOLVES_TO]-(:Record)<-[cc:COUNTS_FOR]-(rc:Record)-[:FROM]->(sc:Source)
@@ -204,7 +204,6 @@ def _find(rows: Sequence[Row]) -> list[FoundPerson]:
 
 
 def _parse_person(row: Row) -> FoundPerson:
-    records = (RecordRef(source, RecordKind(kind), key) for source, kind, key in row["records"])
     return FoundPerson(
         id=UserId(row["id"]),
         created_at=Millis(row["created_at"]),
@@ -214,7 +213,7 @@ def _parse_person(row: Row) -> FoundPerson:
         permit_ends=tuple(row["permit_ends"] or ()),
         permit_grants=tuple(row["permit_grants"] or ()),
         consent_epoch=row["consent_epoch"],
-        records=tuple(sorted(records, key=lambda record: record.id)),
+        records=frozenset(row["records"]),
         asked=frozenset(row["asked"]),
         own=None if row["own"] is None else frozenset(row["own"]),
         proven_devices=frozenset(row["used"]),

@@ -42,7 +42,7 @@ from privacy.rules import describe_states, fold, instant_of
 from resolvers.consent.permits import fresh_permits
 from resolvers.context import RequestContext
 from resolvers.profile.pseudonyms import Pseudonyms, is_current
-from resolvers.profile.reach import permits_of, reach_of
+from resolvers.profile.reach import kept_permits, reach_of
 from resolvers.segments.reading import choose_memberships, choose_rfm
 
 TRAITS: Final = frozenset(
@@ -303,14 +303,14 @@ def _grant(request: RequestContext, person: FoundPerson) -> str:
     """Returns the grant that opens a person to a partner; empty if none does, as under an opt-out regime."""
     viewer = request.viewer
     permit = request.services.policy.permit(viewer.purpose or "", viewer.recipient)
-    place = permits_of(person).deciding(permit)
+    place = kept_permits(person).deciding(permit)
     return person.permit_grants[place] if place is not None and place < len(person.permit_grants) else ""
 
 
 async def _see(request: RequestContext, person: FoundPerson) -> _Seen | None:
     """Returns the person with the gate's decision, on permits that hold now, and the records that may be read; None if
     the viewer may not know of them. For a partner, nothing is refolded."""
-    services, subject = request.services, permits_of(person)
+    services, subject = request.services, kept_permits(person)
     if request.viewer.role is not Role.PARTNER:
         subject = await fresh_permits(services.client, person.id, subject, services.policy, request.now)
     decision = decide(request.viewer, subject, services.policy, request.now)

@@ -9,13 +9,13 @@ from privacy.purposes import PERSONALISATION
 from resolvers.context import RequestContext
 
 
-def permits_of(person: FoundPerson) -> SubjectPermits:
+def kept_permits(person: FoundPerson) -> SubjectPermits:
     """Returns what the gate needs to know of a person."""
     return SubjectPermits(
         permits=person.permits,
         permits_until=person.permits_until,
         consent_epoch=person.consent_epoch,
-        records=frozenset(record.id for record in person.records),
+        records=person.records,
         ends=person.permit_ends,
         grants=person.permit_grants,
     )
@@ -24,9 +24,8 @@ def permits_of(person: FoundPerson) -> SubjectPermits:
 def reach_of(request: RequestContext, person: FoundPerson) -> Reach:
     """Returns the records that may be read for the viewer, and those of devices that count: both the person and the
     device's own user permit the purpose, or it is the person's own credential and was used on the device."""
-    records = frozenset(record.id for record in person.records)
-    own = records if person.own is None else records & person.own
-    if records & person.unsettled:
+    own = person.records if person.own is None else person.records & person.own
+    if person.records & person.unsettled:
         own &= person.asked
         return Reach(own, dict.fromkeys(own, Grade.PROVEN), own)
     behaviour, recent = dict.fromkeys(own, Grade.PROVEN), set(own)

@@ -100,9 +100,11 @@ class Door:
 
 
 @asynccontextmanager
-async def open_door(store: GraphClient, *, production: bool = False, **options: Any) -> AsyncIterator[Door]:
+async def open_door(
+    store: GraphClient, *, production: bool = False, policy: Policy | None = None, **options: Any
+) -> AsyncIterator[Door]:
     """Opens an endpoint on a store, with the source `shop` registered."""
-    clock, policy = Clock(), Policy.default()
+    clock, policy = Clock(), policy or Policy.default()
     verifier = TokenVerifier([ISSUER.trusted()], "consentric")
     async with Ingestor(store, policy, clock) as ingestor:
         services = Services(client=store, policy=policy, recommender=WalkRecommender(), secret=SECRET, clock=clock)

@@ -44,7 +44,7 @@ CONTRACT = {
         system: System!
     """,
     "Profile": """
-        id: ID!  createdAt: DateTime!  updatedAt: DateTime!
+        id: ID!  createdAt: DateTime  updatedAt: DateTime
         email: String  phone: String  givenName: String  familyName: String  birthDate: Date  address: Address
         age: Int  gender: String  language: String  country: String  attributes: JSON
         identifiers: [Identifier!]
