@@ -41,7 +41,7 @@ class Sharing:
 
 
 @dataclass(frozen=True, slots=True)
-class CountedDevice:
+class TiedDevice:
     """A device that counts for a person: its record, the account record that it counts for, how well that is known, and
     what the device's own user permits, as in `FoundPerson`."""
 
@@ -77,7 +77,7 @@ class FoundPerson:
     own: frozenset[RecordId] | None
     proven_devices: frozenset[str]
     unsettled: frozenset[RecordId]
-    devices: tuple[CountedDevice, ...]
+    devices: tuple[TiedDevice, ...]
     grade: Grade
     linking_objected: bool
 
@@ -224,10 +224,10 @@ def _parse_person(row: Row) -> FoundPerson:
     )
 
 
-def _parse_device(entry: Sequence[Any]) -> CountedDevice:
+def _parse_device(entry: Sequence[Any]) -> TiedDevice:
     source, kind, key, account, grade, permits, until, ends = entry
     ref = RecordRef(source, RecordKind(kind), key)
-    return CountedDevice(ref, RecordId(account), Grade(grade), tuple(permits or ()), until, tuple(ends or ()))
+    return TiedDevice(ref, RecordId(account), Grade(grade), tuple(permits or ()), until, tuple(ends or ()))
 
 
 @dataclass(frozen=True, slots=True)

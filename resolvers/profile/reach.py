@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graph.model.identity import Grade
-from graph.profile import CountedDevice, FoundPerson, Reach
+from graph.profile import TiedDevice, FoundPerson, Reach
 from privacy.gate import SubjectPermits, decide
 from privacy.purposes import PERSONALISATION
 from resolvers.context import RequestContext
@@ -40,7 +40,7 @@ def reach_of(request: RequestContext, person: FoundPerson) -> Reach:
     return Reach(own, behaviour, frozenset(recent))
 
 
-def _admit_device(request: RequestContext, person: FoundPerson, device: CountedDevice) -> tuple[bool, bool]:
+def _admit_device(request: RequestContext, person: FoundPerson, device: TiedDevice) -> tuple[bool, bool]:
     """Returns whether a device's behaviour is shown with the person's, and whether recommendations start from it."""
     viewer, services = request.viewer, request.services
     subject = SubjectPermits(device.permits, device.permits_until, ends=device.permit_ends)
