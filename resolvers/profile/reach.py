@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graph.model.identity import Grade
-from graph.profile import TiedDevice, FoundPerson, Reach
+from graph.profile import FoundPerson, Reach, TiedDevice
 from privacy.gate import SubjectPermits, decide
 from privacy.purposes import PERSONALISATION
 from resolvers.context import RequestContext
