@@ -7,15 +7,14 @@ reason), and turns the stored facts into those that may leave. What is undecided
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 from graph.model.identity import RecordId, RecordRef
 from graph.model.profile import REVEAL_MINT, RevealedFacts, StoredFacts
 from graph.model.scope import SCOPE_MINT, PermittedScope
-from graph.model.segments import MembershipFacts
-from graph.model.time import DAY, Millis
+from graph.model.time import Millis
 from privacy.fields import PERSONAL_FIELDS, Category, FieldRule, Withholding
 from privacy.policy import Policy
 from privacy.purposes import ANY_RECIPIENT, Permit
@@ -128,14 +127,14 @@ class Withheld:
 class Decision:
     """What one viewer may see of one person at one instant, for one purpose. `held` are the first-party purposes that
     the person permits, `ended` those whose permit is past its end. `explains`: the viewer may know what is withheld,
-    and why. `coarse`: the viewer sees memberships by the day and without scores, and no times of the profile."""
+    and why. `timeless`: the viewer sees no times of the profile itself."""
 
     visible: bool
     categories: Mapping[Category, Verdict]
     held: frozenset[str]
     ended: frozenset[str]
     explains: bool
-    coarse: bool
+    timeless: bool
     purpose: str | None
     consent_epoch: int
 
@@ -184,7 +183,7 @@ def decide(viewer: Viewer, subject: SubjectPermits, policy: Policy, now: Millis)
         held=held,
         ended=ended,
         explains=explains,
-        coarse=viewer.role is Role.PARTNER,
+        timeless=viewer.role is Role.PARTNER,
         purpose=viewer.purpose,
         consent_epoch=subject.consent_epoch,
     )
@@ -253,17 +252,10 @@ def reveal(decision: Decision, stored: StoredFacts) -> RevealedFacts | None:
         if value is None or not decision.permits(rule.name):
             continue
         if rule.withholding is Withholding.EACH:
-            value = tuple(_blur(member, decision) for member in value if member.purpose in decision.held)
+            value = tuple(member for member in value if member.purpose in decision.held)
         revealed[slot] = value
-    times = (None, None) if decision.coarse else (stored.created_at, stored.updated_at)
+    times = (None, None) if decision.timeless else (stored.created_at, stored.updated_at)
     return RevealedFacts(stored.id, *times, **revealed, mint=REVEAL_MINT)
-
-
-def _blur(member: MembershipFacts, decision: Decision) -> MembershipFacts:
-    """Returns a membership as the viewer may see it: at full precision, or the day without a score."""
-    if not decision.coarse:
-        return member
-    return replace(member, since=Millis(member.since - member.since % DAY), score=None)
 
 
 def mint_scope(purpose: str, policy: Policy, now: Millis, recipient: str | None = None) -> PermittedScope:

@@ -188,7 +188,7 @@ async def shared(store: GraphClient) -> AsyncIterator[Door]:
         await run(
             store,
             "MATCH (:Record {key: 'ada'})-[:RESOLVES_TO]->(u:User) CREATE (u)-[:IN_SEGMENT {since: $at, score: 0.5}]->"
-            "(:Segment {key: 'buyers', purpose: 'analytics'})",
+            "(:Segment {key: 'buyers', purpose: 'analytics', shown: true})",
             at=int(START) + 5,
         )
         yield door
