@@ -438,18 +438,24 @@ def is_denial(statement: ConsentStatement) -> bool:
     return _RANKS[statement.state] is _Rank.DENIAL
 
 
-def describe_states(states: Mapping[Permit, PermitState]) -> tuple[ConsentStateFacts, ...]:
-    """Returns the states as shown to the person and to auditors; `ANY_RECIPIENT` becomes no recipient."""
-    return tuple(
-        ConsentStateFacts(
-            purpose=permit.purpose,
-            permitted=found.permitted,
-            reason=found.reason,
-            state=found.state,
-            recipient=None if permit.recipient == ANY_RECIPIENT else permit.recipient,
-            event=found.event.id if found.event else None,
-            effective_at=found.event.statement.effective_at if found.event else None,
-            expires_at=found.event.statement.expires_at if found.event else None,
-        )
-        for permit, found in states.items()
+def describe_states(
+    states: Mapping[Permit, PermitState], records: Collection[RecordId] | None = None
+) -> tuple[ConsentStateFacts, ...]:
+    """Returns the states as shown to the person and to auditors; `ANY_RECIPIENT` becomes no recipient. If `records` are
+    given, an event on another record shows only in its effect."""
+    return tuple(_describe(permit, found, records) for permit, found in states.items())
+
+
+def _describe(permit: Permit, found: PermitState, records: Collection[RecordId] | None) -> ConsentStateFacts:
+    event = found.event
+    shown = event if event is not None and (records is None or event.record in records) else None
+    return ConsentStateFacts(
+        purpose=permit.purpose,
+        permitted=found.permitted,
+        reason=found.reason,
+        state=found.state if shown is event else None,
+        recipient=None if permit.recipient == ANY_RECIPIENT else permit.recipient,
+        event=shown.id if shown else None,
+        effective_at=shown.statement.effective_at if shown else None,
+        expires_at=shown.statement.expires_at if shown else None,
     )

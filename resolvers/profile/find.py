@@ -16,10 +16,12 @@ from typing import Final
 
 from algorithms.identity.normalise import normalise_identifier
 from algorithms.identity.survivorship import RecordTraits, derive_facts
+from graph.consent.permits import read_user_logs
 from graph.errors import BadInput, Forbidden, StoreTimeout
 from graph.identity.users import find_live_user
 from graph.model.access import Trust
 from graph.model.activity import InteractionFacts, SessionFacts
+from graph.model.consent import ConsentStateFacts
 from graph.model.identity import Grade, IdentifierRef, RecordId, RecordKind, RecordRef, UserId
 from graph.model.profile import RevealedFacts, StoredFacts
 from graph.model.recommendation import RankedItem
@@ -38,8 +40,8 @@ from graph.profile import (
 from privacy.fields import PERSONAL_FIELDS
 from privacy.gate import Decision, Role, Withheld, decide, reveal
 from privacy.purposes import ANALYTICS
-from privacy.rules import describe_states, fold, instant_of
-from resolvers.consent.permits import fresh_permits
+from privacy.rules import describe_states
+from resolvers.consent.permits import fresh_permits, judge
 from resolvers.context import RequestContext
 from resolvers.profile.pseudonyms import Pseudonyms, is_current
 from resolvers.profile.reach import kept_permits, reach_of
@@ -225,7 +227,7 @@ async def _find_any(request: RequestContext, key: ProfileKey, wanted: Wanted) ->
         seen = [one for one in best if not one.person.linking_objected] or best
         if len(seen) > 1:
             return None
-    return _view(request, seen[0], await _read(request, seen[0], wanted), wanted) if seen else None
+    return await _view(request, seen[0], await _read(request, seen[0], wanted), wanted) if seen else None
 
 
 async def _find_bound(
@@ -240,7 +242,7 @@ async def _find_bound(
             continue
         stored = await _read(request, one, wanted, identifiers=isinstance(key, ByIdentifier))
         if key is None or await _means(request, key, one, stored):
-            return _view(request, one, stored, wanted)
+            return await _view(request, one, stored, wanted)
     return None
 
 
@@ -328,13 +330,22 @@ async def _read(request: RequestContext, seen: _Seen, wanted: Wanted, *, identif
     return stored
 
 
-def _view(request: RequestContext, seen: _Seen, stored: StoredProfile, wanted: Wanted) -> PersonView:
+async def _judge(request: RequestContext, seen: _Seen) -> tuple[ConsentStateFacts, ...]:
+    """Returns the permits in force, from the same log and the same fold as those that the gate decides by. What
+    happened on records that the viewer can't read is only told in effect."""
+    services = request.services
+    logs = await read_user_logs(services.client, [seen.person.id])
+    states = judge(logs[0], services.policy, request.now) if logs else {}
+    return describe_states(states, seen.reach.records)
+
+
+async def _view(request: RequestContext, seen: _Seen, stored: StoredProfile, wanted: Wanted) -> PersonView:
     pseudonyms, person = _pseudonyms(request), seen.person
     grant = "" if pseudonyms is None else _grant(request, person)
     shown = person.id if pseudonyms is None else pseudonyms.of_person(person.id, grant)
     consents = None
-    if "consents" in wanted.fields:
-        consents = describe_states(fold(stored.events, instant_of(stored.events, request.now), request.services.policy))
+    if "consents" in wanted.fields and seen.decision.permits("consents"):
+        consents = await _judge(request, seen)
     whole = len(seen.reach.records) == len(person.records)
     facts = StoredFacts(
         id=shown,
