@@ -29,6 +29,9 @@ FAILED_EXIT: Final = 78
 MOST_PEOPLE: Final = 50_000
 """Number of people whose permits are checked at most, which takes about 10 seconds."""
 
+MOST_IDENTIFIERS: Final = 100_000
+"""Number of identifiers that are examined at most."""
+
 
 class State(StrEnum):
     """The outcome of a check."""
@@ -49,7 +52,8 @@ class Finding:
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Check Python, settings, data folder, keys, Java, port, store, clock, migrations, permits and model.
+    """Check Python, settings, data folder, keys, Java, port, store, clock, migrations, permits, sources, candidates
+    and model.
 
     Without --json, lists every setting too. Starts the embedded store for the check if it is not running. The exit code
     is 0 if nothing failed; warnings are not failures.
@@ -212,7 +216,8 @@ async def open_and_examine(settings: Settings) -> list[Finding]:
 
 
 async def examine_store(client: GraphClient, policy: Policy | None) -> AsyncIterator[Finding]:
-    """Checks store, clock, migrations, permits (if there is a policy) and model. Yields their findings."""
+    """Checks store, clock, migrations, permits (if there is a policy), sources, candidates and
+    model. Yields their findings."""
     from graph.errors import MigrationRefused
     from graph.model.time import system_clock
     from graph.store.system import read_store_time
@@ -240,6 +245,8 @@ async def examine_store(client: GraphClient, policy: Policy | None) -> AsyncIter
     yield Finding("migrations", State.OK, f"all {len(steps)} applied")
     if policy is not None:
         yield await check_stored_permits(client, policy)
+    yield await check_sources(client)
+    yield await check_candidates(client)
     yield await check_model(client)
 
 
@@ -264,6 +271,34 @@ async def check_stored_permits(client: GraphClient, policy: Policy) -> Finding:
         f"{len(check.differences):,} of {people} differ from their consent logs, such as {some}",
         "Find what else writes to the store. Then start serve under another CONSENTRIC_POLICY and again under yours: "
         "each start recomputes all permits.",
+    )
+
+
+async def check_sources(client: GraphClient) -> Finding:
+    """Checks that no source is being derived again, and that namespaces keep user IDs apart as intended."""
+    from graph.access.sources import read_sources
+    from graph.identity.identifiers import count_shared_user_ids
+
+    sources = await read_sources(client)
+    unsettled = ", ".join(source.name for source in sources if not source.settled)
+    if unsettled:
+        advice = "People with a record of these are absent for partners. Run `consentric source set NAME` again."
+        return Finding("sources", State.WARNING, f"being derived again: {unsettled}", advice)
+    shared = await count_shared_user_ids(client, MOST_IDENTIFIERS)
+    if shared:
+        advice = "If these are the same people, the sources belong in one namespace; if not, nothing is wrong."
+        return Finding("sources", State.OK, f"{len(sources)}; {shared:,} user IDs are in two namespaces", advice)
+    return Finding("sources", State.OK, f"{len(sources)}; no user ID is in two namespaces")
+
+
+async def check_candidates(client: GraphClient) -> Finding:
+    """Counts the people who may be the same, and says what would prove it."""
+    from resolvers.identity.candidates import advise_proof, count_candidates
+
+    report = await count_candidates(client, MOST_IDENTIFIERS)
+    of = "" if report.complete else f" among the first {MOST_IDENTIFIERS:,} identifiers"
+    return Finding(
+        "candidates", State.OK, f"{report.total:,} pairs may be one person{of}", " ".join(advise_proof(report))
     )
 
 

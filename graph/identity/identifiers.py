@@ -181,6 +181,21 @@ async def read_holders(tx: Writer, identifiers: Iterable[str]) -> list[tuple[str
     return [(identifier, RecordId(record)) for identifier, record in rows[0]["holders"]]
 
 
+READ_SHARED_USER_IDS: Final = """
+MATCH (i:Identifier)
+WITH i LIMIT $limit
+WHERE i.kind = 'user_id'
+WITH i.value AS value, count(DISTINCT i.namespace) AS namespaces
+WHERE namespaces > 1
+RETURN count(value) AS shared
+"""
+
+
+async def count_shared_user_ids(client: GraphClient, limit: int) -> int:
+    """Counts the user IDs that mean different people in two namespaces, among the first `limit` identifiers."""
+    return int((await client.read(READ_SHARED_USER_IDS, limit=limit))[0]["shared"])
+
+
 WRITE_REFUSED_IDENTIFIERS: Final = """
 UNWIND $rows AS row
 MATCH (i:Identifier {id: row.identifier})
