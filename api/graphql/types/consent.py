@@ -39,8 +39,8 @@ class ConsentState:
     permitted: bool = strawberry.field(description="Whether data may be used for the purpose now.")
     reason: str = strawberry.field(
         description="Why it is permitted (`contract`, `given`, `not_denied`) or not (`denied`, `barred`, "
-        "`lapsed`, `not_given`, `not_reached`). `barred`: somebody who may be the same person denied it. `not_reached`: "
-        "consent given through one record does not cover the person's other records."
+        "`lapsed`, `not_given`, `not_reached`). `barred`: somebody who may be the same person denied it. "
+        "`not_reached`: consent given through one record does not cover the person's other records."
     )
     state: State | None = strawberry.field(
         description="What the person's statements add up to. Null if no statement decides."
