@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from graph.errors import BadInput
-from resolvers.collection.ingestor import STORE_REFUSED
+from resolvers.collection.ingestor import STORE_REFUSED, TOO_MANY_TRAITS
 
 
 class RejectionReason(StrEnum):
@@ -29,6 +29,7 @@ class RejectionReason(StrEnum):
     WRONG_TYPE = "wrong_type"
     BAD_TIMESTAMP = "bad_timestamp"
     BAD_VALUE = "bad_value"
+    TOO_MANY_TRAITS = TOO_MANY_TRAITS
     UNKNOWN_SOURCE = "unknown_source"
     STORE_REFUSED = STORE_REFUSED
 

@@ -15,15 +15,15 @@ from graph.access.sources import read_sources
 from graph.collection.dead_letters import DeadLetter
 from graph.model.message import Message
 from resolvers.collection.dead_letters import ReplayReport, replay_letters
-from resolvers.collection.ingestor import STORE_REFUSED
+from resolvers.collection.ingestor import STORE_REFUSED, TOO_MANY_TRAITS
 
 
 async def replay(runtime: Runtime, *, source: str | None = None, reason: str | None = None) -> ReplayReport:
     """Replays all letters, or those of a source or a reason. A message without a messageId takes its letter's ID and so
     counts once however often it is replayed.
 
-    Our own types are read only from letters that an operator loaded, or whose message was accepted and then refused by
-    the store: a consent statement that a sender was not allowed to make must not enter by replay. These letters state
+    Our own types are read only from letters that an operator loaded, or whose message could be read but not
+    written: a consent statement that a sender was not allowed to make must not enter by replay. These letters state
     their own time of receipt, if any. What was not UTF-8 was kept with U+FFFD in its place; it could be read, but it is
     not what was sent, so it stays a dead letter.
     """
@@ -36,7 +36,8 @@ async def replay(runtime: Runtime, *, source: str | None = None, reason: str | N
         known = sources.get(letter.source)
         if known is None:
             raise Rejected(RejectionReason.UNKNOWN_SOURCE, "The source is not registered.")
-        passed = letter.from_file or letter.reason == STORE_REFUSED
+        read_before = letter.reason == STORE_REFUSED or (letter.reason == TOO_MANY_TRAITS and letter.field is None)
+        passed = letter.from_file or read_before
         origin = Origin(
             known,
             letter.received_at,

@@ -71,11 +71,9 @@ async def _replay(
     outcomes = await ingestor.submit(messages)
     report.accepted += outcomes.count(MessageOutcome.ACCEPTED)
     report.duplicate += outcomes.count(MessageOutcome.DUPLICATE)
-    done = [
-        letter.id for letter, outcome in zip(letters, outcomes, strict=True) if outcome is not MessageOutcome.REFUSED
-    ]
-    report.kept += [
-        letter.id for letter, outcome in zip(letters, outcomes, strict=True) if outcome is MessageOutcome.REFUSED
-    ]
+    settled = (MessageOutcome.ACCEPTED, MessageOutcome.DUPLICATE)
+    done: list[str] = []
+    for letter, outcome in zip(letters, outcomes, strict=True):
+        (done if outcome in settled else report.kept).append(letter.id)
     if done:
         await client.write(lambda tx: remove_letters(tx, done))

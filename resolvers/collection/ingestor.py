@@ -2,8 +2,9 @@
 
 A bounded queue is grouped into transactions of at most 500 rows; while one group commits, the next one gathers. A group
 that the store refuses because of its contents is halved until the cause stands alone: that message becomes a dead
-letter and the rest is written. Transient faults (the store is busy, restarting or unreachable) fail the submissions
-concerned instead, so that their senders try again.
+letter and the rest is written. A message whose record has no room for its traits becomes a dead letter, too. Transient
+faults (the store is busy, restarting or unreachable) fail the submissions concerned instead, so that their senders try
+again.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from __future__ import annotations
 from asyncio import gather
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final, Self
 
 from graph.collection.dead_letters import LONGEST_PAYLOAD, DeadLetter, write_letters
 from graph.errors import Conflict, ConsentricError, RateLimited, StoreTimeout, StoreUnavailable
+from graph.identity.traits import MOST_BYTES, MOST_TRAITS
 from graph.model.message import Message
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
@@ -22,7 +25,7 @@ from privacy.policy import Policy
 from resolvers.collection.arrival import Arrival
 from resolvers.collection.items import ItemMemory
 from resolvers.collection.lanes import Lane
-from resolvers.collection.transaction import MessageOutcome, Written, write_arrivals
+from resolvers.collection.transaction import MessageOutcome, NoRoom, Written, write_arrivals
 
 LINGER: Final = 0.003
 """Maximum time that a group waits to grow, in seconds."""
@@ -34,6 +37,11 @@ STORE_REFUSED: Final = "store_refused"
 """The reason of a message that could be read but not written."""
 
 NOT_STORABLE: Final = "The store can't hold a value of this message."
+
+TOO_MANY_TRAITS: Final = "too_many_traits"
+"""The reason of a message whose record has no room for its traits."""
+
+NO_ROOM: Final = f"The record has no room for these traits: it keeps at most {MOST_TRAITS}, in {MOST_BYTES} bytes."
 
 _TRANSIENT: Final = (StoreUnavailable, StoreTimeout, RateLimited, Conflict)
 _REFUSALS: Final = (ConsentricError, UnicodeError, OverflowError, ValueError)
@@ -130,6 +138,8 @@ class Ingestor:
             written = await self._client.write(work)
         except _TRANSIENT:
             raise
+        except NoRoom as error:
+            return await self._write_others(arrivals, letters, error.orders)
         except _REFUSALS as error:
             if len(arrivals) == 1 and not letters:
                 return await self._write_refused(arrivals[0].message, error)
@@ -142,22 +152,46 @@ class Ingestor:
         self._memory.remember(written.items)
         return written.outcomes
 
+    async def _write_others(
+        self, arrivals: Sequence[Arrival], letters: Sequence[DeadLetter], full: frozenset[int]
+    ) -> list[MessageOutcome]:
+        """Writes a group without the messages whose records have no room, which become dead letters. What they state
+        about consent is written all the same: no withdrawal is lost because a record is full."""
+        refused = [arrivals[order].message for order in sorted(full)]
+        others = [order for order in range(len(arrivals)) if order not in full]
+        consents = [Arrival.of(_keep_consents(message)) for message in refused if message.consents]
+        more = [_write_refusal(message, TOO_MANY_TRAITS, NO_ROOM) for message in refused]
+        written = await self._write([*(arrivals[order] for order in others), *consents], [*letters, *more])
+        outcomes = [MessageOutcome.FULL] * len(arrivals)
+        for order, outcome in zip(others, written, strict=False):
+            outcomes[order] = outcome
+        return outcomes
+
     async def _write_letters(self, letters: Sequence[DeadLetter]) -> None:
         if letters:
             await self._client.write(lambda tx: write_letters(tx, letters))
 
     async def _write_refused(self, message: Message, error: Exception) -> list[MessageOutcome]:
         """Writes a dead letter for the one message that the store refuses."""
-        payload = "" if message.payload is None else message.payload.write()
         reason = str(error) if isinstance(error, ConsentricError) else NOT_STORABLE
-        letter = DeadLetter(
-            source=message.source,
-            reason=STORE_REFUSED,
-            message=reason,
-            payload=payload[:LONGEST_PAYLOAD],
-            received_at=message.received_at,
-            truncated=len(payload) > LONGEST_PAYLOAD,
-            proof=message.proof,
-        )
-        await self._write_letters([letter])
+        await self._write_letters([_write_refusal(message, STORE_REFUSED, reason)])
         return [MessageOutcome.REFUSED]
+
+
+def _write_refusal(message: Message, reason: str, text: str) -> DeadLetter:
+    """Returns the dead letter of a message that could be read."""
+    payload = "" if message.payload is None else message.payload.write()
+    return DeadLetter(
+        source=message.source,
+        reason=reason,
+        message=text,
+        payload=payload[:LONGEST_PAYLOAD],
+        received_at=message.received_at,
+        truncated=len(payload) > LONGEST_PAYLOAD,
+        proof=message.proof,
+    )
+
+
+def _keep_consents(message: Message) -> Message:
+    """Returns a message with the consents of another, under an ID of its own: the other may still be replayed."""
+    return replace(message, id=f"{message.id}|consents", traits=None, identifiers=(), also=None, payload=None)

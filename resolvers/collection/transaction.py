@@ -8,10 +8,9 @@ of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
 
 from ulid import ULID
 
@@ -40,6 +39,16 @@ class MessageOutcome(StrEnum):
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
     REFUSED = "refused"
+    FULL = "full"
+
+
+class NoRoom(Exception):
+    """The records of some messages have no room for their traits. `orders` are the positions of these messages. Nothing
+    is written; handled by the ingestor, which keeps them as dead letters and writes the others."""
+
+    def __init__(self, orders: frozenset[int]) -> None:
+        super().__init__("records have no room for traits")
+        self.orders = orders
 
 
 @dataclass(slots=True)
@@ -55,7 +64,7 @@ async def write_arrivals(
 ) -> Written:
     """Writes each message once. `GraphClient.write` may run it several times, with the effect of one run.
 
-    `now` is the time of writing; `memory` avoids writing again what events last mentioned of items.
+    Raises NoRoom. `now` is the time of writing; `memory` avoids writing again what events last mentioned of items.
     """
     outcomes = [MessageOutcome.DUPLICATE] * len(arrivals)
     new = await _claim(tx, arrivals)
@@ -133,11 +142,18 @@ async def _give_people(
 async def _write_traits(
     tx: Writer, new: Sequence[Arrival], touched: dict[RecordId, TouchedRecord], now: Millis
 ) -> None:
-    statements: dict[RecordId, list[tuple[Mapping[str, Any], Millis]]] = {}
+    stating: dict[RecordId, list[Arrival]] = {}
     for one in new:
         if one.record is not None and one.message.traits is not None:
-            statements.setdefault(one.record, []).append((one.message.traits, one.message.at))
-    merged = [(record, merge_traits(touched[record].traits, stated)) for record, stated in sorted(statements.items())]
-    texts = [(record, text) for record, text in merged if text is not None]
+            stating.setdefault(one.record, []).append(one)
+    texts: list[tuple[RecordId, str]] = []
+    full: set[int] = set()
+    for record, arrivals in sorted(stating.items()):
+        merged = merge_traits(touched[record].traits, [(one.message.traits or {}, one.message.at) for one in arrivals])
+        full.update(arrivals[position].order for position in merged.refused)
+        if merged.text is not None:
+            texts.append((record, merged.text))
+    if full:
+        raise NoRoom(frozenset(full))
     if texts:
         await write_traits(tx, texts, now)

@@ -65,7 +65,8 @@ def read_traits(traits: Mapping[str, Any], locale: str | None = None) -> dict[st
     """Returns profile facts, with unknown traits under `attributes`. None or an empty text removes a fact. Raises
     Rejected."""
     if len(traits) > MOST_TRAITS:
-        raise Rejected(RejectionReason.BAD_VALUE, f"traits has more than {MOST_TRAITS} entries.", "traits")
+        message = f"A message has at most {MOST_TRAITS} traits."
+        raise Rejected(RejectionReason.TOO_MANY_TRAITS, message, "traits")
     facts: dict[str, Any] = {}
     attributes: dict[str, Any] = {}
     for name, value in traits.items():

@@ -81,3 +81,16 @@ async def test_a_loaded_line_keeps_its_own_times_in_replay(door: Door) -> None:
     assert (await replay(door.runtime)).accepted == 1
     rows = await door.services.client.read("MATCH (:Session)-[e:VIEWED]->(:Item) RETURN e.at AS at")
     assert [row["at"] for row in rows] == [now - 4000]
+
+
+async def test_traits_that_had_no_room_are_accepted_once_there_is_some(door: Door) -> None:
+    def large(number: int) -> dict[str, Any]:
+        return identify("ada", **{f"t{n}": "v" * 9000 for n in range(3)}) | {"messageId": f"large{number}"}
+
+    await door.load(identify("ada", **{f"old{n}": "v" * 9000 for n in range(3)}))
+    await door.load(identify("ada", **{f"more{n}": "v" * 9000 for n in range(3)}))
+    await send(door, large(1))
+    assert (await replay(door.runtime)).accepted == 0
+    await door.load(identify("ada", **{f"old{n}": None for n in range(3)}))
+    report = await replay(door.runtime)
+    assert (report.accepted, report.kept) == (1, [])
