@@ -8,7 +8,7 @@ specification: a field's own weight, plus the cost of its children times the num
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -21,9 +21,11 @@ from graphql import (
     GraphQLSchema,
     InlineFragmentNode,
     IntValueNode,
+    NullValueNode,
     OperationDefinitionNode,
     SelectionNode,
     SelectionSetNode,
+    ValueNode,
     VariableNode,
     get_named_type,
     is_interface_type,
@@ -52,6 +54,13 @@ WEIGHTS: Final[Mapping[tuple[str, str], int]] = {
 }
 """Costs of fields that read from the store or compute. Any other field costs 1."""
 
+SCANS: Final[Mapping[tuple[str, str], tuple[frozenset[str], int]]] = {
+    ("Profile", "interactions"): (frozenset({"where", "after"}), 2_000),
+    ("Profile", "sessions"): (frozenset({"after"}), 500),
+}
+"""Costs of fields that read a person's whole history if one of the arguments is given, however short the page is: a
+filter that nothing passes reads everything. First pages without a filter come with the profile."""
+
 ASSUMED_SIZES: Final[Mapping[tuple[str, str], int]] = {
     ("Profile", "identifiers"): 10,
     ("Profile", "consents"): 10,
@@ -70,6 +79,7 @@ ASSUMED_SIZES: Final[Mapping[tuple[str, str], int]] = {
 class Limits:
     """What one request may ask for. Counts apply to the document with its fragments expanded."""
 
+    characters: int = 65_536
     tokens: int = 4_000
     depth: int = 12
     introspection_depth: int = 18
@@ -119,7 +129,8 @@ class Meter:
     limits: Limits
     variables: Mapping[str, Any] = field(default_factory=dict)
     visits: int = 0
-    size_variables: set[str] = field(default_factory=set)
+    priced_variables: set[str] = field(default_factory=set)
+    _defaulted: set[str] = field(default_factory=set)
     _fragments: dict[str, FragmentDefinitionNode] = field(default_factory=dict)
     _measured: dict[str, Measure] = field(default_factory=dict)
     _open: list[str] = field(default_factory=list)
@@ -129,6 +140,7 @@ class Meter:
         definitions = self.document.definitions
         self._fragments = {d.name.value: d for d in definitions if isinstance(d, FragmentDefinitionNode)}
         self.variables = {**_defaults(self.document), **self.variables}
+        self._defaulted = set(_defaulted_variables(self.document))
         for definition in definitions:
             if isinstance(definition, OperationDefinitionNode):
                 root = self.schema.get_root_type(definition.operation)
@@ -202,8 +214,23 @@ class Meter:
             breadth=1,
             aliases=min(inner.aliases + (node.alias is not None), CEILING),
             directives=inner.directives,
-            cost=min(WEIGHTS.get(place, 1) + size * inner.cost, CEILING),
+            cost=min(self._weight(node, place) + size * inner.cost, CEILING),
         )
+
+    def _weight(self, node: FieldNode, place: tuple[str, str]) -> int:
+        """Returns the cost of a field without its children."""
+        arguments, cost = SCANS.get(place, (frozenset[str](), 0))
+        given = [self._is_given(one.value) for one in node.arguments or () if one.name.value in arguments]
+        return cost if any(given) else WEIGHTS.get(place, 1)
+
+    def _is_given(self, value: ValueNode) -> bool:
+        """Returns whether an argument has a value other than null. That of a variable is noted as one that the cost
+        depends on."""
+        if isinstance(value, VariableNode):
+            name = value.name.value
+            self.priced_variables.add(name)
+            return self.variables.get(name) is not None if name in self.variables else name in self._defaulted
+        return not isinstance(value, NullValueNode)
 
     def _type_of(self, name: str, parent: GraphQLNamedType | None) -> GraphQLNamedType | None:
         if is_object_type(parent) or is_interface_type(parent):
@@ -219,7 +246,7 @@ class Meter:
                 if isinstance(value, IntValueNode):
                     return min(max(int(value.value), 0), MAX_PAGE) if len(value.value) < 10 else MAX_PAGE
                 if isinstance(value, VariableNode):
-                    self.size_variables.add(value.name.value)
+                    self.priced_variables.add(value.name.value)
                     given = self.variables.get(value.name.value, MAX_PAGE)
                     return min(max(given, 0), MAX_PAGE) if type(given) is int else MAX_PAGE
                 return MAX_PAGE
@@ -236,3 +263,12 @@ def _defaults(document: DocumentNode) -> dict[str, int]:
                 if isinstance(value, IntValueNode) and len(value.value) < 10:
                     found[name] = max(int(value.value), found.get(name, 0))
     return found
+
+
+def _defaulted_variables(document: DocumentNode) -> Iterator[str]:
+    """Yields the variables with a default other than null, in any operation of the document."""
+    for definition in document.definitions:
+        if isinstance(definition, OperationDefinitionNode):
+            for variable in definition.variable_definitions or ():
+                if variable.default_value is not None and not isinstance(variable.default_value, NullValueNode):
+                    yield variable.variable.name.value

@@ -7,7 +7,7 @@ from graphql import parse
 
 from api.graphql.introspection import close_schema
 from api.graphql.limits import Limits, Meter
-from api.graphql.operations import DocumentRefused, Documents
+from api.graphql.operations import DocumentRefused, Documents, estimate_bytes
 from api.graphql.schema import GRAPHQL_SCHEMA
 from graph.errors import QueryTooComplex
 
@@ -129,13 +129,82 @@ def test_a_variable_size_is_measured_in_each_request() -> None:
     documents.prepare(text, {"n": 10})
 
 
-def test_the_document_cache_is_bounded_and_keeps_recently_used_entries() -> None:
-    documents = Documents(GRAPHQL_SCHEMA, Limits(), size=3)
-    kept = documents.prepare("{ purposes { key } }", {})
+def test_the_document_cache_is_bounded_by_bytes_and_keeps_recently_used_entries() -> None:
+    text = "{ purposes { key } }"
+    size = estimate_bytes(f"{text} # 0", parse(f"{text} # 0"))
+    documents = Documents(GRAPHQL_SCHEMA, Limits(), most_bytes=3 * size)
+    kept = documents.prepare(text, {})
     for number in range(10):
-        documents.prepare(f"{{ purposes {{ key }} }} # {number}", {})
-        assert documents.prepare("{ purposes { key } }", {}) is kept
-    assert len(documents) == 3
+        documents.prepare(f"{text} # {number}", {})
+        assert documents.prepare(text, {}) is kept
+    assert (len(documents), documents.cached_bytes <= 3 * size) == (3, True)
+
+
+def test_a_large_document_is_not_cached() -> None:
+    documents = Documents(GRAPHQL_SCHEMA, Limits(), largest=50_000)
+    documents.prepare(f'{{ item(key: "{"x" * 30_000}") {{ key }} }}', {})
+    assert (len(documents), documents.cached_bytes) == (0, 0)
+
+
+def test_what_a_stranger_sends_is_not_cached() -> None:
+    documents = Documents(GRAPHQL_SCHEMA, Limits())
+    documents.prepare("{ purposes { key } }", {}, remember=False)
+    assert len(documents) == 0
+
+
+def test_a_document_of_many_characters_is_refused_unread() -> None:
+    with pytest.raises(DocumentRefused) as refused:
+        Documents(GRAPHQL_SCHEMA, Limits()).prepare("{ purposes { key } } #" + "x" * 70_000, {})
+    assert "send long values as variables" in refused.value.errors[0].message
+
+
+FILTERED = (
+    "query($w: InteractionFilter, $d: InteractionFilter = {types: []}, $a: String) { me { %s { nodes { id } } } }"
+)
+SCAN, FIRST_PAGE = 2_000, 20
+
+
+@pytest.mark.parametrize(
+    ("page", "variables", "cost"),
+    [
+        ("interactions(first: 1)", {}, FIRST_PAGE),
+        ("interactions(first: 1, where: null, after: null)", {}, FIRST_PAGE),
+        ('interactions(first: 1, where: {item: "i"})', {}, SCAN),
+        ("interactions(first: 1, where: {})", {}, SCAN),
+        ('interactions(first: 1, after: "c")', {}, SCAN),
+        ("interactions(first: 1, where: $w)", {}, FIRST_PAGE),
+        ("interactions(first: 1, where: $w)", {"w": None}, FIRST_PAGE),
+        ("interactions(first: 1, where: $w)", {"w": {"item": "i"}}, SCAN),
+        ("interactions(first: 1, where: $d)", {}, SCAN),
+        ("interactions(first: 1, where: $d)", {"d": None}, FIRST_PAGE),
+        ("interactions(first: 1, after: $a)", {"a": "c"}, SCAN),
+        ('sessions(first: 1, after: "c")', {}, 500),
+    ],
+)
+def test_a_page_that_reads_the_whole_history_costs_more(page: str, variables: dict[str, object], cost: int) -> None:
+    assert cost_of(FILTERED % page, **variables) == 20 + cost + 1 + 1
+
+
+def test_filtered_pages_by_alias_add_up() -> None:
+    def pages(number: int) -> str:
+        return " ".join(
+            f'a{n}: interactions(first: 1, where: {{item: "{n}"}}) {{ nodes {{ id }} }}' for n in range(number)
+        )
+
+    documents = Documents(GRAPHQL_SCHEMA, Limits())
+    documents.prepare(f"{{ me {{ {pages(9)} }} }}", {})
+    with pytest.raises(DocumentRefused, match="refused"):
+        documents.prepare(f"{{ me {{ {pages(10)} }} }}", {})
+
+
+def test_a_cached_document_is_priced_by_the_filter_of_each_request() -> None:
+    documents = Documents(GRAPHQL_SCHEMA, Limits(cost=1_000))
+    text = "query($w: InteractionFilter) { me { interactions(first: 1, where: $w) { nodes { id } } } }"
+    documents.prepare(text, {})
+    assert len(documents) == 1
+    with pytest.raises(DocumentRefused):
+        documents.prepare(text, {"w": {"item": "i"}})
+    documents.prepare(text, {"w": None})
 
 
 def test_too_many_tokens_are_refused() -> None:
