@@ -14,15 +14,18 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from api.auth import PURPOSE_HEADER, admit_request
 from api.collection.http import collection_routes
+from api.graphql.answers import show_refusal
 from api.graphql.endpoint import GraphQLEndpoint
 from api.graphql.graphiql import MOUNT, page_files
 from api.http.envelope import Envelope, handle_error, handle_http_error
 from api.http.error_pages import error_page_routes
 from api.http.health import Readiness, report_alive
 from api.http.metrics import Metrics
+from api.http.throttle import open_throttle, visit_of
 from api.process.runtime import Runtime
 from api.process.settings import Settings
 from graph.errors import ConsentricError
+from privacy.gate import Viewer
 from resolvers.context import RequestContext
 
 GRAPHQL: Final = "/graphql"
@@ -66,14 +69,22 @@ def create_app(runtime: Runtime, settings: Settings) -> Starlette:
 
 def list_routes(runtime: Runtime, settings: Settings, metrics: Metrics) -> list[BaseRoute]:
     """Returns all routes. In production, GraphiQL's files aren't served, and metrics only with a token."""
+    throttle = open_throttle(settings)
 
     async def admit(request: Request) -> RequestContext | None:
-        return await admit_request(request, runtime) if "authorization" in request.headers else None
+        visit = visit_of(request)
+        if "authorization" not in request.headers:
+            await visit.count_stranger()
+            return None
+        context = await visit.watch(admit_request(request, runtime))
+        await visit.enter_client(name_credential(context.viewer))
+        return context
 
+    graphql = GraphQLEndpoint(admit, runtime.ingestor, production=settings.production)
     routes: list[BaseRoute] = [
         Route("/", serve_home),
-        Route(GRAPHQL, GraphQLEndpoint(admit, runtime.ingestor, production=settings.production)),
-        *collection_routes(runtime),
+        Route(GRAPHQL, throttle.guard(graphql, refuse=show_refusal)),
+        *collection_routes(runtime, throttle),
         Route("/healthz", report_alive),
         Route("/readyz", Readiness(runtime.services.client).report_ready),
         *error_page_routes(),
@@ -83,6 +94,11 @@ def list_routes(runtime: Runtime, settings: Settings, metrics: Metrics) -> list[
     if not settings.production:
         routes.append(Mount(MOUNT, page_files()))
     return routes
+
+
+def name_credential(viewer: Viewer) -> str:
+    """Returns what limits a viewer's requests: the client, or the person behind a subject token of the client."""
+    return viewer.client if viewer.subject is None else f"{viewer.client} {viewer.subject.id}"
 
 
 async def serve_home(_: Request) -> Response:

@@ -1,6 +1,6 @@
 """How errors are reported: HTTP status and exit code of each class, the message shown, the page that explains it.
 
-The codes are attributes of the classes in `graph/errors.py`; the three without a class are declared here.
+The codes are attributes of the classes in `graph/errors.py`; those without a class are declared here.
 Exit codes are those of BSD's sysexits.h where one fits.
 """
 
@@ -51,6 +51,9 @@ OPERATORS_MESSAGE: Final = "The service can't be used at the moment; its operato
 METHOD_NOT_ALLOWED: Final = "METHOD_NOT_ALLOWED"
 """Code of a request whose path exists but does not allow its method; HTTP only."""
 
+REQUEST_TIMEOUT: Final = "REQUEST_TIMEOUT"
+"""Code of a request that arrives too slowly; HTTP only."""
+
 USAGE: Final = "USAGE"
 USAGE_EXIT: Final = 64
 """Code and exit code of a command line that can't be parsed."""
@@ -64,6 +67,7 @@ CODES_BY_STATUS: Final[Mapping[int, str]] = {
     403: errors.Forbidden.code,
     404: errors.NotFound.code,
     405: METHOD_NOT_ALLOWED,
+    408: REQUEST_TIMEOUT,
     413: errors.PayloadTooLarge.code,
     429: errors.RateLimited.code,
 }

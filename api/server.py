@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from api.app import create_app
+from api.http.addresses import Addresses
+from api.http.connections import ConnectionLimits, Connections
 from api.process.background import background
 from api.process.runtime import open_runtime
 from api.process.settings import Settings
@@ -26,17 +29,21 @@ from graph.errors import SettingsInvalid, StoreUnavailable
 
 DRAIN_SECONDS: Final = 15
 WATCH_SECONDS: Final = 1.0
+RESERVED_FILES: Final = 128
+"""File descriptors for everything but connections of clients: the store, files, the event loop."""
+
 WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
 
 
 class Server(uvicorn.Server):
-    """A uvicorn server that announces itself once it listens, and leaves signals to `Shutdown`."""
+    """A uvicorn server that announces itself once it listens, ends connections that are overdue, and leaves signals to
+    `Shutdown`."""
 
-    def __init__(self, app: ASGIApp, announce: Callable[[], None]) -> None:
+    def __init__(self, app: ASGIApp, connections: Connections, announce: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=connections,  # type: ignore[arg-type]  # a function that makes protocols serves as well as a class
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -46,6 +53,7 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=DRAIN_SECONDS,
             )
         )
+        self.connections = connections
         self._announce = announce
 
     @contextmanager
@@ -57,6 +65,12 @@ class Server(uvicorn.Server):
         """Starts listening, then announces the server."""
         await super().startup(sockets)
         self._announce()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: whether to exit. Once a second, overdue connections are ended."""
+        if counter % 10 == 0:
+            self.connections.sweep(asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
 
 
 class Shutdown:
@@ -96,11 +110,28 @@ async def serve_until_signal(settings: Settings, announce: Callable[[str], None]
         try:
             async with open_runtime(settings) as runtime, background(runtime.services):
                 tune_garbage_collection()
-                shutdown.server = Server(create_app(runtime, settings), lambda: announce(url))
+                app, connections = create_app(runtime, settings), open_connections(settings)
+                shutdown.server = Server(app, connections, lambda: announce(url))
                 await serve_while_store_runs(shutdown.server, listener, settings)
         except asyncio.CancelledError:
             if not shutdown.requested:
                 raise
+
+
+def open_connections(settings: Settings) -> Connections:
+    """Returns the rules for connections. Each needs a file descriptor, so the process asks for as many, and where it
+    doesn't get them, fewer connections may be open."""
+    most = settings.connections
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = most + RESERVED_FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        most = max(1, soft - RESERVED_FILES)
+    limits = ConnectionLimits(
+        most, min(settings.address_connections, most), settings.head_seconds, settings.body_seconds
+    )
+    return Connections(limits, Addresses(settings.trusted_proxies))
 
 
 def tune_garbage_collection() -> None:

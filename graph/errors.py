@@ -55,9 +55,13 @@ class PurposeRequired(ConsentricError):
 
 
 class RateLimited(ConsentricError):
-    """Too much work is waiting; try again after a pause."""
+    """Too much work is waiting, or a client asks too often; try again after `retry_after` seconds."""
 
     code = "RATE_LIMITED"
+
+    def __init__(self, message: str, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class PayloadTooLarge(ConsentricError):

@@ -20,6 +20,7 @@ from api.errors import (
     INTERRUPTED,
     MAPPINGS,
     METHOD_NOT_ALLOWED,
+    REQUEST_TIMEOUT,
     USAGE,
     USAGE_EXIT,
     documentation_of,
@@ -48,6 +49,7 @@ def outcomes() -> dict[str, tuple[int | None, int | None]]:
     """Every code that can leave, with its HTTP status and its exit code."""
     return {kind.code: (mapping.status, mapping.exit_code) for kind, mapping in MAPPINGS.items()} | {
         METHOD_NOT_ALLOWED: (405, None),
+        REQUEST_TIMEOUT: (408, None),
         USAGE: (None, USAGE_EXIT),
         INTERRUPTED: (None, INTERRUPT_EXIT),
     }

@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, request_response
 
 from api.auth import NO_WRITE_KEY, admit_sender, is_import
 from api.collection.bodies import GZIP_MAGIC, MAX_BATCH, MAX_EVENT, Entry, decompress, read_batch, read_single
@@ -23,6 +23,7 @@ from api.collection.reasons import Rejected, RejectionReason
 from api.collection.segment.times import read_time
 from api.errors import MAPPINGS, documentation_of
 from api.http.body import read_limited
+from api.http.throttle import Throttle, visit_of
 from api.process.runtime import Runtime
 from graph.errors import BadInput, Forbidden, Unauthenticated
 from graph.model.access import Source, Trust
@@ -36,10 +37,13 @@ NO_PUBLIC_IMPORT: Final = "A public write key can't import: only a server or a s
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def collection_routes(runtime: Runtime) -> list[Route]:
-    """Returns the routes of collection, served from an open runtime."""
-    single = [Route(f"/v1/{kind}", _handle_single(runtime, kind), methods=["POST"]) for kind in SINGLES]
-    return [Route("/v1/batch", _handle_batch(runtime), methods=["POST"]), *single]
+def collection_routes(runtime: Runtime, throttle: Throttle) -> list[Route]:
+    """Returns the routes of collection, served from an open runtime within the limits."""
+    handlers = {"batch": _handle_batch(runtime)} | {kind: _handle_single(runtime, kind) for kind in SINGLES}
+    return [
+        Route(f"/v1/{name}", throttle.guard(request_response(handler)), methods=["POST"])
+        for name, handler in handlers.items()
+    ]
 
 
 def _handle_batch(runtime: Runtime) -> Handler:
@@ -49,8 +53,8 @@ def _handle_batch(runtime: Runtime) -> Handler:
         try:
             batch = read_batch(decompress(body, MAX_BATCH))
         except Rejected as error:
-            return await _refuse(runtime, await _admit(source, None, runtime), body, error)
-        source = await _admit(source, batch.head.get("writeKey"), runtime)
+            return await _refuse(runtime, await _admit(request, source, None, runtime), body, error)
+        source = await _admit(request, source, batch.head.get("writeKey"), runtime)
         sent_at = batch.head.get("sentAt")
         context = batch.head.get("context")
         try:
@@ -75,8 +79,9 @@ def _handle_single(runtime: Runtime, kind: str) -> Handler:
         try:
             value = read_single(decompress(body, MAX_EVENT))
         except Rejected as error:
-            return await _refuse(runtime, await _admit(source, None, runtime), body, error)
-        source = await _admit(source, value.get("writeKey") if isinstance(value, dict) else None, runtime)
+            return await _refuse(runtime, await _admit(request, source, None, runtime), body, error)
+        write_key = value.get("writeKey") if isinstance(value, dict) else None
+        source = await _admit(request, source, write_key, runtime)
         entries = [Entry(_set_type(value, kind))]
         submission = await read_entries(entries, _origin(request, source, runtime), sized=True)
         receipt = await submit(runtime.ingestor, submission)
@@ -93,14 +98,22 @@ def _set_type(value: Any, kind: str) -> Any:
 async def _admit_by_header(request: Request, runtime: Runtime) -> Source | None:
     """Returns the sender by the Authorization header, or None if there is none. Raises Unauthenticated for a wrong key,
     before any of the body is read."""
-    return await admit_sender(request, runtime.authority) if "authorization" in request.headers else None
+    if "authorization" not in request.headers:
+        return None
+    return await visit_of(request).watch(admit_sender(request, runtime.authority))
 
 
-async def _admit(source: Source | None, write_key: Any, runtime: Runtime) -> Source:
-    """Returns the sender: the one from the header, otherwise the one whose write key is in the body. Raises
-    Unauthenticated if there is neither."""
-    if source is not None:
-        return source
+async def _admit(request: Request, source: Source | None, write_key: Any, runtime: Runtime) -> Source:
+    """Returns the sender: the one from the header, otherwise the one whose write key is in the body. From now on the
+    request counts against it. Raises Unauthenticated if there is neither, and RateLimited."""
+    visit = visit_of(request)
+    if source is None:
+        source = await visit.watch(_admit_by_body(write_key, runtime))
+    await visit.enter_client(f"source {source.name}")
+    return source
+
+
+async def _admit_by_body(write_key: Any, runtime: Runtime) -> Source:
     if not isinstance(write_key, str):
         raise Unauthenticated(NO_WRITE_KEY)
     return await runtime.authority.admit_source(write_key)

@@ -29,7 +29,7 @@ from api.process.background import background
 from api.process.keystore import open_keys
 from api.process.runtime import Runtime, open_runtime, own_issuer
 from api.process.settings import Settings
-from api.server import Server, address_of, bind
+from api.server import Server, address_of, bind, open_connections
 from graph.errors import Conflict
 from graph.model.consent import ConsentState
 from graph.model.time import Millis
@@ -213,7 +213,7 @@ async def serving(demo: Demonstration, port: int) -> AsyncIterator[tuple[str, as
     app = create_app(demo.runtime, demo.settings)
     ready = asyncio.Event()
     with bind(demo.settings.host, port) as listener:
-        server = Server(app, ready.set)
+        server = Server(app, open_connections(demo.settings), ready.set)
         async with background(demo.services):
             running = asyncio.create_task(server.serve(sockets=[listener]))
             try:

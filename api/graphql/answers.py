@@ -17,7 +17,7 @@ from strawberry.exceptions import StrawberryInputCoercionError
 
 from api.errors import INTERNAL_MESSAGE, MAPPINGS, classify, documentation_of, is_internal, public_message_of
 from api.process.logs import describe_exception
-from graph.errors import BadInput, ConsentricError
+from graph.errors import BadInput, ConsentricError, RateLimited
 
 JSON: Final = "application/json"
 GRAPHQL_JSON: Final = "application/graphql-response+json"
@@ -64,6 +64,14 @@ def show_error(error: GraphQLError) -> dict[str, Any]:
 def show_failure(error: Exception) -> dict[str, Any]:
     """Returns an error outside execution, in the same form."""
     return {"message": public_message_of(error), "extensions": extensions_of(classify(error))}
+
+
+def show_refusal(error: Exception, media_type: str = JSON) -> Response:
+    """Returns the response to a request that failed before its operation was executed."""
+    response = make_response({"errors": [show_failure(error)]}, MAPPINGS[classify(error)].status, media_type)
+    if isinstance(error, RateLimited):
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
 
 
 def extensions_of(error_class: type[ConsentricError]) -> dict[str, str]:

@@ -13,12 +13,12 @@ from types import CoroutineType
 from typing import Any, Final, TypeGuard
 
 from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationDefinitionNode, execute
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.auth import NO_CREDENTIAL
-from api.errors import MAPPINGS, classify, is_internal
+from api.errors import classify, is_internal
 from api.graphql.answers import (
     JSON,
     classify_graphql,
@@ -26,7 +26,7 @@ from api.graphql.answers import (
     log_masked,
     make_response,
     show_error,
-    show_failure,
+    show_refusal,
     status_of,
 )
 from api.graphql.graphiql import serve_page
@@ -41,6 +41,9 @@ from resolvers.collection.ingestor import Ingestor
 from resolvers.context import RequestContext
 
 SECONDS: Final = 20.0
+
+LONGEST_OPEN: Final = 16_384
+"""Characters of a document that is parsed without a credential; the introspection queries of tools have 2,000."""
 
 Admit = Callable[[Request], Awaitable[RequestContext | None]]
 """Returns the request's context, or None if it has no credential. Raises Unauthenticated, Forbidden and the like."""
@@ -96,16 +99,19 @@ class GraphQLEndpoint:
             return response
         except ClientGone:
             raise
+        except ClientDisconnect:
+            raise ClientGone from None
         except Exception as error:
-            error_class = classify(error)
-            if is_internal(error_class):
+            if is_internal(classify(error)):
                 log_masked(error)
-            return make_response({"errors": [show_failure(error)]}, MAPPINGS[error_class].status, media_type)
+            return show_refusal(error, media_type)
 
     async def _serve(self, request: Request, parameters: Parameters, media_type: str) -> Response:
         admitted = await self._admit(request)
+        if admitted is None and len(parameters.query) > LONGEST_OPEN:
+            raise Unauthenticated(NO_CREDENTIAL)
         try:
-            prepared = self.documents.prepare(parameters.query, parameters.variables)
+            prepared = self.documents.prepare(parameters.query, parameters.variables, remember=admitted is not None)
             operation = self._choose(prepared, parameters, request.method)
         except DocumentRefused as refused:
             return self._show_result(ExecutionResult(None, refused.errors), {}, media_type)

@@ -16,14 +16,14 @@ from typing import Final
 import orjson
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
 from api.errors import MAPPINGS, classify, code_of_status, documentation_of, public_message_of
 from api.http.metrics import Metrics
-from graph.errors import PayloadTooLarge
+from graph.errors import PayloadTooLarge, RateLimited
 
 MAX_BODY: Final = 4 << 20
 """The largest body in bytes. Collection and GraphQL have stricter limits with their own messages."""
@@ -50,7 +50,10 @@ log = logging.getLogger("consentric.requests")
 def report_error(error: BaseException) -> Response:
     """Returns the response for an error."""
     error_class = classify(error)
-    return render_error(MAPPINGS[error_class].status, error_class.code, public_message_of(error))
+    response = render_error(MAPPINGS[error_class].status, error_class.code, public_message_of(error))
+    if isinstance(error, RateLimited):
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
 
 
 def render_error(status: int, code: str, message: str) -> Response:
@@ -107,6 +110,8 @@ class Envelope:
         with self._metrics.in_flight.track_inprogress():
             try:
                 await self._app(scope, body, send_with_headers)
+            except ClientDisconnect:
+                log.debug("a client disconnected", extra={"fields": {"request_id": request_id}})
             except Exception as error:
                 if status:
                     raise

@@ -10,10 +10,12 @@ import os
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
+from limits import parse_many
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -28,6 +30,8 @@ ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?", re.ASCII)
 PLAIN: Final = r"^\S+$"
 MIN_SECRET_CHARACTERS: Final = 32
 MAX_FILE_BYTES: Final = 1 << 20
+
+Network = IPv4Network | IPv6Network
 
 
 class Environment(StrEnum):
@@ -93,6 +97,20 @@ class Settings(BaseSettings):
     policy: Path | None = Field(
         None, description="JSON or TOML file with the consent policy; the default policy if unset"
     )
+    client_rate: str = Field("60000/10 seconds", description="requests that one credential may make")
+    client_concurrency: int = Field(256, ge=1, description="requests of one credential in progress at once")
+    address_rate: str = Field("30000/10 seconds", description="requests that one address may make")
+    address_concurrency: int = Field(128, ge=1, description="requests of one address in progress at once")
+    stranger_rate: str = Field("600/minute", description="requests without a valid credential from one address")
+    connections: int = Field(2000, ge=1, description="connections that may be open at once")
+    address_connections: int = Field(256, ge=1, description="connections of one address that may be open at once")
+    head_seconds: float = Field(10, gt=0, description="time within which the head of a request must arrive")
+    body_seconds: float = Field(
+        30, gt=0, description="time within which a request's body must arrive, plus 1 s for every 16 KiB received"
+    )
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
+        (), description="addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas"
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -131,6 +149,29 @@ class Settings(BaseSettings):
         if isinstance(origins, tuple) and not all(ORIGIN.fullmatch(str(origin)) for origin in origins):
             raise ValueError("give origins such as https://shop.example, separated by commas")
         return origins
+
+    @field_validator("client_rate", "address_rate", "stranger_rate")
+    @classmethod
+    def check_rate(cls, value: str) -> str:
+        """Accepts a number of requests per time, such as `600/minute` or `30000/10 seconds`."""
+        try:
+            rates = parse_many(value)
+        except ValueError:
+            rates = []
+        if len(rates) != 1 or rates[0].amount < 1 or rates[0].get_expiry() < 1:
+            raise ValueError("give a number of requests per time, such as 600/minute or 30000/10 seconds")
+        return value
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def check_proxies(cls, value: object) -> object:
+        """Accepts addresses and networks separated by commas."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+        except ValueError:
+            raise ValueError("give addresses or networks such as 10.0.0.0/8, separated by commas") from None
 
     @field_validator("secret", "metrics_token")
     @classmethod

@@ -17,7 +17,9 @@ from starlette.applications import Starlette
 from api.collection.bodies import MAX_BATCH, MAX_EVENT
 from api.collection.http import collection_routes
 from api.http.envelope import handle_error
+from api.http.throttle import open_throttle
 from api.process.runtime import Runtime
+from api.process.settings import load_settings
 from graph.errors import ConsentricError, RateLimited, StoreUnavailable
 from graph.model.time import system_clock
 from graph.store.client import GraphClient
@@ -41,7 +43,10 @@ class Sender:
     def __init__(self, runtime: Runtime, key: str) -> None:
         self.services = runtime.services
         self.key = key
-        app = Starlette(routes=collection_routes(runtime), exception_handlers={ConsentricError: handle_error})
+        app = Starlette(
+            routes=collection_routes(runtime, open_throttle(load_settings())),
+            exception_handlers={ConsentricError: handle_error},
+        )
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://door")
 
@@ -260,3 +265,52 @@ async def test_concurrent_connections_write_every_message_once(sender: Sender) -
     assert {response.status_code for response in responses} == {200}
     assert sum(response.json()["accepted"] for response in responses) == 90
     assert await sender.count(VIEWS) == 90
+
+
+STORED = "MATCH (r:Record {key: 'ada'}) RETURN size(r.traits) AS n"
+
+
+async def grow(sender: Sender, number: int) -> list[httpx.Response]:
+    """Sends identify messages with 100 new traits each, 25 KB in all."""
+    responses = []
+    for n in range(number):
+        traits = {f"t{n}_{m}": "v" * 220 for m in range(100)}
+        responses.append(await sender.post("identify", {"userId": "ada", "messageId": f"g{n}", "traits": traits}))
+    return responses
+
+
+async def test_a_record_does_not_grow_without_end(sender: Sender) -> None:
+    """Before there was a limit, 150 such messages made a record of 4.4 MB."""
+    responses = await grow(sender, 12)
+    assert [response.status_code for response in responses] == [200] * 2 + [400] * 10
+    error = responses[-1].json()["error"]
+    assert (error["reason"], error["field"]) == ("too_many_traits", "traits")
+    assert error["documentation"] == "/errors/rejections#too_many_traits"
+    assert await sender.count(STORED) <= 65_536
+    assert [reason for reason, _ in await sender.letters()] == ["too_many_traits"] * 10
+    assert (await sender.post("identify", {"userId": "ada", "traits": {"t0_0": "short"}})).status_code == 200
+
+
+async def test_messages_of_a_full_record_do_not_affect_their_batch(sender: Sender) -> None:
+    await grow(sender, 2)
+    full = [{"type": "identify", "userId": "ada", "traits": {f"n{n}": "v" * 9000}} for n in range(3)]
+    response = await sender.post("batch", {"batch": [track(0), *full, track(1), {"type": "page", "userId": "bob"}]})
+    body = response.json()
+    assert (body["accepted"], body["rejected"]) == (4, {"too_many_traits": 2})
+    assert [one["index"] for one in body["errors"]] == [2, 3]
+    assert await sender.count(VIEWS) == 2
+
+
+async def test_a_message_with_too_many_traits_is_rejected_at_the_door(sender: Sender) -> None:
+    response = await sender.post("identify", {"userId": "ada", "traits": {f"t{n}": 1 for n in range(257)}})
+    assert (response.status_code, response.json()["error"]["reason"]) == (400, "too_many_traits")
+    assert await sender.count("MATCH (r:Record) RETURN count(r) AS n") == 0
+
+
+async def test_a_withdrawal_counts_although_its_record_is_full(sender: Sender) -> None:
+    choice = {"context": {"consent": {"categoryPreferences": {"Functional": False}}}}
+    await grow(sender, 2)
+    response = await sender.post("identify", {"userId": "ada", "traits": {"new": "v" * 30_000}} | choice)
+    assert response.json()["error"]["reason"] == "too_many_traits"
+    refused = "MATCH (e:ConsentEvent {purpose: 'personalisation', state: 'refused'}) RETURN count(e) AS n"
+    assert await sender.count(refused) == 1

@@ -180,6 +180,17 @@ async def test_only_introspection_needs_no_credential(http: httpx.AsyncClient) -
     assert (await post(http, {"query": "{ __schema { queryType { name } } }"})).status_code == 200
 
 
+async def test_strangers_do_not_fill_the_memory() -> None:
+    """Before documents were kept only for admitted requests, 120 requests without a credential took 1 GB."""
+    endpoint = GraphQLEndpoint(admit_anonymous, NO_INGESTOR)
+    async with serve(endpoint) as http:
+        for number in range(20):
+            assert (await post(http, {"query": f'{{ __type(name: "{number}") {{ name }} }}'})).status_code == 200
+            long = f'{{ __type(name: "{number}{"x" * 20_000}") {{ name }} }}'
+            assert (await post(http, {"query": long})).status_code == 401
+    assert (len(endpoint.documents), endpoint.documents.cached_bytes) == (0, 0)
+
+
 async def test_production_has_neither_graphiql_nor_introspection() -> None:
     async with serve(GraphQLEndpoint(admit_anonymous, NO_INGESTOR, production=True)) as http:
         assert (await http.get(URL, headers={"accept": "text/html"})).status_code == 406

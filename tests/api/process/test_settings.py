@@ -135,3 +135,18 @@ def test_misspelt_variables_are_found() -> None:
 
 def test_every_setting_has_a_description() -> None:
     assert all(field.description for field in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize("rate", ["", "many", "600", "0/minute", "10/fortnight", "10/minute; 5/second"])
+def test_a_rate_is_a_number_of_requests_per_time(rate: str) -> None:
+    with pytest.raises(SettingsInvalid, match=r"^CONSENTRIC_CLIENT_RATE: give a number of requests per time"):
+        load_settings(client_rate=rate)
+
+
+def test_trusted_proxies_are_addresses_or_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONSENTRIC_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7")
+    assert [str(network) for network in load_settings().trusted_proxies] == ["10.0.0.0/8", "192.0.2.7/32"]
+    for wrong in ("proxy.example", "10.0.0.1/8", "*"):
+        monkeypatch.setenv("CONSENTRIC_TRUSTED_PROXIES", wrong)
+        with pytest.raises(SettingsInvalid, match=r"^CONSENTRIC_TRUSTED_PROXIES: give addresses or networks"):
+            load_settings()
