@@ -34,6 +34,10 @@ ANSWER_SECONDS: Final = 120.0
 CLOSE_SECONDS: Final = 5.0
 """Time for a connection that is being closed to take what was written to it."""
 
+MOST_LINGERING: Final = 64
+"""How many connections beyond the limit wait for their client to read why. Closing one at once would reset it if the
+client has sent something, and then the client never sees the reason."""
+
 CONNECTIONS: Final = "Too many connections are open; use fewer, or try again after a pause."
 SLOW_HEAD: Final = "The head of the request took too long to arrive."
 SLOW_BODY: Final = "The body of the request took too long to arrive; send less at once."
@@ -66,6 +70,7 @@ class Connections:
         self.limits = limits
         self._addresses = addresses
         self._open: set[GuardedProtocol] = set()
+        self._lingering: set[GuardedProtocol] = set()
         self._by_address: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -87,8 +92,19 @@ class Connections:
         self._by_address[key] += 1
         return key
 
-    def release(self, connection: GuardedProtocol, key: str) -> None:
-        """Removes a connection that was admitted."""
+    def linger(self, connection: GuardedProtocol) -> bool:
+        """Returns whether a connection that is told to go away may stay until its client has read that."""
+        if connection not in self._open:
+            if len(self._lingering) >= MOST_LINGERING:
+                return False
+            self._lingering.add(connection)
+        return True
+
+    def release(self, connection: GuardedProtocol, key: str | None) -> None:
+        """Removes a connection; `key` is what `admit` returned."""
+        self._lingering.discard(connection)
+        if key is None:
+            return
         self._open.discard(connection)
         self._by_address[key] -= 1
         if not self._by_address[key]:
@@ -96,7 +112,7 @@ class Connections:
 
     def sweep(self, now: float) -> None:
         """Ends every connection that is overdue at an instant of the event loop's clock. O(connections)."""
-        for connection in tuple(self._open):
+        for connection in (*self._open, *self._lingering):
             connection.check(now)
 
 
@@ -121,9 +137,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forgets the connection."""
         super().connection_lost(exc)
-        if self._key is not None:
-            self._guard.release(self, self._key)
-            self._key = None
+        self._guard.release(self, self._key)
+        self._key = None
 
     def data_received(self, data: bytes) -> None:
         """Counts what arrives of a head, and refuses an endless one."""
@@ -187,7 +202,12 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: HTTPStatus, code: str, message: str) -> None:
         self.transport.write(_write_refusal(status, code, message))
-        self._close()
+        if self._phase is Phase.HEAD and self._guard.linger(self):
+            self._unset_keepalive_if_required()
+            self._enter(Phase.CLOSING)
+            self.transport.write_eof()
+        else:
+            self._close()
 
     def _close(self) -> None:
         self._enter(Phase.CLOSING)

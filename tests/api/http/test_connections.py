@@ -149,3 +149,18 @@ async def test_pipelined_requests_are_all_answered(store: GraphClient) -> None:
         reader, writer = await served.connect(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n" * 5)
         assert (await read_all(reader)).count(b"200 OK") == 5
         writer.close()
+
+
+async def test_who_is_one_too_many_learns_why(store: GraphClient) -> None:
+    async with listen(store, address_connections=2) as served:
+        kept = [await served.connect(b"", "127.0.0.5") for _ in range(2)]
+        for _ in range(80):
+            reader, writer = await served.connect(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n", "127.0.0.5")
+            assert b" 429 " in await reader.readline()
+            writer.close()
+        silent = [await served.connect(b"", "127.0.0.5") for _ in range(100)]
+        async with asyncio.timeout(PATIENCE):
+            while len(served.server.server_state.connections) > 2:  # noqa: ASYNC110 - the server has no event for it
+                await asyncio.sleep(0.05)
+        for _, writer in kept + silent:
+            writer.close()
