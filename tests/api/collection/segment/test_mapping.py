@@ -152,7 +152,7 @@ def test_a_placeholder_beside_a_name_is_left_out() -> None:
         ({"type": "identify", "userId": "u", "traits": {"x" * 257: 1}}, (RejectionReason.BAD_VALUE, "traits")),
         (
             {"type": "identify", "userId": "u", "traits": {str(n): n for n in range(257)}},
-            (RejectionReason.BAD_VALUE, "traits"),
+            (RejectionReason.TOO_MANY_TRAITS, "traits"),
         ),
     ],
 )  # fmt: skip
