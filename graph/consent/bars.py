@@ -26,17 +26,20 @@ MOST_HEARERS: Final = 20
 READ_BARRABLE: Final = """
 UNWIND $records AS record
 MATCH (:Record {id: record})-[held:IDENTIFIED_BY|CLAIMS]->(i:Identifier)
-RETURN record, collect([held.since, i.id]) AS held
+RETURN record, collect([i.kind = 'anonymous_id', held.since, i.id, type(held) = 'IDENTIFIED_BY']) AS held
 """
 
 
-async def read_barrable(tx: Writer, records: Collection[RecordId]) -> dict[RecordId, list[str]]:
-    """Reads the identifiers on which each record leaves its denials."""
-    rows = await tx.run(READ_BARRABLE, records=sorted(records))
-    return {
-        RecordId(row["record"]): list(dict.fromkeys(id_ for _, id_ in sorted(row["held"])))[:MOST_IDENTIFIERS]
-        for row in rows
-    }
+async def read_barrable(tx: Writer, records: Collection[RecordId]) -> dict[RecordId, dict[str, bool]]:
+    """Reads the identifiers on which each record leaves its denials: those it has had longest, devices last. True: it
+    holds the identifier; False: it only claims it."""
+    found: dict[RecordId, dict[str, bool]] = {}
+    for row in await tx.run(READ_BARRABLE, records=sorted(records)):
+        known: dict[str, bool] = {}
+        for _, _, identifier, held in sorted(row["held"]):
+            known[identifier] = known.get(identifier, False) or held
+        found[RecordId(row["record"])] = dict(list(known.items())[:MOST_IDENTIFIERS])
+    return found
 
 
 WRITE_BAR_LOCKS: Final = """

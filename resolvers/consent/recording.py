@@ -98,13 +98,19 @@ async def spread_denials(tx: Writer, records: Collection[RecordId], now: Millis)
     return await _spread(tx, logs, [event for log in logs.values() for event in log.events], now)
 
 
-def find_bars(log: RecordLog, events: Sequence[ConsentEvent]) -> list[Bar]:
-    """Returns what a record's denials leave on its identifiers. Objections to identity linking stay its own."""
+def find_bars(log: RecordLog, events: Sequence[ConsentEvent], *, held: bool) -> list[Bar]:
+    """Returns what a record's denials leave on an identifier that it holds, or (`held` is False) only claims.
+    Objections to identity linking stay its own.
+
+    A proof tells who somebody is, not whose address they claim: what a public source's account claims, it bars as any
+    stranger.
+    """
+    own = held or not log.standing.public
     return [
         Bar(
             event.statement.purpose,
             event.statement.recipient,
-            event.statement.assurance if log.standing.vouches(event) else UNPROVEN,
+            event.statement.assurance if own and log.standing.vouches(event) else UNPROVEN,
             event.received_at,
             log.record,
             event.id,
@@ -120,15 +126,14 @@ async def _spread(
     by_record: dict[RecordId, list[ConsentEvent]] = {}
     for event in events:
         by_record.setdefault(event.record, []).append(event)
-    found = {record: find_bars(logs[record], some) for record, some in by_record.items()}
-    denying = {record for record, bars in found.items() if bars}
+    denying = {record for record, some in by_record.items() if find_bars(logs[record], some, held=False)}
     if not denying:
         return set()
     await mark_denying(tx, denying)
     bars: dict[str, list[Bar]] = {}
     for record, identifiers in (await read_barrable(tx, denying)).items():
-        for identifier in identifiers:
-            bars.setdefault(identifier, []).extend(found[record])
+        for identifier, held in identifiers.items():
+            bars.setdefault(identifier, []).extend(find_bars(logs[record], by_record[record], held=held))
     decisive = await add_bars(tx, bars)
     return await find_hearers(tx, decisive, now) if decisive else set()
 

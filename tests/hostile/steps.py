@@ -180,6 +180,12 @@ def deny_for_the_victim(life: Life, received: int, at: int) -> list[Message]:
     return [*claim(life, received, at), state(life, APP, received, given=False, timestamp=at, **names)]
 
 
+def deny_from_an_account(life: Life, received: int, at: int) -> list[Message]:
+    """The stranger proves to be who they are, claims the victim's address and card, and refuses everything."""
+    refused = state(life, WEB, received, given=False, proof=Proof.HASH, userId=f"a{life.number}", timestamp=at)
+    return [*claim_from_an_account(life, received, at), refused]
+
+
 def carry(life: Life, received: int, at: int) -> list[Message]:
     context = preferences(life, given=life.rng.random() < 0.5)
     return [send(life, WEB, received, type="page", anonymousId=_strange(life), userId=life.victim, context=context,
@@ -245,11 +251,14 @@ OWN: Final[Mapping[str, Step]] = {
 HOSTILE: Final[Mapping[str, Step]] = {
     step.__name__: step
     for step in (
-        claim, claim_from_an_account, grant_for_the_victim, grant_from_an_account, deny_for_the_victim, carry, alias,
-        plant, flood, order_as_guest, crowd_the_card, repeat,
+        claim, claim_from_an_account, grant_for_the_victim, grant_from_an_account, deny_for_the_victim,
+        deny_from_an_account, carry, alias, plant, flood, order_as_guest, crowd_the_card, repeat,
     )
 }  # fmt: skip
 """Steps of others. After them, nothing more may be seen of the victim."""
+
+COMPANY: Final = frozenset({"order_as_guest", "crowd_the_card"})
+"""Hostile steps that reach us by the company's own systems: less may be seen of the victim after them."""
 
 
 def choose_step(life: Life) -> tuple[str, Step, bool]:

@@ -30,7 +30,7 @@ from tests.arrivals import POLICY, register
 from tests.conftest import empty
 from tests.context import services_of
 from tests.hostile import steps
-from tests.hostile.steps import APP, CRM, SHOP, START, WEB, Life, begin, choose_claimed_time, choose_step
+from tests.hostile.steps import APP, COMPANY, CRM, SHOP, START, WEB, Life, begin, choose_claimed_time, choose_step
 
 pytestmark = pytest.mark.store
 
@@ -111,6 +111,8 @@ async def play(town: Town) -> None:
         for life in town.lives:
             grown = after[victim_of(life)] - before[victim_of(life)]
             assert life.number in own or not grown, (life.number, life.done, sorted(map(str, grown)))
+            lost = before[victim_of(life)] - after[victim_of(life)]
+            assert life.number in own or life.done[-1] in COMPANY or not lost, (life.number, life.done, lost)
             strangers = records[victim_of(life)] - {f"shop:{life.victim}", f"crm:c{life.number}", f"web:{life.victim}"}
             assert not strangers, (life.number, life.done, strangers)
         before = after
