@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.auth import PURPOSE_HEADER, admit_request
 from api.collection.http import collection_routes
@@ -29,6 +30,11 @@ from privacy.gate import Viewer
 from resolvers.context import RequestContext
 
 GRAPHQL: Final = "/graphql"
+COLLECTION: Final = "/v1/"
+COLLECTION_HEADERS: Final = ["Authorization", "Content-Type"]
+CORS_SECONDS: Final = 600
+"""How long a browser remembers what CORS permits."""
+
 PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Consentric</title></head><body>
 <h1>Consentric</h1>
@@ -49,22 +55,35 @@ def create_app(runtime: Runtime, settings: Settings) -> Starlette:
     metrics.watch(runtime)
     routes = list_routes(runtime, settings, metrics)
     paths = [route.path for route in routes if isinstance(route, Route | Mount)]
-    middleware = [Middleware(Envelope, metrics=metrics, paths=paths)]
-    if settings.cors_origins:
-        middleware.append(
-            Middleware(
-                CORSMiddleware,
-                allow_origins=list(settings.cors_origins),
-                allow_methods=["GET", "POST"],
-                allow_headers=["Authorization", "Content-Type", PURPOSE_HEADER],
-                max_age=600,
-            )
-        )
+    middleware = [Middleware(Envelope, metrics=metrics, paths=paths), Middleware(CrossOrigin, settings=settings)]
     return Starlette(
         routes=routes,
         middleware=middleware,
         exception_handlers={ConsentricError: handle_error, HTTPException: handle_http_error},
     )
+
+
+class CrossOrigin:
+    """CORS. Any page may send to the collection endpoints: public keys are made for that, and the key of a server is
+    refused there. Other paths are open to the pages that the settings name."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._collection = CORSMiddleware(
+            app, allow_origins=["*"], allow_methods=["POST"], allow_headers=COLLECTION_HEADERS, max_age=CORS_SECONDS
+        )
+        self._rest = app
+        if settings.cors_origins:
+            self._rest = CORSMiddleware(
+                app,
+                allow_origins=list(settings.cors_origins),
+                allow_methods=["GET", "POST"],
+                allow_headers=[*COLLECTION_HEADERS, PURPOSE_HEADER],
+                max_age=CORS_SECONDS,
+            )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        collecting = scope["type"] == "http" and scope["path"].startswith(COLLECTION)
+        await (self._collection if collecting else self._rest)(scope, receive, send)
 
 
 def list_routes(runtime: Runtime, settings: Settings, metrics: Metrics) -> list[BaseRoute]:

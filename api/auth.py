@@ -12,13 +12,19 @@ from typing import Final
 from starlette.requests import HTTPConnection
 
 from api.process.runtime import Runtime
-from graph.errors import BadInput, Unauthenticated
-from graph.model.access import Source
+from graph.errors import BadInput, Forbidden, Unauthenticated
+from graph.model.access import Source, Trust
 from resolvers.access.credentials import Authority
 from resolvers.context import RequestContext
 
 PURPOSE_HEADER: Final = "consentric-purpose"
 IMPORT_HEADER: Final = "consentric-import"
+BROWSER_HEADERS: Final = ("origin", "sec-fetch-site")
+"""Headers that browsers send with the requests of a page, and servers don't."""
+
+NO_BROWSER: Final = (
+    "A browser sent a server's write key: revoke it, and give the page the key of a source with --trust public."
+)
 MAX_CREDENTIAL_CHARACTERS: Final = 10_240
 NO_CREDENTIAL: Final = "Send an API key or a subject token in the header Authorization: Bearer …"
 NO_WRITE_KEY: Final = "Send the source's write key as the user name of HTTP Basic authentication, without a password."
@@ -45,6 +51,12 @@ async def admit_sender(connection: HTTPConnection, authority: Authority) -> Sour
     elif scheme != "bearer":
         raise Unauthenticated(NO_WRITE_KEY)
     return await authority.admit_source(credential)
+
+
+def refuse_browser(connection: HTTPConnection, source: Source) -> None:
+    """Raises Forbidden if a browser sends the key of a source that is not public: everybody can read it there."""
+    if source.trust is not Trust.PUBLIC and any(name in connection.headers for name in BROWSER_HEADERS):
+        raise Forbidden(NO_BROWSER)
 
 
 def read_authorization(connection: HTTPConnection, missing: str) -> tuple[str, str]:

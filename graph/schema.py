@@ -207,6 +207,7 @@ TOMBSTONE, RECOMPUTE = Erasure.TOMBSTONE, Erasure.RECOMPUTE
 # The modules that write.
 _CLIENTS: Final = ("graph.access.clients",)
 _SOURCES: Final = ("graph.access.sources",)
+_TERMS: Final = ("graph.access.terms",)
 _SESSIONS: Final = ("graph.activity.sessions",)
 _ITEMS: Final = ("graph.catalogue.items",)
 _LETTERS: Final = ("graph.collection.dead_letters",)
@@ -230,14 +231,20 @@ _MIGRATIONS: Final = ("migrations.runner",)
 # fmt: off
 _NODES: Final = (
     NodeType(Label.SOURCE, "name", KEEP, "A system that sends data: a shop's web site, an app, a CRM.", (
-        Property("name", STRING, None, KEEP, _SOURCES + _RECORDS, "The name it was registered under."),
+        Property("name", STRING, None, KEEP, _SOURCES, "The name it was registered under."),
         Property("user_namespace", STRING, None, KEEP, _SOURCES,
                  "The namespace of its user IDs; empty if it shares them with all other such sources."),
-        Property("created_at", INSTANT, None, KEEP, _SOURCES + _RECORDS, "When it was registered or first sent data."),
-        Property("trust", STRING, None, KEEP, (), "`public`, `server` or `record`. Nothing writes it."),
-        Property("trust_epoch", INTEGER, None, KEEP, (), "Increases when its trust is lowered. Nothing writes it."),
-        Property("settled_epoch", INTEGER, None, KEEP, (),
-                 "The last trust epoch for which everything was derived again. Nothing writes it."),
+        Property("created_at", INSTANT, None, KEEP, _SOURCES, "When it was registered."),
+        Property("trust", STRING, None, KEEP, _SOURCES,
+                 "What its statements are worth: `public`, `server` or `record`."),
+        Property("verifies", STRINGS, None, KEEP, _SOURCES, "Kinds of contact data that it checks: `email`, `phone`."),
+        Property("jurisdiction", STRING, None, KEEP, _SOURCES,
+                 "The jurisdiction of its records that state none; absent if there is no such default."),
+        Property("trust_epoch", INTEGER, None, KEEP, _SOURCES, "Increases when its trust is lowered."),
+        Property("settled_epoch", INTEGER, None, KEEP, _SOURCES + _TERMS,
+                 "The trust epoch up to which everything that rests on its trust has been derived."),
+        Property("hash_generation", INTEGER, None, KEEP, _SOURCES, "The number of the key of its user hashes."),
+        Property("hash_rotated_at", INSTANT, None, KEEP, _SOURCES, "When that key came into use."),
         Property("_v", INTEGER, None, KEEP, _SOURCES, "Touch counter: a write locks the node. No statement reads it."),
     )),
     NodeType(Label.CLIENT, "name", KEEP, "A registered program that reads or manages the graph.", (

@@ -1,56 +1,180 @@
-"""`consentric source`: systems that send messages, and their write keys."""
+"""`consentric source`: systems that send messages, what they are trusted with, and their keys."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from api.cli.console import AsJson, print_json, print_table, print_text, say, show_time
+from api.cli.console import AsJson, print_json, print_table, print_text, say, show_progress, show_time
 from api.cli.running import run_with_services
 
-app = typer.Typer(help="Register, list and revoke systems that send messages.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from graph.model.access import Source
+    from resolvers.access.registration import RegisteredSource
+    from resolvers.access.sources import ChangedSource, SourceChange
+    from resolvers.context import Services
+
+NONE: Final = "none"
+"""What `source set` takes to remove a value."""
+
+app = typer.Typer(help="Register, change, list and revoke systems that send messages.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The source's name, such as shop or crm.")]
+
+Trusts = Annotated[str, typer.Option("--trust", metavar="TRUST", help="What it is: public, server or record.")]
+Kinds = Annotated[
+    list[str] | None,
+    typer.Option("--verifies", metavar="KIND", help="Contact data that a server checks: email, phone. Repeatable."),
+]
+Place = Annotated[
+    str | None,
+    typer.Option("--jurisdiction", metavar="PLACE", help="Jurisdiction of records that state none: DE, US-CA."),
+]
+Namespace = Annotated[
+    str,
+    typer.Option(
+        "--namespace",
+        metavar="NAME",
+        help="Namespace of its user IDs. In sources of one namespace, the same userId is the same person. Without it, "
+        "they share the common one.",
+    ),
+]
 
 
 @app.command("create")
 def create(
     name: Name,
-    user_namespace: Annotated[
-        str,
-        typer.Option(
-            "--user-namespace",
-            metavar="NAME",
-            help="Namespace for the user IDs of this source. Without it, the same userId in two sources is the same "
-            "person.",
-        ),
-    ] = "",
+    *,
+    trust: Trusts = "",
+    verifies: Kinds = None,
+    namespace: Namespace = "",
+    jurisdiction: Place = None,
     as_json: AsJson = False,
 ) -> None:
     """Register a source and print its write key. The key is shown only once.
+
+    public: a browser, an app, or a relay of what they send. Anybody can write with its key, so what it states about
+    people is a claim, unless a user hash proves it; the key of these hashes is printed, too.
+
+    server: your own back end. Its user IDs are proven; its e-mail addresses and phone numbers only if it checks them
+    (--verifies).
+
+    record: a system of record, such as a CRM. Everything it states is proven.
 
     Segment's libraries send the key as the user name of HTTP Basic authentication, and so should other senders. After a
     key is revoked, the same command creates a new one.
 
     Examples:
 
-      consentric source create shop
+      consentric source create site --trust public
 
-      consentric source create crm --user-namespace crm --json
+      consentric source create shop --trust server --verifies email --jurisdiction DE
+
+      consentric source create crm --trust record --namespace crm --json
     """
     from resolvers.access.registration import register_source
+    from resolvers.access.sources import parse_trust
 
-    made = run_with_services(lambda services: register_source(services, name, user_namespace))
+    known = parse_trust(trust)
+    made = run_with_services(
+        lambda services: register_source(
+            services, name, known, verifies=verifies or (), user_namespace=namespace, jurisdiction=jurisdiction
+        )
+    )
     if as_json:
-        print_json({"source": made.source.name, "write_key": made.write_key})
+        print_json({"source": made.source.name, "trust": made.source.trust, **list_keys(made)})
         return
-    print_text(made.write_key)
+    print_keys(made)
     say(f"Source {name} is registered. Store the write key above: it is not shown again.")
+
+
+def list_keys(made: RegisteredSource | None) -> dict[str, str]:
+    """Returns the new keys of a source by their names in JSON."""
+    if made is None:
+        return {}
+    return {"write_key": made.write_key} | ({"hash_key": made.hash_key} if made.hash_key else {})
+
+
+def print_keys(made: RegisteredSource) -> None:
+    """Prints the new keys of a source, one a line."""
+    print_text(made.write_key)
+    if made.hash_key:
+        print_text(made.hash_key)
+        say("The second line is the hash key, with which your server proves users (context.userHash): keep it secret.")
+
+
+@app.command("set")
+def set_(
+    name: Name,
+    *,
+    trust: Trusts = "",
+    verifies: Kinds = None,
+    jurisdiction: Place = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change what a source is trusted with, and derive again what rests on it.
+
+    What is left out stays as it is; `none` removes kinds or the jurisdiction. If the source may no longer do what it did, what rested on it does not count until
+    everything is derived again; if that is interrupted, the same command continues. The namespace can't change: it is
+    part of what is written. A change between public and any other trust revokes the write key and prints a new one.
+
+    Examples:
+
+      consentric source set shop --verifies email
+
+      consentric source set site --trust public
+
+      consentric source set shop --jurisdiction none --json
+    """
+    from resolvers.access.sources import SourceChange, parse_trust
+
+    change = SourceChange(
+        parse_trust(trust) if trust else None,
+        None if verifies is None else tuple(kind for kind in verifies if kind != NONE),
+        "" if jurisdiction == NONE else jurisdiction,
+    )
+
+    def show_made(changed: ChangedSource) -> None:
+        """Shows new keys before anything else, since it can be interrupted."""
+        if changed.made is not None and not as_json:
+            print_keys(changed.made)
+            say("The old write key is revoked. Store the new one above: it is not shown again.")
+
+    with show_progress("records", hidden=as_json) as advance:
+        made, source = run_with_services(lambda services: change_with(services, name, change, show_made, advance))
+    if as_json:
+        print_json(show_source(source) | list_keys(made))
+    else:
+        say(f"Source {name} is changed, and what rests on it is derived again.")
+
+
+async def change_with(
+    services: Services,
+    name: str,
+    change: SourceChange,
+    on_change: Callable[[ChangedSource], None],
+    advance: Callable[[int], None],
+) -> tuple[RegisteredSource | None, Source]:
+    """Changes a source and derives again what rests on it. Calls `advance` with the number of records done. Returns the
+    new keys, if any, and the source."""
+    from resolvers.access.registration import list_sources
+    from resolvers.access.sources import change_source
+    from resolvers.identity.rederive import rederive_source
+
+    changed = await change_source(services, name, change)
+    on_change(changed)
+    await rederive_source(services, name, advance)
+    return changed.made, next(one for one in await list_sources(services) if one.name == name)
 
 
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """List sources with the IDs of their valid keys, without the keys.
+    """List sources with what they are trusted with and the IDs of their valid keys, without the keys.
+
+    A source whose trust was lowered is `deriving` until what rests on it is derived again; `consentric source set NAME`
+    continues that.
 
     Example: consentric source list --json
     """
@@ -58,28 +182,92 @@ def list_(as_json: AsJson = False) -> None:
 
     sources = run_with_services(list_sources)
     if as_json:
-        print_json(
-            [
-                {
-                    "source": source.name,
-                    "user_namespace": source.user_namespace,
-                    "created_at": show_time(source.created_at),
-                    "key_ids": list(source.keys),
-                }
-                for source in sources
-            ]
-        )
+        print_json([show_source(source) for source in sources])
         return
+    columns = ("name", "trust", "verifies", "namespace", "jurisdiction", "created", "valid keys", "state")
     rows = [
         (
             source.name,
+            source.trust,
+            ", ".join(source.verifies),
             source.user_namespace or "(shared)",
+            source.jurisdiction,
             show_time(source.created_at),
             ", ".join(source.keys) or "none",
+            show_state(source),
         )
         for source in sources
     ]
-    print_table("Sources", ("name", "user namespace", "created", "valid keys"), rows)
+    print_table("Sources", columns, rows)
+
+
+def show_source(source: Source) -> dict[str, object]:
+    """Returns a source as JSON, without its keys."""
+    return {
+        "source": source.name,
+        "trust": source.trust,
+        "verifies": list(source.verifies),
+        "namespace": source.user_namespace,
+        "jurisdiction": source.jurisdiction,
+        "created_at": show_time(source.created_at),
+        "key_ids": list(source.keys),
+        "state": show_state(source),
+    }
+
+
+def show_state(source: Source) -> str:
+    """Returns whether what rests on the source's trust is derived."""
+    return "settled" if source.settled else "deriving"
+
+
+@app.command("user-hash")
+def user_hash(
+    name: Name,
+    user_id: Annotated[str, typer.Argument(metavar="USER_ID", help="The user ID that the hash proves.")],
+    *,
+    anonymous_id: Annotated[
+        str, typer.Option("--anonymous-id", metavar="ID", help="The anonymousId of the messages, if they have one.")
+    ] = "",
+    days: Annotated[int, typer.Option("--days", metavar="N", help="How many days it is valid, 1 to 30.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Print a user hash: it proves that messages of a public source are this user's (`context.userHash`).
+
+    Your server computes such hashes with the hash key; this command helps to compare. Whoever holds a hash can send in
+    the user's name until it expires.
+
+    Examples:
+
+      consentric source user-hash site u17 --anonymous-id 7b0d1f9e-3c1c-4b55-9f0e-2f4f5c0a8d11
+
+      consentric source user-hash site u17 --days 7 --json
+    """
+    from resolvers.access.sources import make_user_hash
+
+    made = run_with_services(lambda services: make_user_hash(services, name, user_id, anonymous_id, days))
+    if as_json:
+        print_json({"source": name, "user_hash": made})
+    else:
+        print_text(made)
+
+
+@app.command("rotate-hash-key")
+def rotate(name: Name, as_json: AsJson = False) -> None:
+    """Give the user hashes of a public source a new key and print it.
+
+    Hashes of the previous key stay valid for 30 days, so that servers can change over. If a key has leaked, rotate
+    twice: only the last two are ever valid.
+
+    Example: consentric source rotate-hash-key site
+    """
+    from resolvers.access.sources import rotate_hash_key
+
+    key = run_with_services(lambda services: rotate_hash_key(services, name))
+    if as_json:
+        print_json({"source": name, "hash_key": key})
+        return
+    print_text(key)
+    say("This is the new hash key: keep it secret. Hashes of the previous key stay valid for 30 days.")
 
 
 @app.command("revoke")

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, request_response
 
-from api.auth import NO_WRITE_KEY, admit_sender, is_import
+from api.auth import NO_WRITE_KEY, admit_sender, is_import, refuse_browser
 from api.collection.bodies import GZIP_MAGIC, MAX_BATCH, MAX_EVENT, Entry, decompress, read_batch, read_single
 from api.collection.intake import Receipt, RejectedEntry, read_entries, submit, write_letter
 from api.collection.origin import Origin
@@ -96,19 +96,23 @@ def _set_type(value: Any, kind: str) -> Any:
 
 
 async def _admit_by_header(request: Request, runtime: Runtime) -> Source | None:
-    """Returns the sender by the Authorization header, or None if there is none. Raises Unauthenticated for a wrong key,
-    before any of the body is read."""
+    """Returns the sender by the Authorization header, or None if there is none. Raises Unauthenticated for a wrong key
+    and Forbidden for a secret key in a browser, before any of the body is read."""
     if "authorization" not in request.headers:
         return None
-    return await visit_of(request).watch(admit_sender(request, runtime.authority))
+    source = await visit_of(request).watch(admit_sender(request, runtime.authority))
+    refuse_browser(request, source)
+    return source
 
 
 async def _admit(request: Request, source: Source | None, write_key: Any, runtime: Runtime) -> Source:
     """Returns the sender: the one from the header, otherwise the one whose write key is in the body. From now on the
-    request counts against it. Raises Unauthenticated if there is neither, and RateLimited."""
+    request counts against it. Raises Unauthenticated if there is neither, Forbidden if a browser sends a secret key,
+    and RateLimited."""
     visit = visit_of(request)
     if source is None:
         source = await visit.watch(_admit_by_body(write_key, runtime))
+        refuse_browser(request, source)
     await visit.enter_client(f"source {source.name}")
     return source
 
@@ -134,6 +138,7 @@ def _origin(request: Request, source: Source, runtime: Runtime, sent_at: Any = N
         read_time(sent_at, "sentAt"),
         received_earlier=imported,
         imported=imported,
+        proofs=runtime.authority.proofs,
     )
 
 

@@ -14,6 +14,7 @@ import orjson
 from api.collection.bodies import MAX_EVENT, Entry
 from api.collection.origin import Origin
 from api.collection.payloads import add_times, write_payload
+from api.collection.proofs import remove_proof, verify_proof
 from api.collection.reasons import Rejected, RejectionReason
 from api.collection.segment.mapping import read_message
 from api.process.redaction import redact
@@ -75,18 +76,20 @@ async def read_entries(
     for index, entry in enumerate(entries):
         if index % YIELD_EVERY == YIELD_EVERY - 1:
             await asyncio.sleep(0)
-        value = entry.value
+        value, own = entry.value, origin
+        if context is not None and isinstance(value, dict):
+            value = _merge_context(value, context)
+        value, given = remove_proof(value)
         try:
             if entry.error is not None:
                 raise entry.error
             if not sized:
-                bound_size(value)
-            if context is not None and isinstance(value, dict):
-                value = _merge_context(value, context)
-            submission.messages[index] = read_message(value, origin)
+                bound_size(entry.value)
+            own = await verify_proof(value, given, origin)
+            submission.messages[index] = read_message(value, own)
         except Rejected as error:
-            text = entry.text or write_payload(add_times(value, origin))
-            submission.reject(index, error, write_letter(text, error, origin))
+            text = entry.text or write_payload(add_times(value, own))
+            submission.reject(index, error, write_letter(text, error, own))
     return submission
 
 
@@ -120,6 +123,7 @@ def write_letter(text: str, error: Rejected, origin: Origin, *, from_file: bool 
         truncated=len(text) > LONGEST_PAYLOAD,
         from_file=from_file,
         imported=origin.imported,
+        proof=origin.proof,
     )
 
 

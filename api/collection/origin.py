@@ -8,6 +8,7 @@ from graph.model.access import Source
 from graph.model.identity import Proof
 from graph.model.time import Millis
 from privacy.policy import Policy
+from resolvers.access.proofs import ProofVerifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Origin:
     `received_earlier`: the messages were received before, here or by another system; each is corrected for the sender's
     clock by the `receivedAt` that it states, unless that was done then. `imported`: the messages also state when they
     were received, which a public source may not. `proof` proves the names in all of its messages: a credential that
-    may speak for any person, or what proved a message when it first arrived.
+    may speak for any person, or what proved a message when it first arrived. `proofs` verifies those in messages.
     """
 
     source: Source
@@ -30,3 +31,4 @@ class Origin:
     received_earlier: bool = False
     imported: bool = False
     proof: Proof | None = None
+    proofs: ProofVerifier | None = None

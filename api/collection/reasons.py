@@ -26,6 +26,7 @@ class RejectionReason(StrEnum):
     BLOCKED_ID = "blocked_id"
     BAD_ID = "bad_id"
     UNPROVEN_USER = "unproven_user"
+    BAD_PROOF = "bad_proof"
     WRONG_TYPE = "wrong_type"
     BAD_TIMESTAMP = "bad_timestamp"
     BAD_VALUE = "bad_value"

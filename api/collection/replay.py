@@ -8,11 +8,13 @@ from dataclasses import replace
 from api.collection.bodies import read_single
 from api.collection.origin import Origin
 from api.collection.payloads import TextPayload
+from api.collection.proofs import carries_proof
 from api.collection.reasons import Rejected, RejectionReason
 from api.collection.segment.mapping import read_message
 from api.process.runtime import Runtime
 from graph.access.sources import read_sources
 from graph.collection.dead_letters import DeadLetter
+from graph.model.access import Source
 from graph.model.message import Message
 from resolvers.collection.dead_letters import ReplayReport, replay_letters
 from resolvers.collection.ingestor import STORE_REFUSED, TOO_MANY_TRAITS
@@ -25,7 +27,8 @@ async def replay(runtime: Runtime, *, source: str | None = None, reason: str | N
     Our own types are read only from letters that an operator loaded, or whose message could be read but not
     written: a consent statement that a sender was not allowed to make must not enter by replay. These letters state
     their own time of receipt, if any. What was not UTF-8 was kept with U+FFFD in its place; it could be read, but it is
-    not what was sent, so it stays a dead letter.
+    not what was sent, so it stays a dead letter. Proofs are not kept: what one proved on arrival still counts, and a
+    message whose proof was wrong stays a dead letter.
     """
     client, policy = runtime.services.client, runtime.services.policy
     sources = {known.name: known for known in await read_sources(client)}
@@ -33,9 +36,9 @@ async def replay(runtime: Runtime, *, source: str | None = None, reason: str | N
     def read(letter: DeadLetter) -> Message:
         if letter.reason == RejectionReason.BAD_UNICODE and letter.field is None:
             raise Rejected(RejectionReason.BAD_UNICODE, letter.message)
-        known = sources.get(letter.source)
-        if known is None:
-            raise Rejected(RejectionReason.UNKNOWN_SOURCE, "The source is not registered.")
+        if letter.reason == RejectionReason.BAD_PROOF:
+            raise Rejected(RejectionReason.BAD_PROOF, letter.message)
+        known = sources.get(letter.source) or Source(letter.source)
         read_before = letter.reason == STORE_REFUSED or (letter.reason == TOO_MANY_TRAITS and letter.field is None)
         passed = letter.from_file or read_before
         origin = Origin(
@@ -47,7 +50,12 @@ async def replay(runtime: Runtime, *, source: str | None = None, reason: str | N
             imported=letter.imported,
             proof=letter.proof,
         )
-        message = read_message(read_single(letter.payload.encode()), origin, f"letter-{letter.id}")
+        value = read_single(letter.payload.encode())
+        if carries_proof(value):
+            raise Rejected(RejectionReason.BAD_PROOF, letter.message)
+        message = read_message(value, origin, f"letter-{letter.id}")
+        if message.record is not None and letter.source not in sources:
+            raise Rejected(RejectionReason.UNKNOWN_SOURCE, letter.message)
         return replace(message, payload=TextPayload(letter.payload))
 
     return await replay_letters(client, runtime.ingestor, read, source=source, reason=reason)

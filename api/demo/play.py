@@ -31,6 +31,7 @@ from api.process.runtime import Runtime, open_runtime, own_issuer
 from api.process.settings import Settings
 from api.server import Server, address_of, bind, open_connections
 from graph.errors import Conflict
+from graph.model.access import Trust
 from graph.model.consent import ConsentState
 from graph.model.time import Millis
 from graph.store.system import read_counts
@@ -140,7 +141,7 @@ async def load_systems(demo: Demonstration) -> None:
     rejected: dict[str, int] = {}
     with timed(demo.summary, "load"):
         for system in SYSTEMS:
-            registered = await register_source(demo.services, system, user_namespace=system)
+            registered = await register_source(demo.services, system, Trust.RECORD, user_namespace=system)
             demo.keys[f"write key of {system}"] = registered.write_key
             demo.show.act(f"Loading {files[system].name} from {system}")
             report = await load_files(demo.runtime, [files[system]], system)

@@ -1,31 +1,87 @@
-"""Sources and their write keys: statements on `(ApiKey)-[:OPENS]->(Source)`.
-
-A source may exist before it has a key, because arrivals create it.
-"""
+"""Sources, their trust and their write keys: statements on `(ApiKey)-[:OPENS]->(Source)`."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from graph.model.access import Source, StoredKey
+from graph.model.access import Source, StoredKey, Trust
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Row, Writer
 
-WRITE_SOURCE: Final = """
-MERGE (s:Source {name: $name})
-ON CREATE SET s.created_at = $now, s.user_namespace = $user_namespace
+_SOURCE: Final = """s.name AS name, s.user_namespace AS user_namespace, s.created_at AS created_at,
+       s.trust AS trust, coalesce(s.verifies, []) AS verifies, s.jurisdiction AS jurisdiction,
+       coalesce(s.trust_epoch, 0) AS trust_epoch, coalesce(s.settled_epoch, 0) AS settled_epoch,
+       coalesce(s.hash_generation, 1) AS hash_generation, coalesce(s.hash_rotated_at, 0) AS hash_rotated_at"""
+
+WRITE_SOURCE: Final = f"""
+MERGE (s:Source {{name: $name}})
+ON CREATE SET s.created_at = $now, s.user_namespace = $user_namespace, s.trust = $trust, s.verifies = $verifies,
+    s.jurisdiction = $jurisdiction, s.trust_epoch = 0, s.settled_epoch = 0, s.hash_generation = 1, s.hash_rotated_at = 0
 SET s._v = coalesce(s._v, 0) + 1
-RETURN s.user_namespace AS user_namespace
+RETURN {_SOURCE}
 """
 
 
-async def write_source(tx: Writer, name: str, user_namespace: str, now: Millis) -> str:
-    """Creates the source if needed and locks it for this transaction. Returns its namespace.
+async def write_source(tx: Writer, source: Source) -> Source:
+    """Creates the source if needed and locks it for this transaction. Returns it as it is stored.
 
-    An existing source keeps its namespace, because that is part of every identifier already written.
+    An existing source stays as it is: its namespace is part of every identifier already written, and a change of trust
+    has consequences (`write_trust`).
     """
-    rows = await tx.run(WRITE_SOURCE, name=name, user_namespace=user_namespace, now=now)
-    return rows[0]["user_namespace"] or ""
+    rows = await tx.run(
+        WRITE_SOURCE,
+        name=source.name,
+        now=source.created_at,
+        user_namespace=source.user_namespace,
+        trust=str(source.trust),
+        verifies=list(source.verifies),
+        jurisdiction=source.jurisdiction,
+    )
+    return source_of(rows[0])
+
+
+WRITE_SOURCE_LOCK: Final = f"""
+MATCH (s:Source {{name: $name}})
+SET s._v = coalesce(s._v, 0) + 1
+RETURN {_SOURCE}
+"""
+
+
+async def lock_source(tx: Writer, name: str) -> Source | None:
+    """Locks a source for this transaction and returns it. None if there is none."""
+    rows = await tx.run(WRITE_SOURCE_LOCK, name=name)
+    return source_of(rows[0]) if rows else None
+
+
+WRITE_TRUST: Final = """
+MATCH (s:Source {name: $name})
+SET s.trust = $trust, s.verifies = $verifies, s.jurisdiction = $jurisdiction, s.trust_epoch = $trust_epoch
+"""
+
+
+async def write_trust(tx: Writer, source: Source) -> None:
+    """Stores the trust of a source, what it verifies, its jurisdiction and its trust epoch."""
+    await tx.run(
+        WRITE_TRUST,
+        name=source.name,
+        trust=str(source.trust),
+        verifies=list(source.verifies),
+        jurisdiction=source.jurisdiction,
+        trust_epoch=source.trust_epoch,
+    )
+
+
+WRITE_HASH_GENERATION: Final = f"""
+MATCH (s:Source {{name: $name}})
+SET s.hash_generation = coalesce(s.hash_generation, 1) + 1, s.hash_rotated_at = $now
+RETURN {_SOURCE}
+"""
+
+
+async def write_hash_generation(tx: Writer, name: str, now: Millis) -> Source | None:
+    """Gives the user hashes of a source a new key, and returns the source. None if there is none."""
+    rows = await tx.run(WRITE_HASH_GENERATION, name=name, now=now)
+    return source_of(rows[0]) if rows else None
 
 
 READ_SOURCE_KEYS: Final = """
@@ -65,8 +121,6 @@ async def revoke_source_keys(tx: Writer, name: str, now: Millis) -> list[str]:
     """Revokes every key of the source. Returns the IDs of those that were still valid."""
     return [str(row["id"]) for row in await tx.run(WRITE_SOURCE_REVOCATION, name=name, now=now)]
 
-
-_SOURCE: Final = "s.name AS name, s.user_namespace AS user_namespace, s.created_at AS created_at"
 
 READ_SOURCE: Final = f"MATCH (s:Source {{name: $name}}) RETURN {_SOURCE}"
 
@@ -111,4 +165,11 @@ def source_of(row: Row) -> Source:
         user_namespace=row["user_namespace"] or "",
         created_at=Millis(row["created_at"] or 0),
         keys=tuple(sorted(row.get("keys") or ())),
+        trust=Trust(row["trust"] or Trust.SERVER),
+        verifies=tuple(row["verifies"]),
+        jurisdiction=row["jurisdiction"],
+        trust_epoch=row["trust_epoch"],
+        settled_epoch=row["settled_epoch"],
+        hash_generation=row["hash_generation"],
+        hash_rotated_at=Millis(row["hash_rotated_at"]),
     )

@@ -16,11 +16,12 @@ from typing import Final, Generic, TypeVar
 from graph.access.clients import read_client, read_client_by_key
 from graph.access.sources import read_source_by_key
 from graph.errors import Forbidden, PurposeRequired, Unauthenticated
-from graph.model.access import Client, Source
+from graph.model.access import Client, Source, Trust
 from graph.model.time import Millis
 from graph.store.client import GraphClient
 from privacy.gate import Role, Viewer
 from resolvers.access.keys import KeyHasher, KeyKind, parse_key
+from resolvers.access.proofs import ProofVerifier
 from resolvers.access.tokens import SubjectClaims, TokenVerifier
 
 T = TypeVar("T")
@@ -81,7 +82,8 @@ class CredentialCache(Generic[T]):
 
 
 class Authority:
-    """Admits sources and viewers. The text of a refusal doesn't reveal the reason."""
+    """Admits sources and viewers; `proofs` verifies what messages carry. The text of a refusal doesn't reveal the
+    reason."""
 
     def __init__(
         self,
@@ -97,12 +99,16 @@ class Authority:
         self._sources = CredentialCache(lambda key_id: read_source_by_key(client, key_id), monotonic)
         self._clients = CredentialCache(lambda key_id: read_client_by_key(client, key_id), monotonic)
         self._names = CredentialCache(lambda name: read_client(client, name), monotonic)
+        self.proofs: Final = ProofVerifier(secret, verifier, self._find_token_client)
 
     async def admit_source(self, write_key: str) -> Source:
-        """Returns the source that a write key belongs to. Raises Unauthenticated if the key is unknown or revoked."""
-        key = parse_key(write_key, KeyKind.WRITE)
+        """Returns the source that a write key belongs to. Raises Unauthenticated if the key is unknown or revoked, or
+        is not of the kind that the source's trust requires."""
+        key = parse_key(write_key, KeyKind.PUBLIC) or parse_key(write_key, KeyKind.WRITE)
         found = await self._sources.find(key.id) if key else None
         if key is None or found is None or not self._hasher.matches(key, found.hash):
+            raise Unauthenticated(BAD_WRITE_KEY)
+        if key.kind is not kind_of_write_key(found.owner.trust):
             raise Unauthenticated(BAD_WRITE_KEY)
         return found.owner
 
@@ -114,10 +120,16 @@ class Authority:
         if credential.startswith(f"{KeyKind.API}_"):
             return Admission(view_client(await self._admit_client(credential), purpose))
         claims = self._verifier.verify(credential, self._clock())
-        client = await self._names.find(claims.client)
-        if client is None or client.revoked_at is not None or client.role not in TOKEN_ROLES:
+        client = await self._find_token_client(claims.client)
+        if client is None:
             raise Unauthenticated(BAD_CREDENTIAL)
         return Admission(view_subject(client, claims, purpose), claims.expires_at)
+
+    async def _find_token_client(self, name: str) -> Client | None:
+        """Returns the client that a token names. None if it is unknown or revoked, or tokens may not name it."""
+        client = await self._names.find(name)
+        valid = client is not None and client.revoked_at is None and client.role in TOKEN_ROLES
+        return client if valid else None
 
     async def _admit_client(self, api_key: str) -> Client:
         key = parse_key(api_key, KeyKind.API)
@@ -125,6 +137,11 @@ class Authority:
         if key is None or found is None or not self._hasher.matches(key, found.hash):
             raise Unauthenticated(BAD_CREDENTIAL)
         return found.owner
+
+
+def kind_of_write_key(trust: Trust) -> KeyKind:
+    """Returns the kind of a source's write keys. Public keys can be told apart, because everybody may see them."""
+    return KeyKind.PUBLIC if trust is Trust.PUBLIC else KeyKind.WRITE
 
 
 def view_client(client: Client, purpose: str | None) -> Viewer:

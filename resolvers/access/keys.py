@@ -1,8 +1,9 @@
 """API keys and write keys: their format, checksum and hash, and keys derived from the installation's secret.
 
-A key has the form `cwk_<key id>_<random><checksum>`. The prefix tells what the key is for (`cwk` a source, `cak` a
-client) and lets secret scanners find leaked keys. The key ID is public; the store looks keys up by it. The random part
-has 256 bits. The checksum lets a mistyped key be refused without a query. Only a keyed hash of the whole key is stored.
+A key has the form `cwk_<key id>_<random><checksum>`. The prefix tells what the key is for (`cwk` a source that keeps it
+secret, `cpk` a public source, `cak` a client) and lets secret scanners find leaked keys. The key ID is public; the
+store looks keys up by it. The random part has 256 bits. The checksum lets a mistyped key be refused without a query.
+Only a keyed hash of the whole key is stored.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ KEY_ID_LENGTH: Final = 12
 RANDOM_LENGTH: Final = 43
 CHECKSUM_LENGTH: Final = 6
 KEY_PATTERN: Final = re.compile(
-    f"(cwk|cak)_([{KEY_ID_ALPHABET}]{{{KEY_ID_LENGTH}}})_([0-9A-Za-z]{{{RANDOM_LENGTH + CHECKSUM_LENGTH}}})", re.ASCII
+    f"(cwk|cpk|cak)_([{KEY_ID_ALPHABET}]{{{KEY_ID_LENGTH}}})_([0-9A-Za-z]{{{RANDOM_LENGTH + CHECKSUM_LENGTH}}})",
+    re.ASCII,
 )
 
 
@@ -31,6 +33,7 @@ class KeyKind(StrEnum):
     """What a key is for. The value is its prefix."""
 
     WRITE = "cwk"
+    PUBLIC = "cpk"
     API = "cak"
 
 

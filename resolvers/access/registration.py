@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from algorithms.identity.grades import CONTACT_KINDS
 from graph.access.clients import claim_client_name, read_client, read_clients, write_client, write_client_revocation
 from graph.access.sources import (
     read_source,
@@ -17,27 +18,31 @@ from graph.access.sources import (
     write_source_key,
 )
 from graph.errors import BadInput, Conflict, NotFound
-from graph.model.access import Client, Source
+from graph.model.access import Client, Source, Trust
 from graph.model.identity import RecordRef
+from graph.model.time import Millis
 from graph.store.client import Writer
 from privacy.gate import VALUES_SCOPE, Role
 from privacy.policy import Policy
 from privacy.purposes import spell_recipient
-from resolvers.access.credentials import PURPOSE_BOUND, TOKEN_ROLES
+from resolvers.access.credentials import PURPOSE_BOUND, TOKEN_ROLES, kind_of_write_key
 from resolvers.access.keys import Key, KeyHasher, KeyKind, make_key
+from resolvers.access.proofs import derive_hash_key
 from resolvers.access.tokens import LONGEST_TOKEN_SECONDS, TokenIssuer
 from resolvers.context import Services
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+JURISDICTION: Final = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?", re.ASCII)
 SCOPES: Final = frozenset({VALUES_SCOPE})
 
 
 @dataclass(frozen=True, slots=True)
 class RegisteredSource:
-    """A source with its new write key, which is shown only once."""
+    """A source with its new write key, which is shown only once, and the key of its user hashes if it is public."""
 
     source: Source
     write_key: str = field(repr=False)
+    hash_key: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +53,66 @@ class RegisteredClient:
     key: str = field(repr=False)
 
 
-async def register_source(services: Services, name: str, user_namespace: str = "") -> RegisteredSource:
-    """Registers a source, or makes a new key for one that has none (known from arrivals, or revoked).
+async def register_source(
+    services: Services,
+    name: str,
+    trust: Trust,
+    *,
+    verifies: Sequence[str] = (),
+    user_namespace: str = "",
+    jurisdiction: str | None = None,
+) -> RegisteredSource:
+    """Registers a source, or makes a new key for one whose key is revoked.
 
-    Raises BadInput if a name is unusable, Conflict if the source has a valid key or its user IDs have another
-    namespace.
+    Raises BadInput if a value is unusable, Conflict if the source has a valid key or is registered otherwise.
     """
     check_name("source", name)
     if user_namespace:
-        check_name("user namespace", user_namespace)
-    key, now = make_key(KeyKind.WRITE), services.clock()
-    key_hash = KeyHasher(services.secret).hash(key)
+        check_name("namespace", user_namespace)
+    now = services.clock()
+    wanted = check_source(
+        Source(name, user_namespace, now, trust=trust, verifies=tuple(verifies), jurisdiction=jurisdiction)
+    )
+    key = make_key(kind_of_write_key(trust))
 
-    async def work(tx: Writer) -> None:
-        if await write_source(tx, name, user_namespace, now) != user_namespace:
+    async def work(tx: Writer) -> Source:
+        stored = await write_source(tx, wanted)
+        if stored.user_namespace != user_namespace:
             raise Conflict(f"The user IDs of source {name} already have another namespace, which can't change.")
+        if (stored.trust, stored.verifies, stored.jurisdiction) != (trust, wanted.verifies, wanted.jurisdiction):
+            raise Conflict(f"Source {name} is registered otherwise: change it with `consentric source set {name}`.")
         if await read_source_keys(tx, name):
             raise Conflict(f"Source {name} has a write key: revoke it first (`consentric source revoke {name}`).")
-        await write_source_key(tx, name, key.id, key_hash, now)
+        await write_key(services, tx, stored, key, now)
+        return stored
 
-    await services.client.write(work)
-    return RegisteredSource(Source(name, user_namespace, now, (key.id,)), key.text)
+    return complete_source(services, await services.client.write(work), key)
+
+
+async def write_key(services: Services, tx: Writer, source: Source, key: Key, now: Millis) -> None:
+    """Stores a new write key of a source."""
+    await write_source_key(tx, source.name, key.id, KeyHasher(services.secret).hash(key), now)
+
+
+def complete_source(services: Services, source: Source, key: Key) -> RegisteredSource:
+    """Returns a source with its new write key and, if it is public, the current key of its user hashes."""
+    public = source.trust is Trust.PUBLIC
+    hash_key = derive_hash_key(services.secret, source.name, source.hash_generation).text if public else None
+    return RegisteredSource(replace(source, keys=(key.id,)), key.text, hash_key)
+
+
+def check_source(source: Source) -> Source:
+    """Returns the source with its texts in canonical form. Raises BadInput if its trust, what it verifies and its
+    jurisdiction don't fit together."""
+    verifies = tuple(sorted(set(source.verifies)))
+    if any(kind not in CONTACT_KINDS for kind in verifies):
+        raise BadInput("A source can verify email and phone.")
+    if verifies and source.trust is not Trust.SERVER:
+        raise BadInput("Only a server verifies kinds: a public source can't, and a system of record verifies all.")
+    jurisdiction = (source.jurisdiction or "").strip().upper().replace("_", "-") or None
+    if jurisdiction is not None and not JURISDICTION.fullmatch(jurisdiction):
+        raise BadInput("The jurisdiction must be a country, or a country and a region, such as DE or US-CA.")
+    return replace(source, verifies=verifies, jurisdiction=jurisdiction)
 
 
 async def list_sources(services: Services) -> list[Source]:

@@ -18,7 +18,7 @@ from api.collection.origin import Origin
 from api.collection.segment.mapping import read_message
 from api.graphql.endpoint import GraphQLEndpoint
 from api.process.runtime import Runtime
-from graph.model.access import Source
+from graph.model.access import Source, Trust
 from graph.model.identity import RecordKind, RecordRef
 from graph.model.time import Millis
 from graph.store.client import GraphClient
@@ -29,6 +29,7 @@ from resolvers.access.tokens import TokenIssuer, TokenVerifier
 from resolvers.collection.ingestor import Ingestor
 from resolvers.context import RequestContext, Services
 from resolvers.recommendation.serve import WalkRecommender
+from tests.sources import VERIFIED, register
 
 START = Millis(1_790_000_000_000)
 SECRET = b"k" * 32
@@ -75,7 +76,9 @@ class Door:
 
     async def load(self, *lines: Mapping[str, Any], source: str = "shop") -> None:
         """Ingests lines in the format of `consentric load`."""
-        origin = Origin(Source(source), self.clock(), self.services.policy, own_types=True, received_earlier=True)
+        known = Source(source, verifies=VERIFIED)
+        await register(self.services.client, known)
+        origin = Origin(known, self.clock(), self.services.policy, own_types=True, received_earlier=True)
         await self.runtime.ingestor.submit([read_message(dict(line), origin) for line in lines])
 
     async def send(
@@ -116,7 +119,7 @@ async def open_door(
         app = Starlette(routes=[Route(URL, GraphQLEndpoint(admit, ingestor, production=production, **options))])
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://door") as http:
-            await registration.register_source(services, "shop")
+            await registration.register_source(services, "shop", Trust.SERVER, verifies=VERIFIED)
             yield Door(runtime, clock, http)
 
 

@@ -15,6 +15,7 @@ from api.http.health import Readiness
 from api.process.runtime import Runtime
 from api.process.settings import load_settings
 from graph.errors import StoreUnavailable
+from graph.model.access import Trust
 from graph.model.time import system_clock
 from graph.store.client import GraphClient, Writer
 from privacy.policy import Policy
@@ -86,7 +87,7 @@ async def test_an_unreachable_store_is_not_ready() -> None:
 
 async def test_a_message_sent_with_a_write_key_shows_in_the_profile(store: GraphClient) -> None:
     async with open_app(store) as (http, services):
-        source = await register_source(services, "shop")
+        source = await register_source(services, "shop", Trust.SERVER)
         client = await register_client(services, "web", "frontend", ["service"])
         batch = {"batch": [{"type": "identify", "messageId": "1", "userId": "ada", "traits": {"firstName": "Ada"}}]}
         sent = await http.post("/v1/batch", json=batch, auth=(source.write_key, ""))
@@ -103,7 +104,7 @@ async def test_a_message_sent_with_a_write_key_shows_in_the_profile(store: Graph
 
 async def test_write_keys_and_api_keys_are_not_interchangeable(store: GraphClient) -> None:
     async with open_app(store) as (http, services):
-        source = await register_source(services, "shop")
+        source = await register_source(services, "shop", Trust.SERVER)
         client = await register_client(services, "web", "frontend", ["service"])
         sent = await http.post("/v1/batch", json={"batch": []}, auth=(client.key, ""))
         assert (sent.status_code, sent.json()["error"]["code"]) == (401, "UNAUTHENTICATED")
@@ -141,10 +142,23 @@ async def test_only_listed_origins_are_allowed(store: GraphClient) -> None:
         assert "access-control-allow-origin" not in none.headers
 
 
+async def test_any_page_may_send_to_collection_with_a_public_key(store: GraphClient) -> None:
+    origin = {"Origin": "https://any.example"}
+    preflight = origin | {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    async with open_app(store, cors_origins=("https://shop.example",)) as (http, services):
+        source = await register_source(services, "site", Trust.PUBLIC)
+        asked = await http.options("/v1/track", headers=preflight)
+        assert (asked.status_code, asked.headers["access-control-allow-origin"]) == (200, "*")
+        event = {"event": "x", "anonymousId": "a"}
+        sent = await http.post("/v1/track", json=event, auth=(source.write_key, ""), headers=origin)
+        assert (sent.status_code, sent.headers["access-control-allow-origin"]) == (200, "*")
+        assert "access-control-allow-credentials" not in sent.headers
+
+
 @pytest.mark.parametrize("env", ["development", "production"])
 async def test_the_documentation_of_an_error_needs_no_credential(store: GraphClient, env: str) -> None:
     async with open_app(store, env=env) as (http, services):
-        source = await register_source(services, "shop")
+        source = await register_source(services, "shop", Trust.SERVER)
         asked = await http.post("/graphql", json={"query": "{ purposes { key } }"})
         sent = await http.post("/v1/track", json={"event": "x"}, auth=(source.write_key, ""))
         links = [

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from starlette.requests import HTTPConnection
 
-from api.auth import admit_request, admit_sender, read_authorization, read_basic_user, read_purpose
+from api.auth import admit_request, admit_sender, is_import, read_authorization, read_basic_user, read_purpose
 from api.process.runtime import Runtime
 from graph.errors import BadInput, Unauthenticated
 from graph.model.time import system_clock
@@ -75,3 +75,12 @@ def test_the_purpose_header_is_sent_at_most_once() -> None:
     assert read_purpose(connection(("Consentric-Purpose", " marketing "))) == "marketing"
     with pytest.raises(BadInput):
         read_purpose(connection(("Consentric-Purpose", "a"), ("Consentric-Purpose", "b")))
+
+
+def test_an_import_says_so_once() -> None:
+    assert not is_import(connection())
+    assert not is_import(connection(("Consentric-Import", "false")))
+    assert is_import(connection(("Consentric-Import", "true")))
+    for headers in ((("Consentric-Import", "1"),), (("Consentric-Import", "true"), ("Consentric-Import", "true"))):
+        with pytest.raises(BadInput):
+            is_import(connection(*headers))

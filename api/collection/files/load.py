@@ -21,6 +21,8 @@ from api.collection.bodies import MAX_EVENT, read_text
 from api.collection.files.ndjson import STDIN, Line, MessageFile
 from api.collection.intake import Receipt, Submission, submit, write_letter
 from api.collection.origin import Origin
+from api.collection.payloads import write_payload
+from api.collection.proofs import remove_proof, verify_proof
 from api.collection.reasons import Rejected, RejectionReason
 from api.collection.segment.mapping import read_message
 from api.process.runtime import Runtime
@@ -28,6 +30,7 @@ from graph.access.sources import read_source
 from graph.collection.messages import is_claimed
 from graph.errors import NotFound, RateLimited, StoreTimeout, StoreUnavailable
 from graph.model.access import Source
+from resolvers.access.proofs import ProofTexts
 
 CHUNK: Final = 250
 AHEAD: Final = 4
@@ -192,7 +195,7 @@ class _Load:
         """Reads each chunk while earlier ones are written."""
         lines = await self._resume(file, await asyncio.to_thread(file.read_lines, CHUNK))
         while lines:
-            self._send(file, lines)
+            await self._send(file, lines)
             reading = asyncio.ensure_future(asyncio.to_thread(file.read_lines, CHUNK))
             try:
                 if len(self.under_way) >= AHEAD:
@@ -224,12 +227,18 @@ class _Load:
             tally.rejected.update(mark.rejected)
         return [line for line in lines if line.number > mark.line]
 
-    def _send(self, file: MessageFile, lines: list[Line]) -> None:
+    async def _send(self, file: MessageFile, lines: list[Line]) -> None:
         services = self.runtime.services
         origin = Origin(
-            self.source, services.clock(), services.policy, own_types=True, received_earlier=True, imported=True
+            self.source,
+            services.clock(),
+            services.policy,
+            own_types=True,
+            received_earlier=True,
+            imported=True,
+            proofs=self.runtime.authority.proofs,
         )
-        submission = read_messages(file, lines, origin)
+        submission = await read_messages(file, lines, origin)
         last = next((message.id for message in reversed(submission.messages.values())), None)
         self.under_way.append(_Chunk(lines, last, asyncio.create_task(self._write(submission))))
 
@@ -264,16 +273,19 @@ class _Load:
             self.on_progress(Progress(file.path, last.position, file.size, self.tally.lines))
 
 
-def read_messages(file: MessageFile, lines: Sequence[Line], origin: Origin) -> Submission:
+async def read_messages(file: MessageFile, lines: Sequence[Line], origin: Origin) -> Submission:
     """Reads each line on its own."""
     submission = Submission()
     for index, line in enumerate(lines):
+        text, own = "", origin
         try:
-            value = _parse(line)
-            submission.messages[index] = read_message(value, origin, _own_id(file, line, value))
+            value, given = remove_proof(_parse(line))
+            text = write_payload(value) if given != ProofTexts() else ""
+            own = await verify_proof(value, given, origin)
+            submission.messages[index] = read_message(value, own, _own_id(file, line, value))
         except Rejected as error:
-            text = line.content.decode("utf-8", "replace")
-            submission.reject(index, error, write_letter(text, error, origin, from_file=True))
+            text = text or line.content.decode("utf-8", "replace")
+            submission.reject(index, error, write_letter(text, error, own, from_file=True))
     return submission
 
 

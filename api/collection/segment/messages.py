@@ -52,6 +52,10 @@ class Context(TypedDict, total=False):
     locale: Text | None
     externalIds: list[ExternalId] | None
     consent: ConsentContext | None
+    userHash: Annotated[
+        Text | None, Field(description="Proves the userId of a public source: v1.EXPIRY.MAC, computed by its server.")
+    ]
+    userToken: Annotated[Text | None, Field(description="Proves the userId of a public source: a subject token.")]
     traits: Traits
 
 

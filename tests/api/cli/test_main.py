@@ -129,8 +129,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def write_key(served: Served) -> str:
-    made = document(run(served.folder, "source", "create", "shop", "--json"))
-    assert set(made) == {"source", "write_key"}
+    made = document(run(served.folder, "source", "create", "shop", "--trust", "server", "--json"))
+    assert set(made) == {"source", "trust", "write_key"}
     assert made["source"] == "shop"
     return str(made["write_key"])
 
@@ -256,7 +256,7 @@ def test_a_running_server_refuses_a_revoked_key(served: Served, run_here: RunHer
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "code"),
     [
-        (("source", "create", "a b"), 65, "BAD_USER_INPUT"),
+        (("source", "create", "a b", "--trust", "server"), 65, "BAD_USER_INPUT"),
         (("source", "revoke", "nobody"), 66, "NOT_FOUND"),
         (("client", "create", "x", "--role", "king"), 65, "BAD_USER_INPUT"),
         (("client", "create", "x", "--role", "frontend"), 65, "BAD_USER_INPUT"),
@@ -279,8 +279,10 @@ def test_a_store_in_use_is_not_stopped(served: Served, run_here: RunHere) -> Non
 
 
 def test_a_second_registration_is_a_conflict(served: Served, run_here: RunHere, write_key: str) -> None:
-    assert failure(run(served.folder, "source", "create", "shop", "--json"), 73)["code"] == "CONFLICT"
-    done = run_here("source", "create", "shop")
+    assert (
+        failure(run(served.folder, "source", "create", "shop", "--trust", "server", "--json"), 73)["code"] == "CONFLICT"
+    )
+    done = run_here("source", "create", "shop", "--trust", "server")
     assert done.stderr.startswith("Error: Source shop has a write key")
     assert done.stderr.count("\n") == 1
 

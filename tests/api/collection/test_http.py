@@ -21,6 +21,7 @@ from api.http.throttle import open_throttle
 from api.process.runtime import Runtime
 from api.process.settings import load_settings
 from graph.errors import ConsentricError, RateLimited, StoreUnavailable
+from graph.model.access import Trust
 from graph.model.time import system_clock
 from graph.store.client import GraphClient
 from privacy.policy import Policy
@@ -71,7 +72,7 @@ async def sender(store: GraphClient) -> AsyncIterator[Sender]:
     async with Ingestor(store, policy, system_clock) as ingestor:
         authority = Authority(store, SECRET, VERIFIER, system_clock)
         runtime = Runtime(Services(store, policy, WalkRecommender(), SECRET), ingestor, authority)
-        made = await register_source(runtime.services, "shop")
+        made = await register_source(runtime.services, "shop", Trust.SERVER)
         one = Sender(runtime, made.write_key)
         async with one.http:
             yield one
@@ -234,7 +235,7 @@ async def test_transient_faults_ask_the_sender_to_retry(
     busy = Busy(store, policy, system_clock)
     busy.error = error
     runtime = Runtime(Services(store, policy, WalkRecommender(), SECRET), busy, authority)
-    sender = Sender(runtime, (await register_source(runtime.services, "shop")).write_key)
+    sender = Sender(runtime, (await register_source(runtime.services, "shop", Trust.SERVER)).write_key)
     for path, body in (("batch", {"batch": [track(0), {}]}), ("track", track(0)), ("track", {}), ("batch", b"{")):
         response = await sender.post(path, body)
         assert (response.status_code, "retry-after" in response.headers) == (status, True)
@@ -314,3 +315,37 @@ async def test_a_withdrawal_counts_although_its_record_is_full(sender: Sender) -
     assert response.json()["error"]["reason"] == "too_many_traits"
     refused = "MATCH (e:ConsentEvent {purpose: 'personalisation', state: 'refused'}) RETURN count(e) AS n"
     assert await sender.count(refused) == 1
+
+
+async def test_the_key_of_a_server_is_refused_in_a_browser(sender: Sender) -> None:
+    for headers in ({"origin": "https://shop.example"}, {"sec_fetch_site": "cross-site"}):
+        for key, body in (("", track(0)), (None, track(0, writeKey=sender.key))):
+            response = await sender.post("track", body, key=key, **headers)
+            assert (response.status_code, response.json()["error"]["code"]) == (403, "FORBIDDEN")
+    assert await sender.count("MATCH (n:Message) RETURN count(n) AS n") == 0
+    site = await register_source(sender.services, "site", Trust.PUBLIC)
+    seen = await sender.post("track", track(0, anonymousId="a"), key=site.write_key, origin="https://shop.example")
+    assert seen.json()["accepted"] == 1
+    named = await sender.post("track", track(1), key=site.write_key)
+    assert (named.status_code, named.json()["error"]["reason"]) == (400, "unproven_user")
+
+
+RECEIVED = "MATCH (d:DeadLetter) RETURN d.received_at AS at, d.imported AS imported"
+
+
+async def test_only_an_import_states_its_receipt(sender: Sender) -> None:
+    day = 1_700_000_000_000
+    line = track(0, receivedAt=day, properties={"product_id": []})
+    assert (await sender.post("track", line, consentric_import="true")).status_code == 400
+    assert [row["imported"] for row in await sender.services.client.read(RECEIVED)] == [True]
+    assert (await sender.post("track", track(1), consentric_import="yes")).status_code == 400
+    site = await register_source(sender.services, "site", Trust.PUBLIC)
+    refused = await sender.post("batch", {"batch": [track(2)]}, key=site.write_key, consentric_import="true")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "FORBIDDEN")
+
+
+async def test_a_public_message_id_is_not_taken_by_another_device(sender: Sender) -> None:
+    site = await register_source(sender.services, "site", Trust.PUBLIC)
+    for device, duplicate in (("a", 0), ("b", 0), ("a", 1)):
+        sent = await sender.post("track", track(0, anonymousId=device), key=site.write_key)
+        assert sent.json()["duplicate"] == duplicate

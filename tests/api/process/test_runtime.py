@@ -10,6 +10,7 @@ from api.process.runtime import locate_server, open_runtime, read_policy
 from api.process.settings import load_settings
 from graph.embedded.store import EmbeddedStore
 from graph.errors import SettingsInvalid
+from graph.model.access import Trust
 from graph.model.identity import RecordKind, RecordRef
 from graph.model.message import Message
 from graph.model.time import Millis
@@ -70,7 +71,7 @@ async def test_closing_writes_accepted_messages_and_releases_the_store(tmp_path:
     settings = load_settings(data_dir=tmp_path)
     message = Message("shop|1", "shop", RecordRef("shop", RecordKind.USER, "ada"), Millis(1), Millis(1))
     async with open_runtime(settings) as runtime:
-        await register_source(runtime.services, "shop")
+        await register_source(runtime.services, "shop", Trust.SERVER)
         first = await runtime.ingestor.submit([message])
     assert EmbeddedStore.attach(tmp_path) is None
     async with open_runtime(settings) as runtime:

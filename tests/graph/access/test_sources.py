@@ -8,23 +8,29 @@ import pytest
 
 from graph.access.clients import read_client_by_key, write_client
 from graph.access.sources import (
+    lock_source,
     read_source,
     read_source_by_key,
     read_source_keys,
     read_sources,
     revoke_source_keys,
+    write_hash_generation,
     write_source,
     write_source_key,
+    write_trust,
 )
-from graph.model.access import Client, Source
+from graph.access.terms import settle_source
+from graph.model.access import Client, Source, Trust
 from graph.model.time import Millis
 from graph.store.client import GraphClient, StoreTarget, Writer
+from tests.sources import register
 
 pytestmark = pytest.mark.store
 
 
 async def create(store: GraphClient, name: str, namespace: str = "", now: int = 1) -> str:
-    return await store.write(lambda tx: write_source(tx, name, namespace, Millis(now)))
+    source = Source(name, namespace, Millis(now))
+    return (await store.write(lambda tx: write_source(tx, source))).user_namespace
 
 
 async def give_key(store: GraphClient, name: str, key_id: str, now: int = 2) -> None:
@@ -91,7 +97,7 @@ async def test_keys_of_sources_and_of_clients_do_not_open_each_other(store: Grap
     assert await keys(store, "shop") == ["k2"]
 
 
-async def test_racing_arrivals_create_one_source_with_one_namespace(
+async def test_racing_registrations_create_one_source_with_one_namespace(
     store_target: StoreTarget, store: GraphClient
 ) -> None:
     clients = [await GraphClient.connect(store_target) for _ in range(4)]
@@ -100,3 +106,44 @@ async def test_racing_arrivals_create_one_source_with_one_namespace(
         await client.close()
     assert len(set(found)) == 1
     assert [(source.name, source.user_namespace) for source in await read_sources(store)] == [("shop", found[0])]
+
+
+async def test_a_source_keeps_the_trust_it_was_registered_with(store: GraphClient) -> None:
+    site = Source("site", trust=Trust.PUBLIC, jurisdiction="DE")
+    shop = Source("shop", trust=Trust.SERVER, verifies=("email",))
+    await register(store, site, shop)
+    await register(store, Source("site", trust=Trust.RECORD))
+    assert await read_sources(store) == [shop, site]
+    await give_key(store, "site", "k1")
+    assert await read_source_by_key(store, "k1") == ("hash of k1", site)
+
+
+async def test_a_lowered_trust_is_unsettled_until_its_epoch_is_derived(store: GraphClient) -> None:
+    await register(store, Source("crm", trust=Trust.RECORD))
+    lowered = Source("crm", trust=Trust.SERVER, verifies=("phone",), jurisdiction="US-CA", trust_epoch=2)
+    await store.write(lambda tx: write_trust(tx, lowered))
+    assert await read_source(store, "crm") == lowered
+    assert not lowered.settled
+    assert not await store.write(lambda tx: settle_source(tx, "crm", 1))
+    assert await store.write(lambda tx: settle_source(tx, "crm", 2))
+    settled = await store.write(lambda tx: lock_source(tx, "crm"))
+    assert settled is not None
+    assert (settled.settled_epoch, settled.settled) == (2, True)
+    assert await store.write(lambda tx: lock_source(tx, "shop")) is None
+
+
+async def test_hash_keys_are_numbered(store: GraphClient) -> None:
+    await register(store, Source("site", trust=Trust.PUBLIC))
+    rotated = await store.write(lambda tx: write_hash_generation(tx, "site", Millis(7)))
+    assert rotated is not None
+    assert (rotated.hash_generation, rotated.hash_rotated_at) == (2, 7)
+    assert await read_source(store, "site") == rotated
+    assert await store.write(lambda tx: write_hash_generation(tx, "shop", Millis(7))) is None
+
+
+async def test_a_source_from_before_trust_existed_is_a_server(store: GraphClient) -> None:
+    async def work(tx: Writer) -> None:
+        await tx.run("CREATE (:Source {name: 'old', created_at: 1, user_namespace: ''})")
+
+    await store.write(work)
+    assert await read_source(store, "old") == Source("old", "", Millis(1), trust=Trust.SERVER)

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from graph.errors import Forbidden, PurposeRequired, StoreUnavailable, Unauthenticated
-from graph.model.access import Client
+from graph.model.access import Client, Trust
 from graph.model.identity import RecordKind, RecordRef
 from graph.model.time import Millis
 from graph.store.client import GraphClient
@@ -68,7 +68,7 @@ def authority(store: GraphClient, clock: Clock) -> Authority:
 
 @store_test
 async def test_a_write_key_opens_its_source_and_nothing_else(services: Services, authority: Authority) -> None:
-    made = await registration.register_source(services, "shop", user_namespace="eu")
+    made = await registration.register_source(services, "shop", Trust.SERVER, user_namespace="eu")
     found = await authority.admit_source(made.write_key)
     assert (found.name, found.user_namespace) == ("shop", "eu")
     with pytest.raises(Unauthenticated):
@@ -77,7 +77,7 @@ async def test_a_write_key_opens_its_source_and_nothing_else(services: Services,
 
 @store_test
 async def test_another_key_with_the_same_id_is_refused(services: Services, authority: Authority) -> None:
-    made = await registration.register_source(services, "shop")
+    made = await registration.register_source(services, "shop", Trust.SERVER)
     key_id = made.source.keys[0]
     forged = make_key(KeyKind.WRITE)
     body = f"cwk_{key_id}_{forged.text.split('_')[2][:43]}"
@@ -90,7 +90,7 @@ async def test_another_key_with_the_same_id_is_refused(services: Services, autho
 @store_test
 async def test_a_revocation_takes_effect_in_time(services: Services, authority: Authority, clock: Clock) -> None:
     assert CACHE_SECONDS <= 2
-    source = await registration.register_source(services, "shop")
+    source = await registration.register_source(services, "shop", Trust.SERVER)
     client = await registration.register_client(services, "web", "frontend", ["personalisation"])
     token = ISSUER.sign("web", ADA, NOW, 600)
     await authority.admit_source(source.write_key)
@@ -110,7 +110,7 @@ async def test_a_revocation_takes_effect_in_time(services: Services, authority: 
 
 @store_test
 async def test_a_token_admits_a_subject_through_its_client(services: Services, authority: Authority) -> None:
-    await registration.register_source(services, "shop")
+    await registration.register_source(services, "shop", Trust.SERVER)
     await registration.register_client(services, "web", "frontend", ["personalisation", "service"])
     await registration.register_client(services, "app", "subject")
     for name in ("web", "app"):

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from graph.access.sources import write_source
 from graph.errors import BadInput, Conflict, NotFound, Unauthenticated
+from graph.model.access import Source, Trust
 from graph.model.identity import RecordKind, RecordRef
 from graph.model.time import Millis
 from graph.store.client import GraphClient
@@ -19,6 +19,7 @@ from resolvers.access.credentials import Authority
 from resolvers.access.tokens import LONGEST_TOKEN_SECONDS, TokenIssuer, TokenVerifier
 from resolvers.context import Services
 from resolvers.recommendation.serve import WalkRecommender
+from tests.sources import register
 
 pytestmark = pytest.mark.store
 
@@ -44,7 +45,7 @@ def authority(store: GraphClient) -> Authority:
 
 
 async def test_the_store_holds_no_key(services: Services) -> None:
-    source = await registration.register_source(services, "shop")
+    source = await registration.register_source(services, "shop", Trust.SERVER)
     client = await registration.register_client(services, "web", "frontend", ["personalisation"])
     rows = await services.client.read("MATCH (n) WHERE n:ApiKey OR n:Source OR n:Client RETURN properties(n) AS all")
     assert len(rows) == 4
@@ -55,12 +56,12 @@ async def test_the_store_holds_no_key(services: Services) -> None:
 
 
 async def test_a_source_has_one_valid_key_at_a_time(services: Services, authority: Authority) -> None:
-    first = await registration.register_source(services, "shop")
+    first = await registration.register_source(services, "shop", Trust.SERVER)
     with pytest.raises(Conflict):
-        await registration.register_source(services, "shop")
+        await registration.register_source(services, "shop", Trust.SERVER)
     assert await registration.revoke_source(services, "shop") == list(first.source.keys)
     assert await registration.revoke_source(services, "shop") == []
-    second = await registration.register_source(services, "shop")
+    second = await registration.register_source(services, "shop", Trust.SERVER)
     assert (await registration.list_sources(services))[0].keys == second.source.keys
     with pytest.raises(Unauthenticated):
         await authority.admit_source(first.write_key)
@@ -68,15 +69,15 @@ async def test_a_source_has_one_valid_key_at_a_time(services: Services, authorit
 
 
 async def test_a_namespace_does_not_change(services: Services) -> None:
-    await registration.register_source(services, "shop", "eu")
+    await registration.register_source(services, "shop", Trust.SERVER, user_namespace="eu")
     await registration.revoke_source(services, "shop")
     with pytest.raises(Conflict):
-        await registration.register_source(services, "shop", "us")
+        await registration.register_source(services, "shop", Trust.SERVER, user_namespace="us")
     assert (await registration.list_sources(services))[0].keys == ()
 
 
 async def test_registering_at_once_gives_one_key(services: Services) -> None:
-    tries = [registration.register_source(services, "shop") for _ in range(8)]
+    tries = [registration.register_source(services, "shop", Trust.SERVER) for _ in range(8)]
     done = await asyncio.gather(*tries, return_exceptions=True)
     assert sorted(type(result).__name__ for result in done) == ["Conflict"] * 7 + ["RegisteredSource"]
     assert len((await registration.list_sources(services))[0].keys) == 1
@@ -93,7 +94,7 @@ async def test_the_name_of_a_revoked_client_is_never_reused(services: Services) 
 
 @pytest.mark.parametrize("role", ["partner", "auditor", "operator"])
 async def test_a_token_for_any_other_role_is_refused(services: Services, authority: Authority, role: str) -> None:
-    await registration.register_source(services, "shop")
+    await registration.register_source(services, "shop", Trust.SERVER)
     recipient = "acme" if role == "partner" else None
     await registration.register_client(services, "x", role, recipient=recipient)
     with pytest.raises(BadInput):
@@ -147,7 +148,7 @@ async def test_a_registration_that_makes_no_sense_writes_nothing(
 @pytest.mark.parametrize("name", ["x y", "x|y", "ö", ".x", "x" * 65, "x\n", "x\0"])
 async def test_a_strange_name_is_refused_and_not_repeated(services: Services, name: str) -> None:
     with pytest.raises(BadInput):
-        await registration.register_source(services, name)
+        await registration.register_source(services, name, Trust.SERVER)
     with pytest.raises(NotFound) as caught:
         await registration.revoke_client(services, name)
     assert name not in str(caught.value)
@@ -162,19 +163,19 @@ async def test_purposes_and_scopes_are_kept_once_in_their_order(services: Servic
     assert await registration.list_clients(services) == [made.client]
 
 
-async def test_a_source_known_from_arrivals_gets_its_first_key(services: Services, authority: Authority) -> None:
-    await services.client.write(lambda tx: write_source(tx, "shop", "", Millis(5)))
-    made = await registration.register_source(services, "shop")
+async def test_a_source_without_a_key_gets_one(services: Services, authority: Authority) -> None:
+    await register(services.client, Source("shop", created_at=Millis(5)))
+    made = await registration.register_source(services, "shop", Trust.SERVER)
     assert (await authority.admit_source(made.write_key)).created_at == 5
 
 
 async def test_a_source_that_has_a_key_keeps_it_when_another_registration_is_refused(
     services: Services, authority: Authority
 ) -> None:
-    made = await registration.register_source(services, "shop", "eu")
+    made = await registration.register_source(services, "shop", Trust.SERVER, user_namespace="eu")
     for namespace in ("eu", "us", ""):
         with pytest.raises(Conflict):
-            await registration.register_source(services, "shop", namespace)
+            await registration.register_source(services, "shop", Trust.SERVER, user_namespace=namespace)
     assert (await authority.admit_source(made.write_key)).user_namespace == "eu"
     assert [source.keys for source in await registration.list_sources(services)] == [made.source.keys]
 
@@ -187,7 +188,7 @@ async def test_revoking_something_unknown_is_refused(services: Services) -> None
 
 
 async def test_a_token_requires_a_named_person_and_a_valid_client(services: Services) -> None:
-    await registration.register_source(services, "shop")
+    await registration.register_source(services, "shop", Trust.SERVER)
     await registration.register_client(services, "web", "frontend", ["personalisation"])
     for seconds in (-1, 0, LONGEST_TOKEN_SECONDS + 1):
         with pytest.raises(BadInput, match="1 to 86400 seconds"):

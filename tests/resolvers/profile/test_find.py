@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from graph.model.access import Trust
 from graph.model.activity import SessionFacts, SessionId
 from graph.model.identity import IdentifierRef, RecordKind, RecordRef, UserId
 from graph.model.profile import StoredFacts
@@ -48,7 +49,7 @@ VICTIM: dict[str, Any] = {
 async def door(store: GraphClient) -> AsyncIterator[Door]:
     """The shop's front-end, and a victim: a user of the shop, and known to a newsletter by address."""
     async with open_door(store) as door:
-        await registration.register_source(door.services, "news")
+        await registration.register_source(door.services, "news", Trust.SERVER)
         await door.client("web", "frontend", "service")
         await door.load(
             {"type": "identify", "anonymousId": f"{CANARY}-letter", "traits": VICTIM},

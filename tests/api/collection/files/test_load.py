@@ -20,10 +20,13 @@ from api.collection.files.ndjson import MessageFile
 from api.process.runtime import Runtime
 from graph.access.sources import write_source
 from graph.errors import BadInput, NotFound, StoreTimeout, StoreUnavailable
+from graph.model.access import Source
 from graph.model.message import Message
 from graph.model.time import Millis
 from graph.store.client import GraphClient
 from privacy.policy import Policy
+from resolvers.access.credentials import Authority
+from resolvers.access.tokens import TokenVerifier
 from resolvers.collection.ingestor import Ingestor
 from resolvers.collection.transaction import MessageOutcome
 from resolvers.context import Services
@@ -40,11 +43,11 @@ WRITE_FORGETTING = "MATCH (n) WHERE n:Message OR n:Session WITH n LIMIT 500 DETA
 
 @pytest.fixture
 async def runtime(store: GraphClient) -> AsyncIterator[Runtime]:
-    await store.write(lambda tx: write_source(tx, "shop", "", NOW))
+    await store.write(lambda tx: write_source(tx, Source("shop", created_at=NOW)))
     policy = Policy.default()
     async with Ingestor(store, policy, lambda: NOW) as ingestor:
         services = Services(store, policy, WalkRecommender(), b"", clock=lambda: NOW)
-        yield Runtime(services, ingestor, None)  # type: ignore[arg-type] - loading needs no credentials
+        yield Runtime(services, ingestor, Authority(store, services.secret, TokenVerifier([], "c"), lambda: NOW))
 
 
 def track(number: int, **rest: Any) -> dict[str, Any]:

@@ -1,0 +1,145 @@
+"""Changing what a registered source is trusted with, and its user hashes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from algorithms.identity.blocking import EMAIL, PHONE, USER_ID
+from algorithms.identity.grades import grade_identifier
+from graph.access.sources import lock_source, read_source, revoke_source_keys, write_hash_generation, write_trust
+from graph.errors import BadInput, NotFound
+from graph.model.access import Source, Trust
+from graph.model.identity import Grade
+from graph.model.time import DAY
+from graph.store.client import Writer
+from resolvers.access.credentials import kind_of_write_key
+from resolvers.access.keys import Key, make_key
+from resolvers.access.proofs import MOST_DAYS, derive_hash_key
+from resolvers.access.registration import RegisteredSource, check_source, complete_source, quote_name, write_key
+from resolvers.context import Services
+
+GRADED: Final = (USER_ID, EMAIL, PHONE)
+"""Kinds whose grades depend on a source's trust in different ways; those of all others are that of a user ID."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChange:
+    """What to change about a source; None leaves it as it is. An empty `jurisdiction` removes it."""
+
+    trust: Trust | None = None
+    verifies: tuple[str, ...] | None = None
+    jurisdiction: str | None = None
+
+    def apply(self, source: Source) -> Source:
+        """Returns the changed source. One that is no server verifies no kinds. Raises BadInput."""
+        trust = self.trust or source.trust
+        kept = source.verifies if trust is Trust.SERVER else ()
+        return check_source(
+            replace(
+                source,
+                trust=trust,
+                verifies=kept if self.verifies is None else self.verifies,
+                jurisdiction=source.jurisdiction if self.jurisdiction is None else self.jurisdiction,
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedSource:
+    """A source before and after a change. `made` has its new keys if they had to be replaced."""
+
+    before: Source
+    after: Source
+    made: RegisteredSource | None = field(default=None, repr=False)
+
+
+async def change_source(services: Services, name: str, change: SourceChange) -> ChangedSource:
+    """Changes a source. If it may no longer do what it did, its trust epoch is raised in the same transaction, so that
+    what rested on it does not count until it is derived again (`resolvers/identity/rederive.py`).
+
+    A change between public and not public revokes its write keys and makes a new one. Raises NotFound if there is no
+    such source, BadInput if the values don't fit together.
+    """
+    now = services.clock()
+
+    async def work(tx: Writer) -> tuple[Source, Source, Key | None]:
+        before = await lock_source(tx, name)
+        if before is None:
+            raise no_source(name)
+        after = change.apply(before)
+        if weakens(before, after):
+            after = replace(after, trust_epoch=before.trust_epoch + 1)
+        await write_trust(tx, after)
+        if kind_of_write_key(before.trust) is kind_of_write_key(after.trust):
+            return before, after, None
+        await revoke_source_keys(tx, name, now)
+        key = make_key(kind_of_write_key(after.trust))
+        await write_key(services, tx, after, key, now)
+        return before, after, key
+
+    before, after, key = await services.client.write(work)
+    return ChangedSource(before, after, None if key is None else complete_source(services, after, key))
+
+
+def weakens(before: Source, after: Source) -> bool:
+    """Whether some of what rests on the source may no longer hold: an identifier has a lower grade, or its silent
+    records belong to another jurisdiction."""
+    lower = any(_grade(kind, after).rank < _grade(kind, before).rank for kind in GRADED)
+    return lower or before.jurisdiction != after.jurisdiction
+
+
+def _grade(kind: str, source: Source) -> Grade:
+    return grade_identifier(kind, source.trust, source.verifies)
+
+
+async def rotate_hash_key(services: Services, name: str) -> str:
+    """Gives the user hashes of a public source a new key and returns it. Hashes of the previous key stay valid for 30
+    days, unless the key is rotated again. Raises NotFound or BadInput."""
+    await _find_public(services, name)
+    now = services.clock()
+    source = await services.client.write(lambda tx: write_hash_generation(tx, name, now))
+    if source is None:
+        raise no_source(name)
+    return derive_hash_key(services.secret, name, source.hash_generation).text
+
+
+async def make_user_hash(services: Services, name: str, user_id: str, anonymous_id: str = "", days: int = 1) -> str:
+    """Returns a user hash of a public source, valid for some days. Raises NotFound, or BadInput if it can't be made."""
+    source = await _find_public(services, name)
+    if not 1 <= days <= MOST_DAYS:
+        raise BadInput(f"A user hash is valid for 1 to {MOST_DAYS} days.")
+    if not user_id:
+        raise BadInput("Give the person's user ID: it is empty.")
+    expiry = (services.clock() + days * DAY) // 1000
+    return derive_hash_key(services.secret, name, source.hash_generation).sign(user_id, anonymous_id, expiry)
+
+
+async def _find_public(services: Services, name: str) -> Source:
+    source = await read_source(services.client, name)
+    if source is None:
+        raise no_source(name)
+    if source.trust is not Trust.PUBLIC:
+        raise BadInput(f"Source {name} is no public source: it needs no user hashes.")
+    return source
+
+
+def no_source(name: str) -> NotFound:
+    """Returns the error for a source that is not registered."""
+    return NotFound(f"There is no source {quote_name(name)}: `consentric source list` shows all sources.")
+
+
+def parse_trust(text: str) -> Trust:
+    """Returns a trust by its name. Raises BadInput, explaining all of them, if there is none of this name."""
+    try:
+        return Trust(text)
+    except ValueError:
+        raise BadInput(TRUSTS) from None
+
+
+TRUSTS: Final = (
+    "Choose the source's trust with --trust. public: a browser, an app, or a relay of what they send; anybody can "
+    "write with its key, so what it states about people is a claim. server: your own back end; its user IDs are "
+    "proven, its e-mail addresses and phone numbers only if it checks them (--verifies). record: a system of record, "
+    "such as a CRM; everything it states is proven."
+)
