@@ -115,7 +115,7 @@ def prepare(environment: dict[str, str], folder: Path, with_tokens: int) -> Iter
     """Loads, refreshes and serves a graph. Yields the server."""
     program = Program(environment)
     people = write_lines(folder / "films.ndjson")
-    program.run("source", "create", SOURCE)
+    program.run("source", "create", SOURCE, "--trust", "record")
     program.run("load", str(folder / "films.ndjson"), "--source", SOURCE)
     program.run("refresh", "--as-of", "1998-04-24")
     scope = ("--role", "auditor", "--purpose", "personalisation", "--scope", "values")

@@ -28,8 +28,8 @@ from api.errors import (
 
 EPILOG: Final = "\n\n".join(
     (
-        "**Start**: consentric demo, or: consentric source create shop --trust server · consentric load FILE --source shop · "
-        "consentric resolve · consentric refresh · consentric serve",
+        "**Start**: consentric demo, or: consentric source create shop --trust server · "
+        "consentric load FILE --source shop · consentric resolve · consentric refresh · consentric serve",
         "**Settings** are environment variables: CONSENTRIC_STORE, CONSENTRIC_DATA_DIR, CONSENTRIC_HOST, "
         "CONSENTRIC_PORT, CONSENTRIC_ENV, CONSENTRIC_POLICY and others. For secrets, a variable that ends in _FILE can "
         "name a file. `consentric doctor` checks them.",

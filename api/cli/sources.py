@@ -116,9 +116,10 @@ def set_(
 ) -> None:
     """Change what a source is trusted with, and derive again what rests on it.
 
-    What is left out stays as it is; `none` removes kinds or the jurisdiction. If the source may no longer do what it did, what rested on it does not count until
-    everything is derived again; if that is interrupted, the same command continues. The namespace can't change: it is
-    part of what is written. A change between public and any other trust revokes the write key and prints a new one.
+    What is left out stays as it is; `none` removes kinds or the jurisdiction. If the source may no longer do what it
+    did, what rested on it does not count until everything is derived again; if that is interrupted, the same command
+    continues. The namespace can't change: it is part of what is written. A change between public and any other trust
+    revokes the write key and prints a new one.
 
     Examples:
 
