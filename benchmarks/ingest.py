@@ -305,7 +305,10 @@ def serve(environment: dict[str, str]) -> Iterator[Door]:
     """Runs the service as users start it. Yields it with a write key of its own."""
     command = [str(Path(sys.executable).parent / "consentric")]
     made = subprocess.run(
-        [*command, "source", "create", "bench", "--trust", "record", "--json"], env=environment, capture_output=True, check=True
+        [*command, "source", "create", "bench", "--trust", "record", "--json"],
+        env=environment,
+        capture_output=True,
+        check=True,
     )
     key = json.loads(made.stdout)["write_key"]
     process = subprocess.Popen([*command, "serve", "--port", "0", "--json"], env=environment, stdout=subprocess.PIPE)

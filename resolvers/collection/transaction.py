@@ -112,10 +112,14 @@ def _find_calls(new: Sequence[Arrival]) -> list[RecordCall]:
 
 
 async def _read_terms(tx: Writer, new: Sequence[Arrival]) -> dict[str, SourceTerms]:
-    """Returns what the sources are trusted with. Raises BadInput if one isn't registered, StoreUnavailable if its trust
-    has changed since the message was admitted: sent again, it is read anew."""
-    terms = await read_terms(tx, {one.message.source for one in new})
-    for one in new:
+    """Returns what the sources of people's messages are trusted with; what is only about items rests on no trust.
+
+    Raises BadInput if a source isn't registered, StoreUnavailable if its trust has changed since the message was
+    admitted: sent again, it is read anew.
+    """
+    about_people = [one for one in new if one.message.record is not None]
+    terms = await read_terms(tx, {one.message.source for one in about_people})
+    for one in about_people:
         known = terms.get(one.message.source)
         if known is None:
             raise BadInput(f"There is no source {one.message.source}: register it first.")
