@@ -42,10 +42,10 @@ class Served:
         """Runs a command with `--json` and returns what it prints."""
         return json.loads(self.run(*arguments, "--json"))
 
-    def make_source(self) -> tuple[str, str]:
+    def make_source(self, trust: str = "server") -> tuple[str, str]:
         """Registers a source and returns its name and its write key."""
         name = f"shop-{secrets.token_hex(4)}"
-        return name, self.run_json("source", "create", name)["write_key"]
+        return name, self.run_json("source", "create", name, "--trust", trust)["write_key"]
 
     def make_client(self, role: str, *options: str) -> tuple[str, str]:
         """Registers a client and returns its name and its API key."""
