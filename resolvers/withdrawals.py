@@ -52,12 +52,10 @@ class Watch:
         self._members: dict[RunId, str] = {}
         self._looked: dict[RunId, Millis] = {}
         self._stale: dict[str, Millis] = {}
-        self._claimed: RunId | None = None
-        self._refit: asyncio.Task[None] | None = None
+        self._refits: dict[RunId, asyncio.Task[None]] = {}
 
     async def look(self) -> None:
-        """Looks once: reports which runs are stale, and begins to compute the first of them again if no process does
-        so yet."""
+        """Looks once: reports which runs are stale, and begins to compute those again that no process does yet."""
         services, now = self._services, self._services.clock()
         current = [run for run in await read_current_runs(services.client, RUNS_READ) if run.name in VERSIONS]
         unsettled = await read_unsettled_sources(services.client)
@@ -72,10 +70,14 @@ class Watch:
         await self._replace([run for run, since in stale if now - since >= GRACE])
 
     async def close(self) -> None:
-        """Stops a computation that has begun."""
-        if self._refit is not None:
-            self._refit.cancel()
-            await asyncio.gather(self._refit, return_exceptions=True)
+        """Stops the computations that have begun."""
+        for task in self._refits.values():
+            task.cancel()
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Waits until the computations that have begun are over."""
+        await asyncio.gather(*self._refits.values(), return_exceptions=True)
 
     async def _report(self, current: Sequence[ModelRun], stale: dict[str, Millis], now: Millis) -> None:
         """Reports which runs are stale. A model that another process replaced is loaded first; until it is, the earlier
@@ -114,17 +116,14 @@ class Watch:
         return self._members[run.id]
 
     async def _replace(self, stale: Sequence[ModelRun]) -> None:
-        """Computes the first stale run again that no other process has claimed, or renews the claim on the one that is
-        being computed."""
-        if self._refit is not None and not self._refit.done():
-            if self._claimed is not None:
-                await self._claim(self._claimed)
-            return
-        for run in sorted(stale, key=lambda run: list(VERSIONS).index(run.name)):
-            if await self._claim(run.id):
-                self._claimed = run.id
-                self._refit = asyncio.create_task(self._compute(run), name="refit")
-                return
+        """Computes the stale runs again that no other process has claimed, side by side, so that a slow one delays no
+        other; renews the claims on those that are being computed."""
+        self._refits = {run: task for run, task in self._refits.items() if not task.done()}
+        for run in self._refits:
+            await self._claim(run)
+        for one in stale:
+            if one.id not in self._refits and await self._claim(one.id):
+                self._refits[one.id] = asyncio.create_task(self._compute(one), name=f"refit {one.name}")
 
     async def _claim(self, run: RunId) -> bool:
         now = self._services.clock()

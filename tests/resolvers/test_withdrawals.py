@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -66,12 +65,6 @@ async def withdraw(services: Services, user: str, *kept: str) -> None:
     )
 
 
-async def finish(watch: Watch) -> None:
-    """Waits for the computation that the watch has begun."""
-    assert watch._refit is not None
-    await asyncio.gather(watch._refit)
-
-
 async def stale_runs(services: Services) -> dict[str, Millis | None]:
     return {one.name: one.stale_since for one in await read_current_runs(services.client, 9)}
 
@@ -79,7 +72,7 @@ async def stale_runs(services: Services) -> dict[str, Millis | None]:
 async def test_nothing_is_stale_without_a_withdrawal(services: Services) -> None:
     async with watching(services) as watch:
         await watch.look()
-        assert watch._refit is None
+        assert watch._refits == {}
     assert await stale_runs(services) == dict.fromkeys(VERSIONS)
 
 
@@ -88,7 +81,7 @@ async def test_a_withdrawal_makes_the_runs_that_used_the_person_stale(services: 
     async with watching(services) as watch:
         await watch.look()
         assert await stale_runs(services) == {"walk": clock.now, "rfm": None, "communities": None}
-        assert watch._refit is None
+        assert watch._refits == {}
         assert services.freshness.serves("walk", Millis(clock.now + STALE_MILLIS))
         assert not services.freshness.serves("walk", Millis(clock.now + STALE_MILLIS + 1))
 
@@ -98,9 +91,8 @@ async def test_stale_runs_are_computed_again_without_the_person(services: Servic
     await withdraw(services, "u03")
     clock.now += GRACE
     async with watching(services) as watch:
-        for _ in VERSIONS:
-            await watch.look()
-            await finish(watch)
+        await watch.look()
+        await watch.settle()
         await watch.look()
         after = {one.name: one for one in await read_current_runs(services.client, 9)}
         assert {name: after[name].people - before[name].people for name in VERSIONS} == dict.fromkeys(VERSIONS, -1)
@@ -143,9 +135,8 @@ async def test_an_unsettled_source_makes_runs_stale_until_they_leave_it_out(
         await watch.look()
         assert await stale_runs(services) == dict.fromkeys(VERSIONS, clock.now)
         clock.now += GRACE
-        for _ in VERSIONS:
-            await watch.look()
-            await finish(watch)
+        await watch.look()
+        await watch.settle()
         await watch.look()
     runs = await read_current_runs(services.client, 9)
     assert {(one.people, one.left_out, one.stale_since) for one in runs} == {(19, ("web",), None)}
@@ -159,10 +150,10 @@ async def test_only_one_process_computes_a_run(services: Services, clock: Clock)
     assert await claim_refit(services.client, current.id, "other", clock(), Millis(clock.now + CLAIM))
     async with watching(services) as watch:
         await watch.look()
-        assert watch._refit is None
+        assert watch._refits == {}
         clock.now += CLAIM + 1
         await watch.look()
-        await finish(watch)
+        assert list(watch._refits) == [current.id]
 
 
 async def test_a_model_that_another_process_replaced_is_loaded(services: Services, store: GraphClient) -> None:
@@ -182,7 +173,7 @@ async def test_a_run_of_other_code_or_without_a_filter_is_not_served(
     async with watching(services) as watch:
         await watch.look()
         assert not services.freshness.serves("walk", clock())
-        await finish(watch)
+        await watch.settle()
         await watch.look()
         assert services.freshness.serves("walk", clock())
 
