@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.auth import PURPOSE_HEADER, admit_request
 from api.collection.http import collection_routes
+from api.consent.links import link_routes
 from api.graphql.answers import show_refusal
 from api.graphql.endpoint import GraphQLEndpoint
 from api.graphql.graphiql import MOUNT, page_files
@@ -104,6 +105,7 @@ def list_routes(runtime: Runtime, settings: Settings, metrics: Metrics) -> list[
         Route("/", serve_home),
         Route(GRAPHQL, throttle.guard(graphql, refuse=show_refusal)),
         *collection_routes(runtime, throttle),
+        *link_routes(runtime, throttle),
         Route("/healthz", report_alive),
         Route("/readyz", Readiness(runtime.services.client).report_ready),
         *error_page_routes(),

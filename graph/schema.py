@@ -36,6 +36,7 @@ class Label(StrEnum):
     MODEL_ROW = "ModelRow"
     MESSAGE = "Message"
     DEAD_LETTER = "DeadLetter"
+    CONFIRMATION = "Confirmation"
     MIGRATION = "Migration"
     LOCK = "Lock"
 
@@ -54,6 +55,7 @@ class Rel(StrEnum):
     HAD = "HAD"
     ABOUT = "ABOUT"
     DECIDED = "DECIDED"
+    ASKED = "ASKED"
     FOR = "FOR"
     UNDER = "UNDER"
     TO = "TO"
@@ -212,6 +214,7 @@ _SESSIONS: Final = ("graph.activity.sessions",)
 _ITEMS: Final = ("graph.catalogue.items",)
 _LETTERS: Final = ("graph.collection.dead_letters",)
 _MESSAGES: Final = ("graph.collection.messages",)
+_CONFIRMATIONS: Final = ("graph.consent.confirmations",)
 _LOG: Final = ("graph.consent.log",)
 _PERMITS: Final = ("graph.consent.permits",)
 _POLICY: Final = ("graph.consent.policy_version",)
@@ -426,6 +429,21 @@ _NODES: Final = (
         Property("categories", STRINGS, CONSENTS, DELETE, _LOG,
                  "The categories of data that it names, if any; kept as evidence."),
     )),
+    NodeType(Label.CONFIRMATION, "id", DELETE,
+             "A consent that a person was asked to confirm by a link (double opt-in). Deleted 90 days after it "
+             "expires.", (
+        Property("id", STRING, CONSENTS, DELETE, _CONFIRMATIONS,
+                 "Keyed hash of the link's token, which is not stored."),
+        Property("statement", JSON, CONSENTS, DELETE, _CONFIRMATIONS,
+                 "What is confirmed, {name: value}: the purpose, its recipient, the notice."),
+        Property("actor", STRING, CONSENTS, DELETE, _CONFIRMATIONS, "The client that asked."),
+        Property("device", STRING, PSEUDONYM, DELETE, _CONFIRMATIONS,
+                 "Keyed hash of the anonymous ID that asked; absent without one that is a secret."),
+        Property("kind", STRING, CONTACT, DELETE, _CONFIRMATIONS, "`email` or `phone`, if the link was sent to one."),
+        Property("value", STRING, CONTACT, DELETE, _CONFIRMATIONS, "The normalised address or number."),
+        Property("expires_at", INSTANT, CONSENTS, DELETE, _CONFIRMATIONS, "When the link expires."),
+        Property("confirmed_at", INSTANT, CONSENTS, DELETE, _CONFIRMATIONS, "When it was used; absent before."),
+    )),
     NodeType(Label.POLICY, "key", KEEP, "The policy under which all permits were last folded; a single node.", (
         Property("key", STRING, None, KEEP, _POLICY, "Always `in_force`."),
         Property("version", STRING, None, KEEP, _POLICY, "The policy's version, a hash of its content."),
@@ -622,6 +640,8 @@ _RELATIONSHIPS: Final = (
     )),
     RelationshipType(Rel.DECIDED, (Label.RECORD,), (Label.CONSENT_EVENT,), DELETE,
                      "What was stated through the record."),
+    RelationshipType(Rel.ASKED, (Label.RECORD,), (Label.CONFIRMATION,), DELETE,
+                     "Whose consent is to be confirmed."),
     RelationshipType(Rel.FOR, (Label.CONSENT_EVENT,), (Label.PURPOSE,), DELETE,
                      "The purpose it is about. No statement follows it: `ConsentEvent.purpose` is read."),
     RelationshipType(Rel.UNDER, (Label.CONSENT_EVENT,), (Label.NOTICE,), DELETE,

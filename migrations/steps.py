@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from migrations import m0001_keys, m0002_indexes, m0003_permit_changes
+from migrations import m0001_keys, m0002_indexes, m0003_permit_changes, m0004_confirmations
 from migrations.step import Step
 
-STEPS: Final[tuple[Step, ...]] = (m0001_keys.STEP, m0002_indexes.STEP, m0003_permit_changes.STEP)
+STEPS: Final[tuple[Step, ...]] = (
+    m0001_keys.STEP,
+    m0002_indexes.STEP,
+    m0003_permit_changes.STEP,
+    m0004_confirmations.STEP,
+)

@@ -16,6 +16,7 @@ from api.collection.segment.consents import StatementPayload
 from api.collection.segment.mapping import open_message, read_message
 from api.collection.segment.messages import RawMessage
 from api.graphql.mutations.inputs import ConsentInput, EventInput, ItemInput, RecordInput, WithdrawInput
+from api.graphql.mutations.links import LinkMutation
 from api.graphql.mutations.payloads import ConsentPayload, ItemsPayload, RecordPayload, Rejection, TrackPayload
 from api.graphql.types.context import GraphQLContext
 from api.graphql.types.relay import given
@@ -84,7 +85,7 @@ def _show_rejected(receipt: Receipt) -> list[Rejection]:
 
 
 @strawberry.type(description="Everything that can be written.")
-class Mutation:
+class Mutation(LinkMutation):
     @strawberry.mutation(description="Writes what a source knows about a person. For operators.")
     async def upsert_record(
         self, info: GraphQLInfo, input: Annotated[RecordInput, strawberry.argument(description="The record.")]

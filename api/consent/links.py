@@ -1,0 +1,150 @@
+"""Links in letters: `/confirm` finishes a double opt-in, `/unsubscribe` takes a consent back (RFC 8058).
+
+A GET shows a button and changes nothing; a POST acts. Neither needs a login, a script or a cookie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Final
+from urllib.parse import parse_qs, quote
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, request_response
+
+from api.collection.intake import Submission, submit
+from api.collection.origin import Origin
+from api.collection.reasons import Rejected
+from api.collection.segment.consents import StatementPayload
+from api.collection.segment.mapping import open_message
+from api.consent.pages import show_question, show_result
+from api.http.body import read_limited
+from api.http.throttle import Throttle, visit_of
+from api.process.runtime import Runtime
+from graph.access.sources import read_source
+from graph.consent.confirmations import Confirmation
+from graph.errors import StoreUnavailable
+from graph.model.consent import ConsentStatement
+from graph.model.identity import Grade, IdentifierRef, Proof, RecordKind, StatedIdentifier
+from privacy.policy import Policy
+from resolvers.consent.confirmations import close_confirmation, find_confirmation, proves_holding, read_confirmed
+from resolvers.consent.statements import InvalidStatement, NamedRecord, Speaker, state_consent
+from resolvers.consent.unsubscribing import Unsubscription, open_unsubscription
+
+CONFIRM: Final = "/confirm"
+UNSUBSCRIBE: Final = "/unsubscribe"
+DEVICE_FIELD: Final = "anonymousId"
+DEVICE_COOKIE: Final = "ajs_anonymous_id"
+"""Where Segment's library in the page keeps the anonymous ID. It arrives if this server shares the page's site."""
+
+LARGEST_FORM: Final = 8192
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def link_routes(runtime: Runtime, throttle: Throttle) -> list[Route]:
+    """Returns the routes of links, served from an open runtime, behind the limits of the sender's address."""
+    handlers = {CONFIRM: _handle_confirm(runtime), UNSUBSCRIBE: _handle_unsubscribe(runtime)}
+    return [
+        Route(path, throttle.guard(request_response(handler)), methods=["GET", "POST"])
+        for path, handler in handlers.items()
+    ]
+
+
+def write_link(path: str, token: str) -> str:
+    """Returns the path of a link, to which the caller adds this server's public address."""
+    return f"{path}?token={quote(token, safe='')}"
+
+
+def _handle_confirm(runtime: Runtime) -> Handler:
+    async def handle(request: Request) -> Response:
+        services = runtime.services
+        found = await find_confirmation(services, request.query_params.get("token", ""))
+        if found is None:
+            return _unknown_link()
+        statement = read_confirmed(found, services.clock())
+        if request.method != "POST":
+            return show_question("Please confirm", _describe(statement, services.policy), "I agree")
+        if found.confirmed_at is None:
+            device = await _read_device(request)
+            if not await _write(runtime, statement, found, proves_holding(services, found, device)):
+                return _unknown_link()
+            await close_confirmation(services, found)
+        return show_result(200, "Thank you", "Your consent is confirmed. You can close this page.")
+
+    return handle
+
+
+def _handle_unsubscribe(runtime: Runtime) -> Handler:
+    async def handle(request: Request) -> Response:
+        services = runtime.services
+        found = open_unsubscription(services.secret, request.query_params.get("token", ""))
+        if found is None or found.purpose not in services.policy.purposes:
+            await visit_of(request).count_stranger()
+            return _unknown_link()
+        if request.method != "POST":
+            title = services.policy.purposes[found.purpose].title
+            text = f"Do you no longer want your data to be used for this purpose: {title}?"
+            return show_question("Unsubscribe", text, "Unsubscribe", {"List-Unsubscribe": "One-Click"})
+        if not await _write(runtime, found.statement(services.clock()), found):
+            return _unknown_link()
+        return show_result(200, "Unsubscribed", "Your consent is taken back. You can close this page.")
+
+    return handle
+
+
+def _unknown_link() -> Response:
+    """One page for whatever is wrong with a link, so that it tells nothing about others."""
+    return show_result(404, "This link is not valid", "It may have expired. Ask for a new one.")
+
+
+def _describe(statement: ConsentStatement, policy: Policy) -> str:
+    purpose = policy.purposes.get(statement.purpose)
+    text = "You agree that your data is used for this purpose: "
+    text += f"{purpose.title}. {purpose.description}" if purpose else statement.purpose
+    if statement.recipient:
+        text += f" Recipient: {statement.recipient}."
+    if statement.notice:
+        text += f" Notice: {statement.notice} {statement.notice_version or ''}".rstrip() + "."
+    return text
+
+
+async def _read_device(request: Request) -> str | None:
+    """Returns the anonymous ID of the device that sends the form: from its field, or else from the library's cookie."""
+    body = await read_limited(request, LARGEST_FORM)
+    form = parse_qs(body.decode("utf-8", "replace"), max_num_fields=20)
+    given = form.get(DEVICE_FIELD)
+    return given[0] if given else request.cookies.get(DEVICE_COOKIE)
+
+
+async def _write(
+    runtime: Runtime, statement: ConsentStatement, found: Confirmation | Unsubscription, holds: bool = False
+) -> bool:
+    """Writes the statement of a link. Returns False if its source or purpose no longer exists, or it can't be kept."""
+    services = runtime.services
+    if isinstance(found, Confirmation):
+        user = found.record.kind is RecordKind.USER
+        key, source_name = found.record.key, found.record.source
+        record = NamedRecord(source_name, key if user else None, None if user else key)
+        speaker, message_id = Speaker(record, found.actor), f"confirmation-{found.id[:32]}"
+    else:
+        record, speaker, message_id = found.record, Speaker(found.record, found.client), None
+    source = await read_source(services.client, record.source)
+    if source is None:
+        return False
+    origin = Origin(source, services.clock(), services.policy, proof=Proof.CREDENTIAL)
+    try:
+        head = open_message(origin, record.user_id, record.anonymous_id, message_id=message_id, timestamp=None)
+        message = state_consent(head, statement, speaker, services.policy)
+    except (Rejected, InvalidStatement):
+        return False
+    if holds and isinstance(found, Confirmation) and found.kind and found.value:
+        proven = StatedIdentifier(IdentifierRef(found.kind, found.value), Grade.PROVEN)
+        message = replace(message, identifiers=(*message.identifiers, proven))
+    message = replace(message, payload=StatementPayload(message, frozenset({"messageId", "timestamp"})))
+    receipt = await submit(runtime.ingestor, Submission({0: message}))
+    if receipt.rejections:
+        raise StoreUnavailable("The statement could not be written; try again.")
+    return True

@@ -1,0 +1,172 @@
+"""Double opt-in: asking for a confirmation, and what a link's token confirms.
+
+The token is a bearer secret of 256 bits, sent to the person and never stored. It proves one statement. It proves that
+the person holds the contact data only if it is used on the device that asked.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+import secrets
+from dataclasses import dataclass, field
+from typing import Final
+
+from algorithms.identity.blocking import EMAIL, PHONE
+from algorithms.identity.normalise import normalise_identifier
+from graph.consent.confirmations import (
+    Confirmation,
+    finish_confirmation,
+    read_confirmation,
+    remove_expired_confirmations,
+    write_confirmation,
+)
+from graph.errors import BadInput, NotFound
+from graph.model.consent import ConsentState, ConsentStatement
+from graph.model.identity import RecordKind, RecordRef
+from graph.model.time import Millis
+from graph.store.client import Writer
+from privacy.gate import Role
+from resolvers.access.keys import derive_key
+from resolvers.consent.statements import NamedRecord, check_statement
+from resolvers.context import RequestContext, Services
+
+ASKING_ROLES: Final = frozenset({Role.OPERATOR})
+METHOD: Final = "double_opt_in"
+LONGEST_DAYS: Final = 30
+DAY: Final = 86_400_000
+KEPT: Final = 90 * DAY
+"""How long a confirmation is kept after it expires."""
+
+TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+DEVICE_SECRET: Final = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}|[A-Za-z0-9_-]{22,}|[0-9a-fA-F]{32,}",
+    re.ASCII | re.IGNORECASE,
+)
+"""The forms in which an anonymous ID is a bearer secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationRequest:
+    """What is asked for. `record` is whose statement it is: the account if it has a user ID, and then its anonymous ID
+    is the device that asks. `kind` and `value` are the contact data that the link is sent to."""
+
+    record: NamedRecord
+    statement: ConsentStatement
+    kind: str | None = None
+    value: str | None = None
+    days: int = 7
+
+
+@dataclass(frozen=True, slots=True)
+class AskedConfirmation:
+    """The token for the link, which is not stored, and when it expires."""
+
+    token: str = field(repr=False)
+    expires_at: Millis
+
+
+async def ask_confirmation(context: RequestContext, asked: ConfirmationRequest) -> AskedConfirmation:
+    """Stores what is to be confirmed and returns the token. Raises BadInput if it can't be kept, NotFound if the record
+    is unknown."""
+    services, now = context.services, context.now
+    if not 1 <= asked.days <= LONGEST_DAYS:
+        raise BadInput(f"days: expected 1 to {LONGEST_DAYS}.")
+    statement = check_statement(asked.statement, services.policy)
+    kind, value = _check_contact(asked.kind, asked.value)
+    token = secrets.token_urlsafe(32)
+    device = asked.record.anonymous_id
+    stored = Confirmation(
+        id=hash_token(services.secret, token),
+        record=_name_record(asked.record),
+        statement=_write_statement(statement),
+        actor=context.viewer.client,
+        expires_at=Millis(now + asked.days * DAY),
+        device=hash_device(services.secret, device) if device and DEVICE_SECRET.fullmatch(device) else None,
+        kind=kind,
+        value=value,
+    )
+
+    async def work(tx: Writer) -> bool:
+        await remove_expired_confirmations(tx, Millis(now - KEPT))
+        return await write_confirmation(tx, stored)
+
+    if not await services.client.write(work):
+        raise NotFound("record: nothing is known of this record yet; send what is known of the person first.")
+    return AskedConfirmation(token, stored.expires_at)
+
+
+async def find_confirmation(services: Services, token: str) -> Confirmation | None:
+    """Returns what a token confirms. None if there is no such token, or it expired."""
+    if not TOKEN.fullmatch(token):
+        return None
+    found = await read_confirmation(services.client, hash_token(services.secret, token))
+    return found if found is not None and services.clock() < found.expires_at else None
+
+
+async def close_confirmation(services: Services, found: Confirmation) -> None:
+    """Ends the use of a token, once its statement is written."""
+    now = services.clock()
+    await services.client.write(lambda tx: finish_confirmation(tx, found.id, now))
+
+
+def proves_holding(services: Services, found: Confirmation, device: str | None) -> bool:
+    """Whether a confirmation on this device proves that the account holds the contact data: only on the device that
+    asked, whose anonymous ID is a secret."""
+    if found.kind is None or found.device is None or not device or found.record.kind is not RecordKind.USER:
+        return False
+    return hmac.compare_digest(found.device, hash_device(services.secret, device))
+
+
+def read_confirmed(found: Confirmation, now: Millis) -> ConsentStatement:
+    """Returns the statement that a confirmation makes, with effect from now."""
+    stated = json.loads(found.statement)
+    return ConsentStatement(state=ConsentState.GIVEN, effective_at=now, method=METHOD, **stated)
+
+
+def hash_token(secret: bytes, token: str) -> str:
+    """Returns the keyed hash under which a token is stored, 64 hexadecimal digits."""
+    return hmac.new(derive_key(secret, "confirmation"), token.encode(), "sha256").hexdigest()
+
+
+def hash_device(secret: bytes, anonymous_id: str) -> str:
+    """Returns the keyed hash of an anonymous ID, 64 hexadecimal digits."""
+    text = anonymous_id.encode("utf-8", "surrogatepass")
+    return hmac.new(derive_key(secret, "confirmation-device"), text, "sha256").hexdigest()
+
+
+_KEPT_FIELDS: Final = (
+    "purpose",
+    "recipient",
+    "notice",
+    "notice_version",
+    "notice_sha256",
+    "language",
+    "controller",
+    "channel",
+)
+
+
+def _write_statement(statement: ConsentStatement) -> str:
+    kept = {name: value for name in _KEPT_FIELDS if (value := getattr(statement, name)) is not None}
+    return json.dumps(kept, ensure_ascii=True, sort_keys=True)
+
+
+def _name_record(record: NamedRecord) -> RecordRef:
+    if record.user_id:
+        return RecordRef(record.source, RecordKind.USER, record.user_id)
+    if record.anonymous_id:
+        return RecordRef(record.source, RecordKind.ANONYMOUS, record.anonymous_id)
+    raise BadInput("record: userId or anonymousId is required.")
+
+
+def _check_contact(kind: str | None, value: str | None) -> tuple[str | None, str | None]:
+    if kind is None or value is None:
+        return None, None
+    if kind not in (EMAIL, PHONE):
+        raise BadInput("identifier: a link is sent to an email or a phone.")
+    normalised = normalise_identifier(kind, value)
+    if normalised is None:
+        raise BadInput("identifier: it has no normalised form, or is a placeholder.")
+    return kind, normalised

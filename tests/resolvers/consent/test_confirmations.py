@@ -1,0 +1,136 @@
+"""Double opt-in: what is asked, which token confirms it, and when it proves that an account holds contact data."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+
+import pytest
+
+from graph.errors import BadInput, NotFound
+from graph.model.consent import ConsentState, ConsentStatement
+from graph.model.identity import RecordKind, RecordRef
+from graph.model.time import Millis
+from graph.store.client import GraphClient, Writer
+from resolvers.consent.confirmations import (
+    DAY,
+    DEVICE_SECRET,
+    ConfirmationRequest,
+    ask_confirmation,
+    close_confirmation,
+    find_confirmation,
+    proves_holding,
+    read_confirmed,
+)
+from resolvers.consent.statements import NamedRecord
+from resolvers.context import RequestContext
+from tests.context import request_of
+
+pytestmark = pytest.mark.store
+
+ADA = RecordRef("shop", RecordKind.USER, "ada")
+DEVICE = str(uuid.uuid4())
+STATEMENT = ConsentStatement("marketing", ConsentState.GIVEN, Millis(0), notice="letter", notice_version="2")
+ASKED = ConfirmationRequest(NamedRecord("shop", "ada", DEVICE), STATEMENT, "email", "Ada@Example.org")
+CREATE_RECORD = "CREATE (:Record {id: $id, source: 'shop', kind: 'user', key: 'ada'})"
+
+
+@pytest.fixture
+async def context(store: GraphClient) -> RequestContext:
+    async def create(tx: Writer) -> None:
+        await tx.run(CREATE_RECORD, id=ADA.id)
+
+    await store.write(create)
+    return request_of(store)
+
+
+def at(context: RequestContext, days: float) -> RequestContext:
+    now = Millis(context.now + int(days * DAY))
+    return replace(context, now=now, services=replace(context.services, clock=lambda: now))
+
+
+async def test_a_token_finds_what_was_asked_until_it_expires(context: RequestContext) -> None:
+    asked = await ask_confirmation(context, ASKED)
+    found = await find_confirmation(context.services, asked.token)
+    assert found is not None
+    assert (found.record, found.kind, found.value) == (ADA, "email", "ada@example.org")
+    assert await find_confirmation(at(context, 7).services, asked.token) is None
+    assert await find_confirmation(context.services, asked.token[:-1] + "x") is None
+    assert await find_confirmation(context.services, found.id) is None
+
+
+async def test_the_token_is_not_stored(context: RequestContext) -> None:
+    asked = await ask_confirmation(context, ASKED)
+    rows = await context.services.client.read("MATCH (c:Confirmation) RETURN properties(c) AS stored")
+    assert asked.token not in str(rows)
+    assert DEVICE not in str(rows)
+
+
+async def test_it_confirms_the_statement_and_nothing_else(context: RequestContext) -> None:
+    asked = await ask_confirmation(context, ASKED)
+    found = await find_confirmation(context.services, asked.token)
+    assert found is not None
+    expected = replace(STATEMENT, effective_at=Millis(9), method="double_opt_in")
+    assert read_confirmed(found, Millis(9)) == expected
+
+
+async def test_only_the_device_that_asked_proves_the_holding(context: RequestContext) -> None:
+    asked = await ask_confirmation(context, ASKED)
+    found = await find_confirmation(context.services, asked.token)
+    assert found is not None
+    assert proves_holding(context.services, found, DEVICE)
+    assert not proves_holding(context.services, found, str(uuid.uuid4()))
+    assert not proves_holding(context.services, found, None)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"record": NamedRecord("shop", "ada")},
+        {"record": NamedRecord("shop", "ada", "kiosk-1")},
+        {"kind": None, "value": None},
+    ],
+)
+async def test_without_a_secret_device_or_contact_data_nothing_is_proven(
+    context: RequestContext, changes: dict[str, object]
+) -> None:
+    asked = await ask_confirmation(context, replace(ASKED, **changes))
+    found = await find_confirmation(context.services, asked.token)
+    assert found is not None
+    assert not proves_holding(context.services, found, DEVICE)
+    assert not proves_holding(context.services, found, "kiosk-1")
+
+
+async def test_a_closed_confirmation_says_so(context: RequestContext) -> None:
+    asked = await ask_confirmation(context, ASKED)
+    found = await find_confirmation(context.services, asked.token)
+    assert found is not None
+    assert found.confirmed_at is None
+    await close_confirmation(context.services, found)
+    closed = await find_confirmation(context.services, asked.token)
+    assert closed is not None
+    assert closed.confirmed_at == context.now
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"days": 0}, BadInput),
+        ({"days": 31}, BadInput),
+        ({"kind": "crm_id"}, BadInput),
+        ({"value": "nobody"}, BadInput),
+        ({"record": NamedRecord("shop")}, BadInput),
+        ({"statement": replace(STATEMENT, purpose="world_peace")}, BadInput),
+        ({"record": NamedRecord("shop", "eve")}, NotFound),
+    ],
+)
+async def test_what_cannot_be_confirmed_is_refused(
+    context: RequestContext, changes: dict[str, object], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        await ask_confirmation(context, replace(ASKED, **changes))
+
+
+@pytest.mark.parametrize(("text", "secret"), [(DEVICE, True), ("a" * 22, True), ("0" * 32, True), ("a1", False)])
+def test_forms_of_secret_devices(text: str, secret: bool) -> None:
+    assert bool(DEVICE_SECRET.fullmatch(text)) is secret
