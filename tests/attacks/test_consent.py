@@ -1,0 +1,217 @@
+"""Attacks on consent: opening what the victim closed, closing what the victim opened, and deceiving the victim."""
+
+from __future__ import annotations
+
+import pytest
+
+from graph.model.access import Trust
+from tests.attacks.town import AT_CRM, AT_SHOP, CUSTOMER, EMAIL, PHONE, Town
+from tests.world import DAY, external, identifier, identify, new_device, prefer, record, view, viewed
+
+pytestmark = pytest.mark.store
+
+FEW = "email givenName country"
+
+
+async def withdraw_marketing(town: Town) -> None:
+    """The victim permitted marketing and then took it back, both with their own token."""
+    await town.victim.state("marketing")
+    assert (await town.mail.see(AT_SHOP, FEW))["email"] == EMAIL
+    await town.victim.withdraw("marketing")
+
+
+async def assert_closed(town: Town, *sources: str) -> None:
+    """Nothing of the victim is open for marketing, by whatever key a viewer asks."""
+    for key in (AT_SHOP, AT_CRM, identifier("email", EMAIL), *(record(source, "u17") for source in sources)):
+        seen = await town.mail.see(key, FEW)
+        assert seen is None or seen["email"] is None
+    assert not (await town.victim.consents())["marketing", None]
+
+
+@pytest.mark.parametrize("claim", [{"email": EMAIL}, {"phone": PHONE}], ids=["email", "phone"])
+@pytest.mark.parametrize("source", ["web", "shop"])
+async def test_an_attacker_wants_to_reopen_what_the_victim_withdrew_by_claiming_their_contact_data(
+    town: Town, source: str, claim: dict[str, str]
+) -> None:
+    await withdraw_marketing(town)
+    mallory = await town.mallory(source, **claim)
+    await mallory.state("marketing")
+    await town.web.try_send(identify(claim, userId="mallory", anonymousId=new_device()))
+    await mallory.state("marketing", "RENEWED")
+    await assert_closed(town)
+
+
+async def test_an_attacker_wants_to_reopen_what_the_victim_withdrew_by_claiming_their_customer_number(
+    town: Town,
+) -> None:
+    await withdraw_marketing(town)
+    device = new_device()
+    await town.web.try_send(
+        identify(anonymousId=device, userId="mallory", context=CUSTOMER),
+        identify(anonymousId=device, context=CUSTOMER),
+        prefer("marketing", anonymousId=device),
+    )
+    person = await town.world.token("page", "web", "mallory")
+    await person.state("marketing")
+    await assert_closed(town)
+
+
+async def test_an_attacker_wants_to_grant_in_the_victims_name_with_a_public_key(town: Town) -> None:
+    await town.web.try_send(
+        prefer("marketing", userId="u17", anonymousId=new_device()),
+        prefer("marketing", userId="u17"),
+        prefer("personalisation", userId="u17", anonymousId=new_device()),
+    )
+    await assert_closed(town)
+    seen = await town.front.see(AT_SHOP)
+    assert seen is None or not (seen["givenName"] or seen["interactions"])
+    assert not (await town.victim.consents())["personalisation", None]
+
+
+async def test_an_attacker_wants_to_open_sharing_to_everybody_by_claiming_a_jurisdiction(town: Town) -> None:
+    assert await town.acme.see(AT_CRM) is None
+    mallory = await town.mallory(email=EMAIL)
+    await mallory.state("partner_sharing", "UNKNOWN", jurisdiction="US-CA")
+    await town.web.try_send(identify({"email": EMAIL, "jurisdiction": "US-CA"}, userId="u17", anonymousId=new_device()))
+    for key in (AT_CRM, AT_SHOP, identifier("email", EMAIL)):
+        assert await town.acme.see(key) is None
+
+
+async def test_an_attacker_wants_the_victim_to_be_told_denied_while_data_flows(town: Town) -> None:
+    await withdraw_marketing(town)
+    mallory = await town.mallory(email=EMAIL)
+    await mallory.state("marketing")
+    await town.web.try_send(prefer("marketing", userId="u17", anonymousId=new_device()))
+    told = (await town.victim.consents())["marketing", None]
+    audited = (await town.auditor.consents(AT_CRM))["marketing", None]
+    flows = (await town.mail.see(AT_CRM, FEW))["email"] is not None
+    assert (told, audited, flows) == (False, False, False)
+
+
+async def test_an_attacker_wants_to_split_a_person_so_that_a_withdrawal_protects_only_half(town: Town) -> None:
+    shared = {"email": "split@example.org", "firstName": "Sue"}
+    checks = await town.world.source("desk", Trust.RECORD, "desk")
+    await checks.send(identify(shared, userId="d1"))
+    await town.crm.send(identify(shared, userId="c1"), prefer("marketing", userId="c1"))
+    assert (await town.mail.see(record("crm", "c1"), FEW))["email"] == "split@example.org"
+    person = await town.world.token("page", "desk", "d1")
+    await person.withdraw("marketing")
+    assert (await town.mail.see(record("crm", "c1"), FEW))["email"] is None
+    claims = [identify({"email": "split@example.org"}, anonymousId=new_device()) for _ in range(40)]
+    await town.web.try_send(*claims)
+    await town.shop.send(*(identify({"email": "split@example.org"}, userId=f"fake{n}") for n in range(40)))
+    assert (await town.mail.see(record("crm", "c1"), FEW))["email"] is None
+
+
+@pytest.mark.parametrize("squatted", ["a page view", "a grant"])
+async def test_an_attacker_wants_to_swallow_a_withdrawal_by_squatting_its_message_id(town: Town, squatted: str) -> None:
+    await town.victim.state("marketing")
+    await town.shop.send(prefer("personalisation", userId="u17"))
+    planted = {"messageId": "opt-out-u17", "userId": "u17", "anonymousId": new_device()}
+    for sender in (town.web, town.app):
+        await sender.try_send(view("tea", **planted) if squatted == "a page view" else prefer("marketing", **planted))
+    mallory = await town.mallory()
+    await mallory.state("marketing", messageId="opt-out-u17")
+    await town.victim.withdraw("marketing", messageId="opt-out-u17")
+    await assert_closed(town)
+    other = new_device()
+    await town.app.send(prefer("personalisation", anonymousId=other), view("tea", anonymousId=other))
+    await town.app.send(prefer("personalisation", False, messageId="opt-out-u17", anonymousId=other))
+    assert not viewed(await town.front.see(record("app", other)))
+
+
+async def test_an_attacker_wants_a_front_ends_withdrawal_to_count_as_a_duplicate(town: Town) -> None:
+    await town.victim.state("marketing")
+    await town.shop.send(view("tea", userId="u18", messageId="opt-out"))
+    await town.front.withdraw("marketing", record={"source": "shop", "userId": "u17"}, messageId="opt-out")
+    await assert_closed(town)
+
+
+async def test_an_attacker_wants_to_shut_the_victim_up_for_good_with_unproven_refusals(town: Town) -> None:
+    device = new_device()
+    refusals = [
+        identify({"email": EMAIL}, userId="u17", anonymousId=device, context=CUSTOMER),
+        *(prefer(p, False, userId="u17", anonymousId=device) for p in ("marketing", "personalisation", "analytics")),
+    ]
+    await town.web.try_send(*refusals)
+    await town.victim.state("marketing")
+    assert (await town.mail.see(AT_SHOP, FEW))["email"] == EMAIL
+    await town.web.try_send(*refusals)
+    assert (await town.mail.see(AT_SHOP, FEW))["email"] == EMAIL
+    assert (await town.victim.consents())["marketing", None]
+
+
+async def test_an_old_phone_wants_its_old_refusal_to_override_a_newer_authenticated_grant(town: Town) -> None:
+    phone = new_device()
+    carried = {"consent": {"categoryPreferences": {"Advertising": False}}}
+    await town.app.try_send(prefer("marketing", False, userId="u17", anonymousId=phone))
+    await town.victim.state("marketing")
+    assert (await town.mail.see(AT_SHOP, FEW))["email"] == EMAIL
+    for _ in range(3):
+        town.world.clock.skip(seconds=60)
+        await town.app.try_send(view("tea", userId="u17", anonymousId=phone, context=carried))
+    assert (await town.mail.see(AT_SHOP, FEW))["email"] == EMAIL
+    assert (await town.victim.consents())["marketing", None]
+
+
+async def test_an_attacker_wants_an_offline_refusal_to_be_lost_because_a_grant_is_newer(town: Town) -> None:
+    yesterday = town.world.clock() - DAY
+    await town.shop.send(prefer("marketing", userId="u17"))
+    assert (await town.mail.see(AT_SHOP, FEW))["email"] == EMAIL
+    await town.shop.send(prefer("marketing", False, userId="u17", timestamp=yesterday))
+    await assert_closed(town)
+
+
+async def test_an_attacker_wants_a_grant_from_the_future_to_outlive_a_withdrawal(town: Town) -> None:
+    tomorrow = town.world.clock() + DAY // 2
+    await town.shop.send(prefer("marketing", userId="u17", timestamp=tomorrow))
+    await town.victim.withdraw("marketing")
+    await assert_closed(town)
+    town.world.clock.skip(days=1)
+    await assert_closed_for_the_shop(town)
+
+
+async def assert_closed_for_the_shop(town: Town) -> None:
+    assert (await town.mail.see(AT_SHOP, FEW))["email"] is None
+
+
+async def test_an_attacker_wants_to_import_a_grant_into_the_past_with_a_public_key(town: Town) -> None:
+    device = new_device()
+    await town.app.send(prefer("personalisation", anonymousId=device), view("tea", anonymousId=device))
+    await town.app.send(prefer("personalisation", False, anonymousId=device))
+    future = town.world.clock() + DAY // 2
+    answer = await town.app.post(
+        prefer("personalisation", anonymousId=device, receivedAt=future, timestamp=future), consentric_import="true"
+    )
+    assert answer.status_code == 403
+    assert not viewed(await town.front.see(record("app", device)))
+
+
+async def test_an_attacker_wants_to_open_a_device_that_anybody_can_name(town: Town) -> None:
+    guessable = "kiosk-1"
+    await town.web.send(view("tea", anonymousId=guessable), prefer("personalisation", anonymousId=guessable))
+    assert not viewed(await town.front.see(record("web", guessable)))
+
+
+async def test_an_attacker_wants_an_alias_to_carry_her_grant_to_the_victim(town: Town) -> None:
+    await withdraw_marketing(town)
+    device = new_device()
+    await town.web.try_send(
+        view("tea", anonymousId=device),
+        {"type": "alias", "userId": "u17", "previousId": device, "anonymousId": device},
+        {"type": "alias", "userId": "mallory", "previousId": "u17", "anonymousId": device},
+        prefer("marketing", anonymousId=device),
+    )
+    mallory = await town.mallory()
+    await mallory.state("marketing")
+    await assert_closed(town)
+
+
+async def test_an_attacker_wants_to_make_the_victim_speak_for_a_controller_or_notice_of_her_own(town: Town) -> None:
+    await town.victim.state("marketing", notice="shop", noticeVersion="1")
+    assert (await town.mail.see(AT_SHOP, FEW))["email"] == EMAIL
+    mallory = await town.mallory(email=EMAIL)
+    await mallory.state("marketing", "UNKNOWN", controller="Mallory Ltd", notice="hers", noticeVersion="9")
+    device = new_device()
+    await town.web.try_send(identify({"email": EMAIL}, userId="u17", anonymousId=device, context=external("x", "1")))
+    assert (await town.mail.see(AT_SHOP, FEW))["email"] == EMAIL

@@ -1,0 +1,189 @@
+"""Attacks on what is read: seeing the victim's data, putting words into their profile, and recognising them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.attacks.town import AT_CRM, AT_SHOP, CUSTOMER, EMAIL, PHONE, TRAITS, Town, leaks
+from tests.world import FACTS, identifier, identify, new_device, prefer, record, view, viewed
+
+pytestmark = pytest.mark.store
+
+CLAIMS: Mapping[str, Mapping[str, Any]] = {
+    "an e-mail address": {"traits": {"email": EMAIL}},
+    "a phone number": {"traits": {"phone": PHONE}},
+    "a customer number": {"context": CUSTOMER},
+    "a user ID": {"userId": "u17"},
+}
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS.keys())
+async def test_an_attacker_wants_to_read_the_victim_on_her_own_page_by_claiming(
+    town: Town, claim: Mapping[str, Any]
+) -> None:
+    device = new_device()
+    await town.web.try_send(identify(**{"anonymousId": device, "userId": "mallory", **claim}))
+    await town.web.try_send(identify(**{"anonymousId": device, **claim}))
+    for key in (record("web", device), record("web", "mallory"), record("web", "u17")):
+        assert not leaks(await town.service.see(key))
+    mallory = await town.world.token("page", "web", "mallory")
+    assert not leaks(await mallory.see_me())
+
+
+@pytest.mark.parametrize("source", ["web", "shop"])
+async def test_an_attacker_wants_to_read_the_victim_from_her_own_account(town: Town, source: str) -> None:
+    mallory = await town.mallory(source, email=EMAIL, phone=PHONE)
+    own = {"victim@example.org", PHONE}  # what she typed herself
+    for seen in (await mallory.see_me(), await town.service.see(record(source, "mallory"))):
+        assert not set(leaks(seen)) - own
+
+
+@pytest.mark.parametrize("names", [("u17", "device"), ("mallory", "victim's device"), ("mallory", "u17")])
+async def test_an_attacker_wants_an_alias_to_show_her_the_victim(town: Town, names: tuple[str, str]) -> None:
+    device, own = town.device, new_device()
+    await town.web.try_send(identify({"email": EMAIL, "firstName": "Vera"}, userId="u17", anonymousId=device))
+    await town.web.try_send(view("tea", anonymousId=own))
+    known = {"device": own, "victim's device": device}
+    alias = {"type": "alias", "userId": names[0], "previousId": known.get(names[1], names[1]), "anonymousId": own}
+    await town.web.try_send(alias)
+    for key in (record("web", own), record("web", "mallory")):
+        assert not leaks(await town.service.see(key))
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS.keys())
+async def test_an_attacker_wants_to_overwrite_the_victims_traits_by_claiming(
+    town: Town, claim: Mapping[str, Any]
+) -> None:
+    before = await town.service.see(AT_CRM)
+    hers = {"firstName": "Mallory", "lastName": "M", "address": {"street": "2 Loud Street"}, "attributes_of": "mallory"}
+    claim = {**claim, "traits": {**claim.get("traits", {}), **hers}}
+    await town.web.try_send(identify(**{"anonymousId": new_device(), **claim}))
+    assert await town.service.see(AT_CRM) == before
+    assert before["givenName"] == "Vera"
+
+
+async def test_an_attacker_wants_her_address_to_be_where_the_victims_mail_goes(town: Town) -> None:
+    await town.victim.state("marketing")
+    hers = {"email": "mallory@example.net", "phone": "+441632960000"}
+    await town.web.try_send(identify(hers, userId="u17", anonymousId=new_device()))
+    seen = await town.mail.see(AT_SHOP)
+    assert (seen["email"], seen["phone"]) == (EMAIL, PHONE)
+
+
+async def test_an_attacker_wants_to_read_through_a_device_that_she_planted_before_the_login(town: Town) -> None:
+    planted = new_device()
+    await town.web.send(prefer("personalisation", anonymousId=planted), view("lure", anonymousId=planted))
+    proof = {"userToken": town.victim.credential}
+    await town.web.send(
+        identify({"email": EMAIL, "firstName": "Vera"}, userId="u17", anonymousId=planted, context=proof),
+        view("diary", userId="u17", anonymousId=planted, context=proof),
+    )
+    for reader in (town.service, town.front):
+        seen = await reader.see(record("web", planted))
+        assert not leaks(seen)
+        assert "diary" not in viewed(seen)
+
+
+async def test_an_attacker_wants_her_grant_on_a_planted_device_to_open_the_account(town: Town) -> None:
+    planted = new_device()
+    await town.web.send(prefer("marketing", anonymousId=planted), prefer("personalisation", anonymousId=planted))
+    proof = {"userToken": town.victim.credential}
+    await town.web.send(identify(userId="u17", anonymousId=planted, context=proof))
+    await town.web.send(prefer("marketing", anonymousId=planted))
+    seen = await town.mail.see(AT_SHOP)
+    assert seen is None or not leaks(seen)
+    assert not (await town.victim.consents())["marketing", None]
+
+
+async def test_an_attacker_wants_to_find_the_victims_pseudonym_at_another_partner(town: Town) -> None:
+    beta = await town.world.client("beta", "partner", recipient="beta")
+    await town.victim.state("partner_sharing", recipient="acme")
+    await town.victim.state("partner_sharing", recipient="beta")
+    ids = {
+        "acme": (await town.acme.see(AT_SHOP, "id"))["id"],
+        "beta": (await beta.see(AT_SHOP, "id"))["id"],
+        "front": (await town.service.see(AT_SHOP, "id"))["id"],
+    }
+    assert len(set(ids.values())) == 3
+    node = "query($id: ID!) { node(id: $id) { id ... on Profile { country } } }"
+    for name in ("beta", "front"):
+        assert (await town.acme.ask(node, id=ids[name]))["node"] is None
+        assert await town.acme.see({"id": ids[name]}, "country") is None
+    assert (await town.acme.ask(node, id=ids["acme"]))["node"]["country"] == "GB"
+
+
+async def test_an_attacker_wants_to_recognise_a_person_who_came_back_by_an_old_pseudonym(town: Town) -> None:
+    await town.victim.state("partner_sharing", recipient="acme")
+    first = (await town.acme.see(AT_SHOP, "id"))["id"]
+    await town.victim.withdraw("partner_sharing", recipient="acme")
+    assert await town.acme.see({"id": first}, "id") is None
+    await town.victim.state("partner_sharing", recipient="acme")
+    assert (await town.acme.see(AT_SHOP, "id"))["id"] != first
+    assert await town.acme.see({"id": first}, "id") is None
+
+
+async def test_an_attacker_wants_to_match_a_person_by_the_times_of_the_profile(town: Town) -> None:
+    await town.victim.state("partner_sharing", recipient="acme")
+    answer = await town.acme.post(
+        "query($by: ProfileKey!) { profile(by: $by) { country createdAt updatedAt } }", by=AT_SHOP
+    )
+    data = answer.json().get("data") or {}
+    seen = data.get("profile") or {}
+    assert seen.get("createdAt") is None
+    assert seen.get("updatedAt") is None
+
+
+async def test_an_attacker_wants_to_use_another_viewers_cursor(town: Town) -> None:
+    await town.victim.state("personalisation")
+    await town.shop.send(*(view(f"item{n}", userId="u17") for n in range(4)))
+    page = "interactions(first: 1, after: $after) { pageInfo { endCursor } nodes { item { key } } }"
+    query = f"query($by: ProfileKey!, $after: String) {{ profile(by: $by) {{ {page} }} }}"
+    seen = await town.front.ask(query, by=AT_SHOP, after=None)
+    cursor = seen["profile"]["interactions"]["pageInfo"]["endCursor"]
+    other = await town.world.client("other", "frontend", "personalisation")
+    answer = (await other.post(query, by=AT_SHOP, after=cursor)).json()
+    assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+@pytest.mark.parametrize("kind", ["record", "identifier", "id", "node", "device"])
+async def test_an_attacker_wants_to_tell_a_person_who_does_not_share_from_one_who_does_not_exist(
+    town: Town, kind: str
+) -> None:
+    await town.web.send(view("tea", anonymousId=town.device))
+    there = (await town.service.see(AT_SHOP, "id"))["id"]
+    absent = "UHJvZmlsZTowMUhRMDAwMDAwMDAwMDAwMDAwMDAwMDAwMA=="
+    by = {
+        "record": (AT_SHOP, record("shop", "nobody")),
+        "identifier": (identifier("email", EMAIL), identifier("email", "nobody@example.org")),
+        "id": ({"id": there}, {"id": absent}),
+        "node": ({"id": there}, {"id": absent}),
+        "device": (record("web", town.device), record("web", new_device())),
+    }[kind]
+    query = f"query($by: ProfileKey!) {{ profile(by: $by) {{ {FACTS} }} }}"
+    node = "query($by: ID!) { node(id: $by) { id } }"
+    answers = [
+        await town.acme.post(node, by=key["id"]) if kind == "node" else await town.acme.post(query, by=key)
+        for key in by
+    ]
+    withheld, missing = answers
+    assert withheld.content == missing.content
+    assert withheld.status_code == missing.status_code
+    dynamic = {"date", "x-request-id"}
+    assert {n: v for n, v in withheld.headers.items() if n not in dynamic} == {
+        n: v for n, v in missing.headers.items() if n not in dynamic
+    }
+
+
+async def test_an_attacker_wants_one_expired_permit_to_hide_or_open_another(town: Town) -> None:
+    soon = datetime.fromtimestamp(town.world.clock() / 1000 + 3600, UTC).isoformat()
+    await town.victim.state("partner_sharing", recipient="beta", expiresAt=soon)
+    await town.victim.state("partner_sharing", recipient="acme")
+    beta = await town.world.client("beta", "partner", recipient="beta")
+    assert await beta.see(AT_SHOP, "country") is not None
+    town.world.clock.skip(seconds=7200)
+    assert await beta.see(AT_SHOP, "country") is None
+    assert (await town.acme.see(AT_SHOP, "country"))["country"] == TRAITS["address"]["country"]

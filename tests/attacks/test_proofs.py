@@ -1,0 +1,110 @@
+"""Attacks on the proof of a login, `context.userHash`: forging it, stretching it, and using somebody else's."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.attacks.town import AT_SHOP, Town
+from tests.world import Reader, new_device, prefer, view, viewed
+
+pytestmark = pytest.mark.store
+
+
+async def open_account(town: Town) -> Reader:
+    """The victim's account at the web site and at the shop permits personalisation."""
+    await town.victim.state("personalisation")
+    return town.front
+
+
+async def assert_refused(town: Town, user_hash: str, device: str, user: str = "u17") -> None:
+    """A message with this hash is not the account's: it opens nothing."""
+    proof = {"userHash": user_hash}
+    await town.web.try_send(prefer("marketing", userId=user, anonymousId=device, context=proof))
+    assert not (await town.victim.consents())["marketing", None]
+    seen = await town.mail.see(AT_SHOP, "email")
+    assert seen is None or seen["email"] is None
+
+
+async def test_a_valid_hash_opens_the_account(town: Town) -> None:
+    proof = {"userHash": await town.world.user_hash("web", "u17", town.device)}
+    await town.web.send(prefer("marketing", userId="u17", anonymousId=town.device, context=proof))
+    assert (await town.victim.consents())["marketing", None]
+
+
+@pytest.mark.parametrize("forged", ["v1.9999999999.", "v1.0.", "v2.9999999999.", "", "u17"])
+async def test_an_attacker_wants_to_forge_a_user_hash(town: Town, forged: str) -> None:
+    await assert_refused(town, forged + "A" * 43, new_device())
+    await assert_refused(town, forged, new_device())
+
+
+async def test_an_attacker_wants_to_stretch_a_user_hash_past_its_end(town: Town) -> None:
+    version, _, mac = (await town.world.user_hash("web", "u17", town.device, days=1)).split(".")
+    later = town.world.clock() // 1000 + 20 * 86_400
+    await assert_refused(town, f"{version}.{later}.{mac}", town.device)
+
+
+async def test_an_attacker_wants_to_use_an_expired_user_hash(town: Town) -> None:
+    user_hash = await town.world.user_hash("web", "u17", town.device, days=1)
+    town.world.clock.skip(days=1.1)
+    await assert_refused(town, user_hash, town.device)
+
+
+async def test_an_attacker_wants_to_use_her_own_user_hash_for_the_victim(town: Town) -> None:
+    await assert_refused(town, await town.world.user_hash("web", "mallory", town.device), town.device)
+
+
+async def test_an_attacker_wants_to_use_a_user_hash_of_another_device(town: Town) -> None:
+    await assert_refused(town, await town.world.user_hash("web", "u17", town.device), new_device())
+
+
+async def test_an_attacker_wants_to_use_a_user_hash_of_another_source(town: Town) -> None:
+    await assert_refused(town, await town.world.user_hash("app", "u17", town.device), town.device)
+
+
+async def test_an_attacker_wants_to_move_the_border_between_user_id_and_device(town: Town) -> None:
+    await assert_refused(town, await town.world.user_hash("web", "u1", f"7{town.device}"), town.device)
+
+
+async def test_an_attacker_wants_a_user_hash_to_survive_two_rotations(town: Town) -> None:
+    user_hash = await town.world.user_hash("web", "u17", town.device)
+    await town.world.rotate_hash_key("web")
+    await town.victim.state("personalisation")
+    proof = {"userHash": user_hash}
+    await town.web.send(
+        prefer("personalisation", anonymousId=town.device),
+        view("once", userId="u17", anonymousId=town.device, context=proof),
+    )
+    assert "once" in viewed(await town.front.see(AT_SHOP))
+    await town.world.rotate_hash_key("web")
+    town.world.clock.skip(seconds=5)
+    await assert_refused(town, user_hash, town.device)
+
+
+async def test_an_attacker_wants_a_write_key_to_make_user_hashes(town: Town) -> None:
+    import hmac
+
+    expires = town.world.clock() // 1000 + 3600
+    parts = [b"u17", town.device.encode(), str(expires).encode()]
+    text = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    mac = hmac.digest(town.web.key.encode(), text, "sha256")
+    from base64 import urlsafe_b64encode
+
+    for shown in (mac.hex(), urlsafe_b64encode(mac).decode().rstrip("=")):
+        await assert_refused(town, f"v1.{expires}.{shown}", town.device)
+
+
+async def test_an_attacker_wants_a_static_hash_of_the_user_id_to_grant(town: Town) -> None:
+    user_hash = await town.world.user_hash("web", "u17", "")
+    await assert_refused(town, user_hash.split(".")[-1], town.device)
+
+
+@pytest.mark.parametrize("token", ["of another account", "of another device's account", "damaged"])
+async def test_an_attacker_wants_to_speak_for_the_victim_with_a_token_of(town: Town, token: str) -> None:
+    device = new_device()
+    credential = {
+        "of another account": (await town.world.token("page", "web", "mallory")).credential,
+        "of another device's account": (await town.world.token("page", "shop", "mallory")).credential,
+        "damaged": f"{town.victim.credential[:-3]}AAA",
+    }[token]
+    await town.web.try_send(prefer("marketing", userId="u17", anonymousId=device, context={"userToken": credential}))
+    assert not (await town.victim.consents())["marketing", None]

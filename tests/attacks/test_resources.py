@@ -1,0 +1,114 @@
+"""Attacks on everybody else's service: memory, connections, the store's time, and requests that are made to fail."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from tests.attacks.town import AT_SHOP, Town
+from tests.world import identify, new_device, prefer, record, view
+
+pytestmark = pytest.mark.store
+
+
+async def test_an_attacker_wants_a_long_number_to_fail_inside_the_server(town: Town) -> None:
+    number = "9" * 5000
+    http = town.world.http
+    bodies = (
+        f'{{"query": "{{ items(first: {number}) {{ nodes {{ key }} }} }}"}}',
+        f'{{"query": "query($n: Int!) {{ items(first: $n) {{ nodes {{ key }} }} }}", "variables": {{"n": {number}}}}}',
+    )
+    for body in bodies:
+        answer = await http.post(
+            "/graphql",
+            content=body,
+            headers={"authorization": f"Bearer {town.front.credential}", "content-type": "application/json"},
+        )
+        assert answer.status_code == 400 or "errors" in answer.json()
+        assert answer.status_code < 500
+        assert "INTERNAL_SERVER_ERROR" not in answer.text
+
+
+async def test_an_attacker_wants_documents_without_a_credential_to_fill_the_memory(town: Town) -> None:
+    process = psutil.Process()
+    before = process.memory_info().rss
+    fields = " ".join(f"a{n}: __typename" for n in range(8_000))
+    for number in range(40):
+        query = f"query q{number} {{ {fields} }}"
+        answer = await town.world.http.post("/graphql", json={"query": query})
+        assert answer.status_code in (400, 401, 413, 429)
+    assert process.memory_info().rss - before < 120 << 20
+
+
+async def test_an_attacker_wants_slow_bodies_to_hold_connections(town: Town) -> None:
+    url = urlsplit(str(town.world.http.base_url))
+    head = b"POST /v1/batch HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 400000\r\n\r\n{"
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    writer.write(head)
+    await writer.drain()
+    try:
+        answer = await asyncio.wait_for(reader.read(), 45)
+    finally:
+        writer.close()
+    assert b" 408 " in answer.split(b"\r\n")[0] or not answer
+
+
+async def test_an_attacker_wants_to_ask_without_end(town: Town) -> None:
+    answers = []
+    for _ in range(60):
+        some = [town.front.post("{ purposes { key } }") for _ in range(50)]
+        answers = await asyncio.gather(*some)
+        refused = [answer for answer in answers if answer.status_code == 429]
+        if refused:
+            assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
+            return
+    pytest.fail("3,000 requests were served without a pause")
+
+
+async def test_an_attacker_wants_to_grow_a_record_without_end(town: Town) -> None:
+    device = new_device()
+    rejected = 0
+    for part in range(40):
+        traits = {f"attribute_{part}_{n}": "x" * 400 for n in range(60)}
+        answer = await town.web.post(identify(traits, anonymousId=device))
+        assert answer.status_code == 200
+        rejected += sum(answer.json()["rejected"].values())
+    assert rejected
+    await town.web.send(prefer("personalisation", anonymousId=device))
+    seen = await town.front.see(record("web", device), "attributes")
+    assert len(str(seen["attributes"])) < 300_000
+
+
+async def test_an_attacker_wants_a_long_chain_of_records_to_hold_every_write(town: Town) -> None:
+    links = [
+        {"externalIds": [{"type": "chain", "id": f"n{number + step}"} for step in (0, 1)]} for number in range(400)
+    ]
+    await town.crm.send(*(identify(userId=f"k{number}", context=link) for number, link in enumerate(links)))
+    started = time.perf_counter()
+    joining = town.crm.send(identify(userId="k0", context={"externalIds": [{"type": "chain", "id": "n400"}]}))
+    await asyncio.gather(joining, town.victim.withdraw("marketing"))
+    assert time.perf_counter() - started < 30
+    assert not (await town.victim.consents())["marketing", None]
+
+
+async def test_an_attacker_wants_a_filter_to_read_a_whole_history_for_nothing(town: Town) -> None:
+    await town.victim.state("personalisation")
+    filtered = 'interactions(first: 100, where: {item: "x", types: [VIEWED]}) { nodes { id } }'
+    many = " ".join(f"f{n}: {filtered}" for n in range(40))
+    answer = await town.front.post(f"query($by: ProfileKey!) {{ profile(by: $by) {{ {many} }} }}", by=AT_SHOP)
+    assert answer.json()["errors"][0]["extensions"]["code"] == "QUERY_TOO_COMPLEX"
+
+
+async def test_an_attacker_wants_a_crowd_of_writes_to_delay_a_withdrawal(town: Town) -> None:
+    await town.victim.state("personalisation")
+    flood = [town.web.post(*(view(f"i{n}", anonymousId=new_device()) for n in range(200))) for _ in range(15)]
+    sending = asyncio.gather(*flood)
+    await asyncio.sleep(0.05)
+    await town.victim.withdraw("personalisation")
+    unfinished = not sending.done()
+    await sending
+    assert unfinished, "the withdrawal waited for everybody else"
