@@ -1,4 +1,4 @@
-"""Scenes at a device: a browser with a consent banner, an app that was offline, a login, a tablet shared by a family."""
+"""Scenes at a device: a browser with a banner, an app that was offline, a login, a tablet that a family shares."""
 
 from __future__ import annotations
 
