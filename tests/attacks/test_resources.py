@@ -39,11 +39,11 @@ async def test_an_attacker_wants_a_long_number_to_fail_inside_the_server(town: T
 async def test_an_attacker_wants_documents_without_a_credential_to_fill_the_memory(town: Town) -> None:
     process = psutil.Process()
     before = process.memory_info().rss
-    fields = " ".join(f"a{n}: givenName" for n in range(3_000))
+    wide = "\U0001f600" + "x" * 900_000  # one such character makes Python keep four bytes for each
     for number in range(120):
-        query = f'query q{number} {{ profile(by: {{record: {{source: "s", key: "{number}"}}}}) {{ {fields} }} }}'
+        query = f'{{ __type(name: "{wide}{number}") {{ name }} }}'
         answer = await town.world.http.post("/graphql", json={"query": query})
-        assert "data" not in answer.json() or answer.json()["data"] is None
+        assert answer.status_code < 500
     assert process.memory_info().rss - before < 200 << 20
 
 
