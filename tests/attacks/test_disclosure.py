@@ -77,7 +77,7 @@ async def test_an_attacker_wants_her_address_to_be_where_the_victims_mail_goes(t
 async def test_an_attacker_wants_to_read_through_a_device_that_she_planted_before_the_login(town: Town) -> None:
     planted = new_device()
     await town.web.send(prefer("personalisation", anonymousId=planted), view("lure", anonymousId=planted))
-    proof = {"userToken": town.victim.credential}
+    proof = await town.prove()
     await town.web.send(
         identify({"email": EMAIL, "firstName": "Vera"}, userId="u17", anonymousId=planted, context=proof),
         view("diary", userId="u17", anonymousId=planted, context=proof),
@@ -91,7 +91,7 @@ async def test_an_attacker_wants_to_read_through_a_device_that_she_planted_befor
 async def test_an_attacker_wants_her_grant_on_a_planted_device_to_open_the_account(town: Town) -> None:
     planted = new_device()
     await town.web.send(prefer("marketing", anonymousId=planted), prefer("personalisation", anonymousId=planted))
-    proof = {"userToken": town.victim.credential}
+    proof = await town.prove()
     await town.web.send(identify(userId="u17", anonymousId=planted, context=proof))
     await town.web.send(prefer("marketing", anonymousId=planted))
     seen = await town.mail.see(AT_SHOP)

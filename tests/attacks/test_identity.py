@@ -13,7 +13,7 @@ pytestmark = pytest.mark.store
 
 async def settle_device(town: Town) -> None:
     """The victim's device proves that it is theirs, and both permit personalisation."""
-    proof = {"userToken": town.victim.credential}
+    proof = await town.prove()
     await town.victim.state("personalisation")
     await town.web.send(
         prefer("personalisation", anonymousId=town.device),

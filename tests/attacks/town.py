@@ -46,6 +46,10 @@ class Town:
     victim: Reader
     device: str = field(default_factory=new_device)
 
+    async def prove(self) -> dict[str, Any]:
+        """Returns the proof that the page sends along while the victim is logged in."""
+        return {"userToken": (await self.world.token("page", "web", "u17")).credential}
+
     async def mallory(self, source: str = "web", **traits: Any) -> Reader:
         """Returns the attacker, who has an account of her own and wrote into it what she likes."""
         mallory = await self.world.token("page", source, "mallory")
