@@ -12,15 +12,22 @@ from graph.model.identity import Grade, Proof
 CONTACT_KINDS: Final = frozenset({EMAIL, PHONE})
 """Kinds of contact data. A server's are stated: people type them in, and not every back end checks them."""
 
-PROVABLE_KINDS: Final = frozenset({USER_ID, ANONYMOUS_ID})
-"""Kinds that a proof covers: the two IDs by which a message names its person."""
+_NAMING_KINDS: Final = frozenset({USER_ID, ANONYMOUS_ID})
+"""The two IDs by which a message names its person."""
+
+
+def covers(proof: Proof | None, kind: str) -> bool:
+    """Whether a message's proof proves its identifiers of a kind: the names of its person and, after a confirmation,
+    the contact data in it."""
+    return proof is not None and (kind in _NAMING_KINDS or (proof is Proof.CONFIRMATION and kind in CONTACT_KINDS))
 
 
 def grade_identifier(kind: str, trust: Trust, verifies: Collection[str] = (), proof: Proof | None = None) -> Grade:
     """Returns the grade of an identifier of a kind. `verifies` are the kinds of contact data that the source checks;
-    `proof` is what proves this very identifier, which only a public source needs. O(1)."""
-    if trust is Trust.RECORD:
+    `proof` is what proves this very identifier; a public source needs one for any, a server for contact data that it
+    doesn't check. O(1)."""
+    if trust is Trust.RECORD or covers(proof, kind):
         return Grade.PROVEN
     if trust is Trust.SERVER:
         return Grade.STATED if kind in CONTACT_KINDS and kind not in verifies else Grade.PROVEN
-    return Grade.PROVEN if proof is not None and kind in PROVABLE_KINDS else Grade.CLAIMED
+    return Grade.CLAIMED

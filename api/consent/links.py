@@ -19,6 +19,7 @@ from api.collection.origin import Origin
 from api.collection.reasons import Rejected
 from api.collection.segment.consents import StatementPayload
 from api.collection.segment.mapping import open_message
+from api.collection.segment.names import grade
 from api.consent.pages import show_question, show_result
 from api.http.body import read_limited
 from api.http.throttle import Throttle, visit_of
@@ -27,7 +28,7 @@ from graph.access.sources import read_source
 from graph.consent.confirmations import Confirmation
 from graph.errors import StoreUnavailable
 from graph.model.consent import ConsentStatement
-from graph.model.identity import Grade, IdentifierRef, Proof, RecordKind, StatedIdentifier
+from graph.model.identity import IdentifierRef, Proof, RecordKind
 from privacy.policy import Policy
 from resolvers.consent.confirmations import close_confirmation, find_confirmation, proves_holding, read_confirmed
 from resolvers.consent.statements import InvalidStatement, NamedRecord, Speaker, state_consent
@@ -134,14 +135,15 @@ async def _write(
     source = await read_source(services.client, record.source)
     if source is None:
         return False
-    origin = Origin(source, services.clock(), services.policy, proof=Proof.CREDENTIAL)
+    proof = Proof.CONFIRMATION if holds else Proof.CREDENTIAL
+    origin = Origin(source, services.clock(), services.policy, proof=proof)
     try:
         head = open_message(origin, record.user_id, record.anonymous_id, message_id=message_id, timestamp=None)
         message = state_consent(head, statement, speaker, services.policy)
     except (Rejected, InvalidStatement):
         return False
     if holds and isinstance(found, Confirmation) and found.kind and found.value:
-        proven = StatedIdentifier(IdentifierRef(found.kind, found.value), Grade.PROVEN)
+        proven = grade(IdentifierRef(found.kind, found.value), source, proof)
         message = replace(message, identifiers=(*message.identifiers, proven))
     message = replace(message, payload=StatementPayload(message, frozenset({"messageId", "timestamp"})))
     receipt = await submit(runtime.ingestor, Submission({0: message}))

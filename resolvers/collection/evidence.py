@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from algorithms.identity.contacts import ContactStatement, merge_contacts
-from algorithms.identity.grades import CONTACT_KINDS, PROVABLE_KINDS
+from algorithms.identity.grades import CONTACT_KINDS, covers
 from graph.identity.identifiers import NewHolding
 from graph.identity.records import (
     Carried,
@@ -138,7 +138,7 @@ def _add_identifiers(one: Arrival, touched: Touched, aliases: dict[str, RecordRe
     def add(holder: RecordId, identifier: ArrivedIdentifier) -> None:
         known = touched[holder].known
         if known.lacks(identifier.id, identifier.grade, message.received_at):
-            proof = message.proof if identifier.ref.kind in PROVABLE_KINDS else None
+            proof = message.proof if covers(message.proof, identifier.ref.kind) else None
             evidence.add(
                 NewHolding(holder, identifier.ref, identifier.grade, message.received_at, proof),
                 identifier.id,

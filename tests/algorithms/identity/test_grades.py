@@ -20,9 +20,14 @@ def test_without_a_proof_everything_of_a_public_source_is_claimed() -> None:
     assert grades(Trust.PUBLIC) == "ccccc"
 
 
-@pytest.mark.parametrize("proof", Proof)
+@pytest.mark.parametrize("proof", [Proof.TOKEN, Proof.HASH, Proof.CREDENTIAL])
 def test_a_proof_covers_the_names_of_the_message_and_nothing_else(proof: Proof) -> None:
     assert grades(Trust.PUBLIC, "email", proof=proof) == "ppccc"
+
+
+@pytest.mark.parametrize("trust", Trust)
+def test_a_confirmation_also_covers_the_contact_data_of_its_message(trust: Trust) -> None:
+    assert grades(trust, proof=Proof.CONFIRMATION) == ("ppcpp" if trust is Trust.PUBLIC else "ppppp")
 
 
 def test_contact_data_of_a_server_is_stated_unless_it_verifies_the_kind() -> None:
