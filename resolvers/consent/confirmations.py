@@ -22,6 +22,7 @@ from graph.consent.confirmations import (
     remove_expired_confirmations,
     write_confirmation,
 )
+from graph.consent.log import SECRET_FORM
 from graph.errors import BadInput, NotFound
 from graph.model.consent import ConsentState, ConsentStatement
 from graph.model.identity import RecordKind, RecordRef
@@ -40,11 +41,6 @@ KEPT: Final = 90 * DAY
 """How long a confirmation is kept after it expires."""
 
 TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
-DEVICE_SECRET: Final = re.compile(
-    r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}|[A-Za-z0-9_-]{22,}|[0-9a-fA-F]{32,}",
-    re.ASCII | re.IGNORECASE,
-)
-"""The forms in which an anonymous ID is a bearer secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +79,7 @@ async def ask_confirmation(context: RequestContext, asked: ConfirmationRequest) 
         statement=_write_statement(statement),
         actor=context.viewer.client,
         expires_at=Millis(now + asked.days * DAY),
-        device=hash_device(services.secret, device) if device and DEVICE_SECRET.fullmatch(device) else None,
+        device=hash_device(services.secret, device) if device and SECRET_FORM.fullmatch(device) else None,
         kind=kind,
         value=value,
     )

@@ -14,7 +14,6 @@ from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
 from resolvers.consent.confirmations import (
     DAY,
-    DEVICE_SECRET,
     ConfirmationRequest,
     ask_confirmation,
     close_confirmation,
@@ -129,8 +128,3 @@ async def test_what_cannot_be_confirmed_is_refused(
 ) -> None:
     with pytest.raises(error):
         await ask_confirmation(context, replace(ASKED, **changes))
-
-
-@pytest.mark.parametrize(("text", "secret"), [(DEVICE, True), ("a" * 22, True), ("0" * 32, True), ("a1", False)])
-def test_forms_of_secret_devices(text: str, secret: bool) -> None:
-    assert bool(DEVICE_SECRET.fullmatch(text)) is secret
