@@ -14,7 +14,7 @@ import os
 import secrets
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from graph.errors import StoreUnavailable
 
@@ -29,17 +29,6 @@ class StoreCredentials:
     user: str = field(repr=False)
     password: str = field(repr=False)
 
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """Returns the credentials of the engine that runs on a folder. Raises StoreUnavailable if they are lost."""
-        try:
-            facts = json.loads(credentials_file(folder).read_bytes())
-            return cls(str(facts["user"]), str(facts["password"]))
-        except (OSError, ValueError, KeyError, TypeError):
-            raise StoreUnavailable(
-                f"The credentials of the store in {folder} are lost: end the processes that use it, then try again."
-            ) from None
-
     def describe_user(self) -> dict[str, object]:
         """Returns the entry of the engine's list of users: everything is allowed, the password is hashed."""
         salt = base64.b64encode(secrets.token_bytes(32)).decode()
@@ -48,18 +37,29 @@ class StoreCredentials:
         return {"name": self.user, "databases": {"*": ["admin"]}, "password": hashed}
 
 
+def read_credentials(folder: Path) -> StoreCredentials:
+    """Returns the credentials of the engine that runs on a folder. Raises StoreUnavailable if they are lost."""
+    try:
+        facts = json.loads(credentials_file(folder).read_bytes())
+        return StoreCredentials(str(facts["user"]), str(facts["password"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        raise StoreUnavailable(
+            f"The credentials of the store in {folder} are lost: end the processes that use it, then try again."
+        ) from None
+
+
 def prepare_credentials(folder: Path) -> None:
     """Makes the credentials of a folder unless it has them: for this user's processes, and hashed for the engine, which
     then has no other user. Call it before the engine starts; its former users are removed."""
     try:
-        known = StoreCredentials.read(folder)
-        if json.loads(users_file(folder).read_bytes())["name"] == known.user:
+        known = read_credentials(folder)
+        if json.loads(engine_users_file(folder).read_bytes())["name"] == known.user:
             return
     except (StoreUnavailable, OSError, ValueError, KeyError, TypeError):
         pass
     made = StoreCredentials(f"u{secrets.token_hex(16)}", secrets.token_urlsafe(32))
-    users_file(folder).parent.mkdir(exist_ok=True, mode=0o700)
-    write_private(users_file(folder), json.dumps(made.describe_user()) + "\n")
+    engine_users_file(folder).parent.mkdir(exist_ok=True, mode=0o700)
+    write_private(engine_users_file(folder), json.dumps(made.describe_user()) + "\n")
     write_private(credentials_file(folder), json.dumps(asdict(made)))
 
 
@@ -68,7 +68,7 @@ def credentials_file(folder: Path) -> Path:
     return folder / "credentials.json"
 
 
-def users_file(folder: Path) -> Path:
+def engine_users_file(folder: Path) -> Path:
     """Returns the path of the engine's list of users."""
     return folder / "config" / "server-users.jsonl"
 

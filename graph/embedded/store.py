@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from neo4j import GraphDatabase
 from neo4j.exceptions import DriverError, Neo4jError
 
-from graph.embedded.credentials import StoreCredentials, prepare_credentials, write_private
+from graph.embedded.credentials import prepare_credentials, read_credentials, write_private
 from graph.embedded.process import (
     DATABASE,
     EngineOptions,
@@ -158,7 +158,7 @@ def launch(folder: Path, options: EngineOptions, *, lasting: bool) -> StoreDescr
 
 def locate(folder: Path, description: StoreDescription) -> StoreTarget:
     """Returns how to connect to a running store."""
-    credentials = StoreCredentials.read(folder)
+    credentials = read_credentials(folder)
     return StoreTarget(
         url=f"bolt://127.0.0.1:{description.port}",
         user=credentials.user,
