@@ -3,7 +3,8 @@
 A record has one value of such a kind at a time: a new one ends the others. What counts is the order of receipt, within
 one receipt the order of the events, so that nothing is gained by stating an earlier time. The state keeps the first and
 the last statement of each value. Minimum and maximum do not depend on the order of processing, and neither do the ends
-that follow from them.
+that follow from them. No end moves when another value is stated again: an address that was given up and now belongs to
+somebody else is not held longer than it was.
 """
 
 from __future__ import annotations
@@ -82,12 +83,14 @@ def _put(values: dict[str, list[int]], identifier: str, stamp: list[int]) -> boo
 
 
 def _find_ends(state: _State) -> dict[str, Millis | None]:
-    """Returns for each value the receipt of the first statement of another value after its own last one."""
+    """Returns for each value the receipt of the first other value that came after its own last statement. One that had
+    been stated before, too, and came back ends it at that last statement, the latest instant at which it surely held.
+    """
     ends: dict[str, Millis | None] = {}
     for values in state.values():
-        stamps = [(identifier, stamp) for identifier, known in values.items() for stamp in (known[:2], known[2:])]
         for identifier, known in values.items():
             if identifier != REMOVED:
-                later = [stamp for other, stamp in stamps if other != identifier and stamp > known[2:]]
+                last = known[2:]
+                later = [max(other[:2], last) for other in values.values() if other[2:] > last]
                 ends[identifier] = Millis(min(later)[0]) if later else None
     return ends

@@ -76,7 +76,6 @@ def test_records_kept_apart_stay_apart_when_both_sides_grow() -> None:
         assert found.veto(left, right) is None
         found.join(left, right)
     assert found.veto(R, T) == found.veto(T, R) == Veto(RefusalReason.CANNOT_LINK)
-    assert found.veto(R, T, asserted=True) == Veto(RefusalReason.CANNOT_LINK)
 
 
 def test_a_value_over_the_limit_is_not_admitted_and_changes_nothing() -> None:
@@ -112,24 +111,14 @@ def test_each_namespace_and_source_has_its_own_slot() -> None:
     assert found.veto(P, Q) == Veto(RefusalReason.UNIQUE_CONFLICT, "user_id")
 
 
-def test_values_declared_to_be_one_persons_count_as_one_from_then_on() -> None:
+def test_two_values_of_a_unique_kind_stay_apart_through_every_join() -> None:
     found = components()
-    for record, value in ((P, "1"), (Q, "2"), (R, "2"), (S, "3")):
+    for record, value in ((P, "1"), (Q, "2"), (R, "1")):
         assert found.admit(record, USER, value)
-    assert found.veto(P, Q) == Veto(RefusalReason.UNIQUE_CONFLICT, "user_id")
-    assert found.veto(P, Q, asserted=True) is None
-    found.join(P, Q, asserted=True)
-    assert reasons(found, (P, R), (P, S)) == [None, RefusalReason.UNIQUE_CONFLICT]
+    assert found.veto(P, R) is None
     found.join(P, R)
-    assert found.admit(T, USER, "1")
-    assert found.veto(T, R) is None
-
-
-def test_an_assertion_does_not_lift_the_limit_of_a_kind_that_is_not_unique() -> None:
-    found = components()
-    for record, values in ((P, "ab"), (Q, "c")):
-        assert all(found.admit(record, EMAIL, value) for value in values)
-    assert found.veto(P, Q, asserted=True) == Veto(RefusalReason.LIMIT_EXCEEDED, "email")
+    found.join(Q, S)
+    assert reasons(found, (P, Q), (R, S), (S, T)) == [RefusalReason.UNIQUE_CONFLICT] * 2 + [None]
 
 
 def test_a_component_is_never_larger_than_its_cap() -> None:

@@ -25,18 +25,22 @@ from graph.model.identity import EvidenceRecord, Holding, Neighbourhood, RecordI
 from graph.model.time import Millis
 
 SMALL = LinkageConfig(
-    limits={"external": 2, "email": 2, "phone": 1, "anonymous_id": 2},
+    limits={"external": 2, "email": 2, "phone": 1},
     component_cap=5,
     blocking=BlockingRules(frequency_cap=4, placeholders=frozenset({"blocked"})),
 )
 
 
-def holding(kind: str, value: str, since: int = 0, namespace: str = "", degree: int = 1) -> Holding:
-    return Holding(f"{kind}:{namespace}:{value}", kind, value, namespace, Millis(since), degree)
+def holding(
+    kind: str, value: str, since: int = 0, namespace: str = "", degree: int = 1, ended: int | None = None
+) -> Holding:
+    end = None if ended is None else Millis(ended)
+    return Holding(f"{kind}:{namespace}:{value}", kind, value, namespace, Millis(since), degree, ended=end)
 
 
-def record(name: str, *holdings: Holding, permitted: bool = True, source: str = "") -> EvidenceRecord:
-    return EvidenceRecord(RecordId(name), permitted, holdings, source)
+def record(name: str, *holdings: Holding, permitted: bool = True, source: str | None = None) -> EvidenceRecord:
+    """An account, in a system of its own unless `source` is given."""
+    return EvidenceRecord(RecordId(name), permitted, holdings, name if source is None else source)
 
 
 def solve(*records: EvidenceRecord, config: LinkageConfig = SMALL, **judgements: Iterable[tuple[str, str]]) -> Linkage:
@@ -76,51 +80,88 @@ def test_a_stronger_kind_is_the_one_that_links() -> None:
     assert [each.rule for each in found.links] == ["user_id"]
 
 
-def test_the_first_of_two_people_on_one_device_keeps_it() -> None:
-    device = "d1"
+def test_the_first_of_two_accounts_of_a_shop_keeps_a_shared_card() -> None:
+    card = "c1"
     found = solve(
-        record("anon", holding("anonymous_id", device, 10)),
-        record("one", holding("user_id", "u1", 20), holding("anonymous_id", device, 20)),
-        record("two", holding("user_id", "u2", 15), holding("anonymous_id", device, 15)),
+        record("crm", holding("card", card, 10)),
+        record("one", holding("user_id", "u1", 20), holding("card", card, 20), source="shop"),
+        record("two", holding("user_id", "u2", 15), holding("card", card, 15), source="shop"),
     )
-    assert together(found, "anon", "two")
-    assert not together(found, "anon", "one")
+    assert together(found, "crm", "two")
+    assert not together(found, "crm", "one")
     (refusal,) = found.refusals
     assert refusal.reason is RefusalReason.UNIQUE_CONFLICT
-    assert (refusal.left, refusal.right, refusal.rule, refusal.detail) == ("anon", "one", "anonymous_id", "user_id")
+    assert (refusal.left, refusal.right, refusal.rule, refusal.detail) == ("crm", "one", "card", "user_id")
 
 
 def test_a_tie_at_one_instant_is_broken_by_record_id() -> None:
     found = solve(
-        record("c-anon", holding("anonymous_id", "d", 1)),
-        record("b", holding("user_id", "u2", 1), holding("anonymous_id", "d", 1)),
-        record("a", holding("user_id", "u1", 1), holding("anonymous_id", "d", 1)),
+        record("c-crm", holding("card", "c", 1)),
+        record("b", holding("user_id", "u2", 1), holding("card", "c", 1), source="shop"),
+        record("a", holding("user_id", "u1", 1), holding("card", "c", 1), source="shop"),
     )
-    assert together(found, "a", "c-anon")
-    assert not together(found, "b", "c-anon")
+    assert together(found, "a", "c-crm")
+    assert not together(found, "b", "c-crm")
 
 
 def test_user_ids_of_different_namespaces_do_not_conflict() -> None:
-    email = holding("email", "a@x.com")
+    card = holding("card", "c")
     found = solve(
-        record("p", holding("user_id", "1", namespace="shop"), email),
-        record("q", holding("user_id", "1", namespace="crm"), email),
-        record("r", holding("user_id", "2", namespace="crm"), email),
+        record("p", holding("user_id", "1", namespace="shop"), card, source="shop"),
+        record("q", holding("user_id", "1", namespace="crm"), card, source="crm"),
+        record("r", holding("user_id", "2", namespace="crm"), card, source="crm"),
     )
     assert together(found, "p", "q")
     assert not together(found, "q", "r")
 
 
 def test_two_sources_may_each_name_a_person_but_one_source_may_not_name_it_twice() -> None:
-    email = holding("email", "a@x.com")
+    card = holding("card", "c")
     shop, crm = (
-        record("p", holding("user_id", "1"), email, source="shop"),
-        record("q", holding("user_id", "7"), email, source="crm"),
+        record("p", holding("user_id", "1"), card, source="shop"),
+        record("q", holding("user_id", "7"), card, source="crm"),
     )
-    found = solve(shop, crm, record("r", holding("user_id", "2"), email, source="shop"))
+    found = solve(shop, crm, record("r", holding("user_id", "2"), card, source="shop"))
     assert together(found, "p", "q")
     assert not together(found, "p", "r")
     assert RefusalReason.UNIQUE_CONFLICT in {each.reason for each in found.refusals}
+
+
+def test_contact_data_that_a_source_holds_for_two_accounts_at_once_links_nobody() -> None:
+    desk = [holding("email", "info@x.com", at) for at in (1, 2, 3)]
+    found = solve(*(record(name, held, source=name[0]) for name, held in zip(("s1", "s2", "c1"), desk, strict=True)))
+    assert len(found.components) == 3
+    assert [(each.reason, each.evidence, each.left) for each in found.refusals] == [
+        (RefusalReason.SHARED_CONTACT, "email::info@x.com", None)
+    ]
+    card = [replace(each, kind="card") for each in desk]
+    others = solve(*(record(name, held, source=name[0]) for name, held in zip(("s1", "s2", "c1"), card, strict=True)))
+    assert len(others.components) == 1
+
+
+def test_an_address_that_moved_between_two_accounts_of_a_source_is_not_shared() -> None:
+    found = solve(
+        record("old", holding("email", "a@x.com", 1, ended=5), source="shop"),
+        record("new", holding("email", "a@x.com", 5), source="shop"),
+        record("crm", holding("email", "a@x.com", 6)),
+    )
+    assert found.components == (("crm", "new"), ("old",))
+    assert [(each.reason, each.left, each.right) for each in found.refusals] == [
+        (RefusalReason.NO_OVERLAP, "old", "new")
+    ]
+
+
+def test_an_address_links_only_records_that_had_it_at_the_same_time() -> None:
+    found = solve(
+        record("p", holding("email", "a@x.com", 1, ended=4)),
+        record("q", holding("email", "a@x.com", 3, ended=6)),
+        record("r", holding("email", "a@x.com", 5)),
+        record("s", holding("email", "a@x.com", 6, ended=6)),
+    )
+    assert found.components == (("p", "q", "r", "s"),)
+    assert {(each.left, each.right) for each in found.links} == {("p", "q"), ("q", "r"), ("r", "s")}
+    recycled = solve(record("p", holding("email", "a@x.com", 1, ended=4)), record("q", holding("email", "a@x.com", 4)))
+    assert len(recycled.components) == 2
 
 
 def test_one_user_id_in_two_sources_is_one_person() -> None:
@@ -128,18 +169,22 @@ def test_one_user_id_in_two_sources_is_one_person() -> None:
     assert together(solve(record("p", one, source="shop"), record("q", one, source="app")), "p", "q")
 
 
-def test_an_alias_joins_two_user_ids_for_all_their_records() -> None:
-    one, two = holding("user_id", "u1"), holding("user_id", "u2")
+def test_an_alias_joins_the_accounts_that_it_names_and_their_records() -> None:
+    one, two = holding("user_id", "u1"), holding("user_id", "u2", namespace="crm")
     records = [record("p", one), record("p2", one), record("q", two), record("q2", two)]
     found = solve(*records, asserted=[("q", "p")])
     assert len(found.components) == 1
     assert ("p", "q", ALIAS) in {(each.left, each.right, each.rule) for each in found.links}
-    email = holding("email", "a@x.com")
-    third = record("r", email)
-    again = solve(record("p", one, email), *records[1:], third, asserted=[("p", "q")])
-    assert len(again.components) == 1
-    conflict = solve(record("p", one, email), record("q", two), record("r", holding("user_id", "u3"), email))
-    assert len(conflict.components) == 3
+
+
+def test_an_alias_does_not_override_the_veto_of_unique_user_ids() -> None:
+    one, two = holding("user_id", "u1"), holding("user_id", "u2")
+    found = solve(record("p", one, source="shop"), record("q", two, source="shop"), asserted=[("p", "q")])
+    assert len(found.components) == 2
+    (refusal,) = found.refusals
+    assert (refusal.reason, refusal.rule, refusal.left, refusal.right) == (
+        RefusalReason.UNIQUE_CONFLICT, ALIAS, "p", "q",
+    )  # fmt: skip
 
 
 def test_a_blocked_value_links_no_records_and_is_refused() -> None:
@@ -158,14 +203,14 @@ def test_a_frequent_identifier_links_no_records_whether_counted_here_or_in_the_g
 
 def test_over_the_limit_the_latest_identifier_is_demoted_and_the_rest_still_match() -> None:
     user = holding("user_id", "u", 0)
-    devices = [holding("anonymous_id", f"d{n}", n) for n in range(3)]
-    anonymous = [record(f"anon{n}", device) for n, device in enumerate(devices)]
-    found = solve(record("user", user, *devices), *anonymous)
-    assert together(found, "user", "anon0")
-    assert together(found, "user", "anon1")
-    assert not together(found, "user", "anon2")
+    cards = [holding("card", f"c{n}", n) for n in range(3)]
+    others = [record(f"crm{n}", card) for n, card in enumerate(cards)]
+    found = solve(record("user", user, *cards), *others)
+    assert together(found, "user", "crm0")
+    assert together(found, "user", "crm1")
+    assert not together(found, "user", "crm2")
     (refusal,) = found.refusals
-    assert (refusal.reason, refusal.evidence) == (RefusalReason.LIMIT_EXCEEDED, "anonymous_id::d2")
+    assert (refusal.reason, refusal.evidence) == (RefusalReason.LIMIT_EXCEEDED, "card::c2")
 
 
 def test_a_weak_identifier_may_not_join_people_with_too_many_strong_ones() -> None:
@@ -210,32 +255,48 @@ def test_the_configuration_refuses_invalid_values() -> None:
 
 
 NAMES = [RecordId(f"r{n}") for n in range(9)]
+SOURCES = {name: ("shop", "crm", "app")[number % 3] for number, name in enumerate(NAMES)}
 VALUES = [
     *(("user_id", value, namespace) for value in ("u1", "u2") for namespace in ("", "crm")),
     *(("email", f"e{n}@x.com", "") for n in range(4)),
     ("email", "blocked", ""),
     *(("phone", f"+{n}", "") for n in range(3)),
-    *(("anonymous_id", f"d{n}", "") for n in range(4)),
-    *(("card", f"c{n}", "") for n in range(3)),
+    *(("card", f"c{n}", "") for n in range(5)),
 ]
 NAME = st.sampled_from(NAMES)
 PAIR = st.tuples(NAME, NAME).filter(lambda pair: pair[0] != pair[1])
+Value = tuple[str, str, str]
 
 
 @dataclass
 class Evidence:
-    """Everything known, as it grows: what a store holds, reduced to what linkage reads."""
+    """Everything known, as it grows: what a store holds, reduced to what linkage reads. A value is held from an instant
+    until another one (None: still)."""
 
-    held: dict[tuple[RecordId, tuple[str, str, str]], int] = field(default_factory=dict)
+    held: dict[tuple[RecordId, Value], tuple[int, int | None]] = field(default_factory=dict)
     asserted: set[tuple[RecordId, RecordId]] = field(default_factory=set)
     apart: set[tuple[RecordId, RecordId]] = field(default_factory=set)
     objected: set[RecordId] = field(default_factory=set)
 
-    def holders(self) -> dict[tuple[str, str, str], set[RecordId]]:
+    def holders(self) -> dict[Value, set[RecordId]]:
         found = defaultdict(set)
         for name, value in self.held:
             found[value].add(name)
         return dict(found)
+
+    def overlap(self, value: Value, left: RecordId, right: RecordId) -> bool:
+        """Whether both records held a value at the same time."""
+        (since, end), (other, until) = self.held[left, value], self.held[right, value]
+        return (end is None or other < end) and (until is None or since < until)
+
+    def shared(self, value: Value) -> bool:
+        """Whether contact data of one source belonged to two records at once, among those that take part."""
+        holders = sorted(self.holders()[value] - self.objected)
+        return value[0] in SMALL.contacts and any(
+            SOURCES[one] == SOURCES[other] and self.overlap(value, one, other)
+            for place, one in enumerate(holders)
+            for other in holders[place + 1 :]
+        )
 
     def neighbourhood(self, names: Iterable[RecordId], shuffle: random.Random | None = None) -> Neighbourhood:
         holders = self.holders()
@@ -243,13 +304,13 @@ class Evidence:
         records = []
         for name in chosen:
             mine = [
-                holding(kind, value, since, namespace, len(holders[kind, value, namespace]))
-                for (holder, (kind, value, namespace)), since in sorted(self.held.items())
+                holding(kind, value, since, namespace, len(holders[kind, value, namespace]), ended)
+                for (holder, (kind, value, namespace)), (since, ended) in sorted(self.held.items(), key=lambda e: e[0])
                 if holder == name
             ]
             if shuffle:
                 shuffle.shuffle(mine)
-            records.append(record(name, *mine, permitted=name not in self.objected))
+            records.append(record(name, *mine, permitted=name not in self.objected, source=SOURCES[name]))
         if shuffle:
             shuffle.shuffle(records)
         inside = set(chosen)
@@ -257,13 +318,19 @@ class Evidence:
         return Neighbourhood(tuple(records), *pairs)
 
 
-HELD = st.dictionaries(st.tuples(NAME, st.sampled_from(VALUES)), st.integers(0, 4), max_size=30)
+INSTANT = st.integers(0, 4)
+HELD = st.dictionaries(
+    st.tuples(NAME, st.sampled_from(VALUES)),
+    st.tuples(INSTANT, st.none() | INSTANT).map(lambda span: (span[0], None if span[1] is None else sum(span))),
+    max_size=30,
+)
 
 
 @st.composite
 def evidence(draw: st.DrawFn) -> Evidence:
+    held = draw(HELD)
     return Evidence(
-        draw(HELD),
+        {key: (since, end if key[1][0] in SMALL.contacts else None) for key, (since, end) in held.items()},
         draw(st.sets(PAIR, max_size=3)),
         draw(st.sets(PAIR, max_size=3)),
         draw(st.sets(NAME, max_size=2)),
@@ -311,10 +378,19 @@ def test_every_veto_is_respected(known: Evidence) -> None:
     for name in known.objected:
         assert found.components[place[name]] == (name,)
     for group in found.components:
-        aliases = [each for each in found.links if each.rule == ALIAS and each.left in group]
-        for namespace in ("", "crm"):
-            values = {single[name, namespace] for name in group if (name, namespace) in single}
-            assert len(values) <= 1 + len(aliases)
+        for source in set(SOURCES.values()):
+            for namespace in ("", "crm"):
+                members = [name for name in group if SOURCES[name] == source]
+                assert len({single[name, namespace] for name in members if (name, namespace) in single}) <= 1
+
+
+@given(evidence())
+def test_records_that_did_not_hold_a_value_at_the_same_time_are_never_linked_by_it(known: Evidence) -> None:
+    values = {holding(*value[:2], 0, value[2]).identifier: value for _, value in known.held}
+    for each in link(known.neighbourhood(NAMES), SMALL).links:
+        if each.rule != ALIAS:
+            assert known.overlap(values[each.evidence], each.left, each.right)
+            assert not known.shared(values[each.evidence])
 
 
 @given(evidence())
@@ -339,13 +415,14 @@ class Incremental:
         self.place: dict[RecordId, frozenset[RecordId]] = {name: frozenset({name}) for name in NAMES}
         self.links: dict[frozenset[RecordId], set[object]] = {}
 
-    def arrive(self, change: tuple[str, object, int]) -> None:
-        sort, what, since = change
+    def arrive(self, change: tuple[str, object, object]) -> None:
+        sort, what, span = change
         if sort == "held":
-            self.known.held[what] = since  # type: ignore[index]
+            if span[1] is not None or what not in self.known.held:  # type: ignore[index]
+                self.known.held[what] = span  # type: ignore[index,assignment]
             touched = {what[0]}  # type: ignore[index]
             value = what[1]  # type: ignore[index]
-            if len(self.known.holders()[value]) == SMALL.blocking.frequency_cap + 1:
+            if len(self.known.holders()[value]) == SMALL.blocking.frequency_cap + 1 or self.known.shared(value):
                 touched |= self.known.holders()[value]
         elif sort == "objected":
             self.known.objected.add(what)  # type: ignore[arg-type]
@@ -382,7 +459,10 @@ class Incremental:
 @settings(max_examples=200, deadline=None)
 @given(evidence(), st.randoms(use_true_random=False))
 def test_evidence_arriving_in_any_order_gives_the_decision_of_the_batch(known: Evidence, rng: random.Random) -> None:
-    changes: list[tuple[str, object, int]] = [("held", pair, since) for pair, since in known.held.items()]
+    changes: list[tuple[str, object, object]] = [("held", pair, span) for pair, span in known.held.items()]
+    for pair, (since, end) in known.held.items():
+        if end is not None:
+            changes.append(("held", pair, (since, None)))
     changes += [("asserted", pair, 0) for pair in known.asserted]
     changes += [("apart", pair, 0) for pair in known.apart]
     changes += [("objected", name, 0) for name in known.objected]
