@@ -223,6 +223,7 @@ _DEVICES: Final = ("graph.identity.devices",)
 _IDENTIFIERS: Final = ("graph.identity.identifiers",)
 _LINKS: Final = ("graph.identity.links",)
 _LOCKS: Final = ("graph.identity.locks",)
+_REGRADING: Final = ("graph.identity.regrading",)
 _RECORDS: Final = ("graph.identity.records",)
 _USERS: Final = ("graph.identity.users",)
 _RUNS: Final = ("graph.recommendation.runs",)
@@ -284,13 +285,13 @@ _NODES: Final = (
         Property("traits", JSON, MIXED, DELETE, _RECORDS,
                  "What the source states about the person, {name: [value, at]}: contact, identity, demographics, "
                  "attributes, preferences. A removed fact stays as [null, at]."),
-        Property("known", STRING, PSEUDONYM, DELETE, _RECORDS,
+        Property("known", STRING, PSEUDONYM, DELETE, _RECORDS + _REGRADING,
                  "IDs of the latest 64 identifiers it holds or claims, with grade and `since`, so that a repeat costs "
                  "no write."),
         Property("contacts", JSON, PSEUDONYM, DELETE, _RECORDS,
                  "IDs of its e-mail addresses and phone numbers, each with the receipts of its first and last "
                  "statement, from which `ended` follows."),
-        Property("first_claim", STRING, PSEUDONYM, DELETE, _IDENTIFIERS,
+        Property("first_claim", STRING, PSEUDONYM, DELETE, _IDENTIFIERS + _REGRADING,
                  "The user ID that a device claimed first: the receipt and the identifier's ID."),
         Property("crowded", BOOLEAN, LINKAGE, DELETE, _DEVICES,
                  "Whether more devices name the account than may count for it; absent means no."),
@@ -303,7 +304,7 @@ _NODES: Final = (
         Property("carried_at", INSTANT, CONSENTS, DELETE, _RECORDS, "The time of the message that repeated them."),
         Property("linking_objected", BOOLEAN, CONSENTS, DELETE, _LOG,
                  "Whether the record's own statements bar it from linkage; absent means no."),
-        Property("_v", INTEGER, None, DELETE, _RECORDS + _LINKS + _LOCKS,
+        Property("_v", INTEGER, None, DELETE, _RECORDS + _LINKS + _LOCKS + _REGRADING,
                  "Touch counter: a write locks the node; 1 means a new record."),
     )),
     NodeType(Label.IDENTIFIER, "id", UNSHARED,
@@ -314,7 +315,7 @@ _NODES: Final = (
         Property("value", STRING, CONTACT, UNSHARED, _IDENTIFIERS, "The normalised value, in clear text."),
         Property("namespace", STRING, CONTACT, UNSHARED, _IDENTIFIERS,
                  "The range within which the value is unique; empty: everywhere."),
-        Property("degree", INTEGER, LINKAGE, RECOMPUTE, _IDENTIFIERS,
+        Property("degree", INTEGER, LINKAGE, RECOMPUTE, _IDENTIFIERS + _REGRADING,
                  "How many records hold it with proof. Erasing one of several holders must lower it."),
         Property("bars", JSON, CONSENTS, RECOMPUTE, _BARS,
                  "Denials that records left on it, for everyone who has it: purpose, recipient, assurance, instant, "
@@ -345,7 +346,7 @@ _NODES: Final = (
                  "When the permits have to be folded again; absent if never."),
         Property("consent_epoch", INTEGER, CONSENTS, DELETE, _RECORDS + _USERS + _PERMITS,
                  "Increases each time the permits are rewritten."),
-        Property("permits_changed_at", INSTANT, CONSENTS, DELETE, _USERS + _PERMITS,
+        Property("permits_changed_at", INSTANT, CONSENTS, DELETE, _USERS + _PERMITS + _BARS,
                  "When the permits were last rewritten, or the user retired; absent if never."),
         Property("rfm_recency", FLOAT, SEGMENTS, DELETE, _RFM, "Days since the latest purchase."),
         Property("rfm_frequency", FLOAT, SEGMENTS, DELETE, _RFM, "The number of purchases."),
@@ -592,17 +593,19 @@ _RELATIONSHIPS: Final = (
     RelationshipType(Rel.OPENS, (Label.API_KEY,), (Label.CLIENT, Label.SOURCE), KEEP, "What the key opens."),
     RelationshipType(Rel.IDENTIFIED_BY, (Label.RECORD,), (Label.IDENTIFIER,), DELETE,
                      "The record holds the identifier: it is proven, or the source states it.", (
-        Property("since", INSTANT, LINKAGE, DELETE, _IDENTIFIERS,
+        Property("since", INSTANT, LINKAGE, DELETE, _IDENTIFIERS + _REGRADING,
                  "The earliest receipt of a message that stated it at this grade."),
-        Property("grade", STRING, LINKAGE, DELETE, _IDENTIFIERS, "`stated` or `proven`. Only proven ones link."),
-        Property("proof", STRING, LINKAGE, DELETE, _IDENTIFIERS,
+        Property("grade", STRING, LINKAGE, DELETE, _IDENTIFIERS + _REGRADING,
+                 "`stated` or `proven`. Only proven ones link."),
+        Property("proof", STRING, LINKAGE, DELETE, _IDENTIFIERS + _REGRADING,
                  "What proved it for a public source: `token`, `hash` or `credential`; absent for others."),
-        Property("ended", INSTANT, LINKAGE, DELETE, _IDENTIFIERS,
+        Property("ended", INSTANT, LINKAGE, DELETE, _IDENTIFIERS + _REGRADING,
                  "When another e-mail address or phone number of the record took its place; absent while current."),
     )),
     RelationshipType(Rel.CLAIMS, (Label.RECORD,), (Label.IDENTIFIER,), DELETE,
                      "The record claims the identifier, as anybody could. A device claims its own anonymous ID.", (
-        Property("since", INSTANT, LINKAGE, DELETE, _IDENTIFIERS, "The earliest receipt of a message that claimed it."),
+        Property("since", INSTANT, LINKAGE, DELETE, _IDENTIFIERS + _REGRADING,
+                 "The earliest receipt of a message that claimed it."),
     )),
     RelationshipType(Rel.COUNTS_FOR, (Label.RECORD,), (Label.RECORD,), DELETE,
                      "What the device did counts for the account. Ended, not deleted.", (

@@ -7,6 +7,7 @@ from typing import Any
 from api.collection.origin import Origin
 from api.collection.segment.mapping import read_message
 from graph.model.access import Source
+from graph.model.identity import Proof
 from graph.model.message import Message
 from graph.model.time import Millis
 from graph.store.client import GraphClient
@@ -20,10 +21,17 @@ POLICY = Policy.default()
 
 
 def message(
-    source: Source = SHOP, *, at: int = NOW, received: int = NOW, from_file: bool = False, **raw: Any
+    source: Source = SHOP,
+    *,
+    at: int = NOW,
+    received: int = NOW,
+    from_file: bool = False,
+    proof: Proof | None = None,
+    **raw: Any,
 ) -> Message:
     raw.setdefault("timestamp", at)
-    return read_message(raw, Origin(source, Millis(received), POLICY, own_types=from_file, received_earlier=from_file))
+    origin = Origin(source, Millis(received), POLICY, own_types=from_file, received_earlier=from_file, proof=proof)
+    return read_message(raw, origin)
 
 
 def track(id_: str, user: str, event: str, at: int = NOW, **rest: Any) -> Message:
@@ -33,18 +41,26 @@ def track(id_: str, user: str, event: str, at: int = NOW, **rest: Any) -> Messag
 WRITE_SENDERS = """
 UNWIND $rows AS row
 MERGE (s:Source {name: row[0]})
-SET s.trust = row[1]
+SET s.trust = row[1], s.verifies = row[2], s.jurisdiction = row[3]
+"""
+
+WRITE_MISSING_SENDERS = """
+UNWIND $rows AS row
+MERGE (s:Source {name: row[0]})
+ON CREATE SET s.trust = row[1]
 """
 
 
 async def register(store: GraphClient, *sources: Source) -> None:
     """Registers sources as they would be, without keys."""
-    rows = [[one.name, one.trust.value] for one in sources]
+    rows = [[one.name, one.trust.value, list(one.verifies), one.jurisdiction] for one in sources]
     await store.write(lambda tx: tx.run(WRITE_SENDERS, rows=rows))
 
 
 async def ingest(store: GraphClient, *messages: Message) -> list[MessageOutcome]:
-    await register(store, *{Source(one.source, trust=one.trust) for one in messages})
+    """Ingests messages, from sources that are registered with their trust if they aren't yet."""
+    rows = sorted({(one.source, one.trust.value) for one in messages})
+    await store.write(lambda tx: tx.run(WRITE_MISSING_SENDERS, rows=[list(row) for row in rows]))
     async with Ingestor(store, POLICY, lambda: NOW) as ingestor:
         return await ingestor.submit(messages)
 

@@ -31,7 +31,7 @@ async def write_newcomers(store: GraphClient, *names: str) -> None:
     """Creates a record and a person for each name."""
 
     async def work(tx: Writer) -> None:
-        await tx.run("MERGE (s:Source {name: 'shop'}) SET s.trust = 'server'")
+        await tx.run("MERGE (s:Source {name: 'shop'}) SET s.trust = 'server', s.verifies = ['email', 'phone']")
         await touch_records(tx, [RecordCall(ref(name), record(name)) for name in names], ARRIVED)
         people = [NewPerson(record(name), user(name), "shop", ("service",)) for name in names]
         await write_people(tx, people, ARRIVED)

@@ -254,6 +254,7 @@ UNTESTED_BY_THEMSELVES = {
 """Modules without a test file, and why: what they hold, or where it is tested instead."""
 
 ACROSS_MODULES = {
+    "tests/resolvers/collection/test_orders.py": "what arrives in any order, against receipt order and the batch",
     "tests/graph/store/test_races.py": "races between writers, whatever they write",
     "tests/graph/test_schema_types.py": "what all writers leave in a store, against the types of the schema",
     "tests/graph/embedded/test_durability.py": "what survives kills of the engine: client and embedded store together",

@@ -8,6 +8,7 @@ Rules for what a statement leaves open:
 - A relationship without a type that starts at a label of `untyped` is of all the types listed there.
 - `properties(n)` and `n += …` use names that only Python knows: they are recorded as the name `WHOLE`.
 - A definition (`CREATE CONSTRAINT`, `CREATE INDEX`) and `REMOVE` must use what is declared, but prove no use.
+- What is read of a relationship of several listed types is a use of all of them together (`EITHER`).
 - `SET n.x = n.x + 1` reads `n.x` only to write it: that is no read.
 """
 
@@ -26,6 +27,9 @@ from graph.store.guard import Token, tokenise
 ROOT = Path(__file__).parent.parent
 WHOLE = "*"
 """Stands for all properties at once."""
+
+EITHER = "|"
+"""Stands between the types of a relationship that may have any of them: one of these declares what is read."""
 
 STARTS = re.compile(r"\s*(MATCH|MERGE|CREATE|UNWIND|RETURN|CALL|OPTIONAL|WITH)\b")
 PATTERN = re.compile(r"\b(MATCH|MERGE|CREATE)\s*\(")
@@ -149,9 +153,11 @@ class _Edge:
 
 @dataclass(slots=True)
 class _Bound:
-    """What a variable stands for: a node's labels, or a relationship's types and the nodes at its ends."""
+    """What a variable stands for: a node's labels, or a relationship's types and the nodes at its ends. `either`: the
+    pattern lists several types."""
 
     owners: set[str] = field(default_factory=set)
+    either: bool = False
     starts: list[_Node] = field(default_factory=list)
     ends: list[_Node] = field(default_factory=list)
 
@@ -309,6 +315,7 @@ class _Reader:
             if edge.variable:
                 bound = self._bound.setdefault(edge.variable, _Bound())
                 bound.owners |= types
+                bound.either |= len(edge.types) > 1
                 both = [start, end]
                 bound.starts += both if edge.left == edge.right else [start]
                 bound.ends += both if edge.left == edge.right else [end]
@@ -367,7 +374,9 @@ class _Reader:
             self._assigned = (variable, name)
         elif self._assigned == (variable, name) and self._clauses[position][0] == "SET":
             return
-        self._use(self._owners(position), name, [access])
+        owners = self._owners(position)
+        either = self._bound[variable].either and access is Access.READ
+        self._use({EITHER.join(sorted(owners))} if either else owners, name, [access])
 
     def _read_end(self, position: int) -> None:
         """`startNode(r).name` or `endNode(r).name`; nothing else has properties without being a variable."""

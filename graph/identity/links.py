@@ -103,7 +103,7 @@ Stands = Callable[[str, Trust, Collection[str], Proof | None], bool]
 
 async def lock_evidence(tx: Writer, records: Iterable[RecordId], stands: Stands) -> dict[RecordId, LockedRecord]:
     """Locks the records in the order of their IDs, then reads all that linkage needs to know about those that are
-    accounts.    Holdings that don't stand are left out: their source's trust was lowered since."""
+    accounts. Holdings that don't stand are left out: their source's trust was lowered since."""
     found: dict[RecordId, LockedRecord] = {}
     for chunk in chunk_rows(sorted(records)):
         for record, source, created_at, objected, users, trust, verifies, rows, edges in (

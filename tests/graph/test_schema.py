@@ -25,6 +25,7 @@ from graph.schema import NODES, RELATIONSHIPS, UNIQUE_KEYS, Erasure, Interaction
 from graph.segments.rfm import parse_rfm
 from privacy.fields import Category
 from tests.usage import (
+    EITHER,
     ROOT,
     WHOLE,
     Access,
@@ -42,7 +43,7 @@ UNTYPED = {Label.SESSION.value: TYPES}
 """A relationship without a type that starts at a session is any interaction."""
 
 STATED = frozenset(each.name for each in fields(ConsentStatement))
-WRITTEN_WHOLE = {(Label.CONSENT_EVENT, "graph.consent.log"): STATED | {"seq", "received_at"}}
+WRITTEN_WHOLE = {(Label.CONSENT_EVENT, "graph.consent.log"): STATED | {"seq", "received_at", "proof"}}
 """What `SET n += …` writes, by label and module."""
 
 NOT_READ, NOT_WRITTEN, NOT_FOLLOWED = "No statement reads it.", "Nothing writes it.", "No statement follows it"
@@ -108,7 +109,13 @@ def collect(statements: Iterable[Statement]) -> Found:
 
 
 def spell_out(module: str, use: Use) -> Iterator[Use]:
-    """A use of all properties at once as the names that Python adds."""
+    """A use of all properties at once as the names that Python adds, and one of a relationship of several types as
+    those of the types that declare the property."""
+    if EITHER in use.owner:
+        types = use.owner.split(EITHER)
+        declaring = [name for name in types if any(each.name == use.name for each in dict(owners()).get(name, ()))]
+        yield from (Use(name, use.name, use.access) for name in declaring or types)
+        return
     if use.name != WHOLE:
         yield use
         return
@@ -272,6 +279,10 @@ SEEDED = {
     "any interaction": (
         "MATCH (:Session)-[x]->(j) RETURN x.mood",
         [f"undeclared {name}.mood" for name in sorted(TYPES)],
+    ),
+    "either type": (
+        "MATCH (:Record)-[h:IDENTIFIED_BY|CLAIMS]->(:Identifier) RETURN h.mood",
+        ["undeclared CLAIMS.mood", "undeclared IDENTIFIED_BY.mood"],
     ),
     "definition": ("CREATE INDEX n IF NOT EXISTS FOR (n:Topic) ON (n.colour)", ["undeclared Topic.colour"]),
     "label": ("MATCH (x:Robot) RETURN 1", ["label Robot"]),

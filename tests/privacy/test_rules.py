@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graph.model.consent import ConsentEvent, ConsentState, ConsentStatement
-from graph.model.identity import RecordId
+from graph.model.consent import UNPROVEN, Bar, ConsentEvent, ConsentState, ConsentStatement, Standing
+from graph.model.identity import Proof, RecordId
 from graph.model.time import Millis
 from privacy.gate import SubjectPermits
 from privacy.policy import Policy
@@ -40,16 +40,25 @@ GRANTS = ("given", "renewed")
 ANALYTICS = Permit("analytics")
 
 
-def event(state: str, at: int, record: str = WEB, *, verified: bool = True, seq: int = 0, **more: Any) -> ConsentEvent:
+def event(
+    state: str, at: int, record: str = WEB, *, proof: Proof | None = None, seq: int = 0, **more: Any
+) -> ConsentEvent:
     """Returns an event about analytics, received when it was stated unless `received` is given."""
     received = more.pop("received", at)
     purpose = more.pop("purpose", "analytics")
     statement = ConsentStatement(purpose, ConsentState(state), Millis(at), **more)
-    return ConsentEvent(f"{record}-{state}-{at}-{seq}", seq, RecordId(record), Millis(received), statement, verified)
+    return ConsentEvent(f"{record}-{state}-{at}-{seq}", seq, RecordId(record), Millis(received), statement, proof)
 
 
-def judge(*events: ConsentEvent, at: int = NOW, permit: Permit = ANALYTICS, policy: Policy = POLICY) -> PermitState:
-    return fold(events, Millis(at), policy)[permit]
+def judge(
+    *events: ConsentEvent,
+    at: int = NOW,
+    permit: Permit = ANALYTICS,
+    policy: Policy = POLICY,
+    standings: Mapping[RecordId, Standing] | None = None,
+    bars: Sequence[Bar] = (),
+) -> PermitState:
+    return fold(events, Millis(at), policy, standings, bars)[permit]
 
 
 # no statements, and regimes
@@ -111,7 +120,27 @@ def test_the_strictest_jurisdiction_of_the_records_decides() -> None:
         assert not judge(there, other, permit=everyone).permitted
     moved = event("given", 3, jurisdiction="DE")
     assert not judge(there, moved, permit=everyone).permitted
-    assert not judge(replace(there, verified=False), permit=everyone).permitted
+
+
+def test_a_silent_record_has_the_jurisdiction_of_its_source() -> None:
+    everyone = Permit("partner_sharing", "*")
+    there = event("unknown", 1, jurisdiction="US-CA")
+    california, nowhere = Standing(jurisdiction="US-CA"), Standing()
+    assert judge(permit=everyone, standings={WEB: california}).permitted
+    assert judge(there, permit=everyone, standings={WEB: nowhere, APP: california}).permitted
+    assert not judge(there, permit=everyone, standings={WEB: nowhere, APP: nowhere}).permitted
+    assert "partner_sharing@*" in initial_permits(POLICY, "US-CA")
+    assert initial_permits(POLICY, "DE") == initial_permits(POLICY)
+
+
+def test_nobody_states_a_jurisdiction_for_somebody_else() -> None:
+    """A stranger with a public key can't move a person to where silence permits more."""
+    everyone = Permit("partner_sharing", "*")
+    there = event("unknown", 1, jurisdiction="US-CA")
+    public = {WEB: Standing(public=True)}
+    assert not judge(there, permit=everyone, standings=public).permitted
+    assert judge(replace(there, proof=Proof.TOKEN), permit=everyone, standings=public).permitted
+    assert not judge(there, permit=everyone, standings={WEB: Standing(device=True, public=True)}).permitted
 
 
 # one record
@@ -181,10 +210,14 @@ def test_a_grant_dated_ahead_waits_for_its_instant() -> None:
     assert judge(event("given", 200, received=1), at=200).permitted
 
 
-def test_a_denial_takes_effect_at_once() -> None:
-    far = 253_402_300_799_999
-    assert not judge(event("given", 1), event("withdrawn", far, received=2)).permitted
-    assert judge(event("given", 1), event("withdrawn", far, received=2), event("given", 3)).permitted
+def test_a_denial_takes_effect_when_it_is_received_whatever_instant_it_names() -> None:
+    for named in (0, 253_402_300_799_999):
+        denial = event("withdrawn", named, received=20)
+        assert judge(event("given", 1), denial, at=19).permitted
+        assert judge(event("given", 1), denial, at=19).until == 20
+        assert not judge(event("given", 1), denial, at=20).permitted
+        assert not judge(event("given", 19), denial).permitted
+        assert judge(event("given", 1), denial, event("given", 21)).permitted
 
 
 def test_a_grant_dated_ahead_does_not_survive_a_later_withdrawal() -> None:
@@ -243,25 +276,104 @@ def test_an_unknown_state_ends_a_valid_consent_and_silence_does_not() -> None:
     assert judge(given_web, event("unknown", 4, APP)).permitted
 
 
-def test_a_fresh_grant_crosses_only_verified_links() -> None:
+def test_a_fresh_grant_needs_the_assurance_of_another_records_denial() -> None:
     denied = event("withdrawn", 2, assurance=1)
-    fresh = event("given", 3, APP, assurance=1)
-    assert judge(denied, fresh).permitted
-    assert not judge(denied, replace(fresh, verified=False)).permitted
-    assert not judge(replace(denied, verified=False), fresh).permitted
+    assert judge(denied, event("given", 3, APP, assurance=1)).permitted
     assert not judge(denied, event("given", 3, APP, assurance=0)).permitted
+    assert not judge(denied, event("given", 2, APP, assurance=1)).permitted
 
 
-def test_a_denial_crosses_probable_links() -> None:
-    assert not judge(event("given", 1), event("withdrawn", 2, APP, verified=False)).permitted
+@pytest.mark.parametrize(
+    ("standing", "proof", "grants"),
+    [
+        (Standing(), None, True),
+        (Standing(public=True), None, False),
+        (Standing(public=True), Proof.TOKEN, True),
+        (Standing(public=True, secret=False), Proof.HASH, True),
+        (Standing(device=True, public=True), None, True),
+        (Standing(device=True, public=True, secret=False), None, False),
+        (Standing(device=True, secret=False), None, True),
+    ],
+)
+def test_a_grant_counts_if_its_record_vouches_for_it_or_is_a_device_with_a_secret_name(
+    standing: Standing, proof: Proof | None, grants: bool
+) -> None:
+    given = event("given", 5, proof=proof)
+    assert judge(given, standings={WEB: standing}).permitted is grants
+    assert judge(event("withdrawn", 2, APP), given, standings={WEB: standing}).permitted is grants
 
 
-def test_a_grant_does_not_reach_records_tied_by_probable_links() -> None:
-    assert fold([event("given", 1)], NOW, POLICY)[ANALYTICS].permitted
-    found = fold([event("given", 1)], NOW, POLICY, probable=[APP])[ANALYTICS]
-    assert (found.permitted, found.reason) == (False, PermitReason.NOT_REACHED)
-    assert judge(event("given", 1), event("given", 1, APP, verified=False)).permitted
-    assert not judge(event("given", 1, APP, verified=False)).permitted
+@pytest.mark.parametrize("standing", [Standing(public=True), Standing(device=True, public=True, secret=False)])
+def test_a_record_that_may_not_grant_may_still_deny(standing: Standing) -> None:
+    denial = event("withdrawn", 2)
+    assert judge(event("given", 1, APP), denial, standings={WEB: standing}).reason is PermitReason.DENIED
+
+
+# bars: denials of others who may be the same person
+
+STRANGER = RecordId("stranger")
+
+
+def bar(
+    at: int, assurance: int = 1, *, purpose: str = "analytics", recipient: str | None = None, record: str = STRANGER
+) -> Bar:
+    return Bar(purpose, recipient, assurance, Millis(at), RecordId(record), f"bar-{at}")
+
+
+def test_a_bar_denies_until_a_later_grant_of_its_assurance() -> None:
+    given = event("given", 5, assurance=1)
+    found = judge(given, bars=[bar(5)])
+    assert (found.permitted, found.reason, found.event, found.state) == (False, PermitReason.BARRED, None, None)
+    assert not judge(given, bars=[bar(9)]).permitted
+    assert judge(given, bars=[bar(4)]).permitted
+    assert not judge(given, bars=[bar(4, 2)]).permitted
+    assert judge(given, event("given", 6, APP, assurance=2), bars=[bar(4, 2)]).permitted
+    assert not judge(given, bars=[bar(1), bar(9)]).permitted
+
+
+def test_a_bar_of_a_stranger_yields_to_every_grant_that_was_more_than_carried_along() -> None:
+    """Nobody is shut up for good by somebody who merely claims the address."""
+    unproven = bar(50, UNPROVEN)
+    assert not judge(event("given", 5), bars=[unproven]).permitted
+    assert not judge(event("given", 60), bars=[unproven]).permitted
+    for at in (5, 60):
+        assert judge(event("given", at, assurance=1), bars=[unproven]).permitted
+    assert not judge(event("given", 5, assurance=1, expires_at=90), bars=[unproven]).permitted
+    assert not judge(event("given", 5, assurance=1), bars=[unproven, bar(50)]).permitted
+
+
+def test_a_bar_concerns_its_purpose_and_recipient_only() -> None:
+    given, shared = event("given", 1, assurance=1), share("given", 1, None, assurance=1)
+    for each in (bar(9, purpose="marketing"), bar(9, purpose="partner_sharing")):
+        assert judge(given, bars=[each]).permitted
+    assert fold([shared], NOW, POLICY, bars=[bar(9, purpose="partner_sharing")])[EVERYONE].permitted is False
+    states = fold([shared], NOW, POLICY, bars=[bar(9, purpose="partner_sharing", recipient="acme")])
+    assert (states[EVERYONE].permitted, states[ACME].permitted) == (True, False)
+    assert "!partner_sharing@acme" in permits_of(states)
+    late = share("given", 20, None, assurance=1)
+    assert not judge(late, permit=ACME, bars=[bar(9, purpose="partner_sharing", recipient="acme")]).permitted
+    assert judge(late, permit=EVERYONE, bars=[bar(9, purpose="partner_sharing", recipient="acme")]).permitted
+
+
+def test_a_bar_stops_neither_a_contract_nor_linking() -> None:
+    for purpose in ("service", "identity_linking"):
+        assert judge(permit=Permit(purpose), bars=[bar(9, 2, purpose=purpose)]).permitted
+
+
+def test_a_bar_ends_what_silence_permits() -> None:
+    everyone = Permit("partner_sharing", "*")
+    silent = {WEB: Standing(jurisdiction="US-CA")}
+    for assurance in (UNPROVEN, 1):
+        barred = bar(9, assurance, purpose="partner_sharing")
+        assert judge(permit=everyone, standings=silent, bars=[barred]).reason is PermitReason.BARRED
+
+
+def test_the_persons_own_denials_are_judged_by_the_log_and_not_by_their_bars() -> None:
+    denial, given = event("withdrawn", 2), event("given", 3, APP)
+    own = bar(2, record=WEB)
+    assert judge(denial, given, bars=[own]).permitted
+    assert not judge(denial, given, bars=[bar(2)]).permitted
+    assert judge(denial, bars=[bar(2)]).reason is PermitReason.DENIED
 
 
 @pytest.mark.parametrize(
@@ -360,10 +472,15 @@ def test_a_repeat_is_a_later_carried_statement_of_the_same_content() -> None:
     assert last_statement([last], "analytics", "acme") is None
 
 
-def test_a_carried_repeat_makes_a_denial_fresher() -> None:
+def test_a_carried_repeat_refreshes_a_denial_against_grants_of_its_own_record_only() -> None:
+    """An old device that repeats its banner must not override what the person stated elsewhere since."""
     refused = event("refused", 2)
-    assert judge(refused, event("given", 5, APP)).permitted
-    assert not judge(replace(refused, repeated_at=Millis(5)), event("given", 5, APP)).permitted
+    again = replace(refused, repeated_at=Millis(5))
+    for record, overridden in ((WEB, False), (APP, True)):
+        assert judge(refused, event("given", 4, record)).permitted
+        assert judge(again, event("given", 4, record)).permitted is overridden
+        assert judge(again, event("given", 6, record)).permitted
+    assert not judge(replace(event("refused", 2, record=WEB), repeated_at=Millis(5)), event("given", 5)).permitted
 
 
 def test_states_name_the_deciding_statement() -> None:
@@ -379,7 +496,9 @@ def test_states_name_the_deciding_statement() -> None:
 
 # properties of every history
 
-RECORDS = {WEB: True, APP: True, CRM: False}
+STANDINGS = {WEB: Standing(public=True), APP: Standing(), CRM: Standing(jurisdiction="US-CA")}
+"""The accounts of a person: in a browser, of a back end, and of a system of record."""
+
 times = st.integers(0, 12)
 
 
@@ -403,22 +522,33 @@ def statements(draw: st.DrawFn) -> ConsentStatement:
 
 @st.composite
 def histories(draw: st.DrawFn, most: int = 8) -> list[ConsentEvent]:
-    drawn = draw(st.lists(st.tuples(st.sampled_from([*RECORDS]), statements(), times), max_size=most))
+    one = st.tuples(st.sampled_from([*STANDINGS]), statements(), times, st.sampled_from([None, Proof.TOKEN]))
     return [
-        ConsentEvent(f"e{n}", n, record, Millis(received), statement, RECORDS[record])
-        for n, (record, statement, received) in enumerate(drawn)
+        ConsentEvent(f"e{n}", n, record, Millis(received), statement, proof if STANDINGS[record].public else None)
+        for n, (record, statement, received, proof) in enumerate(draw(st.lists(one, max_size=most)))
     ]
 
+
+BARS = st.lists(
+    st.builds(
+        lambda purpose, recipient, *rest: Bar(
+            purpose, recipient if purpose == "partner_sharing" else None, *rest, STRANGER, "bar"
+        ),
+        st.sampled_from(["analytics", "partner_sharing", "identity_linking", "service"]),
+        st.sampled_from([None, "acme", "bolt"]),
+        st.sampled_from([UNPROVEN, 0, 1, 2]),
+        times.map(Millis),
+    ),
+    max_size=4,
+)
 
 instants = st.integers(0, 21).map(Millis)
 
 
 def stated_at(event: ConsentEvent) -> int:
+    if event.statement.state in DENIALS:
+        return event.received_at
     return min(event.statement.effective_at, event.received_at)
-
-
-def applies_from(event: ConsentEvent) -> int:
-    return stated_at(event) if event.statement.state in DENIALS else event.statement.effective_at
 
 
 def about(event: ConsentEvent, permit: Permit) -> bool:
@@ -432,6 +562,7 @@ def live_grants(events: Sequence[ConsentEvent], permit: Permit, at: int) -> list
         if about(e, permit)
         and e.statement.state in GRANTS
         and e.statement.mechanism != "notice_only"
+        and STANDINGS[e.record].grants(e)
         and e.statement.effective_at <= at
         and (e.statement.expires_at is None or e.statement.expires_at > at)
     ]
@@ -445,31 +576,68 @@ def overrides(grant: ConsentEvent, denial: ConsentEvent) -> bool:
     return stated_at(grant) > stated_at(denial) and grant.statement.assurance >= denial.statement.assurance
 
 
+def permitted(states: Mapping[Permit, PermitState], permit: Permit) -> bool:
+    """Whether a permit holds, of a recipient that may not be named."""
+    return (states.get(permit) or states[Permit(permit.purpose, "*")]).permitted
+
+
 @given(histories(), instants)
 def test_a_merged_person_permits_no_more_than_each_part_without_a_fresh_grant(
     events: list[ConsentEvent], at: Millis
 ) -> None:
-    merged = fold(events, at, POLICY, probable=[CRM])
-    for record in RECORDS:
-        part = [replace(e, verified=True) for e in events if e.record == record]
-        stated = any(applies_from(e) <= at for e in part)
-        alone = fold(part, at, POLICY)
+    merged = fold(events, at, POLICY, STANDINGS)
+    for record, standing in STANDINGS.items():
+        part = [e for e in events if e.record == record]
+        alone = fold(part, at, POLICY, {record: standing})
         for permit, found in merged.items():
-            own = alone.get(permit) or alone[Permit(permit.purpose, "*")]
-            if not found.permitted or own.permitted or found.reason is PermitReason.CONTRACT:
+            if not found.permitted or permitted(alone, permit):
                 continue
-            if found.reason is PermitReason.NOT_DENIED and not stated:
-                continue  # a jurisdiction, like a grant, covers records without statements
-            others = [g for g in live_grants(events, permit, at) if g.record != record and RECORDS[g.record]]
-            assert RECORDS[record], "a grant reached a record over a probable link"
+            others = [g for g in live_grants(events, permit, at) if g.record != record]
             assert others, "permitted without any grant of another record"
             for denial in denials(part, permit, at):
                 assert any(overrides(grant, denial) for grant in live_grants(events, permit, at))
 
 
+@given(histories(), BARS, instants)
+def test_a_bar_never_adds_a_permit(events: list[ConsentEvent], bars: list[Bar], at: Millis) -> None:
+    without, barred = fold(events, at, POLICY, STANDINGS), fold(events, at, POLICY, STANDINGS, bars)
+    for permit, found in barred.items():
+        if found.permitted:
+            assert permitted(without, permit)
+        elif permitted(without, permit):
+            assert found.reason is PermitReason.BARRED
+            assert permit.purpose not in ("identity_linking", "service")
+            assert any(each.purpose == permit.purpose and each.recipient in (None, permit.recipient) for each in bars)
+    assert barred.keys() >= without.keys()
+
+
+@given(histories(), BARS, instants)
+def test_a_bar_of_a_stranger_stops_no_live_grant_that_was_more_than_carried_along(
+    events: list[ConsentEvent], bars: list[Bar], at: Millis
+) -> None:
+    unproven = [each._replace(assurance=UNPROVEN) for each in bars]
+    without, barred = fold(events, at, POLICY, STANDINGS), fold(events, at, POLICY, STANDINGS, unproven)
+    for permit, found in barred.items():
+        named = {each.recipient for each in unproven if each.purpose == permit.purpose}
+        if any(
+            grant.statement.assurance > 0 and (named == {None} or grant.statement.recipient == permit.recipient)
+            for grant in live_grants(events, permit, at)
+        ):
+            assert found.permitted is permitted(without, permit)
+
+
+@given(histories(most=5), BARS, instants)
+def test_a_later_grant_of_the_bars_assurance_lifts_it(events: list[ConsentEvent], bars: list[Bar], at: Millis) -> None:
+    statement = ConsentStatement("analytics", ConsentState.GIVEN, Millis(13), assurance=2)
+    fresh = ConsentEvent("fresh", 99, APP, Millis(13), statement)
+    later = Millis(max(at, 13))
+    found = fold([*events, fresh], later, POLICY, STANDINGS, bars)[ANALYTICS]
+    assert found.reason is not PermitReason.BARRED
+
+
 @given(histories(), instants)
 def test_a_permitted_purpose_has_a_grant_that_overrides_each_denial(events: list[ConsentEvent], at: Millis) -> None:
-    for permit, found in fold(events, at, POLICY).items():
+    for permit, found in fold(events, at, POLICY, STANDINGS).items():
         if found.permitted and found.reason is not PermitReason.CONTRACT:
             grants = live_grants(events, permit, at)
             for denial in denials(events, permit, at):
@@ -478,64 +646,68 @@ def test_a_permitted_purpose_has_a_grant_that_overrides_each_denial(events: list
 
 @given(histories(), instants)
 def test_only_a_live_grant_permits_an_opt_in_purpose(events: list[ConsentEvent], at: Millis) -> None:
-    found = fold(events, at, POLICY)[ANALYTICS]
+    found = fold(events, at, POLICY, STANDINGS)[ANALYTICS]
     assert found.permitted is (found.reason is PermitReason.GIVEN)
     if found.permitted:
         assert found.event in live_grants(events, ANALYTICS, at)
 
 
-@given(histories(), statements(), st.sampled_from([*RECORDS]), st.sampled_from(DENIALS))
+@given(histories(), statements(), st.sampled_from([*STANDINGS]), st.sampled_from(DENIALS))
 def test_a_denial_stated_last_bars_the_purpose(
     events: list[ConsentEvent], statement: ConsentStatement, record: RecordId, state: str
 ) -> None:
     last = replace(statement, state=ConsentState(state), effective_at=Millis(12), mechanism=None)
-    states = fold([*events, ConsentEvent("last", 99, record, Millis(12), last)], Millis(12), POLICY)
+    states = fold([*events, ConsentEvent("last", 99, record, Millis(12), last)], Millis(12), POLICY, STANDINGS)
     for permit, found in states.items():
         everyone = last.recipient is None and permit.purpose == last.purpose
         if everyone or (permit.purpose, permit.recipient) == (last.purpose, last.recipient):
             assert found.permitted is (found.reason is PermitReason.CONTRACT)
 
 
-@given(histories(), histories(most=3), instants)
+@given(histories(), histories(most=3), st.sampled_from([*STANDINGS.values()]), instants)
 def test_a_record_without_grants_never_adds_a_permission(
-    events: list[ConsentEvent], more: list[ConsentEvent], at: Millis
+    events: list[ConsentEvent], more: list[ConsentEvent], standing: Standing, at: Millis
 ) -> None:
-    other = [
-        replace(e, id=f"o{e.id}", record=RecordId("other"), verified=True)
-        for e in more
-        if e.statement.state not in GRANTS
-    ]
-    stated = [e for e in other if applies_from(e) <= at]
-    before, after = fold(events, at, POLICY), fold(events + other, at, POLICY)
-    for permit, found in after.items():
-        own = before.get(permit) or before[Permit(permit.purpose, "*")]
-        if found.permitted and not own.permitted:
-            assert found.reason is PermitReason.NOT_DENIED, "only where it is the first to state a jurisdiction"
-            assert stated
-            assert not any(applies_from(e) <= at for e in events)
+    """Whatever jurisdiction it states, or its source has."""
+    other = RecordId("other")
+    added = [replace(e, id=f"o{e.id}", record=other) for e in more if e.statement.state not in GRANTS]
+    before = fold(events, at, POLICY, STANDINGS)
+    for permit, found in fold(events + added, at, POLICY, STANDINGS | {other: standing}).items():
+        assert not found.permitted or permitted(before, permit)
 
 
-@given(histories(), instants, st.randoms(use_true_random=False))
-def test_the_order_of_events_does_not_matter(events: list[ConsentEvent], at: Millis, rng: Any) -> None:
-    shuffled = list(events)
-    rng.shuffle(shuffled)
-    assert fold(shuffled, at, POLICY) == fold(events, at, POLICY)
+@given(histories(), histories(most=3), instants)
+def test_what_strangers_state_opens_nothing(events: list[ConsentEvent], more: list[ConsentEvent], at: Millis) -> None:
+    """Statements with a public key on the person's own record, without a proof."""
+    added = [replace(e, id=f"o{e.id}", seq=90 + e.seq, record=WEB, proof=None) for e in more]
+    before = fold(events, at, POLICY, STANDINGS)
+    for permit, found in fold(events + added, at, POLICY, STANDINGS).items():
+        assert not found.permitted or permitted(before, permit)
 
 
-@given(histories(), instants)
-def test_nothing_changes_before_until(events: list[ConsentEvent], at: Millis) -> None:
-    states = fold(events, at, POLICY)
-    for permit, found in states.items():
+@given(histories(), BARS, instants, st.randoms(use_true_random=False))
+def test_the_order_of_events_and_bars_does_not_matter(
+    events: list[ConsentEvent], bars: list[Bar], at: Millis, rng: Any
+) -> None:
+    expected = fold(events, at, POLICY, STANDINGS, bars)
+    rng.shuffle(events)
+    rng.shuffle(bars)
+    assert fold(events, at, POLICY, STANDINGS, bars) == expected
+
+
+@given(histories(), BARS, instants)
+def test_nothing_changes_before_until(events: list[ConsentEvent], bars: list[Bar], at: Millis) -> None:
+    for permit, found in fold(events, at, POLICY, STANDINGS, bars).items():
         end = 25 if found.until is None else found.until
         assert end > at
         for later in range(at, end):
-            then = fold(events, Millis(later), POLICY)[permit]
+            then = fold(events, Millis(later), POLICY, STANDINGS, bars)[permit]
             assert (then.permitted, then.state, then.event) == (found.permitted, found.state, found.event)
 
 
-@given(histories(), instants)
-def test_stored_permits_equal_the_fold(events: list[ConsentEvent], at: Millis) -> None:
-    states = fold(events, at, POLICY)
+@given(histories(), BARS, instants)
+def test_stored_permits_equal_the_fold(events: list[ConsentEvent], bars: list[Bar], at: Millis) -> None:
+    states = fold(events, at, POLICY, STANDINGS, bars)
     subject = SubjectPermits(permits_of(states), ends=ends_of(states), grants=grants_of(states))
     assert len(subject.permits) == len(subject.ends) == len(subject.grants)
     unnamed = Permit("partner_sharing", "somebody else")
@@ -555,6 +727,6 @@ def test_stored_permits_equal_the_fold(events: list[ConsentEvent], at: Millis) -
 def test_a_looser_regime_leaves_denials_in_force(events: list[ConsentEvent], at: Millis) -> None:
     entry = {"title": "A", "description": "A", "lawful_basis": "consent", "regime": "opt_out"}
     loose = Policy.parse({"purposes": {"analytics": entry}})
-    strict, free = fold(events, at, POLICY)[ANALYTICS], fold(events, at, loose)[ANALYTICS]
+    strict, free = (fold(events, at, policy, STANDINGS)[ANALYTICS] for policy in (POLICY, loose))
     assert loose.purposes["analytics"].regime is Regime.OPT_OUT
     assert free.permitted is (strict.reason is not PermitReason.DENIED)

@@ -8,9 +8,19 @@ from dataclasses import fields, replace
 
 import pytest
 
-from graph.consent.log import NewEvent, append_events, lock_logs, read_known_events, write_repeats
-from graph.model.consent import ConsentEvent, ConsentState, ConsentStatement
-from graph.model.identity import RecordId
+from graph.consent.log import (
+    SECRET_FORM,
+    NewEvent,
+    append_events,
+    lock_logs,
+    mark_denying,
+    parse_standing,
+    read_known_events,
+    write_linking_objections,
+    write_repeats,
+)
+from graph.model.consent import ConsentEvent, ConsentState, ConsentStatement, Standing
+from graph.model.identity import Proof, RecordId
 from graph.model.time import Millis
 from graph.store.client import GraphClient, StoreTarget, Writer
 from tests.crowd import run
@@ -30,7 +40,7 @@ def event(number: int, statement: ConsentStatement = BARE, record: RecordId = WE
 
 
 async def create(store: GraphClient, *records: RecordId) -> None:
-    await run(store, "UNWIND $ids AS id CREATE (:Record {id: id})", ids=list(records))
+    await run(store, "UNWIND $ids AS id CREATE (:Record {id: id, kind: 'user', key: id})", ids=list(records))
 
 
 async def append(store: GraphClient, *events: ConsentEvent, supersedes: Sequence[str | None] = ()) -> None:
@@ -45,8 +55,9 @@ async def log(store: GraphClient, record: RecordId = WEB) -> tuple[ConsentEvent,
 async def test_a_statement_is_read_back_as_it_was_made(store: GraphClient) -> None:
     assert all(getattr(FULL, field.name) for field in fields(FULL)), "give the new field a value here"
     await create(store, WEB)
-    await append(store, event(1, FULL), event(2))
-    assert await log(store) == (event(1, FULL), event(2))
+    proven = replace(event(3), proof=Proof.TOKEN)
+    await append(store, event(1, FULL), event(2), proven)
+    assert await log(store) == (event(1, FULL), event(2), proven)
 
 
 async def test_each_record_has_its_own_log_in_order_of_arrival(store: GraphClient) -> None:
@@ -122,3 +133,58 @@ async def test_a_locked_log_grows_by_one_event_at_a_time(store_target: StoreTarg
     for client in clients:
         await client.close()
     assert await log(store) == tuple(event(number) for number in range(1, 21))
+
+
+DEVICE = "5f0c6e1a-3b7d-4c52-9e8f-0a1b2c3d4e5f"
+
+
+async def test_a_log_has_the_standing_of_its_record(store: GraphClient) -> None:
+    rows = [
+        ["web", "public", None, "anonymous", DEVICE],
+        ["web", "public", None, "anonymous", "visitor-1"],
+        ["web", "public", None, "user", "ada"],
+        ["crm", "record", "DE", "user", "ada"],
+    ]
+    await run(
+        store,
+        "UNWIND $rows AS row MERGE (s:Source {name: row[0]}) SET s.trust = row[1], s.jurisdiction = row[2] "
+        "CREATE (:Record {id: row[0] + row[4], kind: row[3], key: row[4]})-[:FROM]->(s)",
+        rows=rows,
+    )
+    logs = await store.write(lambda tx: lock_logs(tx, [RecordId(row[0] + row[4]) for row in rows]))  # type: ignore[operator]
+    assert [logs[RecordId(row[0] + row[4])].standing for row in rows] == [  # type: ignore[operator]
+        Standing(device=True, public=True, secret=True),
+        Standing(device=True, public=True, secret=False),
+        Standing(device=False, public=True, secret=False),
+        Standing(device=False, public=False, secret=False, jurisdiction="DE"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "secret"),
+    [
+        (DEVICE, True),
+        (DEVICE.upper(), True),
+        ("5f0c6e1a-3b7d-1c52-9e8f-0a1b2c3d4e5f", True),
+        ("a" * 22, True),
+        ("0" * 32, True),
+        ("a" * 21, False),
+        ("visitor-1", False),
+        ("", False),
+        ("a" * 22 + "!", False),
+        ("é" * 30, False),
+        ("a" * 22 + "\n", False),
+    ],
+)
+def test_only_a_name_that_nobody_can_guess_is_a_secret(key: str, secret: bool) -> None:
+    """A UUID of another version has the length of a secret, and is one by that."""
+    assert (SECRET_FORM.fullmatch(key) is not None) is secret
+    assert parse_standing(["anonymous", key, "public", None]).secret is secret
+
+
+async def test_records_that_denied_or_objected_are_marked(store: GraphClient) -> None:
+    await create(store, WEB, APP)
+    await store.write(lambda tx: mark_denying(tx, [WEB]))
+    await store.write(lambda tx: write_linking_objections(tx, {WEB: False, APP: True}))
+    rows = await store.read("MATCH (r:Record) RETURN r.denies AS denies, r.linking_objected AS objected ORDER BY r.id")
+    assert [tuple(row.values()) for row in rows] == [(None, True), (True, False)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from graph.consent.bars import write_bars
 from graph.consent.log import NewEvent, append_events
 from graph.consent.permits import (
     IN_FORCE,
@@ -14,7 +15,7 @@ from graph.consent.permits import (
     read_user_page,
     write_permits,
 )
-from graph.model.consent import ConsentEvent, ConsentState, ConsentStatement
+from graph.model.consent import Bar, ConsentEvent, ConsentState, ConsentStatement, Standing
 from graph.model.identity import RecordId, UserId
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer, chunk_rows
@@ -41,7 +42,7 @@ async def create(store: GraphClient, *users: str) -> None:
 async def add_record(store: GraphClient, user: str, record: str, *events: ConsentEvent, to: int | None = None) -> None:
     await run(
         store,
-        "MERGE (r:Record {id: $record}) WITH r MATCH (u:User {id: $user}) "
+        "MERGE (r:Record {id: $record}) SET r.kind = 'user', r.key = $record WITH r MATCH (u:User {id: $user}) "
         "CREATE (r)-[x:RESOLVES_TO]->(u) SET x.to = $to",
         user=user,
         record=record,
@@ -65,6 +66,46 @@ async def test_a_persons_log_covers_their_live_records(store: GraphClient) -> No
     assert records == {ANNE: {"web": [1, 2], "silent": []}, BEN: {"moved": [3]}, CYD: {}}
     assert sorted(one.seq for one in found[ANNE].events) == [1, 2]
     assert await read_user_logs(store, []) == []
+
+
+async def test_a_person_hears_the_bars_on_what_their_records_hold_or_claim(store: GraphClient) -> None:
+    await create(store, ANNE, BEN)
+    await add_record(store, ANNE, "web")
+    await add_record(store, ANNE, "app")
+    await add_record(store, BEN, "other")
+    bars = [Bar("analytics", None, 1, Millis(at), RecordId("crm"), f"e{at}") for at in (1, 2, 3)]
+    for bar, (record, type_) in zip(
+        bars, (("web", "IDENTIFIED_BY"), ("app", "CLAIMS"), ("app", "CLAIMS")), strict=True
+    ):
+        await run(
+            store,
+            f"MATCH (r:Record {{id: $record}}) CREATE (r)-[:{type_}]->(:Identifier {{id: $id, bars: $bars}})",
+            record=record,
+            id=bar.event,
+            bars=write_bars([bar]),
+        )
+    await run(
+        store,
+        "MATCH (i:Identifier {id: 'e1'}), (a:Record {id: 'app'}), (b:Record {id: 'other'}) "
+        "CREATE (a)-[:CLAIMS]->(i) CREATE (b)-[:CLAIMS]->(i)",
+    )
+    found = {one.stored.user: sorted(one.bars) for one in await read_user_logs(store, [ANNE, BEN])}
+    assert found == {ANNE: bars, BEN: bars[:1]}
+
+
+async def test_each_record_has_the_standing_of_its_source(store: GraphClient) -> None:
+    await create(store, ANNE)
+    await add_record(store, ANNE, "web")
+    await add_record(store, ANNE, "crm")
+    await run(
+        store,
+        "MATCH (r:Record {id: 'crm'}) CREATE (r)-[:FROM]->(:Source {name: 'crm', trust: 'public', jurisdiction: 'DE'})",
+    )
+    (found,) = await read_user_logs(store, [ANNE])
+    assert found.standings == {
+        "web": Standing(secret=False),
+        "crm": Standing(public=True, secret=False, jurisdiction="DE"),
+    }
 
 
 async def test_a_transaction_reads_what_it_wrote(store: GraphClient) -> None:

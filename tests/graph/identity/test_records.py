@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graph.consent.log import mark_denying
 from graph.identity.records import (
     MOST_KNOWN,
     Carried,
@@ -20,11 +21,12 @@ from graph.identity.records import (
     read_people_of_records,
     touch_records,
     write_carried,
+    write_contacts,
     write_known,
     write_people,
     write_traits,
 )
-from graph.model.identity import RecordId, RecordKind, RecordRef, UserId
+from graph.model.identity import Grade, RecordId, RecordKind, RecordRef, UserId
 from graph.model.time import Millis
 from graph.store.client import GraphClient, StoreTarget, Writer
 from tests.crowd import run
@@ -77,21 +79,25 @@ async def test_a_touched_record_holds_what_was_written_and_asked_for(store: Grap
         id=record("a"),
     )
     known = KnownIdentifiers()
-    known.add(email("a").id, Millis(5))
+    known.add(email("a").id, Grade.STATED, Millis(5))
 
     async def write(tx: Writer) -> None:
         await write_traits(tx, [(record("a"), '{"age":[36,1]}'), (record("none"), "{}")], LATER)
         await write_known(tx, [(record("a"), known)])
         await write_carried(tx, [Carried(record("a"), "digest", Millis(6))])
+        await write_contacts(tx, [(record("a"), '{"email":{}}')])
+        await mark_denying(tx, [record("a")])
 
     await store.write(write)
     plain = (await touch(store, call("a"), call("b")))[record("a")]
     assert (plain.session, plain.session_start, plain.session_end) == ("s", 3, 7)
-    assert (plain.known.since(email("a").id), plain.carried, plain.carried_at) == (5, "digest", 6)
-    assert (plain.traits, plain.person) == (None, None)
+    assert plain.known.find(email("a").id) == (Grade.STATED, 5)
+    assert (plain.carried, plain.carried_at, plain.denies) == ("digest", 6, True)
+    assert (plain.traits, plain.contacts, plain.person) == (None, None, None)
     asked = await touch(store, call("a", traits=True, person=True), call("b"))
     assert (asked[record("a")].traits, asked[record("a")].person) == ('{"age":[36,1]}', mark_person(user("a"), 4))
-    assert asked[record("b")].traits is None
+    assert asked[record("a")].contacts == '{"email":{}}'
+    assert (asked[record("b")].traits, asked[record("b")].contacts, asked[record("b")].denies) == (None, None, False)
     rows = await store.read("MATCH (r:Record) RETURN r.updated_at AS at ORDER BY at")
     assert [row["at"] for row in rows] == [ARRIVED, LATER]
 
@@ -131,14 +137,16 @@ async def test_more_records_than_a_statement_may_write(store: GraphClient) -> No
 
     async def write(tx: Writer) -> None:
         await write_traits(tx, [(id_, f'["{id_}"]') for id_ in ids], LATER)
-        await write_known(tx, [(id_, KnownIdentifiers(f"{id_}1;")) for id_ in ids])
+        await write_known(tx, [(id_, KnownIdentifiers(f"{id_}p1;")) for id_ in ids])
+        await write_contacts(tx, [(id_, f'["{id_}"]') for id_ in ids])
         await write_carried(tx, [Carried(id_, id_, Millis(2)) for id_ in ids])
 
     await store.write(write)
     found = await touch(store, *(call(name, traits=True, person=True) for name in names))
     for name, id_ in zip(names, ids, strict=True):
         one = found[id_]
-        assert (one.new, one.traits, one.carried, one.known.since(id_)) == (False, f'["{id_}"]', id_, 1)
+        assert (one.new, one.traits, one.carried) == (False, f'["{id_}"]', id_)
+        assert (one.known.find(id_), one.contacts) == ((Grade.PROVEN, 1), f'["{id_}"]')
         assert one.person == mark_person(user(name), 0)
     assert await store.write(lambda tx: read_existing(tx, [*ids, RecordId("none")])) == set(ids)
     assert await store.write(lambda tx: read_existing(tx, [])) == set()
@@ -147,11 +155,12 @@ async def test_more_records_than_a_statement_may_write(store: GraphClient) -> No
 @pytest.mark.store
 async def test_a_record_that_arrives_twice_is_new_once(store_target: StoreTarget, store: GraphClient) -> None:
     clients = [await GraphClient.connect(store_target) for _ in range(4)]
+    await run(store, "CREATE (:Source {name: 'shop'})")
 
     async def arrive(tx: Writer, name: str, person: str) -> bool:
         new = (await touch_records(tx, [call(name)], LATER))[record(name)].new
         if new:
-            await write_people(tx, [NewPerson(record(name), UserId(person), "shop")], [], LATER)
+            await write_people(tx, [NewPerson(record(name), UserId(person), "shop", ())], LATER)
         return new
 
     for name in "abcde":
@@ -167,32 +176,52 @@ async def test_a_record_that_arrives_twice_is_new_once(store_target: StoreTarget
 # the identifiers that a record remembers
 
 
-def known_of(*entries: tuple[str, int]) -> KnownIdentifiers:
+GRADES = list(Grade)
+Note = tuple[str, Grade, int]
+
+
+def known_of(*entries: Note) -> KnownIdentifiers:
     known = KnownIdentifiers()
-    for value, since in entries:
-        known.add(email(value).id, Millis(since))
+    for value, grade, since in entries:
+        known.add(email(value).id, grade, Millis(since))
     return known
 
 
-NOTES = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(-(10**15), 10**15)), max_size=12)
+NOTES = st.lists(
+    st.tuples(st.sampled_from("abcdef"), st.sampled_from(GRADES), st.integers(-(10**15), 10**15)), max_size=12
+)
 
 
 @given(NOTES, NOTES)
-def test_the_last_time_added_counts_before_and_after_writing(
-    first: list[tuple[str, int]], then: list[tuple[str, int]]
-) -> None:
+def test_the_last_entry_added_counts_before_and_after_writing(first: list[Note], then: list[Note]) -> None:
     known = KnownIdentifiers(known_of(*first).write())
-    for value, since in then:
-        known.add(email(value).id, Millis(since))
-    expected = {value: dict([*first, *then]).get(value) for value in "abcdef"}
+    for value, grade, since in then:
+        known.add(email(value).id, grade, Millis(since))
+    last = {value: (grade, since) for value, grade, since in [*first, *then]}
     for read in (known, KnownIdentifiers(known.write())):
-        assert {value: read.since(email(value).id) for value in "abcdef"} == expected
+        assert {value: read.find(email(value).id) for value in "abcdef"} == {v: last.get(v) for v in "abcdef"}
+
+
+@given(NOTES)
+def test_a_record_lacks_what_is_better_or_earlier(notes: list[Note]) -> None:
+    """Adding only what is lacking leaves the best grade with its earliest receipt, in any order."""
+    known = KnownIdentifiers()
+    for value, grade, since in notes:
+        if known.lacks(email(value).id, grade, Millis(since)):
+            known.add(email(value).id, grade, Millis(since))
+        assert not known.lacks(email(value).id, grade, Millis(since))
+    for value in {value for value, *_ in notes}:
+        rank, negative = max((grade.rank, -since) for name, grade, since in notes if name == value)
+        assert known.find(email(value).id) == (GRADES[rank], -negative)
 
 
 def test_only_the_latest_of_too_many_identifiers_are_kept() -> None:
     values = [f"{number:03}" for number in range(MOST_KNOWN)]
-    full = KnownIdentifiers(known_of(*((value, 1) for value in values)).write())
-    full.add(email("000").id, Millis(0))
-    full.add(email("new").id, Millis(2))
+    full = KnownIdentifiers(known_of(*((value, Grade.PROVEN, 1) for value in values)).write())
+    assert full.full
+    full.add(email("000").id, Grade.PROVEN, Millis(0))
+    full.add(email("new").id, Grade.CLAIMED, Millis(2))
     kept = KnownIdentifiers(full.write())
-    assert [kept.since(email(value).id) for value in ("new", "000", "001", "002")] == [2, 0, None, 1]
+    assert [kept.find(email(value).id) for value in ("new", "000", "001", "002")] == [
+        (Grade.CLAIMED, 2), (Grade.PROVEN, 0), None, (Grade.PROVEN, 1),
+    ]  # fmt: skip

@@ -8,6 +8,7 @@ import pytest
 
 from graph.collection.dead_letters import DeadLetter, read_letters, write_letters
 from graph.errors import BadInput
+from graph.model.access import Source
 from graph.model.activity import Interaction
 from graph.model.catalogue import ItemKey
 from graph.model.identity import RecordKind, RecordRef
@@ -18,6 +19,7 @@ from privacy.policy import Policy
 from resolvers.collection import dead_letters
 from resolvers.collection.dead_letters import list_letters, replay_letters
 from resolvers.collection.ingestor import Ingestor
+from tests.arrivals import register
 
 pytestmark = pytest.mark.store
 
@@ -39,6 +41,7 @@ def read(kept: DeadLetter) -> Message:
 
 @pytest.fixture
 async def ingestor(store: GraphClient) -> AsyncIterator[Ingestor]:
+    await register(store, Source("shop"), Source("app"), Source("crm"))
     async with Ingestor(store, Policy.default(), lambda: NOW) as ingestor:
         yield ingestor
 

@@ -1,74 +1,181 @@
-"""Evidence in messages of who people are and what they permit: both ids, addresses, aliases, consents."""
+"""Evidence in messages of who people are and what they permit: both IDs, addresses, aliases, consents."""
 
 from __future__ import annotations
 
 import pytest
 
-from graph.model.access import Source
+from graph.model.access import Source, Trust
+from graph.model.identity import Proof
 from graph.model.message import Message
 from graph.store.client import GraphClient
-from tests.arrivals import NOW, count, ingest, message, permits, track
+from tests.arrivals import NOW, count, ingest, message, permits, register, track
 
 pytestmark = pytest.mark.store
 
 PREFERENCES = "MATCH (r:Record)-[:DECIDED]->(e:ConsentEvent) RETURN count(e) AS n"
 
 
-def carrying(id_: str, at: int, user_id: str = "ada", **categories: bool) -> Message:
-    return track(id_, user_id, "Clicked", at, context={"consent": {"categoryPreferences": categories}})
+WEB = Source("web", trust=Trust.PUBLIC)
+VERIFYING = Source("shop", verifies=("email",))
+CRM = Source("crm", trust=Trust.RECORD, user_namespace="crm")
+CARD = {"context": {"externalIds": [{"id": "c1", "type": "card"}]}}
 
 
-async def test_both_ids_in_a_message_make_one_person(store: GraphClient) -> None:
+def carrying(id_: str, at: int, user_id: str = "ada", *, received: int | None = None, **categories: bool) -> Message:
+    """A click at an instant, received then, that carries along what a consent banner holds."""
+    context = {"consent": {"categoryPreferences": categories}}
+    return track(id_, user_id, "Clicked", at, received=at if received is None else received, context=context)
+
+
+async def people(store: GraphClient) -> list[list[str]]:
+    """The records of each person, as `source:key`; those of devices with their kind."""
+    rows = await store.read(
+        """
+        MATCH (r:Record)-[x:RESOLVES_TO]->(u:User) WHERE x.to IS NULL
+        RETURN u.id AS user, collect([r.source, r.kind, r.key]) AS of
+        """
+    )
+    return sorted(
+        sorted(f"{s}:{key}" if kind == "user" else f"{s}:device {key}" for s, kind, key in r["of"]) for r in rows
+    )
+
+
+async def counted(store: GraphClient) -> list[tuple[str, str, str]]:
+    """Which device counts for which account, with the grade."""
+    rows = await store.read(
+        "MATCH (d:Record)-[c:COUNTS_FOR]->(a:Record) WHERE c.to IS NULL RETURN d.key AS d, a.key AS a, c.grade AS grade"
+    )
+    return sorted((row["d"], row["a"], row["grade"]) for row in rows)
+
+
+async def test_both_ids_in_a_message_of_a_server_tie_the_device_to_the_account(store: GraphClient) -> None:
     anonymous = message(type="track", messageId="a", anonymousId="visitor", event="Clicked", at=NOW - 1000)
     both = message(type="track", messageId="b", anonymousId="visitor", userId="ada", event="Clicked")
     for given in (anonymous, both, track("c", "ada", "Clicked")):
         await ingest(store, given)
-    rows = await store.read(
-        """
-        MATCH (r:Record)-[x:RESOLVES_TO]->(u:User) WHERE x.to IS NULL
-        RETURN u.id AS user, collect(r.kind) AS kinds
-        """
-    )
-    assert [sorted(row["kinds"]) for row in rows] == [["anonymous", "user"]]
+    assert await people(store) == [["shop:ada"], ["shop:device visitor"]]
+    assert await counted(store) == [("visitor", "ada", "proven")]
     assert await count(store, "MATCH (r:Record {kind: 'user'})-[:HAD]->(s:Session)-[e]->(s) RETURN count(e) AS n") == 2
 
 
-async def test_both_ids_in_a_group_with_an_earlier_anonymous_event_make_one_person(store: GraphClient) -> None:
+async def test_both_ids_in_a_group_with_an_earlier_anonymous_event_tie_them(store: GraphClient) -> None:
     await ingest(
         store,
         message(type="track", messageId="b", anonymousId="visitor", userId="ada", event="Clicked"),
         message(type="track", messageId="a", anonymousId="visitor", event="Clicked", at=NOW - 1000),
     )
-    assert await count(store, "MATCH (u:User) WHERE u.retired_at IS NULL RETURN count(u) AS n") == 1
+    assert await counted(store) == [("visitor", "ada", "proven")]
+    assert await count(store, "MATCH (u:User) WHERE u.retired_at IS NULL RETURN count(u) AS n") == 2
 
 
-async def test_an_address_links_two_systems_but_not_two_users_of_one_system(store: GraphClient) -> None:
+async def test_a_user_id_of_a_public_source_is_written_to_the_device(store: GraphClient) -> None:
+    await ingest(store, message(WEB, type="track", messageId="a", anonymousId="visitor", userId="ada", event="Clicked"))
+    assert await people(store) == [["web:device visitor"]]
+    await ingest(store, track("b", "ada", "Clicked"))
+    assert await counted(store) == [("visitor", "ada", "claimed")]
+
+
+async def test_contact_data_is_a_claim_of_a_public_source_and_merely_stated_by_a_server(store: GraphClient) -> None:
     traits = {"email": "ada@example.org"}
-    await ingest(store, message(type="identify", messageId="a", userId="ada", traits=traits))
-    await ingest(store, message(Source("crm"), type="identify", messageId="b", userId="c-7", traits=traits, at=NOW + 1))
-    await ingest(store, message(type="identify", messageId="c", userId="eve", traits=traits, at=NOW + 2))
+    await ingest(store, message(WEB, type="identify", messageId="a", anonymousId="visitor", traits=traits))
+    await ingest(store, message(type="identify", messageId="b", userId="ada", traits=traits))
+    await ingest(store, message(CRM, type="identify", messageId="c", userId="c-7", traits=traits))
+    assert await people(store) == [["crm:c-7"], ["shop:ada"], ["web:device visitor"]]
     rows = await store.read(
-        """
-        MATCH (r:Record)-[x:RESOLVES_TO]->(u:User) WHERE x.to IS NULL
-        RETURN u.id AS user, collect(r.key) AS keys
-        """
+        "MATCH (r:Record)-[h:IDENTIFIED_BY|CLAIMS]->(:Identifier {kind: 'email', degree: 1}) "
+        "RETURN r.source AS source, coalesce(h.grade, 'claimed') AS grade ORDER BY source"
     )
-    assert sorted(sorted(row["keys"]) for row in rows) == [["ada", "c-7"], ["eve"]]
+    assert [tuple(row.values()) for row in rows] == [("crm", "proven"), ("shop", "stated"), ("web", "claimed")]
 
 
-@pytest.mark.parametrize("previous_is_user", [False, True])
-async def test_an_alias_links_the_records_it_names(store: GraphClient, previous_is_user: bool) -> None:
-    name = {"userId": "old"} if previous_is_user else {"anonymousId": "old"}
-    await ingest(store, message(type="track", messageId="a", event="Clicked", **name))
+async def test_a_verified_address_links_two_systems(store: GraphClient) -> None:
+    await register(store, VERIFYING)
+    traits = {"email": "ada@example.org"}
+    await ingest(store, message(VERIFYING, type="identify", messageId="a", userId="ada", traits=traits))
+    await ingest(
+        store, message(CRM, type="identify", messageId="b", userId="c-7", traits=traits | {"email": "Ada@Example.org "})
+    )
+    assert await people(store) == [["crm:c-7", "shop:ada"]]
+
+
+async def test_an_address_that_a_source_holds_for_two_accounts_at_once_links_nobody(store: GraphClient) -> None:
+    await register(store, VERIFYING)
+    traits = {"email": "info@example.org"}
+    await ingest(store, message(VERIFYING, type="identify", messageId="a", userId="ada", traits=traits))
+    await ingest(store, message(CRM, type="identify", messageId="b", userId="c-7", traits=traits))
+    await ingest(store, message(VERIFYING, type="identify", messageId="c", userId="eve", traits=traits))
+    assert await people(store) == [["crm:c-7"], ["shop:ada"], ["shop:eve"]]
+    assert await count(store, "MATCH (i:Identifier {refused: 'shared_contact'}) RETURN count(i) AS n") == 1
+    moved = {"email": "eve@example.org"}
+    await ingest(
+        store, message(VERIFYING, type="identify", messageId="d", userId="eve", traits=moved, received=NOW + 9)
+    )
+    assert len(await people(store)) == 3, "both had it for a while"
+
+
+async def test_an_address_that_was_given_up_joins_nobody_who_gets_it_later(store: GraphClient) -> None:
+    await register(store, VERIFYING)
+    for place, (who, address, received) in enumerate(
+        (("ada", "old@x.org", NOW - 9), ("ada", "new@x.org", NOW - 5), ("eve", "old@x.org", NOW - 4))
+    ):
+        source = VERIFYING if who == "ada" else CRM
+        await ingest(
+            store,
+            message(
+                source, type="identify", messageId=f"m{place}", userId=who, traits={"email": address}, received=received
+            ),
+        )
+    assert await people(store) == [["crm:eve"], ["shop:ada"]]
+    rows = await store.read(
+        "MATCH (:Record {key: 'ada'})-[h:IDENTIFIED_BY]->(i:Identifier {kind: 'email'}) "
+        "RETURN i.value AS value, h.ended AS ended ORDER BY value"
+    )
+    assert [tuple(row.values()) for row in rows] == [("new@x.org", None), ("old@x.org", NOW - 5)]
+    await ingest(
+        store,
+        message(CRM, type="identify", messageId="late", userId="eve", traits={"email": "old@x.org"}, received=NOW - 8),
+    )
+    assert await people(store) == [["crm:eve", "shop:ada"]], "an earlier receipt shows that both had it"
+
+
+async def test_a_proof_makes_a_public_message_the_accounts(store: GraphClient) -> None:
+    raw = {"type": "track", "event": "Clicked", "userId": "ada", "anonymousId": "visitor"}
+    proven = message(WEB, messageId="a", proof=Proof.HASH, **raw)
+    await ingest(store, proven)
+    assert await people(store) == [["web:ada"], ["web:device visitor"]]
+    assert await counted(store) == [("visitor", "ada", "proven")]
+    rows = await store.read("MATCH ()-[h:IDENTIFIED_BY]->(i) RETURN i.kind AS kind, h.grade AS grade, h.proof AS proof")
+    assert {tuple(row.values()) for row in rows} == {(kind, "proven", "hash") for kind in ("user_id", "anonymous_id")}
+
+
+async def test_an_alias_of_a_server_ties_the_device_it_names(store: GraphClient) -> None:
+    await ingest(store, message(type="track", messageId="a", event="Clicked", anonymousId="old"))
     await ingest(store, message(type="alias", messageId="b", previousId="old", userId="ada"))
-    assert await count(store, "MATCH (u:User) WHERE u.retired_at IS NULL RETURN count(u) AS n") == 1
-    assert await count(store, "MATCH (r:Record) RETURN count(r) AS n") == 2
+    assert await people(store) == [["shop:ada"], ["shop:device old"]]
+    assert await counted(store) == [("old", "ada", "proven")]
 
 
-async def test_an_alias_of_an_unknown_record_links_it_once_it_arrives(store: GraphClient) -> None:
+async def test_an_alias_of_two_user_ids_is_refused(store: GraphClient) -> None:
+    """A source that knows two user IDs knows two people, whatever it says later."""
+    await ingest(store, track("a", "old", "Clicked"))
+    await ingest(store, message(type="alias", messageId="b", previousId="old", userId="ada"))
+    assert await people(store) == [["shop:ada"], ["shop:old"]]
+    rows = await store.read("MATCH ()-[l:LINKED]->() RETURN l.status AS status, l.reason AS reason ORDER BY status")
+    assert [tuple(row.values()) for row in rows] == [("asserted", None), ("refused", "unique_conflict")]
+
+
+async def test_an_alias_of_a_public_source_is_a_claim_of_the_device(store: GraphClient) -> None:
+    await ingest(store, track("a", "ada", "Clicked"), track("b", "eve", "Clicked"))
+    await ingest(store, message(WEB, type="alias", messageId="c", previousId="eve", userId="ada"))
+    assert await people(store) == [["shop:ada"], ["shop:eve"], ["web:device eve"]]
+    assert await counted(store) == [("eve", "ada", "claimed")]
+    assert await count(store, "MATCH ()-[l:LINKED]->() RETURN count(l) AS n") == 0
+
+
+async def test_an_alias_of_an_unknown_record_ties_it_once_it_arrives(store: GraphClient) -> None:
     await ingest(store, message(type="alias", messageId="b", previousId="old", userId="ada"))
     await ingest(store, message(type="track", messageId="a", event="Clicked", anonymousId="old"))
-    assert await count(store, "MATCH (u:User) WHERE u.retired_at IS NULL RETURN count(u) AS n") == 1
+    assert await counted(store) == [("old", "ada", "proven")]
 
 
 async def test_repeated_preferences_are_written_only_when_they_differ(store: GraphClient) -> None:
@@ -82,14 +189,22 @@ async def test_repeated_preferences_are_written_only_when_they_differ(store: Gra
     assert await permits(store) == ["identity_linking", "personalisation", "service"]
 
 
-async def test_a_repeated_denial_overrides_a_grant_of_another_record_in_between(store: GraphClient) -> None:
-    await ingest(store, message(type="alias", messageId="x", userId="ada", previousId="eve"))
-    await ingest(store, carrying("a", NOW - 1000, Analytics=False))
-    eve = {"type": "consent", "anonymousId": "eve", "purpose": "analytics", "state": "given", "assurance": 1}
-    await ingest(store, message(messageId="b", at=NOW - 900, from_file=True, **eve))
+async def test_a_repeated_denial_is_fresher_against_grants_of_its_own_record_only(store: GraphClient) -> None:
+    """An old device that repeats its banner must not override what the person stated elsewhere since."""
+    await ingest(
+        store, carrying("a", NOW - 1000, Analytics=False), message(messageId="x", type="identify", userId="ada", **CARD)
+    )
+    given = {"type": "consent", "userId": "c-7", "purpose": "analytics", "state": "given", "assurance": 1}
+    await ingest(store, message(CRM, messageId="y", type="identify", userId="c-7", **CARD))
+    await ingest(store, message(CRM, messageId="b", at=NOW - 900, received=NOW - 900, from_file=True, **given))
+    assert await people(store) == [["crm:c-7", "shop:ada"]]
     assert "analytics" in await permits(store)
     await ingest(store, carrying("c", NOW - 800, Analytics=False))
-    assert "analytics" not in await permits(store)
+    assert "analytics" in await permits(store)
+    await ingest(store, carrying("d", NOW - 700, Functional=False, Analytics=False))
+    assert "analytics" in await permits(store), "the same denial of analytics, beside another one"
+    await ingest(store, carrying("e", NOW - 600, Analytics=True), carrying("f", NOW - 500, Analytics=False))
+    assert "analytics" not in await permits(store), "a new denial, after a grant of its own"
 
 
 async def test_the_preference_event_is_always_written(store: GraphClient) -> None:
@@ -114,22 +229,14 @@ async def test_a_consent_line_takes_effect_once_it_is_acknowledged(store: GraphC
     assert await count(store, "MATCH (:ConsentEvent)-[:UNDER]->(n:Notice) RETURN count(n) AS n") == 1
 
 
-async def test_shared_addresses_make_one_person_across_sources(store: GraphClient) -> None:
-    for source in ("shop", "app"):
-        traits = {"email": "Ada@Example.org" if source == "shop" else "ada@example.org "}
-        await ingest(
-            store, message(Source(source, source), type="identify", messageId="m", userId=f"{source}-1", traits=traits)
-        )
-    assert await count(store, "MATCH (u:User) WHERE u.retired_at IS NULL RETURN count(u) AS n") == 1
-
-
 async def versions(store: GraphClient) -> dict[str, int]:
     return {row["key"]: row["v"] for row in await store.read("MATCH (r:Record) RETURN r.key AS key, r._v AS v")}
 
 
 async def test_a_known_second_record_is_not_touched_again(store: GraphClient) -> None:
-    def both(id_: str, at: int) -> Message:
-        return message(type="track", messageId=id_, anonymousId="visitor", userId="ada", event="Clicked", at=at)
+    def both(id_: str, received: int) -> Message:
+        raw = {"anonymousId": "visitor", "userId": "ada", "event": "Clicked"}
+        return message(type="track", messageId=id_, received=received, at=NOW - 50, **raw)
 
     await ingest(store, both("a", NOW - 10))
     before = await versions(store)
@@ -137,11 +244,12 @@ async def test_a_known_second_record_is_not_touched_again(store: GraphClient) ->
     after = await versions(store)
     assert (after["visitor"] - before["visitor"], after["ada"] > before["ada"]) == (0, True)
     await ingest(store, both("c", NOW - 20))
-    assert (await versions(store))["visitor"] > after["visitor"]
     rows = await store.read(
-        "MATCH (:Record)-[h:IDENTIFIED_BY]->(:Identifier {kind: 'anonymous_id'}) RETURN h.since AS at"
+        "MATCH (:Record)-[h:IDENTIFIED_BY|CLAIMS]->(:Identifier {kind: 'anonymous_id'}) RETURN h.since AS at"
     )
     assert [row["at"] for row in rows] == [NOW - 20] * 2
+    rows = await store.read("MATCH ()-[c:COUNTS_FOR]->() WHERE c.to IS NULL RETURN c.received AS at")
+    assert [row["at"] for row in rows] == [NOW - 20]
 
 
 async def test_an_alias_means_the_user_rather_than_the_anonymous_record_with_that_id(store: GraphClient) -> None:
@@ -151,21 +259,32 @@ async def test_an_alias_means_the_user_rather_than_the_anonymous_record_with_tha
         message(type="track", messageId="b", event="Clicked", anonymousId="old"),
     )
     await ingest(store, message(type="alias", messageId="c", previousId="old", userId="ada"))
-    rows = await store.read(
-        "MATCH (r:Record)-[x:RESOLVES_TO]->(u:User) WHERE x.to IS NULL "
-        "RETURN u.id AS user, collect(r.kind + r.key) AS of"
+    assert await counted(store) == []
+    assert (
+        await count(
+            store,
+            "MATCH (a)-[:LINKED {status: 'asserted'}]-(:Record {key: 'old', kind: 'user'}) RETURN count(a) AS n",
+        )
+        == 1
     )
-    assert sorted(sorted(row["of"]) for row in rows) == [["anonymousold"], ["userada", "userold"]]
 
 
 async def test_older_preferences_that_arrive_late_do_not_override_newer_ones(store: GraphClient) -> None:
     await ingest(store, carrying("a", NOW - 400, Analytics=False))
-    await ingest(store, carrying("b", NOW - 900, Analytics=True))
+    await ingest(store, carrying("b", NOW - 900, received=NOW - 350, Analytics=True))
     assert "analytics" not in await permits(store)
     await ingest(store, carrying("c", NOW - 300, Analytics=False))
     assert "analytics" not in await permits(store)
     await ingest(store, carrying("d", NOW - 200, Analytics=True))
     assert "analytics" in await permits(store)
+
+
+async def test_a_denial_takes_effect_when_it_is_received_whatever_instant_it_names(store: GraphClient) -> None:
+    await ingest(store, carrying("a", NOW - 400, Analytics=True))
+    await ingest(store, carrying("b", NOW - 900, received=NOW - 300, Analytics=False))
+    assert "analytics" not in await permits(store)
+    await ingest(store, carrying("c", NOW - 350, received=NOW - 250, Analytics=True))
+    assert "analytics" not in await permits(store)
 
 
 async def test_repeated_preferences_are_compared_per_record(store: GraphClient) -> None:

@@ -16,13 +16,19 @@ from graph.model.catalogue import ItemKey
 from graph.model.identity import RecordKind, RecordRef
 from graph.model.message import Message, Payload
 from graph.store.client import GraphClient, Writer
-from resolvers.collection.ingestor import GROUP, STORE_REFUSED, Ingestor
+from resolvers.collection.ingestor import STORE_REFUSED, Ingestor
+from resolvers.collection.lanes import GROUP
 from resolvers.collection.transaction import MessageOutcome
-from tests.arrivals import NOW, POLICY, count, track
+from tests.arrivals import NOW, POLICY, SHOP, count, register, track
 
 pytestmark = pytest.mark.store
 
 EVENTS = "MATCH (:Session)-[e]->() RETURN count(e) AS n"
+
+
+@pytest.fixture(autouse=True)
+async def shop(store: GraphClient) -> None:
+    await register(store, SHOP)
 
 
 def viewed(id_: str, user: str = "ada") -> Message:

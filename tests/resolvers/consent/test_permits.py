@@ -1,109 +1,47 @@
-"""Consents on the real store: the log, and the permits that change with it in the same transaction."""
+"""Permits on the real store: they change with the log in the same transaction, and follow from it."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 
 from graph.identity.users import write_moves, write_retirements
-from graph.model.consent import ConsentState, ConsentStatement
-from graph.model.identity import RecordId, UserId
+from graph.model.consent import ConsentState
+from graph.model.identity import UserId
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
-from privacy.gate import Role, SubjectPermits, Viewer
+from privacy.gate import Role, Viewer
 from privacy.policy import Policy
-from privacy.rules import initial_permits
 from resolvers.consent.permits import (
-    NewStatement,
     PermitCheck,
-    PermitDifference,
     apply_policy,
     check_permits,
     fresh_permits,
     refresh_everybody,
     refresh_permits,
     refresh_stale,
-    write_consents,
 )
 from resolvers.context import RequestContext, Services
 from resolvers.profile.find import ById, Wanted, find_profile
 from resolvers.profile.history import page_consents
 from resolvers.recommendation.serve import WalkRecommender
+from tests.consenting import (
+    ANNE,
+    APP,
+    BASE,
+    NOW,
+    POLICY,
+    WEB,
+    append,
+    differences,
+    person,
+    read_stored,
+    statement_of,
+)
 
 pytestmark = pytest.mark.store
-
-POLICY = Policy.default()
-BASE = initial_permits(POLICY)
-NOW = Millis(1_800_000_000_000)
-ANNE = UserId("anne")
-WEB, APP = RecordId("web-1"), RecordId("app-1")
-
-WRITE_PERSON = """
-MERGE (u:User {id: $user})
-ON CREATE SET u.permits = $permits, u.consent_epoch = 0, u.created_at = 0
-WITH u
-UNWIND $records AS id
-MERGE (r:Record {id: id})
-ON CREATE SET r.source = 'shop', r.kind = 'user', r.key = id
-MERGE (r)-[x:RESOLVES_TO]->(u)
-"""
-
-
-async def person(store: GraphClient, user: str, *records: str) -> None:
-    async def work(tx: Writer) -> None:
-        await tx.run(WRITE_PERSON, user=user, records=list(records), permits=list(BASE))
-
-    await store.write(work)
-
-
-def statement_of(
-    purpose: str, state: str = "given", at: int = NOW, *, recipient: str | None = None, **more: object
-) -> ConsentStatement:
-    statement = ConsentStatement(purpose, ConsentState(state), Millis(at), recipient=recipient, assurance=1)
-    return replace(statement, **more)  # type: ignore[arg-type]
-
-
-async def append(
-    store: GraphClient,
-    record: str,
-    *statements: ConsentStatement,
-    ids: Sequence[str] = (),
-    users: Sequence[str] = (ANNE,),
-    now: int = NOW,
-) -> set[RecordId]:
-    names = ids or [f"{record}/{s.purpose}/{s.recipient}/{s.state}/{s.effective_at}" for s in statements]
-
-    async def work(tx: Writer) -> set[RecordId]:
-        rows = [NewStatement(RecordId(record), name, s) for name, s in zip(names, statements, strict=True)]
-        changed = await write_consents(tx, rows, Millis(now))
-        await refresh_permits(tx, [UserId(u) for u in users], POLICY, Millis(now))
-        return changed
-
-    return await store.write(work)
-
-
-async def read_stored(store: GraphClient, user: str = ANNE) -> SubjectPermits:
-    rows = await store.read(
-        "MATCH (u:User {id: $id}) RETURN u.permits AS p, u.permits_until AS t, u.consent_epoch AS e, "
-        "u.permit_ends AS ends, u.permit_grants AS grants",
-        id=user,
-    )
-    ends, grants = tuple(rows[0]["ends"] or ()), tuple(rows[0]["grants"] or ())
-    return SubjectPermits(tuple(rows[0]["p"]), rows[0]["t"], rows[0]["e"], ends=ends, grants=grants)
-
-
-async def differences(store: GraphClient, policy: Policy, now: Millis) -> tuple[PermitDifference, ...]:
-    check = await check_permits(store, policy, lambda: now)
-    assert check.complete
-    return check.differences
-
-
-async def count_events(store: GraphClient) -> int:
-    return int((await store.read("MATCH (e:ConsentEvent) RETURN count(e) AS n"))[0]["n"])
 
 
 async def test_a_grant_permits_and_a_withdrawal_ends_it(store: GraphClient) -> None:
@@ -124,43 +62,6 @@ async def test_a_withdrawal_is_in_effect_on_a_server_whose_clock_is_behind(store
     await append(store, WEB, statement_of("analytics", "withdrawn"))
     await append(store, WEB, statement_of("personalisation", at=NOW - 5000), now=NOW - 5000)
     assert set((await read_stored(store)).permits) == {*BASE, "marketing", "personalisation"}
-
-
-async def test_the_log_links_each_statement_to_the_one_it_supersedes(store: GraphClient) -> None:
-    await person(store, ANNE, WEB)
-    await append(store, WEB, statement_of("marketing", notice="terms", notice_version="2", categories=("email", "sms")))
-    await append(
-        store,
-        WEB,
-        statement_of("marketing", "withdrawn", NOW + 5),
-        statement_of("partner_sharing", recipient="acme"),
-        now=NOW + 5,
-    )
-    rows = await store.read(
-        """
-        MATCH (r:Record)-[:DECIDED]->(e:ConsentEvent)-[:FOR]->(p:Purpose)
-        OPTIONAL MATCH (e)-[:TO]->(t:Recipient)
-        OPTIONAL MATCH (e)-[:UNDER]->(n:Notice)
-        OPTIONAL MATCH (e)-[:SUPERSEDES]->(before:ConsentEvent)
-        RETURN e.seq AS seq, p.key AS purpose, e.state AS state, t.key AS recipient, n.version AS version,
-               before.seq AS before, e.categories AS categories
-        ORDER BY seq
-        """
-    )
-    assert [tuple(row.values()) for row in rows] == [
-        (1, "marketing", "given", None, "2", None, ["email", "sms"]),
-        (2, "marketing", "withdrawn", None, None, 1, None),
-        (3, "partner_sharing", "given", "acme", None, None, None),
-    ]
-
-
-async def test_an_event_counts_once(store: GraphClient) -> None:
-    await person(store, ANNE, WEB)
-    for state in ("given", "refused"):
-        await append(store, WEB, statement_of("analytics", state), ids=["same"])
-    await append(store, WEB, statement_of("analytics"), statement_of("analytics", "refused"), ids=["other", "other"])
-    assert await count_events(store) == 2
-    assert "analytics" in (await read_stored(store)).permits
 
 
 async def test_unchanged_permits_are_not_written_again(store: GraphClient) -> None:
@@ -213,9 +114,9 @@ async def test_a_reader_refolds_stale_permits(store: GraphClient) -> None:
 async def test_statements_of_all_records_of_a_person_are_combined(store: GraphClient) -> None:
     await person(store, ANNE, WEB, APP)
     await append(store, WEB, statement_of("analytics"), statement_of("marketing"))
-    await append(store, APP, statement_of("marketing", "withdrawn", NOW - 1))
+    await append(store, APP, statement_of("marketing", "withdrawn", NOW + 9), now=NOW - 1)
     assert set((await read_stored(store)).permits) == {*BASE, "analytics", "marketing"}
-    await append(store, APP, statement_of("marketing", "withdrawn", NOW))
+    await append(store, APP, statement_of("marketing", "withdrawn", NOW - 9))
     assert set((await read_stored(store)).permits) == {*BASE, "analytics"}
 
 
@@ -251,18 +152,6 @@ async def test_a_retired_person_is_followed_to_their_successor(store: GraphClien
     assert (await read_stored(store)).permits == ()
     assert set((await read_stored(store, "ben")).permits) == {*BASE, "analytics", "marketing"}
     assert await differences(store, POLICY, NOW) == ()
-
-
-async def test_an_objection_to_linking_is_returned_and_stored(store: GraphClient) -> None:
-    await person(store, ANNE, WEB, APP)
-    assert await append(store, WEB, statement_of("identity_linking", "objected")) == {WEB}
-    assert await append(store, WEB, statement_of("identity_linking", "objected", NOW + 1), now=NOW + 1) == set()
-    assert await append(store, APP, statement_of("identity_linking", "given")) == set()
-    rows = await store.read("MATCH (r:Record {id: $id}) RETURN r.linking_objected AS objected", id=WEB)
-    assert rows == [{"objected": True}]
-    assert await append(store, WEB, statement_of("identity_linking", "given", NOW + 2), now=NOW + 2) == {WEB}
-    rows = await store.read("MATCH (r:Record {id: $id}) RETURN r.linking_objected AS objected", id=WEB)
-    assert rows == [{"objected": False}]
 
 
 async def test_memberships_and_rfm_end_with_the_permit(store: GraphClient) -> None:
@@ -302,26 +191,6 @@ async def test_rfm_stays_while_analytics_is_permitted(store: GraphClient) -> Non
     await store.write(score)
     await append(store, WEB, statement_of("marketing", "withdrawn", NOW + 9), now=NOW + 9)
     assert await store.read("MATCH (u:User {id: 'anne'}) RETURN u.rfm_cell AS cell") == [{"cell": "555"}]
-
-
-async def test_a_carried_statement_is_appended_once(store: GraphClient) -> None:
-    await person(store, ANNE, WEB, APP)
-    for step in range(5):
-        await append(store, WEB, statement_of("analytics", at=NOW + step, assurance=0), now=NOW + step)
-        await append(store, WEB, statement_of("marketing", "refused", at=NOW + step, assurance=0), now=NOW + step)
-    assert await count_events(store) == 2
-    assert set((await read_stored(store)).permits) == {*BASE, "analytics"}
-
-
-async def test_a_carried_refusal_overrides_a_grant_in_between(store: GraphClient) -> None:
-    await person(store, ANNE, WEB, APP)
-    await append(store, WEB, statement_of("marketing", "refused", NOW, assurance=0))
-    await append(store, APP, statement_of("marketing", "given", NOW + 1), now=NOW + 1)
-    assert "marketing" in (await read_stored(store)).permits
-    await append(store, WEB, statement_of("marketing", "refused", NOW + 2, assurance=0), ids=["again"], now=NOW + 2)
-    assert "marketing" not in (await read_stored(store)).permits
-    assert await count_events(store) == 2
-    assert await differences(store, POLICY, Millis(NOW + 2)) == ()
 
 
 async def test_the_profile_shows_states_and_history(store: GraphClient) -> None:
@@ -406,15 +275,6 @@ async def test_a_withdrawal_and_a_grant_race_without_write_skew(store: GraphClie
         )
         assert set((await read_stored(store, user)).permits) == {*BASE, "marketing"}
     assert await differences(store, POLICY, NOW) == ()
-
-
-async def test_sequence_numbers_of_a_record_are_dense_under_races(store: GraphClient) -> None:
-    await person(store, ANNE, WEB)
-    await asyncio.gather(
-        *(append(store, WEB, statement_of("analytics", "renewed", NOW + n), ids=[f"e{n}"]) for n in range(16))
-    )
-    rows = await store.read("MATCH (e:ConsentEvent) RETURN e.seq AS seq ORDER BY seq")
-    assert [row["seq"] for row in rows] == list(range(1, 17))
 
 
 async def test_stored_permits_equal_the_log_after_any_history(store: GraphClient) -> None:

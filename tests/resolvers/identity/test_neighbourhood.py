@@ -8,7 +8,7 @@ from algorithms.identity.blocking import BlockingRules
 from algorithms.identity.linkage import LinkageConfig
 from graph.identity.identifiers import NewHolding, write_holdings, write_refused_identifiers
 from graph.identity.links import LinkEdge, write_links
-from graph.model.identity import IdentifierRef, Judgement, LinkOutcome, LinkStatus, RecordId
+from graph.model.identity import Grade, IdentifierRef, Judgement, LinkOutcome, LinkStatus, RecordId
 from graph.model.time import Millis
 from graph.store.client import GraphClient
 from resolvers.identity.neighbourhood import LockedNeighbourhood, lock_neighbourhood
@@ -22,8 +22,8 @@ CONFIG = LinkageConfig(
 )
 
 
-async def hold(store: GraphClient, identifier: IdentifierRef, *names: str) -> None:
-    rows = [NewHolding(record(name), identifier, Millis(1)) for name in names]
+async def hold(store: GraphClient, identifier: IdentifierRef, *names: str, grade: Grade = Grade.PROVEN) -> None:
+    rows = [NewHolding(record(name), identifier, grade, Millis(1)) for name in names]
     await store.write(lambda tx: write_holdings(tx, rows))
 
 
@@ -64,6 +64,30 @@ async def test_shared_identifiers_connect_records_transitively_from_every_side(s
     for start in "abcd":
         assert await reached(store, start) == "abcd"
     assert await reached(store, "a", "e") == "abcdef"
+
+
+async def test_only_proven_holdings_lead_on(store: GraphClient) -> None:
+    await write_newcomers(store, *"abc")
+    await hold(store, email("x"), "a")
+    await hold(store, email("x"), "b", grade=Grade.STATED)
+    await hold(store, IdentifierRef("anonymous_id", "d"), "a", "c")
+    assert await reached(store, "a") == "a"
+    assert await reached(store, "a", "b", "c") == "abc"
+
+
+async def test_what_rests_on_a_trust_that_was_lowered_does_not_lead_on(store: GraphClient) -> None:
+    await write_newcomers(store, "a", "b")
+    await hold(store, email("x"), "a", "b")
+    assert await reached(store, "a") == "ab"
+    await run(store, "MATCH (s:Source {name: 'shop'}) SET s.verifies = []")
+    assert await reached(store, "a") == "a"
+
+
+async def test_devices_are_in_no_neighbourhood(store: GraphClient) -> None:
+    await write_newcomers(store, "a", "b")
+    await hold(store, email("x"), "a", "b")
+    await run(store, "MATCH (r:Record {id: $id}) SET r.kind = 'anonymous'", id=record("b"))
+    assert await reached(store, "a", "b") == "a"
 
 
 async def test_identifiers_that_link_no_records_are_not_followed(store: GraphClient) -> None:

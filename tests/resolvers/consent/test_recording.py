@@ -1,0 +1,189 @@
+"""Recording consent: what is appended to the log, what only refreshes it, and the bars that denials leave."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from graph.consent.log import RecordLog
+from graph.identity.identifiers import NewHolding, write_claims, write_holdings
+from graph.model.consent import UNPROVEN, ConsentEvent, ConsentState, ConsentStatement, Standing
+from graph.model.identity import Grade, Proof, RecordId, UserId
+from graph.model.time import Millis
+from graph.store.client import GraphClient
+from resolvers.consent.permits import refresh_permits
+from resolvers.consent.recording import find_bars, spread_denials
+from tests.consenting import (
+    ANNE,
+    APP,
+    BASE,
+    NOW,
+    POLICY,
+    WEB,
+    append,
+    count_events,
+    differences,
+    person,
+    read_stored,
+    statement_of,
+)
+from tests.newcomers import email
+
+EVE = UserId("eve")
+EVES = RecordId("eve-1")
+
+
+@pytest.mark.store
+async def test_the_log_links_each_statement_to_the_one_it_supersedes(store: GraphClient) -> None:
+    await person(store, ANNE, WEB)
+    await append(store, WEB, statement_of("marketing", notice="terms", notice_version="2", categories=("email", "sms")))
+    await append(
+        store,
+        WEB,
+        statement_of("marketing", "withdrawn", NOW + 5),
+        statement_of("partner_sharing", recipient="acme"),
+        now=NOW + 5,
+    )
+    rows = await store.read(
+        """
+        MATCH (r:Record)-[:DECIDED]->(e:ConsentEvent)-[:FOR]->(p:Purpose)
+        OPTIONAL MATCH (e)-[:TO]->(t:Recipient)
+        OPTIONAL MATCH (e)-[:UNDER]->(n:Notice)
+        OPTIONAL MATCH (e)-[:SUPERSEDES]->(before:ConsentEvent)
+        RETURN e.seq AS seq, p.key AS purpose, e.state AS state, t.key AS recipient, n.version AS version,
+               before.seq AS before, e.categories AS categories
+        ORDER BY seq
+        """
+    )
+    assert [tuple(row.values()) for row in rows] == [
+        (1, "marketing", "given", None, "2", None, ["email", "sms"]),
+        (2, "marketing", "withdrawn", None, None, 1, None),
+        (3, "partner_sharing", "given", "acme", None, None, None),
+    ]
+
+
+@pytest.mark.store
+async def test_an_event_counts_once(store: GraphClient) -> None:
+    await person(store, ANNE, WEB)
+    for state in ("given", "refused"):
+        await append(store, WEB, statement_of("analytics", state), ids=["same"])
+    await append(store, WEB, statement_of("analytics"), statement_of("analytics", "refused"), ids=["other", "other"])
+    assert await count_events(store) == 2
+    assert "analytics" in (await read_stored(store)).permits
+
+
+@pytest.mark.store
+async def test_an_objection_to_linking_is_returned_and_stored(store: GraphClient) -> None:
+    async def relinked(record: str, state: str, now: int) -> frozenset[str]:
+        return (await append(store, record, statement_of("identity_linking", state, now), now=now)).relinked
+
+    await person(store, ANNE, WEB, APP)
+    assert await relinked(WEB, "objected", NOW) == {WEB}
+    assert await relinked(WEB, "objected", NOW + 1) == set()
+    assert await relinked(APP, "given", NOW) == set()
+    rows = await store.read("MATCH (r:Record {id: $id}) RETURN r.linking_objected AS objected", id=WEB)
+    assert rows == [{"objected": True}]
+    assert await relinked(WEB, "given", NOW + 2) == {WEB}
+    rows = await store.read("MATCH (r:Record {id: $id}) RETURN r.linking_objected AS objected", id=WEB)
+    assert rows == [{"objected": False}]
+
+
+@pytest.mark.store
+async def test_a_carried_statement_is_appended_once(store: GraphClient) -> None:
+    await person(store, ANNE, WEB, APP)
+    for step in range(5):
+        await append(store, WEB, statement_of("analytics", at=NOW + step, assurance=0), now=NOW + step)
+        await append(store, WEB, statement_of("marketing", "refused", at=NOW + step, assurance=0), now=NOW + step)
+    assert await count_events(store) == 2
+    assert set((await read_stored(store)).permits) == {*BASE, "analytics"}
+
+
+@pytest.mark.store
+async def test_a_carried_refusal_is_fresher_against_grants_of_its_own_record_only(store: GraphClient) -> None:
+    await person(store, ANNE, WEB, APP)
+    await append(store, WEB, statement_of("marketing", "refused", NOW, assurance=0))
+    await append(store, APP, statement_of("marketing", "given", NOW + 1), now=NOW + 1)
+    await append(store, WEB, statement_of("marketing", "refused", NOW + 2, assurance=0), ids=["again"], now=NOW + 2)
+    assert "marketing" in (await read_stored(store)).permits
+    (row,) = await store.read("MATCH (e:ConsentEvent {state: 'refused'}) RETURN e.repeated_at AS at")
+    assert row["at"] == NOW + 2
+    await append(store, WEB, statement_of("marketing", "refused", NOW + 9, assurance=0), ids=["ahead"], now=NOW + 3)
+    (row,) = await store.read("MATCH (e:ConsentEvent {state: 'refused'}) RETURN e.repeated_at AS at")
+    assert row["at"] == NOW + 3, "a repeat is never fresher than its receipt"
+    assert await differences(store, POLICY, Millis(NOW + 3)) == ()
+
+
+@pytest.mark.store
+async def test_sequence_numbers_of_a_record_are_dense_under_races(store: GraphClient) -> None:
+    await person(store, ANNE, WEB)
+    await asyncio.gather(
+        *(append(store, WEB, statement_of("analytics", "renewed", NOW + n), ids=[f"e{n}"]) for n in range(16))
+    )
+    rows = await store.read("MATCH (e:ConsentEvent) RETURN e.seq AS seq ORDER BY seq")
+    assert [row["seq"] for row in rows] == list(range(1, 17))
+
+
+def bars_of(
+    standing: Standing, *, proof: Proof | None = None, state: str = "withdrawn", purpose: str = "analytics"
+) -> list[int]:
+    statement = ConsentStatement(purpose, ConsentState(state), Millis(1), assurance=2)
+    event = ConsentEvent("e", 1, WEB, Millis(7), statement, proof)
+    found = find_bars(RecordLog(WEB, (event,), standing=standing), [event])
+    assert all((one.at, one.record, one.event) == (7, WEB, "e") for one in found)
+    return [one.assurance for one in found]
+
+
+def test_a_denial_is_worth_on_identifiers_what_its_record_vouches_for() -> None:
+    assert bars_of(Standing()) == [2]
+    assert bars_of(Standing(public=True)) == bars_of(Standing(device=True, public=True)) == [UNPROVEN]
+    assert bars_of(Standing(public=True), proof=Proof.TOKEN) == [2]
+    assert bars_of(Standing(), state="given") == bars_of(Standing(), state="unknown") == []
+    assert bars_of(Standing(), purpose="identity_linking") == []
+
+
+async def share_address(store: GraphClient, *records: RecordId, claimed: bool = False) -> None:
+    grade = Grade.CLAIMED if claimed else Grade.STATED
+    rows = [NewHolding(record, email("ada"), grade, Millis(1)) for record in records]
+    await store.write(lambda tx: (write_claims if claimed else write_holdings)(tx, rows))
+
+
+@pytest.mark.store
+async def test_a_denial_reaches_whoever_may_be_the_same_person(store: GraphClient) -> None:
+    await person(store, ANNE, WEB)
+    await person(store, EVE, EVES)
+    await share_address(store, WEB)
+    await share_address(store, EVES, claimed=True)
+    await append(store, WEB, statement_of("analytics"), statement_of("marketing"))
+    recorded = await append(store, EVES, statement_of("analytics", "withdrawn"), users=[EVE])
+    assert recorded.hearers == {ANNE, EVE}
+    assert set((await read_stored(store)).permits) == {*BASE, "marketing"}
+    await append(store, WEB, statement_of("analytics", at=NOW + 5), ids=["later"], now=NOW + 5)
+    assert set((await read_stored(store)).permits) == {*BASE, "analytics", "marketing"}
+    assert await differences(store, POLICY, Millis(NOW + 5)) == ()
+
+
+@pytest.mark.store
+async def test_a_denial_goes_with_identifiers_that_its_record_gets_later(store: GraphClient) -> None:
+    await person(store, ANNE, WEB)
+    await person(store, EVE, EVES)
+    await share_address(store, WEB)
+    await append(store, WEB, statement_of("analytics"))
+    assert (await append(store, EVES, statement_of("analytics", "withdrawn"), users=[EVE])).hearers == set()
+    assert "analytics" in (await read_stored(store)).permits
+    await share_address(store, EVES)
+    reached = await store.write(lambda tx: spread_denials(tx, {EVES}, NOW))
+    assert reached == {ANNE, EVE}
+    await store.write(lambda tx: refresh_permits(tx, reached, POLICY, NOW))
+    assert "analytics" not in (await read_stored(store)).permits
+    assert await store.write(lambda tx: spread_denials(tx, set(), NOW)) == set()
+
+
+@pytest.mark.store
+async def test_an_objection_to_linking_stays_the_records_own(store: GraphClient) -> None:
+    await person(store, ANNE, WEB)
+    await person(store, EVE, EVES)
+    await share_address(store, WEB, EVES)
+    recorded = await append(store, EVES, statement_of("identity_linking", "objected"), users=[EVE])
+    assert recorded.hearers == set()
+    assert await store.read("MATCH (i:Identifier) WHERE i.bars IS NOT NULL RETURN i.id AS id") == []
