@@ -23,7 +23,7 @@ from api.process.background import background
 from api.process.keystore import open_keys
 from api.process.runtime import Runtime, open_runtime, own_issuer
 from api.process.settings import Settings, load_settings
-from api.server import Server, address_of, bind
+from api.server import Server, address_of, bind, open_connections
 from graph.model.access import Trust
 from graph.model.identity import RecordKind, RecordRef
 from graph.model.time import Millis, system_clock
@@ -215,7 +215,7 @@ async def serve(runtime: Runtime, settings: Settings) -> AsyncIterator[httpx.Asy
     """Serves an open runtime on a real socket."""
     started = asyncio.Event()
     with bind("127.0.0.1", 0) as listener:
-        server = Server(create_app(runtime, settings), started.set)
+        server = Server(create_app(runtime, settings), open_connections(settings), started.set)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         await started.wait()
         try:

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from graph.model.access import Trust
 from graph.store.client import GraphClient
 from resolvers.access.registration import register_client, register_source
 from tests.api.listening import Listening, basic, listen, slow_post
@@ -20,7 +21,7 @@ WRONG = "cwk_wrongwrong12_" + "x" * 43
 
 
 async def source(served: Listening, name: str) -> dict[str, str]:
-    return basic((await register_source(served.services, name)).write_key)
+    return basic((await register_source(served.services, name, Trust.SERVER)).write_key)
 
 
 async def viewer(served: Listening, name: str) -> dict[str, str]:
