@@ -57,12 +57,13 @@ async def test_an_attacker_wants_to_see_in_her_recommendations_what_one_victim_b
     await declare(town, "common", "shared", "rare")
     for number in range(6):
         await order(town, f"p{number}", "common", "shared")
-    await order(town, "u17", "common", "rare")
     await order(town, "mallory", "common")
     await refresh(town)
-    found = await recommended(town.front, "mallory", strategy)
-    assert "rare" not in found
-    assert "shared" in found
+    before = await recommended(town.front, "mallory", strategy)
+    assert "shared" in before
+    await order(town, "u17", "common", "rare")
+    await refresh(town)
+    assert await recommended(town.front, "mallory", strategy) == before
 
 
 async def test_an_attacker_wants_to_count_buyers_by_their_scores(town: Town) -> None:
@@ -95,9 +96,6 @@ async def test_an_attacker_wants_a_withdrawn_person_to_stay_in_what_is_served(to
     assert "shared" in await recommended(town.front, "mallory", "GRAPH_WALK")
     person = await town.world.token("page", "shop", "p0")
     await person.withdraw("personalisation")
-    query = "{ system { modelRuns { name current staleSince } } }"
-    runs = (await town.operator.ask(query))["system"]["modelRuns"]
-    assert "walk" in {run["name"] for run in runs if run["current"] and run["staleSince"]}
     for _ in range(60):
         if "shared" not in await recommended(town.front, "mallory", "GRAPH_WALK"):
             return
@@ -109,6 +107,8 @@ async def test_an_attacker_wants_devices_of_her_own_to_be_the_crowd(town: Town) 
     await declare(town, "common", "rare")
     await order(town, "u17", "common", "rare")
     await order(town, "mallory", "common")
+    await refresh(town)
+    before = await recommended(town.front, "mallory", "AUTO")
     for _ in range(25):
         device = new_device()
         await town.web.send(
@@ -117,4 +117,4 @@ async def test_an_attacker_wants_devices_of_her_own_to_be_the_crowd(town: Town) 
             view("rare", anonymousId=device),
         )
     await refresh(town)
-    assert "rare" not in await recommended(town.front, "mallory", "AUTO")
+    assert await recommended(town.front, "mallory", "AUTO") == before

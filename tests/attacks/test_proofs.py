@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tests.attacks.town import AT_SHOP, Town
@@ -20,7 +22,7 @@ async def assert_refused(town: Town, user_hash: str, device: str, user: str = "u
     """A message with this hash is not the account's: it opens nothing."""
     proof = {"userHash": user_hash}
     await town.web.try_send(prefer("marketing", userId=user, anonymousId=device, context=proof))
-    assert not (await town.victim.consents())["marketing", None]
+    assert not (await town.consents())["marketing", None]
     seen = await town.mail.see(AT_SHOP, "email")
     assert seen is None or seen["email"] is None
 
@@ -28,7 +30,7 @@ async def assert_refused(town: Town, user_hash: str, device: str, user: str = "u
 async def test_a_valid_hash_opens_the_account(town: Town) -> None:
     proof = {"userHash": await town.world.user_hash("web", "u17", town.device)}
     await town.web.send(prefer("marketing", userId="u17", anonymousId=town.device, context=proof))
-    assert (await town.victim.consents())["marketing", None]
+    assert (await town.consents())["marketing", None]
 
 
 @pytest.mark.parametrize("forged", ["v1.9999999999.", "v1.0.", "v2.9999999999.", "", "u17"])
@@ -76,7 +78,7 @@ async def test_an_attacker_wants_a_user_hash_to_survive_two_rotations(town: Town
     )
     assert "once" in viewed(await town.front.see(AT_SHOP))
     await town.world.rotate_hash_key("web")
-    town.world.clock.skip(seconds=5)
+    await asyncio.sleep(1)  # so long a server may remember what it knows of a source
     await assert_refused(town, user_hash, town.device)
 
 
@@ -107,4 +109,4 @@ async def test_an_attacker_wants_to_speak_for_the_victim_with_a_token_of(town: T
         "damaged": f"{town.victim.credential[:-3]}AAA",
     }[token]
     await town.web.try_send(prefer("marketing", userId="u17", anonymousId=device, context={"userToken": credential}))
-    assert not (await town.victim.consents())["marketing", None]
+    assert not (await town.consents())["marketing", None]

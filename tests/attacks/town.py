@@ -50,6 +50,10 @@ class Town:
         """Returns the proof that the page sends along while the victim is logged in."""
         return {"userToken": (await self.world.token("page", "web", "u17")).credential}
 
+    async def consents(self) -> dict[tuple[str, str | None], bool]:
+        """Returns what the victim is told of their consents now, with a new token."""
+        return await (await self.world.token("page", "shop", "u17")).consents()
+
     async def mallory(self, source: str = "web", **traits: Any) -> Reader:
         """Returns the attacker, who has an account of her own and wrote into it what she likes."""
         mallory = await self.world.token("page", source, "mallory")
