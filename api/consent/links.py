@@ -64,6 +64,7 @@ def _handle_confirm(runtime: Runtime) -> Handler:
         services = runtime.services
         found = await find_confirmation(services, request.query_params.get("token", ""))
         if found is None:
+            await visit_of(request).count_stranger()
             return _unknown_link()
         statement = read_confirmed(found, services.clock())
         if request.method != "POST":
