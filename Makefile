@@ -32,7 +32,7 @@ serve: $(STAMP)
 	$(BIN)/consentric serve
 
 bench: $(STAMP)
-	@for script in walk ingest profile_query withdrawal; do echo "== benchmarks/$$script.py"; $(BIN)/python benchmarks/$$script.py || exit 1; done
+	@for script in walk ingest profile_query withdrawal timing; do echo "== benchmarks/$$script.py"; $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 # A real Neo4j on loopback, without Docker. Needs Java 17 or 21 and Maven. NEO4J_PORT sets its port.
 neo4j: $(STAMP)
