@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithms.identity.contacts import MOST_VALUES, REMOVED, ContactStatement, list_contacts, merge_contacts
+from algorithms.identity.contacts import MOST_VALUES, REMOVED, ContactStatement, find_ends, merge_contacts
 from graph.model.time import Millis
 
 
@@ -81,13 +81,13 @@ def test_kinds_do_not_end_each_other() -> None:
 
 def test_the_values_of_a_state_are_listed_without_removals() -> None:
     text, _ = replay([stated(1, "a"), stated(2), stated(3, "b"), stated(4, "+1", kind="phone")])
-    assert set(list_contacts(text)) == {"a", "b", "+1"}
-    assert set(list_contacts(None)) == set()
+    assert set(find_ends(text)) == {"a", "b", "+1"}
+    assert set(find_ends(None)) == set()
 
 
 def test_only_the_values_stated_last_are_remembered() -> None:
     text, found = replay([stated(number, f"v{number:02}") for number in range(MOST_VALUES + 3)])
-    assert set(list_contacts(text)) == {f"v{number:02}" for number in range(3, MOST_VALUES + 3)}
+    assert set(find_ends(text)) == {f"v{number:02}" for number in range(3, MOST_VALUES + 3)}
     assert found["v00"] == 1
     assert f"v{MOST_VALUES + 2:02}" not in found
 
