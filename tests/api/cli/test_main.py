@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from api.cli.main import run as run_command
+from resolvers.access.proofs import HashKey
 
 RunHere = Callable[..., subprocess.CompletedProcess[str]]
 CONSENTRIC = str(Path(sys.executable).parent / "consentric")
@@ -243,6 +244,35 @@ def test_lists_show_no_keys(run_here: RunHere, write_key: str, api_key: str) -> 
         assert {"shop", "web"} & set(names)
         shown = run_here(group, "list").stdout + done.stdout
         assert key.split("_")[2] not in shown
+
+
+def test_a_source_without_a_trust_is_explained(run_here: RunHere) -> None:
+    error = failure(run_here("source", "create", "site", "--json"), 65)
+    assert error["code"] == "BAD_USER_INPUT"
+    assert all(f"{trust}: " in error["message"] for trust in ("public", "server", "record"))
+
+
+def test_a_source_is_changed_and_shown(run_here: RunHere) -> None:
+    made = document(run_here("source", "create", "till", "--trust", "server", "--jurisdiction", "de", "--json"))
+    assert str(made["write_key"]).startswith("cwk_")
+    changed = document(run_here("source", "set", "till", "--verifies", "email", "--json"))
+    assert "write_key" not in changed
+    (listed,) = [one for one in json.loads(run_here("source", "list", "--json").stdout) if one["source"] == "till"]
+    assert listed == changed
+    assert (listed["trust"], listed["verifies"], listed["jurisdiction"]) == ("server", ["email"], "DE")
+    assert listed["state"] == "settled"
+    assert "email" in run_here("source", "list").stdout
+
+
+def test_a_public_source_proves_users_with_its_hash_key(run_here: RunHere) -> None:
+    made = document(run_here("source", "create", "site", "--trust", "public", "--json"))
+    assert str(made["write_key"]).startswith("cpk_")
+    given = document(run_here("source", "user-hash", "site", "u17", "--anonymous-id", "a1", "--days", "7", "--json"))
+    expiry = str(given["user_hash"]).split(".")[1]
+    assert given["user_hash"] == HashKey(str(made["hash_key"])).sign("u17", "a1", int(expiry))
+    rotated = document(run_here("source", "rotate-hash-key", "site", "--json"))
+    assert rotated["hash_key"] != made["hash_key"]
+    assert run_here("source", "user-hash", "site", "u17").stdout.startswith("v1.")
 
 
 def test_a_running_server_refuses_a_revoked_key(served: Served, run_here: RunHere) -> None:
