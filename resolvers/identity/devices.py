@@ -25,6 +25,7 @@ from graph.identity.devices import (
     write_counting,
 )
 from graph.identity.locks import lock_records
+from graph.model.access import Trust
 from graph.model.identity import Grade, RecordId
 from graph.model.time import Millis
 from graph.store.client import Writer
@@ -83,7 +84,7 @@ def _tie(one: DeviceEvidence, values: Iterable[str], accounts: dict[str, list[Pr
     ties = [
         DeviceTie(use.account, Grade.PROVEN, use.since)
         for use, value in zip(one.proven, values, strict=True)
-        if value == key and (secret or use.source == one.source) and _stands(ANONYMOUS_ID, use)
+        if value == key and (secret or _knows(use, one)) and _stands(ANONYMOUS_ID, use)
     ]
     if not ties and one.claim is not None:
         since, identifier = one.claim
@@ -92,6 +93,12 @@ def _tie(one: DeviceEvidence, values: Iterable[str], accounts: dict[str, list[Pr
         if holder is not None:
             ties = [DeviceTie(holder.account, Grade.CLAIMED if one.public else Grade.PROVEN, since)]
     return choose_account(ties)
+
+
+def _knows(use: ProvenUse, one: DeviceEvidence) -> bool:
+    """Whether an account's own back end named the device. In a browser, anybody can take on a name that can be
+    guessed, and then prove who they are."""
+    return use.source == one.source and use.trust is not Trust.PUBLIC
 
 
 def _stands(kind: str, use: ProvenUse) -> bool:
