@@ -106,7 +106,10 @@ class World:
         await tx.run("UNWIND $names AS name MERGE (s:Source {name: name}) SET s.trust = 'record'", names=sources)
         touched = await touch_records(tx, [RecordCall(each, id_) for id_, each in refs.items()], now)
         new = sorted(id_ for id_, each in touched.items() if each.new)
-        people = [NewPerson(id_, UserId(f"user-{refs[id_].key}-{now}"), refs[id_].source, ()) for id_ in new]
+        people = [
+            NewPerson(id_, UserId(f"user-{refs[id_].source}-{refs[id_].key}-{now}"), refs[id_].source, ())
+            for id_ in new
+        ]
         await write_people(tx, people, now)
 
     async def relink(self, *names: str) -> LinkageChanges:

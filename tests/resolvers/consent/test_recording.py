@@ -125,11 +125,16 @@ async def test_sequence_numbers_of_a_record_are_dense_under_races(store: GraphCl
 
 
 def bars_of(
-    standing: Standing, *, proof: Proof | None = None, state: str = "withdrawn", purpose: str = "analytics"
+    standing: Standing,
+    *,
+    proof: Proof | None = None,
+    state: str = "withdrawn",
+    purpose: str = "analytics",
+    held: bool = True,
 ) -> list[int]:
     statement = ConsentStatement(purpose, ConsentState(state), Millis(1), assurance=2)
     event = ConsentEvent("e", 1, WEB, Millis(7), statement, proof)
-    found = find_bars(RecordLog(WEB, (event,), standing=standing), [event])
+    found = find_bars(RecordLog(WEB, (event,), standing=standing), [event], held=held)
     assert all((one.at, one.record, one.event) == (7, WEB, "e") for one in found)
     return [one.assurance for one in found]
 
@@ -138,6 +143,10 @@ def test_a_denial_is_worth_on_identifiers_what_its_record_vouches_for() -> None:
     assert bars_of(Standing()) == [2]
     assert bars_of(Standing(public=True)) == bars_of(Standing(device=True, public=True)) == [UNPROVEN]
     assert bars_of(Standing(public=True), proof=Proof.TOKEN) == [2]
+    assert bars_of(Standing(public=True), proof=Proof.TOKEN, held=False) == [UNPROVEN], (
+        "whose address it is, is a claim"
+    )
+    assert bars_of(Standing(), held=False) == [2]
     assert bars_of(Standing(), state="given") == bars_of(Standing(), state="unknown") == []
     assert bars_of(Standing(), purpose="identity_linking") == []
 
