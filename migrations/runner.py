@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -38,16 +38,17 @@ async def migrate(
     recorded = await read_recorded(client)
     pending = find_pending(recorded, steps)
     if dry_run or not pending:
-        return describe(recorded, steps, frozenset())
+        return describe(recorded, steps, {})
     await define_bookkeeping(client)
     async with hold_lock(client, clock) as renew:
         recorded = await read_recorded(client)
         pending = find_pending(recorded, steps)
+        changed: dict[int, int] = {}
         for step in pending:
-            await apply_step(client, step, renew)
+            changed[step.version] = await apply_step(client, step, renew)
             await record_step(client, step, clock())
         recorded = await read_recorded(client)
-    return describe(recorded, steps, frozenset(step.version for step in pending))
+    return describe(recorded, steps, changed)
 
 
 READ_MIGRATIONS: Final = """
@@ -85,8 +86,8 @@ def find_pending(recorded: dict[int, Row], steps: Sequence[Step]) -> list[Step]:
     return pending
 
 
-def describe(recorded: dict[int, Row], steps: Sequence[Step], applied: frozenset[int]) -> list[MigrationStatus]:
-    """Returns the state of each step."""
+def describe(recorded: dict[int, Row], steps: Sequence[Step], applied: Mapping[int, int]) -> list[MigrationStatus]:
+    """Returns the state of each step. `applied` tells how many rows each of those that this run applied has changed."""
     statuses = []
     for step in steps:
         row = recorded.get(step.version)
@@ -94,7 +95,9 @@ def describe(recorded: dict[int, Row], steps: Sequence[Step], applied: frozenset
         if row is not None:
             state = MigrationState.APPLIED if step.version in applied else MigrationState.PRESENT
         at = Millis(row["applied_at"]) if row else None
-        statuses.append(MigrationStatus(step.version, step.name, step.checksum, state, at))
+        statuses.append(
+            MigrationStatus(step.version, step.name, step.checksum, state, at, applied.get(step.version, 0))
+        )
     return statuses
 
 
@@ -152,22 +155,31 @@ async def hold_lock(client: GraphClient, clock: Clock) -> AsyncIterator[Callable
         await client.write(free)
 
 
-async def apply_step(client: GraphClient, step: Step, renew: Callable[[], Awaitable[None]]) -> None:
-    """Runs a step's statements: each definition once, each data statement until it changes nothing more."""
+async def apply_step(client: GraphClient, step: Step, renew: Callable[[], Awaitable[None]]) -> int:
+    """Runs a step's statements: each definition once, each data statement until it changes nothing more, each statement
+    in pages until it finds nothing more. Returns how many rows changed."""
+    total = 0
     for statement in step.statements:
         await renew()
         if step.kind is StepKind.DEFINITION:
             await client.define(statement)
             continue
-        while await change_data(client, statement):
+        after: str | None = ""
+        while after is not None:
+            changed, last = await change_data(client, statement, after if step.kind is StepKind.PAGES else None)
+            total += changed
+            after = last if step.kind is StepKind.PAGES else ("" if changed else None)
             await renew()
+    return total
 
 
-async def change_data(client: GraphClient, statement: str) -> int:
-    """Runs a data statement once, in a transaction of its own. Returns how many rows it changed."""
+async def change_data(client: GraphClient, statement: str, after: str | None = None) -> tuple[int, str | None]:
+    """Runs a data statement once, or the page after a key, in a transaction of its own. Returns how many rows it
+    changed, and the last key of the page."""
 
-    async def work(tx: Writer) -> int:
-        return int((await tx.run(statement))[0]["changed"])
+    async def work(tx: Writer) -> tuple[int, str | None]:
+        row = (await (tx.run(statement) if after is None else tx.run(statement, after=after)))[0]
+        return int(row["changed"]), row.get("last")
 
     return await client.write(work)
 

@@ -10,10 +10,12 @@ from graph.model.time import Millis
 
 
 class StepKind(StrEnum):
-    """What a step changes. Definitions are never rolled back, so a step holds statements of one kind only."""
+    """What a step changes, and how it runs. Definitions are never rolled back, so a step holds statements of one kind
+    only."""
 
     DEFINITION = "definition"
     DATA = "data"
+    PAGES = "pages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,9 @@ class Step:
 
     Every statement must be safe to run twice: a definition uses IF NOT EXISTS, a data statement skips what it has
     already changed. A data statement changes at most 500 rows, returns their number as `changed`, and is repeated until
-    that is 0.
+    that is 0. Where finding the next rows would mean reading all earlier ones again, a statement in pages takes at most
+    500 nodes in the order of their key after `$after`, returns the last key as `last`, and is repeated until that is
+    null.
     """
 
     version: int
@@ -49,10 +53,11 @@ class MigrationState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MigrationStatus:
-    """The state of one step. `applied_at` is None while it is pending."""
+    """The state of one step. `applied_at` is None while it is pending; `changed` is how many rows this run changed."""
 
     version: int
     name: str
     checksum: str
     state: MigrationState
     applied_at: Millis | None
+    changed: int = 0

@@ -30,9 +30,10 @@ def run_with_runtime(work: Callable[[Runtime], Awaitable[T]]) -> T:
     settings = load_settings()
 
     async def run() -> T:
+        from api.cli.console import say
         from api.process.runtime import open_runtime
 
-        async with open_runtime(settings) as runtime:
+        async with open_runtime(settings, say) as runtime:
             return await work(runtime)
 
     return run_until_done(run(), settings)

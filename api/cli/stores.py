@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli.console import AsJson, print_json, print_table, print_text, say, show_time
+from api.cli.console import AsJson, print_json, print_table, print_text, say, show_progress, show_time
 from api.cli.running import run_until_done
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from api.process.settings import Settings
@@ -106,6 +107,9 @@ def migrate(
 ) -> None:
     """Migrate the graph to the schema of this version. `serve`, `load` and others do so when they start.
 
+    What rests on the trust of sources is derived again where that is due, with progress; `serve` does it beside its
+    requests. Stop servers of earlier versions first. If it is interrupted, run it again.
+
     Examples:
 
       consentric migrate --dry-run
@@ -115,7 +119,8 @@ def migrate(
     from api.process.settings import load_settings
 
     settings = load_settings()
-    steps = run_until_done(run_migrations(settings, dry_run=dry_run), settings)
+    with show_progress("records", hidden=as_json) as advance:
+        steps = run_until_done(run_migrations(settings, dry_run=dry_run, progress=advance), settings)
     if as_json:
         print_json(
             [
@@ -125,19 +130,26 @@ def migrate(
                     "state": step.state.value,
                     "checksum": step.checksum,
                     "applied_at": show_time(step.applied_at),
+                    "changed": step.changed,
                 }
                 for step in steps
             ]
         )
         return
-    rows = [(step.version, step.name, step.state.value, show_time(step.applied_at)) for step in steps]
-    print_table("Migrations", ("version", "name", "state", "applied"), rows)
+    rows = [(step.version, step.name, step.state.value, show_time(step.applied_at), step.changed) for step in steps]
+    print_table("Migrations", ("version", "name", "state", "applied", "changed now"), rows)
 
 
-async def run_migrations(settings: Settings, *, dry_run: bool) -> list[MigrationStatus]:
-    """Runs the migrations on the store of the settings and returns the state of each."""
-    from api.process.runtime import open_client
+async def run_migrations(
+    settings: Settings, *, dry_run: bool, progress: Callable[[int], None] | None = None
+) -> list[MigrationStatus]:
+    """Runs the migrations on the store of the settings, settles sources, and returns the state of each migration."""
+    from api.process.runtime import open_client, read_policy, settle
     from migrations.runner import migrate as run
 
+    policy = read_policy(settings.policy)
     async with open_client(settings) as client:
-        return await run(client, dry_run=dry_run)
+        steps = await run(client, dry_run=dry_run)
+        if not dry_run:
+            await settle(client, policy, say, progress)
+        return steps

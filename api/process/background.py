@@ -1,4 +1,5 @@
-"""Periodic work of a server: loading models, watching for withdrawals, refolding permits that time has changed.
+"""Work of a server beside its requests: loading models, watching for withdrawals, refolding permits that time has
+changed, all periodic; and once, at the start, settling sources.
 
 A failed run is logged and repeated at the next interval. Reads do not depend on the refolding, because stale permits
 are refolded when they are read; without the watch, nothing derived is served after a minute.
@@ -10,16 +11,19 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from typing import Final
 
 from graph.errors import ConsentricError
 from resolvers.consent.permits import refresh_stale
 from resolvers.context import Services
+from resolvers.identity.rederive import settle_sources
 from resolvers.withdrawals import Watch
 
 MODEL_SECONDS: Final = 5.0
 CONSENT_SECONDS: Final = 5.0
 WATCH_SECONDS: Final = 2.0
+SETTLE_SECONDS: Final = 5.0
 
 log = logging.getLogger("consentric.background")
 
@@ -42,6 +46,7 @@ async def background(services: Services) -> AsyncIterator[None]:
         asyncio.create_task(repeat(load_model, MODEL_SECONDS), name="models"),
         asyncio.create_task(repeat(watch.look, WATCH_SECONDS), name="withdrawals"),
         asyncio.create_task(repeat(refold, CONSENT_SECONDS), name="consents"),
+        asyncio.create_task(settle(services), name="sources"),
     ]
     try:
         yield
@@ -52,6 +57,21 @@ async def background(services: Services) -> AsyncIterator[None]:
         await watch.close()
 
 
+async def settle(services: Services) -> None:
+    """Settles the sources of a graph from an earlier version, and those whose derivation was interrupted. Reads don't
+    rely on unsettled sources, so requests are served meanwhile. A ConsentricError is logged, and it starts over."""
+    while True:
+        try:
+            report = await settle_sources(services.client, services.policy, services.clock)
+        except ConsentricError as error:
+            log.warning("settling sources failed and will be retried", extra={"fields": _describe(error)})
+            await asyncio.sleep(SETTLE_SECONDS)
+        else:
+            if report.sources:
+                log.info("sources are settled", extra={"fields": asdict(report)})
+            return
+
+
 async def repeat(work: Callable[[], Awaitable[None]], seconds: float) -> None:
     """Waits `seconds`, does the work, and starts over. A ConsentricError is logged; any other error ends the loop."""
     while True:
@@ -59,7 +79,8 @@ async def repeat(work: Callable[[], Awaitable[None]], seconds: float) -> None:
         try:
             await work()
         except ConsentricError as error:
-            log.warning(
-                "a periodic task failed and will be retried",
-                extra={"fields": {"code": error.code, "error": type(error).__qualname__}},
-            )
+            log.warning("a periodic task failed and will be retried", extra={"fields": _describe(error)})
+
+
+def _describe(error: ConsentricError) -> dict[str, str]:
+    return {"code": error.code, "error": type(error).__qualname__}

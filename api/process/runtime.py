@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tomllib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any, Final
 from api.process.issuers import parse_issuers
 from api.process.keystore import InstallationKeys, open_keys
 from api.process.settings import Settings, read_value
+from graph.access.terms import read_unsettled
 from graph.embedded.store import open_store
 from graph.errors import BadInput, SettingsInvalid
 from graph.model.time import system_clock
@@ -29,6 +30,7 @@ from resolvers.access.tokens import TokenIssuer, TokenVerifier
 from resolvers.collection.ingestor import Ingestor
 from resolvers.consent.permits import apply_policy
 from resolvers.context import Services
+from resolvers.identity.rederive import RederiveReport, settle_sources
 from resolvers.recommendation.serve import WalkRecommender
 
 NEO4J_LANES: Final = 4
@@ -74,10 +76,12 @@ def locate_server(settings: Settings) -> StoreTarget:
 
 
 @asynccontextmanager
-async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
+async def open_runtime(settings: Settings, tell: Callable[[str], None] | None = None) -> AsyncIterator[Runtime]:
     """Opens everything that a process needs, on a migrated store. The recommender has no model yet.
 
-    Settings are checked before the store is opened, as far as they can be without it.
+    Settings are checked before the store is opened, as far as they can be without it. Unsettled sources, such as those
+    of a graph from an earlier version, are settled first, and `tell` gets what changed; without `tell`, that is left to
+    `api.process.background`, because a server must not wait for it.
     """
     policy = read_policy(settings.policy)
     keys = open_keys(settings)
@@ -86,11 +90,36 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
     verifier = TokenVerifier(issuers, own.audience, settings.token_seconds)
     async with open_client(settings) as client:
         await migrate(client)
+        if tell is not None:
+            await settle(client, policy, tell)
         await apply_policy(client, policy, system_clock())
         lanes = 1 if settings.embedded else NEO4J_LANES
         services = Services(client, policy, WalkRecommender(), keys.secret, system_clock)
         async with Ingestor(client, policy, system_clock, lanes=lanes) as ingestor:
             yield Runtime(services, ingestor, Authority(client, keys.secret, verifier, system_clock))
+
+
+async def settle(
+    client: GraphClient,
+    policy: Policy,
+    tell: Callable[[str], None],
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Derives again what rests on unsettled sources, and tells what changed."""
+    if names := await read_unsettled(client):
+        tell(
+            f"What rests on the trust of {len(names)} sources is derived again; don't interrupt it, or it starts over."
+        )
+        report = await settle_sources(client, policy, system_clock, progress)
+        tell(describe_settling(report))
+
+
+def describe_settling(report: RederiveReport) -> str:
+    """Returns in a sentence what deriving again has changed."""
+    return (
+        f"Settled {report.sources} sources: {report.records} records examined, {report.regraded} identifiers regraded, "
+        f"{report.separated} devices separated from people, {report.merged} people merged, {report.split} people split."
+    )
 
 
 def own_issuer(settings: Settings, keys: InstallationKeys) -> TokenIssuer:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from graph.model.access import Trust
-from graph.store.client import Writer
+from graph.store.client import GraphClient, Writer
 
 
 class SourceTerms(NamedTuple):
@@ -34,6 +34,19 @@ async def read_terms(tx: Writer, names: Collection[str]) -> dict[str, SourceTerm
         name: SourceTerms(Trust(trust or Trust.SERVER), tuple(verifies or ()), jurisdiction, epoch, settled)
         for name, trust, verifies, jurisdiction, epoch, settled in rows
     }
+
+
+READ_UNSETTLED: Final = """
+MATCH (s:Source)
+WHERE coalesce(s.settled_epoch, 0) < coalesce(s.trust_epoch, 0)
+RETURN s.name AS name
+ORDER BY name
+"""
+
+
+async def read_unsettled(client: GraphClient) -> list[str]:
+    """Returns the sources on which something rests that has not been derived under their present trust."""
+    return [row["name"] for row in await client.read(READ_UNSETTLED)]
 
 
 WRITE_SETTLED: Final = """

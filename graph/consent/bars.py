@@ -76,6 +76,19 @@ async def add_bars(tx: Writer, bars: Mapping[str, Iterable[Bar]]) -> set[str]:
     return decisive
 
 
+READ_DENYING_RECORDS: Final = """
+UNWIND $records AS id
+MATCH (r:Record {id: id})
+WHERE r.denies = true
+RETURN collect(id) AS records
+"""
+
+
+async def read_denying_records(tx: Writer, records: Collection[RecordId]) -> set[RecordId]:
+    """Returns which of the records ever denied anything."""
+    return {RecordId(record) for record in (await tx.run(READ_DENYING_RECORDS, records=sorted(records)))[0]["records"]}
+
+
 READ_HEARERS: Final = """
 UNWIND $identifiers AS identifier
 MATCH (i:Identifier {id: identifier})

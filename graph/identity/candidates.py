@@ -1,6 +1,7 @@
 """Candidates: records of different people that share an identifier, read on demand. They move nothing.
 
-IDs that devices claim are left out: what a device counts for is decided by `graph/identity/devices.py`.
+IDs that devices claim are left out: what a device counts for is decided by `graph/identity/devices.py`. So is that
+records were one person before sources had a trust: it is no evidence, it only passes on denials.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ READ_SHARED_PAGE: Final = """
 MATCH (i:Identifier)
 WHERE i.id > $after
 WITH i ORDER BY i.id LIMIT $size
-RETURN i.id AS id, i.kind AS kind, CASE WHEN i.kind IN ['user_id', 'anonymous_id'] THEN [] ELSE COLLECT {
+RETURN i.id AS id, i.kind AS kind, CASE
+  WHEN i.kind IN ['user_id', 'anonymous_id', 'former_person'] THEN [] ELSE COLLECT {
   MATCH (i)<-[h:IDENTIFIED_BY|CLAIMS]-(r:Record)-[x:RESOLVES_TO]->(u:User)
   WHERE x.to IS NULL
   RETURN [u.id, r.id, r.source, r.kind, coalesce(h.grade, 'claimed')] LIMIT $most

@@ -202,6 +202,20 @@ async def write_traits(tx: Writer, texts: Iterable[tuple[RecordId, str]], now: M
         await tx.run(WRITE_TRAITS, rows=list(chunk), now=now)
 
 
+READ_TRAITS: Final = """
+UNWIND $records AS id
+MATCH (r:Record {id: id})
+WHERE r.traits IS NOT NULL
+RETURN collect([id, r.traits]) AS traits
+"""
+
+
+async def read_traits(tx: Writer, records: Collection[RecordId]) -> dict[RecordId, str]:
+    """Reads the traits of records that have any, each as its text."""
+    rows = await tx.run(READ_TRAITS, records=sorted(records))
+    return {RecordId(record): text for record, text in rows[0]["traits"]}
+
+
 WRITE_KNOWN: Final = """
 UNWIND $rows AS row
 MATCH (r:Record {id: row[0]})

@@ -38,7 +38,8 @@ class GradedIdentifier(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class GradedRecord:
-    """A record with everything that is graded. `contacts` is the state of its contact data."""
+    """A record with everything that is graded. `contacts` is the state of its contact data, `known` and `first_claim`
+    what it remembers. Former people (`migrations/m0005_trust.py`) are left out: they have no grade."""
 
     record: RecordId
     kind: RecordKind
@@ -46,6 +47,8 @@ class GradedRecord:
     contacts: str | None
     denies: bool
     identifiers: tuple[GradedIdentifier, ...]
+    known: str | None = None
+    first_claim: str | None = None
 
 
 WRITE_GRADED_LOCKS: Final = """
@@ -53,9 +56,11 @@ UNWIND $records AS record
 MATCH (r:Record {id: record})
 SET r._v = coalesce(r._v, 0) + 1
 RETURN r.id AS record, r.kind AS kind, r.source AS source, r.contacts AS contacts, coalesce(r.denies, false) AS denies,
+  r.known AS known, r.first_claim AS first_claim,
   [(r)-[h:IDENTIFIED_BY]->(i:Identifier) |
     [i.kind, i.value, i.namespace, coalesce(h.grade, 'proven'), h.since, h.proof]]
-  + [(r)-[c:CLAIMS]->(j:Identifier) | [j.kind, j.value, j.namespace, 'claimed', c.since, NULL]] AS identifiers
+  + [(r)-[c:CLAIMS]->(j:Identifier) WHERE j.kind <> 'former_person' |
+    [j.kind, j.value, j.namespace, 'claimed', c.since, NULL]] AS identifiers
 """
 
 
@@ -82,7 +87,9 @@ async def lock_graded(tx: Writer, records: Collection[RecordId]) -> list[GradedR
                 row["source"],
                 row["contacts"],
                 row["denies"],
-                tuple(sorted(best.values())),
+                tuple(sorted(best.values(), key=lambda one: one.ref.id)),
+                row["known"],
+                row["first_claim"],
             )
         )
     return found
@@ -155,8 +162,8 @@ SET r.known = row[1], r.first_claim = row[2]
 """
 
 
-async def write_remembered(tx: Writer, records: Iterable[tuple[RecordId, Sequence[GradedIdentifier]]]) -> None:
-    """Rewrites what records remember of their identifiers, and which user ID each claimed first."""
+async def write_remembered(tx: Writer, records: Iterable[tuple[GradedRecord, Sequence[GradedIdentifier]]]) -> None:
+    """Rewrites what records remember of their identifiers, and which user ID each claimed first, where that differs."""
     rows: list[list[Any]] = []
     for record, identifiers in records:
         known = KnownIdentifiers()
@@ -167,6 +174,8 @@ async def write_remembered(tx: Writer, records: Iterable[tuple[RecordId, Sequenc
             for one in identifiers
             if one.grade is Grade.CLAIMED and one.ref.kind == "user_id"
         ]
-        rows.append([record, known.write(), min(claims, default=None)])
+        text, first = known.write(), min(claims, default=None)
+        if first != record.first_claim or set(text.split(";")) != set((record.known or "").split(";")):
+            rows.append([record.record, text, first])
     for chunk in chunk_rows(rows):
         await tx.run(WRITE_REMEMBERED, rows=list(chunk))

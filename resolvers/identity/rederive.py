@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from algorithms.identity.blocking import ANONYMOUS_ID, USER_ID
 from algorithms.identity.contacts import find_ends
 from algorithms.identity.grades import grade_identifier
-from graph.access.terms import SourceTerms, read_terms, settle_source
+from graph.access.terms import SourceTerms, read_terms, read_unsettled, settle_source
+from graph.consent.bars import read_denying_records
 from graph.errors import NotFound
 from graph.identity.records import read_people_of_records
 from graph.identity.regrading import (
@@ -31,27 +32,36 @@ from graph.identity.regrading import (
 )
 from graph.model.identity import Grade, RecordId, RecordKind
 from graph.model.time import Millis
-from graph.store.client import Writer
+from graph.store.client import GraphClient, Writer
 from privacy.policy import Policy
 from resolvers.consent.permits import refresh_permits
 from resolvers.consent.recording import spread_denials
 from resolvers.context import Services
 from resolvers.identity.devices import settle_devices
 from resolvers.identity.linkage import relink_records
+from resolvers.identity.upgrade import restore_contacts, separate_devices
 
 PAGE: Final = 100
 """Records derived in one transaction."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RederiveReport:
-    """What a change of trust led to: how many records were examined, how many identifiers got another grade, and how
-    many people were merged or split."""
+    """What deriving again led to: how many records were examined, how many identifiers got another grade, how many
+    devices a person of their own, and how many people were merged or split. `sources` are those that are settled
+    now."""
 
-    records: int
-    regraded: int
-    merged: int
-    split: int
+    records: int = 0
+    regraded: int = 0
+    separated: int = 0
+    merged: int = 0
+    split: int = 0
+    sources: int = 0
+
+    def add(self, other: RederiveReport) -> None:
+        """Adds what another report counts."""
+        for one in fields(self):
+            setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
 
 
 async def rederive_source(
@@ -67,47 +77,102 @@ async def rederive_source(
     seconds later, by default the store's time limit. `progress` is called with the number of records examined so far.
     Raises NotFound if there is no such source.
     """
-    limits = services.client.limits
-    wait = limits.statement + limits.grace if fence is None else fence
-    totals = [0, 0, 0, 0]
-    while True:
-        terms = (await services.client.write(lambda tx: read_terms(tx, [name]))).get(name)
-        if terms is None:
+    return await _rederive_sources(
+        services.client, services.policy, services.clock, [name], progress=progress, fence=fence
+    )
+
+
+async def settle_sources(
+    client: GraphClient,
+    policy: Policy,
+    clock: Callable[[], Millis],
+    progress: Callable[[int], None] | None = None,
+    *,
+    fence: float | None = None,
+) -> RederiveReport:
+    """Derives everything again that rests on unsettled sources: those of a graph from before sources had a trust, and
+    those whose derivation was interrupted. Does nothing if there are none.
+
+    All sources share one fence (`rederive_source`), which also lets transactions end that a process of an earlier
+    version has begun. What such a process writes later is not derived, so it has to be stopped.
+    """
+    names = await read_unsettled(client)
+    return (
+        await _rederive_sources(client, policy, clock, names, progress=progress, fence=fence)
+        if names
+        else RederiveReport()
+    )
+
+
+async def _rederive_sources(
+    client: GraphClient,
+    policy: Policy,
+    clock: Callable[[], Millis],
+    names: Collection[str],
+    *,
+    progress: Callable[[int], None] | None,
+    fence: float | None,
+) -> RederiveReport:
+    async def derive(name: str, work: _Derive, total: RederiveReport) -> None:
+        after = ""
+        while page := await read_records_of_source(client, name, after, PAGE):
+            after = page[-1]
+            total.add(await client.write(partial(work, name=name, records=page, policy=policy, now=clock())))
+            if progress is not None and total is report:
+                progress(report.records)
+
+    wait = client.limits.statement + client.limits.grace if fence is None else fence
+    report, waiting = RederiveReport(), set(names)
+    while waiting:
+        terms = await client.write(partial(read_terms, names=sorted(waiting)))
+        if waiting - terms.keys():
             raise NotFound("There is no source of that name: `consentric source list` shows all sources.")
-        await _pass(services, name, totals, progress)
-        if terms.settled < terms.epoch:
+        unsettled = {name for name in waiting if terms[name].settled < terms[name].epoch}
+        for name in sorted(unsettled):  # before anybody parts: a denial holds without a gap
+            await derive(name, _spread, RederiveReport())
+        for name in sorted(waiting):
+            await derive(name, _rederive, report)
+        if unsettled:
             await asyncio.sleep(wait)
-            await _pass(services, name, totals, progress)
-        if await services.client.write(partial(settle_source, name=name, epoch=terms.epoch)):
-            return RederiveReport(*totals)
+        for name in sorted(unsettled):
+            await derive(name, _rederive, report)
+        for name in sorted(waiting):
+            if await client.write(partial(settle_source, name=name, epoch=terms[name].epoch)):
+                waiting.remove(name)
+                report.sources += name in unsettled
+    return report
 
 
-async def _pass(services: Services, name: str, totals: list[int], progress: Callable[[int], None] | None) -> None:
-    after = ""
-    while page := await read_records_of_source(services.client, name, after, PAGE):
-        after = page[-1]
-        changed = await services.client.write(
-            partial(_rederive, name=name, records=page, policy=services.policy, now=services.clock())
-        )
-        for place, number in enumerate((len(page), *changed)):
-            totals[place] += number
-        if progress is not None:
-            progress(totals[0])
+class _Derive(Protocol):
+    """Derives a page of records inside a transaction."""
+
+    async def __call__(
+        self, tx: Writer, name: str, records: Collection[RecordId], policy: Policy, now: Millis
+    ) -> RederiveReport: ...
+
+
+async def _spread(tx: Writer, name: str, records: Collection[RecordId], policy: Policy, now: Millis) -> RederiveReport:
+    """Leaves the denials of a page of records on their identifiers."""
+    affected = await spread_denials(tx, await read_denying_records(tx, records), now)
+    if affected:
+        await refresh_permits(tx, affected, policy, now)
+    return RederiveReport(records=len(records))
 
 
 async def _rederive(
     tx: Writer, name: str, records: Collection[RecordId], policy: Policy, now: Millis
-) -> tuple[int, int, int]:
-    """Derives a page of records. Returns how many identifiers were regraded, and people merged and split."""
+) -> RederiveReport:
+    """Derives a page of records."""
     terms = (await read_terms(tx, [name]))[name]
-    graded = await lock_graded(tx, records)
+    graded = await restore_contacts(tx, await lock_graded(tx, records))
     changes = [change for one in graded for change in find_regradings(one, terms)]
     if changes:
         await write_regradings(tx, changes)
-        await write_remembered(tx, [(one.record, _apply(one, changes)) for one in graded])
+    await write_remembered(tx, [(one, _apply(one, changes)) for one in graded])
     affected = await spread_denials(tx, {one.record for one in graded if one.denies}, now)
+    separated, parted = await separate_devices(tx, records, now)
     linked = await relink_records(tx, {one.record for one in graded}, now)
-    affected |= linked.affected_users
+    affected |= parted | linked.affected_users
     named = {
         each.ref.id
         for one in graded
@@ -118,7 +183,7 @@ async def _rederive(
     await settle_devices(tx, {one.record for one in graded if one.kind is RecordKind.ANONYMOUS}, named, now)
     affected |= {user for user, _ in (await read_people_of_records(tx, records)).values()}
     await refresh_permits(tx, affected, policy, now)
-    return len(changes), len(linked.merged), len(linked.split)
+    return RederiveReport(len(records), len(changes), separated, len(linked.merged), len(linked.split))
 
 
 def find_regradings(one: GradedRecord, terms: SourceTerms) -> list[Regrading]:
