@@ -144,12 +144,12 @@ async def run_migrations(
     settings: Settings, *, dry_run: bool, progress: Callable[[int], None] | None = None
 ) -> list[MigrationStatus]:
     """Runs the migrations on the store of the settings, settles sources, and returns the state of each migration."""
-    from api.process.runtime import open_client, read_policy, settle
+    from api.process.runtime import open_client, read_policy, settle_now
     from migrations.runner import migrate as run
 
     policy = read_policy(settings.policy)
     async with open_client(settings) as client:
         steps = await run(client, dry_run=dry_run)
         if not dry_run:
-            await settle(client, policy, say, progress)
+            await settle_now(client, policy, say, progress)
         return steps

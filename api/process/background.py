@@ -46,7 +46,7 @@ async def background(services: Services) -> AsyncIterator[None]:
         asyncio.create_task(repeat(load_model, MODEL_SECONDS), name="models"),
         asyncio.create_task(repeat(watch.look, WATCH_SECONDS), name="withdrawals"),
         asyncio.create_task(repeat(refold, CONSENT_SECONDS), name="consents"),
-        asyncio.create_task(settle(services), name="sources"),
+        asyncio.create_task(settle_beside(services), name="sources"),
     ]
     try:
         yield
@@ -57,7 +57,7 @@ async def background(services: Services) -> AsyncIterator[None]:
         await watch.close()
 
 
-async def settle(services: Services) -> None:
+async def settle_beside(services: Services) -> None:
     """Settles the sources of a graph from an earlier version, and those whose derivation was interrupted. Reads don't
     rely on unsettled sources, so requests are served meanwhile. A ConsentricError is logged, and it starts over."""
     while True:

@@ -91,7 +91,7 @@ async def open_runtime(settings: Settings, tell: Callable[[str], None] | None = 
     async with open_client(settings) as client:
         await migrate(client)
         if tell is not None:
-            await settle(client, policy, tell)
+            await settle_now(client, policy, tell)
         await apply_policy(client, policy, system_clock())
         lanes = 1 if settings.embedded else NEO4J_LANES
         services = Services(client, policy, WalkRecommender(), keys.secret, system_clock)
@@ -99,7 +99,7 @@ async def open_runtime(settings: Settings, tell: Callable[[str], None] | None = 
             yield Runtime(services, ingestor, Authority(client, keys.secret, verifier, system_clock))
 
 
-async def settle(
+async def settle_now(
     client: GraphClient,
     policy: Policy,
     tell: Callable[[str], None],

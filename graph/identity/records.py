@@ -210,7 +210,7 @@ RETURN collect([id, r.traits]) AS traits
 """
 
 
-async def read_traits(tx: Writer, records: Collection[RecordId]) -> dict[RecordId, str]:
+async def read_trait_texts(tx: Writer, records: Collection[RecordId]) -> dict[RecordId, str]:
     """Reads the traits of records that have any, each as its text."""
     rows = await tx.run(READ_TRAITS, records=sorted(records))
     return {RecordId(record): text for record, text in rows[0]["traits"]}

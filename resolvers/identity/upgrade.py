@@ -16,7 +16,7 @@ from algorithms.identity.contacts import ContactStatement, merge_contacts
 from algorithms.identity.grades import CONTACT_KINDS
 from algorithms.identity.normalise import normalise_identifier
 from graph.identity.identifiers import end_holdings
-from graph.identity.records import read_traits, write_contacts
+from graph.identity.records import read_trait_texts, write_contacts
 from graph.identity.regrading import GradedRecord
 from graph.identity.separating import read_shared_devices
 from graph.identity.traits import parse_traits
@@ -47,7 +47,7 @@ async def restore_contacts(tx: Writer, graded: Sequence[GradedRecord]) -> list[G
     lacking = [one for one in graded if one.contacts is None and _find_contacts(one)]
     if not lacking:
         return list(graded)
-    traits = await read_traits(tx, {one.record for one in lacking})
+    traits = await read_trait_texts(tx, {one.record for one in lacking})
     texts: dict[RecordId, str] = {}
     ends: dict[tuple[RecordId, str], Millis | None] = {}
     for one in lacking:
