@@ -107,7 +107,7 @@ async def dump(store: GraphClient) -> list[str]:
 
 async def test_every_holding_is_graded_and_sources_are_settled_servers(old: GraphClient) -> None:
     statuses = await migrate(old)
-    assert {status.version: status.state for status in statuses if status.changed} == {4: MigrationState.APPLIED}
+    assert {status.version: status.state for status in statuses if status.changed} == {5: MigrationState.APPLIED}
     unsettled = "MATCH (s:Source) WHERE s.settled_epoch < s.trust_epoch RETURN count(s) AS n"
     assert await old.read(unsettled) == [{"n": 4}]
     report = await settle_sources(old, POLICY, clock, fence=0)
@@ -272,7 +272,7 @@ async def test_a_statement_interrupted_in_its_pages_is_safe_to_run_again(old: Gr
     async def half(tx: Writer, statement: str) -> None:
         await tx.run(statement.replace("LIMIT 250", "LIMIT 7"), after="")
 
-    for statement in STEPS[3].statements:
+    for statement in STEPS[4].statements:
         await old.write(partial(half, statement=statement))
     await bring_over(old)
     assert len(await find_people(old)) == len(RECORDS) - 2
