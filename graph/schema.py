@@ -231,6 +231,7 @@ _DEFINITIONS: Final = ("graph.segments.definitions",)
 _MEMBERSHIPS: Final = ("graph.segments.memberships",)
 _RFM: Final = ("graph.segments.rfm",)
 _MIGRATIONS: Final = ("migrations.runner",)
+_TRUST: Final = ("migrations.m0005_trust",)
 
 # fmt: off
 _NODES: Final = (
@@ -239,13 +240,14 @@ _NODES: Final = (
         Property("user_namespace", STRING, None, KEEP, _SOURCES,
                  "The namespace of its user IDs; empty if it shares them with all other such sources."),
         Property("created_at", INSTANT, None, KEEP, _SOURCES, "When it was registered."),
-        Property("trust", STRING, None, KEEP, _SOURCES,
+        Property("trust", STRING, None, KEEP, _SOURCES + _TRUST,
                  "What its statements are worth: `public`, `server` or `record`."),
-        Property("verifies", STRINGS, None, KEEP, _SOURCES, "Kinds of contact data that it checks: `email`, `phone`."),
+        Property("verifies", STRINGS, None, KEEP, _SOURCES + _TRUST,
+                 "Kinds of contact data that it checks: `email`, `phone`."),
         Property("jurisdiction", STRING, None, KEEP, _SOURCES,
                  "The jurisdiction of its records that state none; absent if there is no such default."),
-        Property("trust_epoch", INTEGER, None, KEEP, _SOURCES, "Increases when its trust is lowered."),
-        Property("settled_epoch", INTEGER, None, KEEP, _SOURCES + _TERMS,
+        Property("trust_epoch", INTEGER, None, KEEP, _SOURCES + _TRUST, "Increases when its trust is lowered."),
+        Property("settled_epoch", INTEGER, None, KEEP, _SOURCES + _TERMS + _TRUST,
                  "The trust epoch up to which everything that rests on its trust has been derived."),
         Property("hash_generation", INTEGER, None, KEEP, _SOURCES, "The number of the key of its user hashes."),
         Property("hash_rotated_at", INSTANT, None, KEEP, _SOURCES, "When that key came into use."),
@@ -285,7 +287,7 @@ _NODES: Final = (
         Property("traits", JSON, MIXED, DELETE, _RECORDS,
                  "What the source states about the person, {name: [value, at]}: contact, identity, demographics, "
                  "attributes, preferences. A removed fact stays as [null, at]."),
-        Property("known", STRING, PSEUDONYM, DELETE, _RECORDS + _REGRADING,
+        Property("known", STRING, PSEUDONYM, DELETE, _RECORDS + _REGRADING + _TRUST,
                  "IDs of the latest 64 identifiers it holds or claims, with grade and `since`, so that a repeat costs "
                  "no write."),
         Property("contacts", JSON, PSEUDONYM, DELETE, _RECORDS,
@@ -295,7 +297,7 @@ _NODES: Final = (
                  "The user ID that a device claimed first: the receipt and the identifier's ID."),
         Property("crowded", BOOLEAN, LINKAGE, DELETE, _DEVICES,
                  "Whether more devices name the account than may count for it; absent means no."),
-        Property("denies", BOOLEAN, CONSENTS, DELETE, _LOG,
+        Property("denies", BOOLEAN, CONSENTS, DELETE, _LOG + _TRUST,
                  "Whether the record ever denied anything; absent means no."),
         Property("session_id", STRING, BEHAVIOUR, DELETE, _SESSIONS,
                  "The session that its next event is compared with."),
@@ -309,13 +311,15 @@ _NODES: Final = (
     )),
     NodeType(Label.IDENTIFIER, "id", UNSHARED,
              "A normalised value that may identify a person. Records of several people may hold it.", (
-        Property("id", STRING, PSEUDONYM, UNSHARED, _IDENTIFIERS, "Unkeyed hash of kind, namespace and value."),
-        Property("kind", STRING, CONTACT, UNSHARED, _IDENTIFIERS,
-                 "Such as `email`, `phone`, `user_id`, `anonymous_id`."),
-        Property("value", STRING, CONTACT, UNSHARED, _IDENTIFIERS, "The normalised value, in clear text."),
-        Property("namespace", STRING, CONTACT, UNSHARED, _IDENTIFIERS,
+        Property("id", STRING, PSEUDONYM, UNSHARED, _IDENTIFIERS + _TRUST,
+                 "Unkeyed hash of kind, namespace and value; for a former person, `former` and the person's ID."),
+        Property("kind", STRING, CONTACT, UNSHARED, _IDENTIFIERS + _TRUST,
+                 "Such as `email`, `phone`, `user_id`, `anonymous_id`. A `former_person`, of which records were part "
+                 "before sources had a trust, only passes on denials."),
+        Property("value", STRING, CONTACT, UNSHARED, _IDENTIFIERS + _TRUST, "The normalised value, in clear text."),
+        Property("namespace", STRING, CONTACT, UNSHARED, _IDENTIFIERS + _TRUST,
                  "The range within which the value is unique; empty: everywhere."),
-        Property("degree", INTEGER, LINKAGE, RECOMPUTE, _IDENTIFIERS + _REGRADING,
+        Property("degree", INTEGER, LINKAGE, RECOMPUTE, _IDENTIFIERS + _REGRADING + _TRUST,
                  "How many records hold it with proof. Erasing one of several holders must lower it."),
         Property("bars", JSON, CONSENTS, RECOMPUTE, _BARS,
                  "Denials that records left on it, for everyone who has it: purpose, recipient, assurance, instant, "
@@ -593,9 +597,9 @@ _RELATIONSHIPS: Final = (
     RelationshipType(Rel.OPENS, (Label.API_KEY,), (Label.CLIENT, Label.SOURCE), KEEP, "What the key opens."),
     RelationshipType(Rel.IDENTIFIED_BY, (Label.RECORD,), (Label.IDENTIFIER,), DELETE,
                      "The record holds the identifier: it is proven, or the source states it.", (
-        Property("since", INSTANT, LINKAGE, DELETE, _IDENTIFIERS + _REGRADING,
+        Property("since", INSTANT, LINKAGE, DELETE, _IDENTIFIERS + _REGRADING + _TRUST,
                  "The earliest receipt of a message that stated it at this grade."),
-        Property("grade", STRING, LINKAGE, DELETE, _IDENTIFIERS + _REGRADING,
+        Property("grade", STRING, LINKAGE, DELETE, _IDENTIFIERS + _REGRADING + _TRUST,
                  "`stated` or `proven`. Only proven ones link."),
         Property("proof", STRING, LINKAGE, DELETE, _IDENTIFIERS + _REGRADING,
                  "What proved it for a public source: `token`, `hash` or `credential`; absent for others."),
@@ -604,7 +608,7 @@ _RELATIONSHIPS: Final = (
     )),
     RelationshipType(Rel.CLAIMS, (Label.RECORD,), (Label.IDENTIFIER,), DELETE,
                      "The record claims the identifier, as anybody could. A device claims its own anonymous ID.", (
-        Property("since", INSTANT, LINKAGE, DELETE, _IDENTIFIERS + _REGRADING,
+        Property("since", INSTANT, LINKAGE, DELETE, _IDENTIFIERS + _REGRADING + _TRUST,
                  "The earliest receipt of a message that claimed it."),
     )),
     RelationshipType(Rel.COUNTS_FOR, (Label.RECORD,), (Label.RECORD,), DELETE,
@@ -624,9 +628,9 @@ _RELATIONSHIPS: Final = (
         Property("detail", STRING, LINKAGE, DELETE, _LINKS, "The identifier kind on which the refusal rests."),
         Property("actor", STRING, LINKAGE, DELETE, _LINKS,
                  "Who decided, with the version of the rules. No statement reads it."),
-        Property("from", INSTANT, LINKAGE, DELETE, _LINKS, "Since when it holds. No statement reads it."),
-        Property("to", INSTANT, LINKAGE, DELETE, _LINKS, "When it was ended; absent while it holds."),
-        Property("ended_by", STRING, LINKAGE, DELETE, _LINKS, "Why it was ended. No statement reads it."),
+        Property("from", INSTANT, LINKAGE, DELETE, _LINKS, "Since when it holds."),
+        Property("to", INSTANT, LINKAGE, DELETE, _LINKS + _TRUST, "When it was ended; absent while it holds."),
+        Property("ended_by", STRING, LINKAGE, DELETE, _LINKS + _TRUST, "Why it was ended. No statement reads it."),
     )),
     RelationshipType(Rel.RESOLVES_TO, (Label.RECORD,), (Label.USER,), DELETE,
                      "The person that the record belongs to. Exactly one is open; ended ones are the history.", (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from graph.model.access import Trust
-from graph.model.identity import Grade, Proof, RecordId
+from graph.model.identity import Grade, Proof, RecordId, UserId
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer, chunk_rows
 
@@ -202,6 +202,33 @@ async def write_counting(
         await tx.run(WRITE_COUNTS, rows=list(joined), now=now)
     for accounts in chunk_rows(sorted(crowded)):
         await tx.run(WRITE_CROWDED, accounts=list(accounts))
+
+
+class SharedDevice(NamedTuple):
+    """A device that is not alone, as devices were before sources had a trust: its person is another record's as well,
+    or was retired."""
+
+    device: RecordId
+    user: UserId
+
+
+READ_SHARED_DEVICES: Final = """
+UNWIND $records AS record
+MATCH (d:Record {id: record, kind: 'anonymous'})-[x:RESOLVES_TO]->(u:User)
+WHERE x.to IS NULL AND (u.retired_at IS NOT NULL OR EXISTS {
+  MATCH (u)<-[y:RESOLVES_TO]-(other:Record)
+  WHERE y.to IS NULL AND (other.kind = 'user' OR other.id < d.id)
+})
+RETURN record, u.id AS user
+ORDER BY record
+"""
+
+
+async def read_shared_devices(tx: Writer, records: Collection[RecordId]) -> list[SharedDevice]:
+    """Returns which of the records are devices that have to leave their person: an account keeps it, or else the device
+    with the least ID."""
+    rows = await tx.run(READ_SHARED_DEVICES, records=sorted(records))
+    return [SharedDevice(RecordId(row["record"]), UserId(row["user"])) for row in rows]
 
 
 READ_COUNTED: Final = """

@@ -15,10 +15,10 @@ from ulid import ULID
 from algorithms.identity.contacts import ContactStatement, merge_contacts
 from algorithms.identity.grades import CONTACT_KINDS
 from algorithms.identity.normalise import normalise_identifier
+from graph.identity.devices import read_shared_devices
 from graph.identity.identifiers import end_holdings
 from graph.identity.records import read_trait_texts, write_contacts
 from graph.identity.regrading import GradedRecord
-from graph.identity.separating import read_shared_devices
 from graph.identity.traits import parse_traits
 from graph.identity.users import write_moves, write_users
 from graph.model.identity import IdentifierRef, RecordId, Trait, UserId

@@ -28,6 +28,15 @@ FILL = Step(
     StepKind.DATA,
     ("MATCH (t:Topic) WHERE t.filled IS NULL WITH t LIMIT 5 SET t.filled = 1 RETURN count(t) AS changed",),
 )
+TURN = Step(
+    2,
+    "turn pages",
+    StepKind.PAGES,
+    (
+        "MATCH (t:Topic) WHERE t.key > $after WITH t ORDER BY t.key LIMIT 5 "
+        "SET t.filled = coalesce(t.filled, 0) + 1 RETURN count(t) AS changed, max(t.key) AS last",
+    ),
+)
 COUNT_ONCE = "MATCH (t:Topic {key: 'runs'}) WHERE t.n < 1 SET t.n = t.n + 1 RETURN count(t) AS changed"
 COUNT = Step(3, "count", StepKind.DATA, (COUNT_ONCE,))
 
@@ -65,6 +74,14 @@ async def test_steps_are_applied_in_order_and_recorded(bare: GraphClient) -> Non
     assert await bare.read("MATCH (t:Topic) RETURN sum(t.filled) AS n") == [{"n": 12}]
     rows = await bare.read("MATCH (m:Migration) RETURN m.version AS version, m.checksum AS checksum ORDER BY version")
     assert rows == [{"version": 1, "checksum": DEFINE.checksum}, {"version": 2, "checksum": FILL.checksum}]
+
+
+async def test_a_step_in_pages_visits_each_node_once_and_counts_what_it_changed(bare: GraphClient) -> None:
+    await create_topics(bare, 12)
+    statuses = await migrate(bare, steps=[DEFINE, TURN])
+    assert [status.changed for status in statuses] == [0, 12]
+    assert await bare.read("MATCH (t:Topic) RETURN DISTINCT t.filled AS filled") == [{"filled": 1}]
+    assert [status.changed for status in await migrate(bare, steps=[DEFINE, TURN])] == [0, 0]
 
 
 async def test_a_second_run_changes_nothing(bare: GraphClient) -> None:
