@@ -106,9 +106,9 @@ class WalkRecommender:
             if model is self._model and now < self._catalogue_due and not catalogue:
                 return
             items = await read_catalogue(client)
-            self._served = await asyncio.to_thread(join_catalogue, model, items)
-            self._bare = await asyncio.to_thread(join_catalogue, build_model(None, ()), items)
-            self._model = model
+            served = await asyncio.to_thread(join_catalogue, model, items)
+            bare = await asyncio.to_thread(join_catalogue, build_model(None, ()), items)
+            self._served, self._bare, self._model = served, bare, model
             self._catalogue_due = now + CATALOGUE_SECONDS
 
     async def _read_model(self, client: GraphClient) -> WalkModel:
