@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from graph.model.access import Trust
 from graph.store.client import GraphClient
 from resolvers.access import registration
 from tests.api.door import Door, given, identify, open_door, viewed
@@ -83,7 +84,7 @@ CREATE (c)-[:RESOLVES_TO]->(u)
 
 async def test_people_of_an_unsettled_source_are_shown_record_by_record(door: Door) -> None:
     await door.load(*given("ada", "personalisation", "marketing"), *given("ada", "partner_sharing", recipient="acme"))
-    await registration.register_source(door.services, "crm")
+    await registration.register_source(door.services, "crm", Trust.RECORD)
     await door.load({"type": "identify", "userId": "c1", "traits": {"phone": "+46701234567"}}, source="crm")
     client = door.services.client
     await run(client, UNSETTLED, settled=1)
