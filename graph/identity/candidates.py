@@ -40,9 +40,9 @@ MATCH (i:Identifier)
 WHERE i.id > $after
 WITH i ORDER BY i.id LIMIT $size
 RETURN i.id AS id, i.kind AS kind, CASE
-  WHEN i.kind IN ['user_id', 'anonymous_id', 'former_person'] THEN [] ELSE COLLECT {
+  WHEN i.kind IN ['anonymous_id', 'former_person'] THEN [] ELSE COLLECT {
   MATCH (i)<-[h:IDENTIFIED_BY|CLAIMS]-(r:Record)-[x:RESOLVES_TO]->(u:User)
-  WHERE x.to IS NULL
+  WHERE x.to IS NULL AND (i.kind <> 'user_id' OR type(h) = 'IDENTIFIED_BY')
   RETURN [u.id, r.id, r.source, r.kind, coalesce(h.grade, 'claimed')] LIMIT $most
 } END AS holders
 ORDER BY id

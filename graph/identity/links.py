@@ -149,23 +149,6 @@ async def read_linked_by(tx: Writer, identifiers: Iterable[str]) -> list[tuple[s
     return [(row["identifier"], RecordId(row["record"])) for row in rows]
 
 
-READ_ASSERTED: Final = """
-UNWIND $rows AS row
-MATCH (:Record {id: row.left})-[l:LINKED]-(:Record {id: row.right})
-WHERE l.status = 'asserted' AND l.to IS NULL
-RETURN DISTINCT row.left AS left, row.right AS right
-"""
-
-
-async def read_asserted(tx: Writer, pairs: Iterable[tuple[RecordId, RecordId]]) -> set[tuple[RecordId, RecordId]]:
-    """Returns which of the pairs are asserted to be one person, in either direction."""
-    found: set[tuple[RecordId, RecordId]] = set()
-    for chunk in chunk_rows([{"left": left, "right": right} for left, right in pairs]):
-        rows = await tx.run(READ_ASSERTED, rows=chunk)
-        found |= {(RecordId(row["left"]), RecordId(row["right"])) for row in rows}
-    return found
-
-
 WRITE_LINKS: Final = """
 UNWIND $rows AS row
 MATCH (a:Record {id: row.left})

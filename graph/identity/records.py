@@ -25,12 +25,14 @@ ID_LENGTH: Final = 32
 @dataclass(frozen=True, slots=True)
 class RecordCall:
     """A record to touch. `traits` and `person` tell whether its traits (with its contacts) and its person are
-    needed."""
+    needed. `carried` is the digest of the consents that its latest message repeats, and `received` when that was."""
 
     ref: RecordRef
     id: RecordId
     traits: bool = False
     person: bool = False
+    carried: str | None = None
+    received: Millis | None = None
 
 
 class KnownIdentifiers:
@@ -123,7 +125,8 @@ _TOUCH: Final = """
 UNWIND $rows AS row
 MERGE (r:Record {id: row[0]})
 ON CREATE SET r.source = row[1], r.kind = row[2], r.key = row[3], r.created_at = $now, r.updated_at = $now
-SET r._v = coalesce(r._v, 0) + 1
+SET r._v = coalesce(r._v, 0) + 1,
+    r.carried_at = CASE WHEN r.carried STARTS WITH row[5] AND r.carried_at < row[6] THEN row[6] ELSE r.carried_at END
 WITH r, row
 OPTIONAL MATCH (s:Session {id: coalesce(r.session_id, r.id)})
 """
@@ -150,7 +153,10 @@ async def touch_records(tx: Writer, calls: Iterable[RecordCall], now: Millis) ->
     ordered = sorted(calls, key=lambda call: call.id)
     statement = WRITE_TOUCH_PEOPLE if any(call.person for call in ordered) else WRITE_TOUCH
     for chunk in chunk_rows(ordered):
-        rows = [[call.id, call.ref.source, str(call.ref.kind), call.ref.key, call.traits] for call in chunk]
+        rows = [
+            [call.id, call.ref.source, str(call.ref.kind), call.ref.key, call.traits, call.carried, call.received]
+            for call in chunk
+        ]
         sources = {call.id: call.ref.source for call in chunk}
         for found in (await tx.run(statement, rows=rows, now=now))[0]["records"]:
             id_, version, session, start, end, known, carried, carried_at, denies, traits, contacts, person = found
@@ -253,18 +259,6 @@ async def write_carried(tx: Writer, carried: Iterable[Carried]) -> None:
     """Stores on records which consents their messages last repeated, and when."""
     for chunk in chunk_rows([list(row) for row in carried]):
         await tx.run(WRITE_CARRIED, rows=list(chunk))
-
-
-READ_EXISTING: Final = """
-UNWIND $ids AS id
-MATCH (r:Record {id: id})
-RETURN collect(r.id) AS ids
-"""
-
-
-async def read_existing(tx: Writer, ids: Collection[RecordId]) -> set[RecordId]:
-    """Returns which of these records exist."""
-    return set((await tx.run(READ_EXISTING, ids=sorted(ids)))[0]["ids"])
 
 
 READ_PEOPLE_OF_RECORDS: Final = """

@@ -28,8 +28,7 @@ class Message:
     `id` is unique across sources (`name_message`). `record` is None for a message about items only. `at` is the event's
     time, corrected for clock skew; `received_at` orders claims. `trust` is that of its source, and `proof` what proves
     the names in a message of a public source. `also` is the second name in the message (the anonymousId alongside a
-    userId), if the source vouches for both or a proof does. `alias_of` is the record that an alias message states to be
-    the same person; an alias of a public source has none. `identifiers` are those of `record`. `traits` are profile
+    userId), if the source vouches for both or a proof does. `identifiers` are those of `record`. `traits` are profile
     facts by name, unknown ones under `attributes`; a None value removes the fact. `carried` is set if the message is
     about something else and merely repeats `consents` (Segment's `context.consent`): it is their digest, and they are
     written only if it differs from the last one. `payload` is None if nothing of the message is kept.
@@ -42,7 +41,6 @@ class Message:
     received_at: Millis
     name: str | None = None
     also: RecordRef | None = None
-    alias_of: RecordRef | None = None
     traits: Mapping[str, Any] | None = None
     identifiers: tuple[StatedIdentifier, ...] = ()
     interactions: tuple[Interaction, ...] = ()

@@ -9,7 +9,7 @@ the person may have made a different statement since; a repeated denial then cou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from algorithms.identity.contacts import ContactStatement, merge_contacts
 from algorithms.identity.grades import CONTACT_KINDS, covers
@@ -19,18 +19,17 @@ from graph.identity.records import (
     RecordCall,
     TouchedRecord,
     mark_person,
-    read_existing,
     read_people_of_records,
     touch_records,
     write_carried,
     write_contacts,
     write_known,
 )
-from graph.model.identity import Grade, RecordId, RecordKind, RecordRef, UserId
+from graph.model.identity import Grade, RecordId, UserId
 from graph.model.time import Millis
 from graph.store.client import Writer
 from privacy.policy import Policy
-from resolvers.collection.arrival import Arrival, ArrivedIdentifier, identifier_id, identifier_of_device
+from resolvers.collection.arrival import Arrival, ArrivedIdentifier
 from resolvers.consent.permits import refresh_permits
 from resolvers.consent.recording import NewStatement, record_consents, spread_denials
 from resolvers.identity.attachment import Attached, Evidence, attach_evidence
@@ -40,13 +39,10 @@ from resolvers.identity.linkage import link_records
 Touched = dict[RecordId, TouchedRecord]
 
 
-async def touch_second_records(
-    tx: Writer, new: Sequence[Arrival], touched: Touched, now: Millis
-) -> dict[str, RecordRef]:
+async def touch_second_records(tx: Writer, new: Sequence[Arrival], touched: Touched, now: Millis) -> None:
     """Touches the second records of messages with new evidence of who is the same person, and adds them to `touched`.
-    Marks messages without new identifiers as settled. Returns the records that aliases name, by message."""
+    Marks messages without new identifiers as settled."""
     calls: dict[RecordId, RecordCall] = {}
-    aliases = await _find_aliases(tx, new)
     for one in new:
         if one.record is None:
             continue
@@ -56,31 +52,14 @@ async def touch_second_records(
             continue
         if record.known.lacks(one.device.id, Grade.PROVEN, received):
             calls[one.also] = RecordCall(one.message.also, one.also)
-    for ref in aliases.values():
-        if ref.id not in touched:
-            calls[ref.id] = RecordCall(ref, ref.id)
     if calls:
         touched |= await touch_records(tx, calls.values(), now)
-    return aliases
 
 
-async def _find_aliases(tx: Writer, new: Sequence[Arrival]) -> dict[str, RecordRef]:
-    """Returns the record that each alias message names: the user with that ID if there is one, else the anonymous
-    one."""
-    named = {one.message.id: one.message.alias_of for one in new if one.message.alias_of is not None}
-    if not named:
-        return {}
-    users = {id_: replace(ref, kind=RecordKind.USER) for id_, ref in named.items()}
-    there = await read_existing(tx, {user.id for user in users.values()})
-    return {id_: users[id_] if users[id_].id in there else ref for id_, ref in named.items()}
-
-
-async def write_evidence(
-    tx: Writer, new: Sequence[Arrival], touched: Touched, aliases: dict[str, RecordRef], *, policy: Policy, now: Millis
-) -> None:
-    """Writes identifiers, aliases, contacts and consents, links the accounts concerned, settles devices, and refreshes
+async def write_evidence(tx: Writer, new: Sequence[Arrival], touched: Touched, *, policy: Policy, now: Millis) -> None:
+    """Writes identifiers, contacts and consents, links the accounts concerned, settles devices, and refreshes
     the permits of everyone affected."""
-    attached = await _attach(tx, new, touched, aliases, now)
+    attached = await _attach(tx, new, touched, now)
     repeated: dict[RecordId, Repeat] = {}
     statements = _find_statements(new, touched, repeated)
     recorded = await record_consents(tx, statements, now)
@@ -105,17 +84,15 @@ async def write_evidence(
         await write_carried(tx, sorted(marks))
 
 
-async def _attach(
-    tx: Writer, new: Sequence[Arrival], touched: Touched, aliases: dict[str, RecordRef], now: Millis
-) -> Attached:
+async def _attach(tx: Writer, new: Sequence[Arrival], touched: Touched, now: Millis) -> Attached:
     """Attaches what records don't have yet. Returns what has to be decided afresh."""
     evidence = Evidence()
     contacts: dict[RecordId, list[ContactStatement]] = {}
     for one in new:
         if one.record is None:
             continue
-        if not one.settled or one.message.alias_of is not None:
-            _add_identifiers(one, touched, aliases, evidence)
+        if not one.settled:
+            _add_identifiers(one, touched, evidence)
         if stated := _find_contacts(one):
             contacts.setdefault(one.record, []).extend(stated)
     texts = []
@@ -129,10 +106,10 @@ async def _attach(
     carriers = sorted({record for record, _ in evidence.held})
     if carriers:
         await write_known(tx, [(record, touched[record].known) for record in carriers])
-    return await attach_evidence(tx, evidence, now)
+    return await attach_evidence(tx, evidence)
 
 
-def _add_identifiers(one: Arrival, touched: Touched, aliases: dict[str, RecordRef], evidence: Evidence) -> None:
+def _add_identifiers(one: Arrival, touched: Touched, evidence: Evidence) -> None:
     message, record = one.message, one.record
 
     def add(holder: RecordId, identifier: ArrivedIdentifier) -> None:
@@ -152,13 +129,6 @@ def _add_identifiers(one: Arrival, touched: Touched, aliases: dict[str, RecordRe
         add(record, identifier)
     if one.device is not None and one.also in touched:
         add(one.also, one.device)
-    if (other := aliases.get(message.id)) is not None:
-        if other.kind is RecordKind.USER:
-            evidence.same.append((record, other.id))
-        elif (named := identifier_of_device(other.key)) is not None:
-            id_ = identifier_id(named)
-            add(record, ArrivedIdentifier(named, id_, Grade.PROVEN))
-            add(other.id, ArrivedIdentifier(named, id_, Grade.CLAIMED))
 
 
 def _find_contacts(one: Arrival) -> list[ContactStatement]:
@@ -188,13 +158,16 @@ def _find_statements(new: Sequence[Arrival], touched: Touched, repeated: dict[Re
         record, message = one.record, one.message
         if record is None:
             continue
+        received, until = message.received_at, None
         if message.carried is not None:
-            if not _is_fresh(message.carried, message.at, touched[record], repeated.get(record)):
+            if not _is_fresh(message.carried, received, touched[record], repeated.get(record)):
                 continue
-            if message.at >= (touched[record].carried_at or 0):
-                repeated[record] = Repeat(message.carried, message.at)
+            if received >= (touched[record].carried_at or 0):
+                repeated[record] = Repeat(message.carried, received)
+            else:
+                until = touched[record].carried_at
         for number, statement in enumerate(message.consents):
-            found.append(NewStatement(record, one.statement_id(number), statement, message.received_at, message.proof))
+            found.append(NewStatement(record, one.statement_id(number), statement, received, message.proof, until))
     return found
 
 

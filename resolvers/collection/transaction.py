@@ -74,14 +74,14 @@ async def write_arrivals(
         outcomes[one.order] = MessageOutcome.ACCEPTED
     terms = await _read_terms(tx, new)
     touched = await touch_records(tx, _find_calls(new), now)
-    aliases = await touch_second_records(tx, new, touched, now)
+    await touch_second_records(tx, new, touched, now)
     await _give_people(tx, touched, terms, policy, now)
     await _write_traits(tx, new, touched, now)
     items = choose_items((item for one in new for item in one.message.items), memory)
     if items:
         await write_items(tx, items, now)
     await place_in_sessions(tx, new, touched)
-    await write_evidence(tx, new, touched, aliases, policy=policy, now=now)
+    await write_evidence(tx, new, touched, policy=policy, now=now)
     return Written(outcomes, items)
 
 
@@ -105,9 +105,12 @@ def _find_calls(new: Sequence[Arrival]) -> list[RecordCall]:
         person = one.message.carried is not None
         known = calls.get(one.record)
         if known is None:
-            calls[one.record] = RecordCall(one.message.record, one.record, traits, person)
+            known = calls[one.record] = RecordCall(one.message.record, one.record, traits, person)
         elif (traits and not known.traits) or (person and not known.person):
-            calls[one.record] = replace(known, traits=traits or known.traits, person=person or known.person)
+            known = replace(known, traits=traits or known.traits, person=person or known.person)
+        if person and one.message.received_at >= (known.received or 0):
+            known = replace(known, carried=one.message.carried, received=one.message.received_at)
+        calls[one.record] = known
     return list(calls.values())
 
 

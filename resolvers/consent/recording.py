@@ -25,18 +25,20 @@ from graph.model.consent import UNPROVEN, Bar, ConsentEvent, ConsentStatement
 from graph.model.identity import Proof, RecordId, UserId
 from graph.model.time import Millis
 from graph.store.client import Writer
-from privacy.purposes import IDENTITY_LINKING
+from privacy.purposes import IDENTITY_LINKING, Assurance
 from privacy.rules import instant_of, is_denial, is_repeat, last_statement, objects_to_linking
 
 
 class NewStatement(NamedTuple):
-    """A statement to append: its record, the ID of its event, when it was received, and what proves it."""
+    """A statement to append: its record, the ID of its event, when it was received, and what proves it. `until` is set
+    if it was carried along and arrives late: by then, the record had last repeated what it carried before."""
 
     record: RecordId
     event_id: str
     statement: ConsentStatement
     received: Millis
     proof: Proof | None = None
+    until: Millis | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ async def record_consents(tx: Writer, statements: Sequence[NewStatement], now: M
     events = {record: list(one.events) for record, one in logs.items()}
     added: list[NewEvent] = []
     repeated: dict[str, ConsentEvent] = {}
-    for record, event_id, statement, received, proof in statements:
+    for record, event_id, statement, received, proof, until in statements:
         if event_id in known or record not in events:
             continue
         known.add(event_id)
@@ -82,6 +84,10 @@ async def record_consents(tx: Writer, statements: Sequence[NewStatement], now: M
         event = ConsentEvent(event_id, log[-1].seq + 1 if log else 1, record, received, statement, proof)
         added.append(NewEvent(event, about[-1].id if about else None))
         log.append(event)
+        if until is not None and last is not None and _is_carried_denial(last) and last.received_at < received:
+            again = _restate(last, event, until)
+            added.append(NewEvent(again, event.id))
+            log.append(again)
     await append_events(tx, added)
     await write_repeats(tx, repeated.values())
     relinked = await _keep_linking_objections(tx, logs, events, now)
@@ -136,6 +142,17 @@ async def _spread(
             bars.setdefault(identifier, []).extend(find_bars(logs[record], by_record[record], held=held))
     decisive = await add_bars(tx, bars)
     return await find_hearers(tx, decisive, now) if decisive else set()
+
+
+def _is_carried_denial(event: ConsentEvent) -> bool:
+    return is_denial(event.statement) and event.statement.assurance == Assurance.CARRIED
+
+
+def _restate(denial: ConsentEvent, late: ConsentEvent, until: Millis) -> ConsentEvent:
+    """Returns a denial again as of its last repeat, which was not stored because it changed nothing until another
+    statement from before arrived."""
+    statement = replace(denial.statement, effective_at=until)
+    return replace(denial, id=f"{late.id}-again", seq=late.seq + 1, received_at=until, statement=statement)
 
 
 def _subject_of(statement: ConsentStatement) -> tuple[str, str | None]:

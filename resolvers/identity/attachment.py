@@ -14,8 +14,7 @@ from graph.identity.identifiers import (
     write_claims,
     write_holdings,
 )
-from graph.identity.links import LinkEdge, read_asserted, write_links
-from graph.model.identity import Grade, Judgement, RecordId
+from graph.model.identity import Grade, RecordId
 from graph.model.time import Millis
 from graph.store.client import Writer
 
@@ -32,7 +31,6 @@ class Evidence:
     held: dict[tuple[RecordId, str], tuple[NewHolding, Known | None]] = field(default_factory=dict)
     doubtful: set[tuple[RecordId, str]] = field(default_factory=set)
     ends: dict[tuple[RecordId, str], Millis | None] = field(default_factory=dict)
-    same: list[tuple[RecordId, RecordId]] = field(default_factory=list)
 
     def add(self, new: NewHolding, identifier: str, known: Known | None, *, certain: bool = True) -> None:
         """Adds an identifier that a record lacks. `known` is what it has of it; of several additions of one
@@ -57,7 +55,7 @@ class Attached:
     named: frozenset[str] = frozenset()
 
 
-async def attach_evidence(tx: Writer, evidence: Evidence, now: Millis) -> Attached:
+async def attach_evidence(tx: Writer, evidence: Evidence) -> Attached:
     """Writes new evidence. The caller has locked the records.
 
     Each identifier carries the receipt of its message, so which record had it first depends neither on the order of
@@ -72,7 +70,7 @@ async def attach_evidence(tx: Writer, evidence: Evidence, now: Millis) -> Attach
     if evidence.ends:
         await end_holdings(tx, evidence.ends)
     linking = {new.record for new, _ in holdings if new.grade is Grade.PROVEN and new.identifier.kind != ANONYMOUS_ID}
-    linking |= {record for record, _ in evidence.ends} | await _assert_same(tx, evidence, now)
+    linking |= {record for record, _ in evidence.ends}
     return Attached(
         linking=frozenset(linking),
         changed=frozenset(record for record, _ in evidence.held),
@@ -114,12 +112,3 @@ async def _write_claims(tx: Writer, claims: list[tuple[NewHolding, Known | None]
     if earlier:
         await change_claims(tx, earlier)
     return await write_claims(tx, created) if created else set()
-
-
-async def _assert_same(tx: Writer, evidence: Evidence, now: Millis) -> set[RecordId]:
-    wanted = {(min(pair), max(pair)) for pair in evidence.same if pair[0] != pair[1]}
-    if not wanted:
-        return set()
-    fresh = wanted - await read_asserted(tx, wanted)
-    await write_links(tx, [LinkEdge(left, right, Judgement.ASSERTED, "alias") for left, right in fresh], "source", now)
-    return {record for pair in fresh for record in pair}

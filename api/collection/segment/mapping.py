@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from ulid import ULID
 
+from algorithms.identity.blocking import USER_ID
 from algorithms.identity.normalise import normalise_id
 from api.collection.origin import Origin
 from api.collection.payloads import ParsedPayload
@@ -33,7 +34,7 @@ from api.collection.segment.traits import check_attributes, find_identifiers, re
 from api.collection.segment.validation import check_message
 from graph.model.access import Trust
 from graph.model.catalogue import ItemFacts, TopicWeight
-from graph.model.identity import IdentifierRef, RecordKind
+from graph.model.identity import Grade, IdentifierRef, RecordKind, StatedIdentifier
 from graph.model.message import Message, Payload, name_message
 from graph.model.time import Millis
 from privacy.purposes import Assurance
@@ -64,8 +65,8 @@ class _Head:
     received_at: Millis
     payload: Payload | None = None
 
-    def complete(self, *contacts: IdentifierRef, **rest: Any) -> Message:
-        """Returns the message with what its type adds."""
+    def complete(self, *contacts: IdentifierRef, names: tuple[StatedIdentifier, ...] = (), **rest: Any) -> Message:
+        """Returns the message with what its type adds: contact data, further names of its person, and the rest."""
         named, source = self.named, self.origin.source
         return Message(
             id=self.id,
@@ -74,7 +75,7 @@ class _Head:
             at=self.at,
             received_at=self.received_at,
             also=named.also,
-            identifiers=(*named.identifiers, *(grade(one, source) for one in contacts)),
+            identifiers=(*named.identifiers, *(grade(one, source) for one in contacts), *names),
             trust=source.trust,
             proof=named.proof,
             payload=self.payload,
@@ -219,6 +220,9 @@ def _read_group(checked: Mapping[str, Any], head: _Head) -> Message:
 
 
 def _read_alias(checked: Mapping[str, Any], head: _Head) -> Message:
+    """Returns a message that states a former name of the account. It may be that of a device, which then counts for the
+    account, or a user ID: a source that knows two user IDs knows two people, so that makes a candidate only.
+    """
     source = head.origin.source
     user = find_name(source.name, source.user_namespace, RecordKind.USER, checked.get("userId"))
     previous = find_name(source.name, "", RecordKind.ANONYMOUS, checked.get("previousId"))
@@ -228,8 +232,11 @@ def _read_alias(checked: Mapping[str, Any], head: _Head) -> Message:
         raise Rejected(previous or RejectionReason.MISSING_ID, "previousId must be a usable ID.", "previousId")
     if previous.record.key == user.record.key:
         raise Rejected(RejectionReason.BAD_VALUE, "previousId and userId are the same.", "previousId")
-    same = None if source.trust is Trust.PUBLIC else previous.record
-    return head.complete(alias_of=same, **_carry(checked, head))
+    if source.trust is Trust.PUBLIC:
+        return head.complete(**_carry(checked, head))
+    former = IdentifierRef(USER_ID, previous.identifier.value, source.user_namespace)
+    names = (grade(previous.identifier, source), StatedIdentifier(former, Grade.STATED))
+    return head.complete(names=names, **_carry(checked, head))
 
 
 def _read_consent(checked: Mapping[str, Any], head: _Head) -> Message:

@@ -12,7 +12,6 @@ from graph.identity.links import (
     LockedRecord,
     count_links,
     lock_evidence,
-    read_asserted,
     read_sharing,
     write_link_ends,
     write_links,
@@ -92,8 +91,6 @@ async def test_ended_edges_are_neither_read_nor_counted(store: GraphClient) -> N
     assert (await lock(store, LEFT.id))[LEFT.id].edges == {EDGES[0], EDGES[3]}
     counts = {(one.status, one.reason): one.number for one in await count_links(store)}
     assert counts == {(Judgement.ASSERTED, ""): 1, (LinkOutcome.REFUSED, "limit_exceeded"): 1}
-    pairs = [(LEFT.id, RIGHT.id), (RIGHT.id, LEFT.id)]
-    assert await store.write(lambda tx: read_asserted(tx, pairs)) == set(pairs)
 
 
 async def test_evidence_read_under_a_lock_is_what_linkage_sees(store: GraphClient) -> None:

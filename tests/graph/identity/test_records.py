@@ -17,7 +17,6 @@ from graph.identity.records import (
     RecordCall,
     TouchedRecord,
     mark_person,
-    read_existing,
     read_people_of_records,
     touch_records,
     write_carried,
@@ -148,8 +147,6 @@ async def test_more_records_than_a_statement_may_write(store: GraphClient) -> No
         assert (one.new, one.traits, one.carried) == (False, f'["{id_}"]', id_)
         assert (one.known.find(id_), one.contacts) == ((Grade.PROVEN, 1), f'["{id_}"]')
         assert one.person == mark_person(user(name), 0)
-    assert await store.write(lambda tx: read_existing(tx, [*ids, RecordId("none")])) == set(ids)
-    assert await store.write(lambda tx: read_existing(tx, [])) == set()
 
 
 @pytest.mark.store

@@ -73,6 +73,6 @@ async def test_an_edge_of_another_grade_takes_the_place_of_the_old_one(
 async def test_a_record_remembers_its_identifiers_at_their_new_grade(store: GraphClient) -> None:
     await write_stated(store, Grade.CLAIMED)
     one = await read_one(store, record("ada"))
-    await store.write(lambda tx: write_remembered(tx, [(one.record, one.identifiers)]))
-    (row,) = await store.read(READ_EDGES, record=record("ada"))
+    await store.write(lambda tx: write_remembered(tx, [(one, one.identifiers)]))
+    (row,) = await store.read("MATCH (r:Record {id: $record}) RETURN r.known AS known", record=record("ada"))
     assert row["known"] == f"{email('ada').id}c5;"

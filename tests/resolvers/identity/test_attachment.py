@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from graph.identity.identifiers import NewHolding
-from graph.model.identity import Grade, IdentifierRef, RecordId
+from graph.model.identity import Grade, IdentifierRef
 from graph.model.time import Millis
 from graph.store.client import GraphClient
 from resolvers.identity.attachment import Attached, Evidence, attach_evidence
@@ -14,7 +14,6 @@ from tests.newcomers import email, record, write_newcomers
 
 pytestmark = pytest.mark.store
 
-NOW = Millis(99)
 ADA, USER, DEVICE = email("ada"), IdentifierRef("user_id", "1"), IdentifierRef("anonymous_id", "d")
 PROVEN, STATED, CLAIMED = Grade.PROVEN, Grade.STATED, Grade.CLAIMED
 
@@ -28,7 +27,7 @@ async def attach(store: GraphClient, *new: NewHolding, **rest: object) -> Attach
     found = Evidence(**rest)  # type: ignore[arg-type]
     for one in new:
         found.add(one, one.identifier.id, None, certain=False)
-    return await store.write(lambda tx: attach_evidence(tx, found, NOW))
+    return await store.write(lambda tx: attach_evidence(tx, found))
 
 
 async def edges(store: GraphClient) -> list[tuple[str, str, int]]:
@@ -82,7 +81,7 @@ async def test_of_several_statements_in_a_transaction_what_was_known_before_the_
     found = Evidence()
     found.add(stated("a", ADA, CLAIMED, 3), ADA.id, None)
     found.add(stated("a", ADA, PROVEN, 4), ADA.id, (CLAIMED, Millis(3)))
-    await store.write(lambda tx: attach_evidence(tx, found, NOW))
+    await store.write(lambda tx: attach_evidence(tx, found))
     assert await edges(store) == [("email", "proven", 4)]
 
 
@@ -100,17 +99,3 @@ async def test_records_whose_new_identifiers_carry_bars_are_named(store: GraphCl
     await run(store, "MATCH (i:Identifier) SET i.bars = '[]'")
     found = await attach(store, stated("b", ADA, PROVEN, 1), stated("c", ADA, CLAIMED, 1))
     assert found.barred == {record("b"), record("c")}
-
-
-async def test_a_pair_is_asserted_once_in_either_direction(store: GraphClient) -> None:
-    await write_newcomers(store, "a", "b")
-    both = {record("a"), record("b")}
-
-    async def same(*pairs: tuple[str, str]) -> frozenset[RecordId]:
-        return (await attach(store, same=[(record(one), record(other)) for one, other in pairs])).linking
-
-    assert await same(("a", "a")) == set()
-    assert await same(("a", "b"), ("b", "a")) == both
-    assert await same(("b", "a")) == set()
-    rows = await store.read("MATCH ()-[l:LINKED]->() RETURN l.status AS status, l.actor AS actor")
-    assert rows == [{"status": "asserted", "actor": "source"}]

@@ -7,7 +7,7 @@ import pytest
 from graph.model.access import Source, Trust
 from graph.store.client import GraphClient
 from resolvers.identity.candidates import CandidateReport, Unverified, advise_proof, count_candidates
-from tests.arrivals import ingest, message
+from tests.arrivals import ingest, message, register
 
 pytestmark = pytest.mark.store
 
@@ -36,6 +36,7 @@ async def test_candidates_are_counted_with_what_would_prove_them(store: GraphCli
 async def test_what_is_linked_is_no_candidate(store: GraphClient) -> None:
     shop = Source("shop", trust=Trust.SERVER, verifies=("email",))
     traits = {"email": "ada@x.com"}
+    await register(store, shop, CRM)
     await ingest(
         store,
         message(shop, type="identify", messageId="1", userId="ada", traits=traits),

@@ -294,9 +294,9 @@ def test_a_group_is_kept_among_the_attributes() -> None:
     assert message.traits == {"attributes": {"groupId": "7", "groupTraits": {"name": "Acme"}}}
 
 
-def test_an_alias_names_another_record() -> None:
+def test_an_alias_states_a_former_name() -> None:
     message = read({"type": "alias", "userId": "u", "previousId": "a"})
-    assert message.alias_of == RecordRef("shop", RecordKind.ANONYMOUS, "a")
+    assert {one.ref.kind for one in message.identifiers if one.ref.value == "a"} == {"anonymous_id", "user_id"}
 
 
 def test_preferences_carried_along_have_the_lowest_assurance() -> None:

@@ -88,13 +88,13 @@ def test_a_server_vouches_for_ids_and_for_what_it_verifies() -> None:
 def test_an_alias_of_a_public_source_is_a_claim_by_the_device_it_names() -> None:
     for names in ({}, {"anonymousId": "a"}):
         message = read(type="alias", userId="u", previousId="a", **names)
-        assert (message.record, message.also, message.alias_of) == (DEVICE, None, None)
+        assert (message.record, message.also) == (DEVICE, None)
         assert grades(message)["user_id"] is Grade.CLAIMED
 
 
 def test_an_alias_of_a_public_source_says_nothing_about_another_device() -> None:
     message = read(type="alias", userId="u", anonymousId="a", previousId="victim")
-    assert (message.record, message.alias_of) == (DEVICE, None)
+    assert message.record == DEVICE
     assert "victim" not in str(message.identifiers)
 
 
@@ -102,12 +102,13 @@ def test_the_proof_of_an_alias_does_not_cover_the_device_it_names() -> None:
     message = read(type="alias", userId="u", previousId="a", proof=Proof.HASH)
     assert (message.record, message.proof, grades(message)["user_id"]) == (DEVICE, None, Grade.CLAIMED)
     proven = read(type="alias", userId="u", anonymousId="a", previousId="a", proof=Proof.HASH)
-    assert (proven.record, proven.also, proven.alias_of) == (ACCOUNT, DEVICE, None)
+    assert (proven.record, proven.also) == (ACCOUNT, DEVICE)
 
 
-def test_an_alias_of_a_server_names_two_records_of_one_person() -> None:
+def test_an_alias_of_a_server_proves_a_device_and_states_a_former_user_id() -> None:
     message = read(SHOP, type="alias", userId="u", previousId="a")
-    assert message.alias_of == RecordRef("shop", RecordKind.ANONYMOUS, "a")
+    former = [(one.ref.kind, one.grade) for one in message.identifiers if one.ref.value == "a"]
+    assert former == [("anonymous_id", Grade.PROVEN), ("user_id", Grade.STATED)]
 
 
 def test_a_public_message_id_counts_within_its_record_only() -> None:
