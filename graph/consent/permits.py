@@ -56,6 +56,7 @@ class UserLog:
         return {record.record: record.standing for record in self.records}
 
 
+# The embedded engine takes a pattern that starts at null for one that starts anywhere, hence the CASE.
 READ_USER_LOGS: Final = """
 UNWIND $users AS id
 MATCH (u:User {id: id})
@@ -67,7 +68,8 @@ WITH u, r, s, collect(properties(e)) AS events
 RETURN u.id AS user, u.permits AS permits, u.permits_until AS until, coalesce(u.consent_epoch, 0) AS epoch,
        u.permit_ends AS ends, u.permit_grants AS grants, r.id AS record, events,
        [r.kind, r.key, s.trust, s.jurisdiction] AS standing,
-       [(r)-[:IDENTIFIED_BY|CLAIMS]->(i:Identifier) WHERE i.bars IS NOT NULL | i.bars] AS bars
+       CASE WHEN r IS NULL THEN [] ELSE
+         [(r)-[:IDENTIFIED_BY|CLAIMS]->(i:Identifier) WHERE i.bars IS NOT NULL | i.bars] END AS bars
 """
 
 
