@@ -10,6 +10,7 @@ of a source is being derived again, its people are shown record by record, and n
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -43,6 +44,7 @@ from privacy.purposes import ANALYTICS
 from privacy.rules import describe_states
 from resolvers.consent.permits import fresh_permits, judge
 from resolvers.context import RequestContext
+from resolvers.profile.pacing import wait_for_beat
 from resolvers.profile.pseudonyms import Pseudonyms, is_current
 from resolvers.profile.reach import kept_permits, reach_of
 from resolvers.segments.reading import choose_memberships, choose_rfm
@@ -189,7 +191,16 @@ class _PermitsChanged(Exception):
 
 async def find_profile(request: RequestContext, key: ProfileKey, wanted: Wanted) -> PersonView | None:
     """Returns the person that a key refers to, as far as the viewer may see them; None if there is none, if the viewer
-    may not know of them, or if several match. Raises BadInput, StoreTimeout."""
+    may not know of them, or if several match. To a partner, each None comes on a beat (see `pacing`). Raises BadInput,
+    StoreTimeout."""
+    started = time.perf_counter()
+    found = await _find(request, key, wanted)
+    if found is None and request.viewer.role is Role.PARTNER:
+        await wait_for_beat(started)
+    return found
+
+
+async def _find(request: RequestContext, key: ProfileKey, wanted: Wanted) -> PersonView | None:
     subject = request.viewer.subject
     for _ in range(ATTEMPTS):
         try:

@@ -84,7 +84,7 @@ CREATE (c)-[:RESOLVES_TO]->(u)
 
 async def test_people_of_an_unsettled_source_are_shown_record_by_record(door: Door) -> None:
     await door.load(*given("ada", "personalisation", "marketing"), *given("ada", "partner_sharing", recipient="acme"))
-    await registration.register_source(door.services, "crm", Trust.RECORD)
+    await registration.register_source(door.services, "crm", Trust.SERVER)
     await door.load({"type": "identify", "userId": "c1", "traits": {"phone": "+46701234567"}}, source="crm")
     client = door.services.client
     await run(client, UNSETTLED, settled=1)
