@@ -115,7 +115,18 @@ async def test_a_record_leaves_its_denials_on_the_identifiers_that_it_has_had_lo
     await store.write(lambda tx: write_holdings(tx, rows))
     await store.write(lambda tx: write_claims(tx, [NewHolding(record("a"), own[0], Grade.CLAIMED, Millis(0))]))
     found = await store.write(lambda tx: read_barrable(tx, [record("a"), record("b"), RecordId("none")]))
-    assert found == {record("a"): [one.id for one in own[:MOST_IDENTIFIERS]]}
+    assert found == {record("a"): {one.id: place > 0 for place, one in enumerate(own[:MOST_IDENTIFIERS])}}
+
+
+@pytest.mark.store
+async def test_devices_come_last_among_the_identifiers_that_are_barred(store: GraphClient) -> None:
+    await write_newcomers(store, "a")
+    devices = [IdentifierRef("anonymous_id", f"d{number:02}") for number in range(MOST_IDENTIFIERS + 2)]
+    rows = [NewHolding(record("a"), one, Grade.PROVEN, Millis(1)) for one in devices]
+    await store.write(lambda tx: write_holdings(tx, [*rows, NewHolding(record("a"), ADA, Grade.STATED, Millis(9))]))
+    found = await store.write(lambda tx: read_barrable(tx, [record("a")]))
+    assert list(found[record("a")])[0] == ADA.id
+    assert len(found[record("a")]) == MOST_IDENTIFIERS
 
 
 async def hearers(store: GraphClient, *identifiers: IdentifierRef) -> set[str]:
