@@ -70,27 +70,45 @@ async def write_holdings(tx: Writer, held: Iterable[NewHolding]) -> set[RecordId
         [record, [[*_facts(one), one.grade.value, one.proof, int(one.grade is Grade.PROVEN)] for one in some]]
         for record, some in _group(held)
     ]
-    return await _write_edges(tx, WRITE_HOLDINGS, rows)
+    barred: set[RecordId] = set()
+    for chunk in chunk_rows(rows):
+        barred.update((await tx.run(WRITE_HOLDINGS, rows=list(chunk)))[0]["barred"])
+    return barred
 
 
 WRITE_CLAIM_EDGES: Final = """
 UNWIND $rows AS row
 MATCH (r:Record {id: row[0]})
+WITH r, row, r.first_claim IS NOT NULL AS claimed
 SET r.first_claim = CASE WHEN row[2] IS NULL OR r.first_claim <= row[2] THEN r.first_claim ELSE row[2] END
-WITH r, row
+WITH r, row, claimed
 UNWIND row[1] AS held
 MERGE (i:Identifier {id: held[0]})
 ON CREATE SET i.kind = held[1], i.value = held[2], i.namespace = held[3], i.degree = 0
 CREATE (r)-[:CLAIMS {since: held[4]}]->(i)
-RETURN collect(CASE WHEN i.bars IS NULL THEN NULL ELSE row[0] END) AS barred
+RETURN collect(CASE WHEN i.bars IS NULL THEN NULL ELSE row[0] END) AS barred,
+  collect(CASE WHEN i.kind = 'anonymous_id' AND i.degree > 0 OR i.kind = 'user_id' AND (claimed OR i.degree > 0)
+          THEN row[0] ELSE NULL END) AS tied
 """
 
 
-async def write_claims(tx: Writer, claimed: Iterable[NewHolding]) -> set[RecordId]:
-    """Attaches identifiers that records claim for the first time; returns the records whose new identifiers carry
-    bars."""
+class WrittenClaims(NamedTuple):
+    """The records whose new identifiers carry bars, and the devices that a new claim may tie to an account: one holds
+    the identifier, or the device had claimed another user ID before."""
+
+    barred: set[RecordId]
+    tied: set[RecordId]
+
+
+async def write_claims(tx: Writer, claimed: Iterable[NewHolding]) -> WrittenClaims:
+    """Attaches identifiers that records claim for the first time."""
     rows = [[record, [_facts(one) for one in some], _first_claim(some)] for record, some in _group(claimed)]
-    return await _write_edges(tx, WRITE_CLAIM_EDGES, rows)
+    found = WrittenClaims(set(), set())
+    for chunk in chunk_rows(rows):
+        (row,) = await tx.run(WRITE_CLAIM_EDGES, rows=list(chunk))
+        found.barred.update(row["barred"])
+        found.tied.update(row["tied"])
+    return found
 
 
 def mark_claim(identifier: str, since: Millis) -> str:
@@ -113,13 +131,6 @@ def _group(held: Iterable[NewHolding]) -> list[tuple[RecordId, list[NewHolding]]
 def _facts(one: NewHolding) -> list[Any]:
     identifier = one.identifier
     return [identifier.id, identifier.kind, identifier.value, identifier.namespace, one.since]
-
-
-async def _write_edges(tx: Writer, statement: str, rows: Sequence[Sequence[Any]]) -> set[RecordId]:
-    barred: set[RecordId] = set()
-    for chunk in chunk_rows([list(row) for row in rows]):
-        barred.update((await tx.run(statement, rows=list(chunk)))[0]["barred"])
-    return barred
 
 
 WRITE_HOLDING_CHANGES: Final = """

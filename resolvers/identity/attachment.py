@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from algorithms.identity.blocking import ANONYMOUS_ID, USER_ID
 from graph.identity.identifiers import (
     NewHolding,
+    WrittenClaims,
     change_claims,
     change_holdings,
     end_holdings,
@@ -66,7 +67,7 @@ async def attach_evidence(tx: Writer, evidence: Evidence) -> Attached:
     claims = [(new, known) for new, known in evidence.held.values() if new.grade is Grade.CLAIMED]
     holdings = [(new, known) for new, known in evidence.held.values() if new.grade is not Grade.CLAIMED]
     barred = await _write_holdings(tx, holdings) if holdings else set()
-    barred |= await _write_claims(tx, claims) if claims else set()
+    written = await _write_claims(tx, claims)
     if evidence.ends:
         await end_holdings(tx, evidence.ends)
     linking = {new.record for new, _ in holdings if new.grade is Grade.PROVEN and new.identifier.kind != ANONYMOUS_ID}
@@ -74,8 +75,8 @@ async def attach_evidence(tx: Writer, evidence: Evidence) -> Attached:
     return Attached(
         linking=frozenset(linking),
         changed=frozenset(record for record, _ in evidence.held),
-        barred=frozenset(barred),
-        devices=frozenset(new.record for new, _ in claims if new.identifier.kind in (USER_ID, ANONYMOUS_ID)),
+        barred=frozenset(barred | written.barred),
+        devices=frozenset(written.tied),
         named=frozenset(
             new.identifier.id
             for new, _ in holdings
@@ -106,9 +107,11 @@ async def _write_holdings(tx: Writer, holdings: list[tuple[NewHolding, Known | N
     return await write_holdings(tx, created) if created else set()
 
 
-async def _write_claims(tx: Writer, claims: list[tuple[NewHolding, Known | None]]) -> set[RecordId]:
+async def _write_claims(tx: Writer, claims: list[tuple[NewHolding, Known | None]]) -> WrittenClaims:
     earlier = [new for new, known in claims if known is not None]
     created = [new for new, known in claims if known is None]
+    written = await write_claims(tx, created)
     if earlier:
         await change_claims(tx, earlier)
-    return await write_claims(tx, created) if created else set()
+        written.tied.update(one.record for one in earlier if one.identifier.kind == USER_ID)
+    return written

@@ -38,7 +38,9 @@ def as_holding(name: str, identifier: IdentifierRef, since: int, grade: Grade = 
 
 async def attach(store: GraphClient, *held: Held, grade: Grade = PROVEN) -> set[RecordId]:
     rows = [as_holding(*one, grade) for one in held]
-    return await store.write(lambda tx: (write_claims if grade is CLAIMED else write_holdings)(tx, rows))
+    if grade is CLAIMED:
+        return (await store.write(lambda tx: write_claims(tx, rows))).barred
+    return await store.write(lambda tx: write_holdings(tx, rows))
 
 
 async def holdings(store: GraphClient, *pairs: tuple[str, IdentifierRef]) -> list[tuple[Grade, Millis] | None]:
@@ -198,3 +200,21 @@ async def test_a_refusal_is_counted_until_it_is_removed(store: GraphClient) -> N
     assert await count_refused_identifiers(store) == {"frequency_cap": 1, "blocked_value": 1}
     await refuse(store, [(ADA.id, None), (BEN.id, "frequency_cap")])
     assert await count_refused_identifiers(store) == {"frequency_cap": 1}
+
+
+@pytest.mark.store
+async def test_a_claim_ties_a_device_where_an_account_holds_it_or_another_was_claimed_before(
+    store: GraphClient,
+) -> None:
+    await write_newcomers(store, "a", "b")
+
+    async def tied(kind: str, value: str) -> bool:
+        rows = [NewHolding(record("b"), IdentifierRef(kind, value), CLAIMED, Millis(1))]
+        return bool((await store.write(lambda tx: write_claims(tx, rows))).tied)
+
+    await attach(store, ("a", IdentifierRef("anonymous_id", "d"), 1), ("a", ADA, 1))
+    assert await tied("anonymous_id", "d")
+    assert not await tied("anonymous_id", "e")
+    assert not await tied("email", ADA.value)
+    assert not await tied("user_id", "unknown")
+    assert await tied("user_id", "another")
