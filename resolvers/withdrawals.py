@@ -92,7 +92,10 @@ class Watch:
 
     async def _find_staleness(self, run: ModelRun, unsettled: Collection[str]) -> Millis | None:
         """Returns since when a run uses somebody who withdrew; None if it uses nobody who did. A run that does not tell
-        whom it used, or that other code computed, was never fit to be served."""
+        whom it used, or that other code computed, was never fit to be served.
+
+        A change that is stamped earlier than the run's last check of consent was committed after it, or the run would
+        not have used the person."""
         if run.stale_since is not None:
             return run.stale_since
         if run.version != VERSIONS[run.name] or not (members := await self._read_members(run)):
@@ -104,7 +107,7 @@ class Watch:
         if len(leavers) >= MOST_LEAVERS:
             return Millis(since + OVERLAP)
         if used := find_members(members, run.id, leavers):
-            return min(leavers[user] for user in used)
+            return max(run.consent_at, min(leavers[user] for user in used))
         if not set(unsettled) <= set(run.left_out):
             return now
         self._looked[run.id] = now

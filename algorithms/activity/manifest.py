@@ -1,8 +1,9 @@
 """Manifests: whose data a computation used, in a form that can be kept and asked without listing the people.
 
 Membership is kept in a Bloom filter: Bloom 1970, "Space/Time Trade-offs in Hash Coding with Allowable Errors", Comm.
-ACM 13(7). It takes ten bits a person, never misses one, and wrongly includes one in a hundred others; the ID of the run
-is its salt, so that each run includes different ones.
+ACM 13(7). It takes three bytes a person, never misses one, and wrongly includes one in 100,000 others; the ID of the
+run is its salt, so that each run includes different ones. Somebody wrongly included costs a computation, and many people
+who were never used may refuse each minute.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from algorithms.arrays import Ints
 from graph.model.identity import UserId
 from graph.model.recommendation import RunId
 
-BITS_PER_PERSON: Final = 10
-HASHES: Final = 7
+BITS_PER_PERSON: Final = 24
+HASHES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,11 @@ def make_manifest(run: RunId, people: Collection[UserId], epochs: Mapping[UserId
 
 
 def find_members(members: str, run: RunId, users: Iterable[UserId]) -> set[UserId]:
-    """Returns which of these people a run may have used: all that it used, and one in a hundred others."""
+    """Returns which of these people a run may have used: all that it used, and one in 100,000 others."""
     bits = np.unpackbits(np.frombuffer(b64decode(members), dtype=np.uint8))
     return {user for user in users if len(bits) and bits[_places(run, user, len(bits))].all()}
 
 
 def _places(run: RunId, user: UserId, size: int) -> Ints:
-    digest = blake2b(f"{run}\0{user}".encode(), digest_size=8 * HASHES).digest()
-    return (np.frombuffer(digest, dtype=np.uint64) % np.uint64(size)).astype(np.int64)
+    digest = blake2b(f"{run}\0{user}".encode(), digest_size=4 * HASHES).digest()
+    return np.frombuffer(digest, dtype=np.uint32).astype(np.int64) % size

@@ -191,3 +191,13 @@ async def test_after_many_changes_runs_are_computed_again_without_asking(
 
 async def test_a_claim_is_for_a_current_run(services: Services, clock: Clock) -> None:
     assert not await claim_refit(services.client, RunId("none"), "me", clock(), Millis(clock.now + 1))
+
+
+async def test_a_run_is_not_stale_from_before_it_was_checked(services: Services, clock: Clock) -> None:
+    run_of = {one.name: one for one in await read_current_runs(services.client, 9)}
+    clock.now = run_of["walk"].consent_at - OVERLAP // 2
+    await withdraw(services, "u03", "analytics")
+    clock.now += OVERLAP
+    async with watching(services) as watch:
+        await watch.look()
+    assert (await stale_runs(services))["walk"] == run_of["walk"].consent_at

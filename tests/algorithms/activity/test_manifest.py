@@ -25,17 +25,14 @@ def test_a_filter_holds_everybody_used_and_few_others() -> None:
     others = [UserId(f"v{number}") for number in range(2000)]
     members = make_manifest(RUN, used, dict.fromkeys(used, 1)).members
     assert find_members(members, RUN, used) == set(used)
-    assert len(find_members(members, RUN, others)) < 60
+    assert len(find_members(members, RUN, others)) <= 1
 
 
-def test_another_run_wrongly_includes_others() -> None:
+def test_each_run_has_a_filter_of_its_own() -> None:
     used = [UserId(f"u{number}") for number in range(500)]
-    others = [UserId(f"v{number}") for number in range(5000)]
-    runs = [RunId("r1"), RunId("r2")]
-    first, second = (
-        find_members(make_manifest(run, used, dict.fromkeys(used, 1)).members, run, others) for run in runs
-    )
+    first, second = (make_manifest(RunId(run), used, dict.fromkeys(used, 1)).members for run in ("r1", "r2"))
     assert first != second
+    assert find_members(first, RunId("r2"), used) != set(used)
 
 
 def test_nobody_is_in_an_empty_or_absent_filter() -> None:
