@@ -1,28 +1,56 @@
-"""The cast of the demonstration: MovieLens people joined to FEBRL persons and spread over three systems.
+"""The cast of the demonstration: MovieLens people joined to FEBRL persons and spread over the systems of one company.
 
 A seed decides everything that the data sets leave open: which FEBRL person a MovieLens person is, which system keeps
-which of their rows, through which record a rating comes, which fifth of the ratings is held back, and who states what
-about consent.
+which of their rows, who uses a browser before logging in, through which record a rating comes, which fifth of the
+ratings is held back, and who states what about consent.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
+from uuid import UUID
 
 import numpy as np
 
 from api.demo.datasets import FebrlRow, Movie, MovieLens, MoviePerson, Rating
+from graph.model.access import Trust
 from graph.model.consent import ConsentState
 from graph.model.identity import RecordKind, RecordRef
 from graph.model.time import DAY, Millis
 
 SEED: Final = 20261123
 HELD_BACK: Final = 0.2
-SYSTEMS: Final = ("shop-web", "shop-app", "crm")
-"""The three systems: the first keeps a person's original row, the others keep its duplicates."""
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A system of the company: the name and the trust of its source, the namespace of its user IDs, and the kinds of
+    contact data that it checks."""
+
+    name: str
+    trust: Trust
+    namespace: str
+    verifies: tuple[str, ...] = ()
+
+
+WEB: Final = System("web", Trust.PUBLIC, "shop")
+"""The browsers. They know a person by a device and, once somebody has logged in, by the shop's user ID."""
+
+SHOP: Final = System("shop", Trust.SERVER, "shop", verifies=("email",))
+"""The shop's back end. It sends a letter to every address before it uses it."""
+
+APP: Final = System("app", Trust.SERVER, "app")
+"""The app's back end, which takes any address that people type in."""
+
+CRM: Final = System("crm", Trust.RECORD, "crm")
+
+SYSTEMS: Final = (SHOP, APP, CRM)
+"""The systems that keep rows: the first a person's original row, the others its duplicates."""
+
+SOURCES: Final = (WEB, *SYSTEMS)
 
 PARTNER: Final = "acme-media"
 OTHER_PARTNER: Final = "globex-ads"
@@ -47,12 +75,21 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
+class Device:
+    """A browser that a person used before logging in. `vouched`: the shop's back end names it, too, so that it is
+    proven to be theirs; otherwise only the page claims so."""
+
+    record: RecordRef
+    vouched: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """A person of the cast: who rated, the FEBRL rows that the systems keep, and the person's consent statements."""
 
     movie_person: MoviePerson
     records: tuple[tuple[RecordRef, FebrlRow], ...]
-    device: RecordRef | None
+    device: Device | None
     statements: tuple[Statement, ...]
 
 
@@ -66,9 +103,13 @@ class Cast:
     held_back: tuple[Rating, ...]
 
     def truth(self) -> dict[RecordRef, str]:
-        """Returns the person of every source record: FEBRL's ground truth, and the device of each person."""
-        named = {ref: member.movie_person.id for member in self.members for ref, _ in member.records}
-        return named | {member.device: member.movie_person.id for member in self.members if member.device}
+        """Returns the person of every account record: FEBRL's ground truth."""
+        return {ref: member.movie_person.id for member in self.members for ref, _ in member.records}
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """The devices of all people."""
+        return tuple(member.device for member in self.members if member.device)
 
 
 def assemble_cast(movielens: MovieLens, groups: dict[str, tuple[FebrlRow, ...]], seed: int = SEED) -> Cast:
@@ -100,18 +141,32 @@ def choose_persons(groups: dict[str, tuple[FebrlRow, ...]], count: int) -> list[
 
 
 def make_member(number: int, person: MoviePerson, rows: tuple[FebrlRow, ...], rng: np.random.Generator) -> Member:
-    """Returns one person, whose row k is in system k under an ID of that system. Half of them first used a device."""
+    """Returns one person, whose row k is in system k under an ID of that system.
+
+    Half of the people first used a browser; the shop's back end names two thirds of these devices.
+    """
     records = tuple(
-        (RecordRef(system, RecordKind.USER, f"{system[-3:]}-{number:04d}"), row)
+        (RecordRef(system.name, RecordKind.USER, f"{system.name}-{number:04d}"), row)
         for system, row in zip(SYSTEMS, rows, strict=False)
     )
-    device = RecordRef(SYSTEMS[0], RecordKind.ANONYMOUS, f"device-{rng.integers(1 << 48):012x}")
-    used = rng.random() < 0.5
-    return Member(person, records, device if used else None, draw_statements(records[0][0], records[-1][0], rng))
+    name = RecordRef(WEB.name, RecordKind.ANONYMOUS, str(UUID(bytes=rng.bytes(16), version=4)))
+    draw = rng.random()
+    device = Device(name, vouched=draw < 0.33) if draw < 0.5 else None
+    statements = draw_statements(records[0][0], records[-1][0], rng)
+    return Member(person, records, device, (*statements, *(answer_banner(device.record, statements) if device else ())))
+
+
+def answer_banner(device: RecordRef, statements: Sequence[Statement]) -> tuple[Statement, ...]:
+    """Returns what the person states on the device, to the consent banner of the web site: the same as to the shop
+    before they changed their mind. Who states nothing to the shop ignores the banner, too."""
+    if any(statement.state is ConsentState.GIVEN for statement in statements):
+        return give(device)
+    return tuple(replace(statement, record=device) for statement in statements)
 
 
 def draw_statements(first: RecordRef, last: RecordRef, rng: np.random.Generator) -> tuple[Statement, ...]:
-    """Draws the consent statements of one person. Over many people, they cover every state and silence.
+    """Draws the consent statements of one person, as the systems record them. Over many people, they cover every state
+    and silence.
 
     Seven in ten people permit the purposes of the first party, and half of them sharing with the partner. Most of the
     others deny one purpose in one of the ways of `DENIALS`, such as withdrawing in another system, objecting or letting
@@ -188,7 +243,7 @@ def spread_ratings(
         member = of[rating.person]
         if member.device is not None and on_device[rating.person] > 0:
             on_device[rating.person] -= 1
-            spread.append((member.device, rating))
+            spread.append((member.device.record, rating))
         else:
             spread.append((member.records[int(rng.integers(len(member.records)))][0], rating))
     return tuple(spread)

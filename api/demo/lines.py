@@ -16,7 +16,7 @@ from typing import Any, Final
 import orjson
 
 from api.collection.segment.messages import RawMessage
-from api.demo.cast import STATED_AT, SYSTEMS, Cast, Member, Statement
+from api.demo.cast import SHOP, SOURCES, STATED_AT, WEB, Cast, Device, Member, Statement
 from api.demo.datasets import FebrlRow, Movie, Rating
 from graph.model.identity import RecordKind, RecordRef
 
@@ -37,13 +37,13 @@ FLAWED: Final = (
 
 
 def write_files(cast: Cast, folder: Path) -> dict[str, Path]:
-    """Writes one gzipped NDJSON file per system. Returns their paths by source, in the order of loading."""
+    """Writes one gzipped NDJSON file per source. Returns their paths by source."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
-    for system in SYSTEMS:
-        files[system] = folder / f"{system}.ndjson.gz"
-        with gzip.open(files[system], "wb", compresslevel=1) as file:
-            file.writelines(line + b"\n" for line in flaw(system_lines(cast, system)))
+    for system in SOURCES:
+        files[system.name] = folder / f"{system.name}.ndjson.gz"
+        with gzip.open(files[system.name], "wb", compresslevel=1) as file:
+            file.writelines(line + b"\n" for line in flaw(system_lines(cast, system.name)))
     return files
 
 
@@ -58,8 +58,8 @@ def flaw(lines: Iterable[RawMessage]) -> Iterator[bytes]:
 
 
 def system_lines(cast: Cast, system: str) -> Iterator[RawMessage]:
-    """Yields what one system exports: the catalogue (first system only), people, consent statements, ratings."""
-    catalogue = (item_line(movie) for movie in cast.movies) if system == SYSTEMS[0] else iter(())
+    """Yields what one system exports: the catalogue (the shop only), people, consent statements, ratings."""
+    catalogue = (item_line(movie) for movie in cast.movies) if system == SHOP.name else iter(())
     people = chain.from_iterable(person_lines(member, system) for member in cast.members)
     consents = (consent_line(s) for member in cast.members for s in member.statements if s.record.source == system)
     titles = {movie.id: movie.title for movie in cast.movies}
@@ -80,7 +80,10 @@ def item_line(movie: Movie) -> RawMessage:
 
 
 def person_lines(member: Member, system: str) -> Iterator[RawMessage]:
-    """Yields an identify for each row of a person in this system. It names their device too, if they used one there."""
+    """Yields an identify for the person's device or for each row in this system. The shop's names the device, too, if
+    its back end knows it."""
+    if member.device and system == WEB.name:
+        yield device_line(member, member.device)
     for ref, row in member.records:
         if ref.source != system:
             continue
@@ -92,9 +95,20 @@ def person_lines(member: Member, system: str) -> Iterator[RawMessage]:
         }
         if row.soc_sec_id:
             line["context"] = {"externalIds": [{"type": "soc_sec_id", "id": row.soc_sec_id, "collection": "users"}]}
-        if member.device and member.device.source == system:
-            line["anonymousId"] = member.device.key
-        yield line | {"traits": row_traits(row) | (watcher_traits(member) if system == SYSTEMS[0] else {})}
+        if member.device and member.device.vouched and system == SHOP.name:
+            line["anonymousId"] = member.device.record.key
+        yield line | {"traits": row_traits(row) | (watcher_traits(member) if system == SHOP.name else {})}
+
+
+def device_line(member: Member, device: Device) -> RawMessage:
+    """Returns what the page sends when somebody logs in: the shop's user ID, which a public source only claims."""
+    return {
+        "type": "identify",
+        "anonymousId": device.record.key,
+        "userId": member.records[0][0].key,
+        "messageId": f"who-{device.record.key}",
+        "timestamp": iso(STATED_AT),
+    }
 
 
 def row_traits(row: FebrlRow) -> dict[str, Any]:
@@ -104,10 +118,20 @@ def row_traits(row: FebrlRow) -> dict[str, Any]:
     traits = {
         "firstName": row.given_name,
         "lastName": row.surname,
+        "email": row_address(row),
         "birthday": iso_date(row.date_of_birth),
         "address": {name: value for name, value in address.items() if value},
     }
     return {name: value for name, value in traits.items() if value}
+
+
+def row_address(row: FebrlRow) -> str | None:
+    """Returns an e-mail address made of a row's name and year of birth, with FEBRL's typing errors; None if one is
+    missing."""
+    if not (row.given_name and row.surname and row.date_of_birth):
+        return None
+    name = ".".join("".join(part.split()) for part in (row.given_name, row.surname))
+    return f"{name}.{row.date_of_birth[:4]}@example.org"
 
 
 def watcher_traits(member: Member) -> dict[str, Any]:

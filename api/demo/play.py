@@ -19,25 +19,27 @@ import httpx
 from algorithms.segments.rfm import RfmConfig
 from api.app import create_app
 from api.collection.files.load import load_files
-from api.demo.cast import OTHER_PARTNER, PARTNER, STATED_AT, SYSTEMS, Cast, Member, assemble_cast
+from api.demo.cast import OTHER_PARTNER, PARTNER, SOURCES, STATED_AT, SYSTEMS, WEB, Cast, Member, System, assemble_cast
 from api.demo.datasets import group_duplicates, read_febrl, read_movielens
 from api.demo.evaluation import evaluate_linkage, evaluate_recommendations
-from api.demo.lines import write_files
+from api.demo.lines import row_address, write_files
 from api.demo.questions import PERSON, RECOMMENDATIONS, WITHDRAWAL, ApiClient, titles_of
 from api.demo.show import Show
+from api.demo.stranger import Audience, impersonate
 from api.process.background import background
 from api.process.keystore import open_keys
 from api.process.runtime import Runtime, open_runtime, own_issuer
 from api.process.settings import Settings
 from api.server import Server, address_of, bind, open_connections
 from graph.errors import Conflict
-from graph.model.access import Trust
 from graph.model.consent import ConsentState
+from graph.model.identity import RecordRef
 from graph.model.time import Millis
 from graph.store.system import read_counts
 from resolvers.access.registration import issue_token, register_client, register_source
 from resolvers.context import Services
-from resolvers.identity.batch import resolve_all
+from resolvers.identity.batch import LinkageReport, resolve_all
+from resolvers.identity.candidates import advise_proof
 from resolvers.refresh import RefreshConfig, RefreshReport, refresh_all
 
 FOLDER: Final = "demo"
@@ -133,18 +135,17 @@ async def require_empty_graph(services: Services, settings: Settings) -> None:
 
 
 async def load_systems(demo: Demonstration) -> None:
-    """Loads the exports of the three systems, each as its own source."""
+    """Registers the company's systems as what they are, and loads what each exports."""
     with timed(demo.summary, "write"):
         folder = demo.settings.data_dir / "exports"
         files = await asyncio.to_thread(write_files, demo.cast, folder)
     totals = {"accepted": 0, "duplicate": 0}
     rejected: dict[str, int] = {}
     with timed(demo.summary, "load"):
-        for system in SYSTEMS:
-            registered = await register_source(demo.services, system, Trust.RECORD, user_namespace=system)
-            demo.keys[f"write key of {system}"] = registered.write_key
-            demo.show.act(f"Loading {files[system].name} from {system}")
-            report = await load_files(demo.runtime, [files[system]], system)
+        for system in SOURCES:
+            await register_system(demo, system)
+            demo.show.act(f"Loading {files[system.name].name}")
+            report = await load_files(demo.runtime, [files[system.name]], system.name)
             totals["accepted"] += report.accepted
             totals["duplicate"] += report.duplicate
             for reason, count in report.rejected.items():
@@ -152,7 +153,8 @@ async def load_systems(demo: Demonstration) -> None:
     counts = await read_counts(demo.services.client)
     demo.summary["counts"] = {
         "records": counts.records,
-        "users": counts.users,
+        "devices": counts.records - len(demo.cast.truth()),
+        "people": counts.users - counts.records + len(demo.cast.truth()),
         "items": counts.items,
         "interactions": counts.interactions,
         "consents": counts.consents,
@@ -161,6 +163,19 @@ async def load_systems(demo: Demonstration) -> None:
     }
     demo.summary["load"] = totals | {"rejected": rejected}
     demo.show.counts(demo.summary)
+
+
+async def register_system(demo: Demonstration, system: System) -> None:
+    """Registers a system as a source, as `consentric source create` does."""
+    registered = await register_source(
+        demo.services, system.name, system.trust, verifies=system.verifies, user_namespace=system.namespace
+    )
+    demo.keys[write_key_of(system)] = registered.write_key
+
+
+def write_key_of(system: System) -> str:
+    """Returns the description under which a system's write key is kept."""
+    return f"write key of {system.name}"
 
 
 async def derive(demo: Demonstration) -> None:
@@ -175,10 +190,9 @@ async def derive(demo: Demonstration) -> None:
         "f1": round(score.f1, 4),
         "true_pairs": score.true_pairs,
         "found_pairs": score.found_pairs,
-        "users": report.users,
-        "refused": dict(report.refused),
+        "people": report.users - report.records + len(demo.cast.truth()),
         "changed_by_batch": report.opened + report.ended,
-    }
+    } | summarise_linkage(report)
     demo.show.linkage(demo.summary["linkage"])
     with timed(demo.summary, "refresh"):
         demo.show.act("Fitting the graph walk, RFM and communities on the people who permit it")
@@ -186,6 +200,17 @@ async def derive(demo: Demonstration) -> None:
         await demo.services.recommender.load(demo.services.client, catalogue=True)
     demo.summary |= summarise_derived(derived)
     demo.show.derived(demo.summary)
+
+
+def summarise_linkage(report: LinkageReport) -> dict[str, Any]:
+    """Returns the summary of what is not linked: refused links, candidates with what would prove them, and devices by
+    the grade at which they count for an account."""
+    return {
+        "refused": dict(report.refused),
+        "candidates": dict(report.candidates.pairs),
+        "advice": advise_proof(report.candidates),
+        "devices": dict(report.devices),
+    }
 
 
 def refresh_config() -> RefreshConfig:
@@ -226,7 +251,8 @@ async def serving(demo: Demonstration, port: int) -> AsyncIterator[tuple[str, as
 
 
 async def compare_viewers(demo: Demonstration, url: str) -> None:
-    """Queries the served API: recommendations for everyone, a person as three viewers, another around a withdrawal."""
+    """Queries the served API: recommendations for everyone, a person as three viewers and around the claims of
+    a stranger, and another person around a withdrawal."""
     web, acme, globex = await register_viewers(demo)
     example, other = choose_examples(demo.cast)
     async with httpx.AsyncClient(base_url=url, timeout=30) as http:
@@ -242,6 +268,13 @@ async def compare_viewers(demo: Demonstration, url: str) -> None:
             "partner_without_consent": await ApiClient(http, globex).ask_profile(PERSON, record),
         }
         demo.show.viewers(demo.summary["viewers"])
+        person = await issue_own_token(demo, record)
+        audience = Audience(
+            {"frontend": ApiClient(http, web), PARTNER: ApiClient(http, acme), OTHER_PARTNER: ApiClient(http, globex)},
+            ApiClient(http, person),
+        )
+        demo.summary["stranger"] = await impersonate(http, demo.keys[write_key_of(WEB)], example, audience)
+        demo.show.stranger(demo.summary["stranger"])
         demo.summary["withdrawal"] = await withdraw(demo, http, web, other)
         demo.show.withdrawal(demo.summary["withdrawal"])
 
@@ -263,11 +296,16 @@ async def register_viewers(demo: Demonstration) -> tuple[str, str, str]:
     return keys[0], keys[1], keys[2]
 
 
+async def issue_own_token(demo: Demonstration, record: RecordRef) -> str:
+    """Returns a token with which a person reaches their own data through the web front-end."""
+    issuer = own_issuer(demo.settings, open_keys(demo.settings))
+    return await issue_token(demo.services, issuer, "web", record, 600)
+
+
 async def withdraw(demo: Demonstration, http: httpx.AsyncClient, web: str, member: Member) -> dict[str, Any]:
     """Withdraws personalisation with a person's own token. Returns what the front-end gets before and after."""
     record = member.records[0][0]
-    issuer = own_issuer(demo.settings, open_keys(demo.settings))
-    token = await issue_token(demo.services, issuer, "web", record, 600)
+    token = await issue_own_token(demo, record)
     before = await ApiClient(http, web).ask_profile(RECOMMENDATIONS, record)
     began = time.perf_counter()
     await ApiClient(http, token).ask(WITHDRAWAL, purpose="personalisation")
@@ -291,12 +329,12 @@ def choose_examples(cast: Cast) -> tuple[Member, Member]:
 
 
 def is_example(member: Member) -> bool:
-    """Returns whether the person permits everything, shares data with the partner, has a name in every record, and is
-    known to all three systems under the same number."""
+    """Returns whether the person permits everything, shares data with the partner, has a name and an address in every
+    record, and is known to all three systems under the same number."""
     states = {statement.state for statement in member.statements}
     shares = any(statement.recipient == PARTNER for statement in member.statements)
     numbers = {row.soc_sec_id for _, row in member.records}
-    named = all(row.given_name and row.surname for _, row in member.records)
+    named = all(row_address(row) for _, row in member.records)
     return (
         states == {ConsentState.GIVEN}
         and shares

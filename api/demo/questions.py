@@ -14,6 +14,7 @@ PERSON: Final = """query Person($source: String!, $key: String!) {
   profile(by: {record: {source: $source, key: $key}}) {
     givenName
     familyName
+    email
     birthDate
     age
     gender
@@ -35,6 +36,10 @@ RECOMMENDATIONS: Final = """query Recommendations($source: String!, $key: String
   profile(by: {record: {source: $source, key: $key}}) {
     recommendations(first: 3) { item { title } }
   }
+}"""
+
+CONSENTS: Final = """query Consents {
+  me { consents { purpose recipient permitted state reason effectiveAt } }
 }"""
 
 WITHDRAWAL: Final = """mutation Withdraw($purpose: String!) {

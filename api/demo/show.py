@@ -11,14 +11,21 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from api.demo.cast import OTHER_PARTNER, PARTNER
 from graph.model.identity import RecordRef
 
 PLAIN_WIDTH: Final = 120
-FIELDS: Final = ("givenName", "familyName", "birthDate", "age", "gender", "country", "rfm", "segments")
+FIELDS: Final = ("givenName", "familyName", "email", "birthDate", "age", "gender", "country", "rfm", "segments")
 VIEWERS: Final = {
     "frontend": "front-end\n(personalisation)",
     "partner_with_consent": "partner\nwith consent",
     "partner_without_consent": "partner\nwithout consent",
+}
+ASKING: Final = {
+    "frontend": "front-end",
+    PARTNER: "partner with consent",
+    OTHER_PARTNER: "partner without consent",
+    "permitted": "the person: me.consents",
 }
 
 
@@ -56,12 +63,16 @@ class Show:
         self.table(("rejected, kept as dead letters", "lines"), sorted(summary["load"]["rejected"].items()))
 
     def linkage(self, linkage: Mapping[str, Any]) -> None:
-        """Prints how well records were linked."""
-        self.heading("Deterministic linkage against FEBRL's ground truth (pairs of records)")
-        names = ("precision", "recall", "f1", "true_pairs", "found_pairs", "users", "changed_by_batch")
+        """Prints how well records were linked, and what is not linked."""
+        self.heading("Deterministic linkage against FEBRL's ground truth (pairs of account records)")
+        names = ("precision", "recall", "f1", "true_pairs", "found_pairs", "people", "changed_by_batch")
         self.table(names, [[linkage[name] for name in names]])
-        if linkage["refused"]:
-            self.table(("links refused, by reason", "how many"), sorted(linkage["refused"].items()))
+        rows = [(f"links refused: {reason}", number) for reason, number in sorted(linkage["refused"].items())]
+        rows += [(f"candidates by {kind}", number) for kind, number in linkage["candidates"].items()]
+        rows += [(f"devices that count for an account: {grade}", count) for grade, count in linkage["devices"].items()]
+        self.table(("what is not linked", "how many"), rows)
+        for advice in linkage["advice"]:
+            self._console.print(Text(advice))
 
     def derived(self, summary: Mapping[str, Any]) -> None:
         """Prints segments."""
@@ -107,6 +118,18 @@ class Show:
                 share = "" if reason["share"] is None else f" ({reason['share']:.0%} of the score)"
                 self._console.print(Text(f"   {reason['text']}{share}"))
 
+    def stranger(self, scene: Mapping[str, Any]) -> None:
+        """Prints what a stranger's claims change: nothing. Each row is what one viewer sees before and after."""
+        self.heading("A stranger claims the person's address and user ID on the web site, and grants everything")
+        rows = [(title, *(brief(scene[when][name]) for when in ("before", "after"))) for name, title in ASKING.items()]
+        self.table(("who asks", "before", "after"), rows)
+        same = "Nothing has changed" if scene["unchanged"] else "SOMETHING HAS CHANGED"
+        self._console.print(f"{same} in all that they see.")
+        self._console.print(
+            f"Her {scene['accepted']} messages were accepted, for her own device. The front-end asks for that one:"
+            f" {brief(scene['stranger'])}."
+        )
+
     def withdrawal(self, withdrawn: Mapping[str, Any]) -> None:
         """Prints the effect of a withdrawal."""
         self.heading("Another person withdraws personalisation; the front-end queries before and after")
@@ -145,6 +168,13 @@ class Show:
 def titles(recommendations: Sequence[Mapping[str, Any]] | None) -> str | None:
     """Returns the titles of recommendations, one per line; None if they are withheld."""
     return None if recommendations is None else "\n".join(entry["item"]["title"] for entry in recommendations)
+
+
+def brief(seen: Mapping[str, Any] | Sequence[str] | None) -> str:
+    """Returns what somebody sees of a person, in a line: a few fields of a profile, or permits."""
+    if isinstance(seen, Mapping):
+        seen = [as_text(seen[name]) for name in ("givenName", "age", "rfm") if seen[name] is not None]
+    return "null" if seen is None else ", ".join(seen)
 
 
 def as_text(value: object) -> str:

@@ -75,4 +75,4 @@ def claim(device: str, user_id: str, address: str | None) -> list[dict[str, Any]
 
 def spell_permit(consent: dict[str, Any]) -> str:
     """Returns a purpose, with the recipient if there is one, as permits are spelled."""
-    return consent["purpose"] + (f"@{consent['recipient']}" if consent["recipient"] else "")
+    return f"{consent['purpose']}@{consent['recipient']}" if consent["recipient"] else str(consent["purpose"])

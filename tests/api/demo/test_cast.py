@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from api.demo.cast import HELD_BACK, PARTNER, SYSTEMS, Cast, assemble_cast, choose_persons
+from uuid import UUID
+
+from api.demo.cast import FIRST_PARTY, HELD_BACK, PARTNER, SYSTEMS, WEB, Cast, assemble_cast, choose_persons
 from api.demo.datasets import FebrlRow, Movie, MovieLens, MoviePerson, Rating
 from graph.model.consent import ConsentState
 from graph.model.identity import RecordKind
@@ -36,7 +38,7 @@ def test_the_cast_depends_on_the_seed_only() -> None:
 def test_each_system_keeps_at_most_one_row_of_a_person() -> None:
     for member in small_cast().members:
         systems = [ref.source for ref, _ in member.records]
-        assert systems == list(SYSTEMS[: len(systems)])
+        assert systems == [system.name for system in SYSTEMS[: len(systems)]]
         assert len({row.person for _, row in member.records}) == 1
 
 
@@ -61,7 +63,7 @@ def test_ratings_come_through_a_persons_own_records_and_first_the_device() -> No
     first: dict[str, RecordKind] = {}
     for ref, rating in cast.ratings:
         member = own[rating.person]
-        assert ref in {record for record, _ in member.records} | {member.device}
+        assert ref in {record for record, _ in member.records} | ({member.device.record} if member.device else set())
         first.setdefault(rating.person, ref.kind)
     devices = [first[person] for person, member in own.items() if member.device]
     assert devices.count(RecordKind.ANONYMOUS) > 0.9 * len(devices)
@@ -75,7 +77,21 @@ def test_statements_cover_every_state_and_silence() -> None:
     assert {statement.recipient for member in members for statement in member.statements} == {None, PARTNER}
 
 
-def test_the_ground_truth_covers_every_record_and_device() -> None:
+def test_devices_belong_to_the_web_site_and_have_names_that_nobody_can_guess() -> None:
+    devices = small_cast().devices
+    assert {device.record.source for device in devices} == {WEB.name}
+    assert all(UUID(device.record.key).version == 4 for device in devices)
+    assert 0.5 < sum(device.vouched for device in devices) / len(devices) < 0.8
+
+
+def test_whoever_consents_at_the_shop_consents_on_the_device_and_nobody_shares_there() -> None:
+    for member in small_cast().members:
+        if member.device is not None:
+            banner = [s for s in member.statements if s.record == member.device.record]
+            gave = any(s.state is ConsentState.GIVEN for s in member.statements if s.record.source != WEB.name)
+            assert [s.purpose for s in banner if s.state is ConsentState.GIVEN] == (list(FIRST_PARTY) if gave else [])
+
+
+def test_the_ground_truth_covers_every_account_and_no_device() -> None:
     cast = small_cast()
-    records = sum(len(member.records) + (member.device is not None) for member in cast.members)
-    assert len(cast.truth()) == records
+    assert cast.truth().keys() == {record for member in cast.members for record, _ in member.records}

@@ -53,13 +53,14 @@ async def test_a_port_in_use_is_refused_before_the_first_step(tmp_path: Path) ->
 def test_everything_is_loaded_once(summary: dict[str, Any]) -> None:
     counts = summary["counts"]
     assert counts["items"] == 1682
-    assert 2200 <= counts["records"] <= 2400
-    assert 943 <= counts["users"] < counts["records"]
-    assert counts["interactions"] == 100_000 - 20_084
+    assert 2500 <= counts["records"] <= 2700
+    assert 700 <= counts["devices"] <= 900
+    assert 943 <= counts["people"] < counts["records"] - counts["devices"]
+    assert counts["interactions"] == 100_000 - 20_085
     assert counts["consents"] > 3000
     assert counts["duplicates"] > 1500
-    assert counts["rejected"] == 8 * 3
-    assert summary["load"]["rejected"].keys() >= {"malformed_json", "unknown_type", "missing_id"}
+    assert counts["rejected"] == 8 * 4
+    assert summary["load"]["rejected"].keys() >= {"malformed_json", "unknown_type", "missing_id", "unproven_user"}
 
 
 def test_linkage_is_precise_and_the_batch_changes_nothing(summary: dict[str, Any]) -> None:
@@ -69,10 +70,24 @@ def test_linkage_is_precise_and_the_batch_changes_nothing(summary: dict[str, Any
     assert summary["linkage"]["changed_by_batch"] == 0
 
 
+def test_candidates_are_counted_with_what_would_prove_them(summary: dict[str, Any]) -> None:
+    linkage = summary["linkage"]
+    assert linkage["candidates"]["email"] > 0
+    assert [advice for advice in linkage["advice"] if "consentric source set app --verifies email" in advice]
+    assert "consentric source set app --verifies email" in " ".join(summary["printed"].split())
+
+
+def test_devices_count_for_accounts_by_grade(summary: dict[str, Any]) -> None:
+    devices = summary["linkage"]["devices"]
+    assert devices.keys() == {"claimed", "proven"}
+    assert 0.9 * summary["counts"]["devices"] < sum(devices.values()) <= summary["counts"]["devices"]
+
+
 def test_the_graph_walk_beats_popularity(summary: dict[str, Any]) -> None:
     quality = summary["recommendation"]
     assert quality["people"] > 500
     assert quality["ndcg10"] > 1.5 * quality["popular_ndcg10"] > 0
+    assert quality["ndcg10"] > 0.28
 
 
 def test_rfm_and_communities_are_found(summary: dict[str, Any]) -> None:
@@ -92,6 +107,21 @@ def test_viewers_see_what_consent_permits(summary: dict[str, Any]) -> None:
     assert partner["givenName"] is None
     assert partner["recommendations"] is None
     assert viewers["partner_without_consent"] is None
+
+
+def test_a_stranger_who_claims_an_address_and_grants_everything_opens_nothing(summary: dict[str, Any]) -> None:
+    scene = summary["stranger"]
+    assert scene["accepted"] == 2
+    assert scene["before"] == scene["after"]
+    assert scene["unchanged"] is True
+    assert scene["before"]["frontend"]["givenName"]
+    assert scene["before"]["acme-media"]["age"]
+    assert scene["before"]["globex-ads"] is None
+    assert "partner_sharing@acme-media" in scene["before"]["permitted"]
+    assert not [permit for permit in scene["after"]["permitted"] if permit.endswith("globex-ads")]
+    assert scene["stranger"]["givenName"] == "mallory"
+    assert scene["stranger"]["rfm"] is None
+    assert "Nothing has changed" in summary["printed"]
 
 
 def test_a_withdrawal_changes_the_next_response(summary: dict[str, Any]) -> None:
