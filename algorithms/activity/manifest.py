@@ -2,8 +2,8 @@
 
 Membership is kept in a Bloom filter: Bloom 1970, "Space/Time Trade-offs in Hash Coding with Allowable Errors", Comm.
 ACM 13(7). It takes three bytes a person, never misses one, and wrongly includes one in 100,000 others; the ID of the
-run is its salt, so that each run includes different ones. Somebody wrongly included costs a computation, and many people
-who were never used may refuse each minute.
+run is its salt, so that each run includes different ones. Somebody wrongly included costs a computation, and many who
+were never used may refuse each minute.
 """
 
 from __future__ import annotations
