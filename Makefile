@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-neo4j check serve bench neo4j neo4j-stop lock schemas sdl graph-doc clean
+.PHONY: setup demo test test-privacy test-neo4j check serve bench neo4j neo4j-stop lock schemas sdl graph-doc clean
 
 setup: $(STAMP)
 
@@ -21,6 +21,10 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+# The random sequences of hostile steps, 10,000 of them instead of the few in `make test`. Takes some minutes.
+test-privacy: $(STAMP)
+	CONSENTRIC_SEQUENCES=$${CONSENTRIC_SEQUENCES:-10000} $(BIN)/python -m pytest --override-ini timeout=7200 tests/hostile
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -72,7 +72,7 @@ class Show:
         rows += [(f"devices that count for an account: {grade}", count) for grade, count in linkage["devices"].items()]
         self.table(("what is not linked", "how many"), rows)
         for advice in linkage["advice"]:
-            self._console.print(Text(advice))
+            self._console.print(Text(advice), soft_wrap=True)
 
     def derived(self, summary: Mapping[str, Any]) -> None:
         """Prints segments."""
