@@ -55,6 +55,7 @@ class World:
     config: LinkageConfig = DEFAULT_LINKAGE
     now: int = 1000
     names: dict[RecordId, str] = field(default_factory=dict)
+    judged: set[tuple[RecordId, RecordId]] = field(default_factory=set)
     meeting: asyncio.Barrier | None = None
 
     async def meet(self) -> None:
@@ -93,10 +94,15 @@ class World:
         refs = {ref(name).id: ref(name) for name in [n for n, _ in evidence] + [n for pair in aliases for n in pair]}
         self.names |= {ref(name).id: name for name in [n for n, _ in evidence] + [n for pair in aliases for n in pair]}
         await self.create(tx, refs, now)
-        found = Evidence(same=[(ref(a).id, ref(b).id) for a, b in aliases])
+        found = Evidence()
         for name, identifier in evidence:
             add_evidence(found, name, identifier, now)
-        changed = (await attach_evidence(tx, found, now)).linking
+        changed = (await attach_evidence(tx, found)).linking
+        same = {(min(pair), max(pair)) for a, b in aliases if (pair := (ref(a).id, ref(b).id))} - self.judged
+        self.judged |= same
+        judged = [LinkEdge(left, right, Judgement.ASSERTED, "alias") for left, right in sorted(same)]
+        await write_links(tx, judged, "auditor", now)
+        changed |= {record for pair in same for record in pair}
         await self.meet()
         return await link_records(tx, changed, now, self.config)
 

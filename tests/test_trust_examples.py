@@ -1,4 +1,4 @@
-"""The examples of docs/trust.md, executed where their interpreter is installed: they compute the hashes that we verify."""
+"""The examples of docs/trust.md, executed where their interpreter is installed: they compute the hashes we verify."""
 
 from __future__ import annotations
 

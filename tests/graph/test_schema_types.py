@@ -37,7 +37,7 @@ CHECKS: Mapping[ValueType, Callable[[Any], bool]] = {
     ValueType.STRINGS: lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
     ValueType.INTEGERS: lambda value: isinstance(value, list) and all(type(each) is int for each in value),
     ValueType.FLOATS: lambda value: isinstance(value, list) and all(isinstance(each, float) for each in value),
-    ValueType.JSON: lambda value: isinstance(orjson.loads(value), dict),
+    ValueType.JSON: lambda value: isinstance(orjson.loads(value), dict | list),
     ValueType.INSTANT: lambda value: isinstance(value, int) and (value == 0 or EARLIEST < value < LATEST),
 }
 

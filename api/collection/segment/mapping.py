@@ -46,7 +46,7 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 def read_message(raw: object, origin: Origin, default_id: str | None = None) -> Message:
     """Returns the message to write. `default_id` is the ID used if it has none. Raises Rejected."""
     checked = check_message(raw, own_types=origin.own_types)
-    own_id = _message_id(checked.get("messageId"), default_id)
+    own_id = read_message_id(checked.get("messageId"), default_id)
     payload = ParsedPayload(raw, origin)
     kind = checked["type"]
     if kind == "item":
@@ -106,13 +106,13 @@ def open_message(
     origin: Origin, user_id: str | None, anonymous_id: str | None, *, message_id: str | None, timestamp: int | None
 ) -> Message:
     """Returns a message without content: its ID, whom it is about, and its time. Raises Rejected."""
-    own_id = _message_id(message_id, None)
+    own_id = read_message_id(message_id, None)
     named = read_names(origin.source, user_id, anonymous_id, origin.proof)
     at = place_event(read_time(timestamp, "timestamp"), None, origin.received_at)
     return _Head(name_message(origin.source, named.record, own_id), origin, named, at, origin.received_at).complete()
 
 
-def _message_id(value: str | int | None, default: str | None) -> str:
+def read_message_id(value: str | int | None, default: str | None) -> str:
     """Returns the message's own ID, otherwise the default, otherwise a new one, with which it would count again if it
     arrived again. Raises Rejected."""
     if value is None or value == "":

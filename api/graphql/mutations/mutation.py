@@ -13,7 +13,7 @@ from api.collection.intake import Receipt, Submission, submit
 from api.collection.origin import Origin
 from api.collection.reasons import Rejected, RejectionReason
 from api.collection.segment.consents import StatementPayload
-from api.collection.segment.mapping import open_message, read_message
+from api.collection.segment.mapping import open_message, read_message, read_message_id
 from api.collection.segment.messages import RawMessage
 from api.graphql.mutations.inputs import ConsentInput, EventInput, ItemInput, RecordInput, WithdrawInput
 from api.graphql.mutations.links import LinkMutation
@@ -162,11 +162,12 @@ async def _state(context: GraphQLContext, speaker: Speaker, input: ConsentInput 
     record = speaker.record
     source = await _find_source(context, record.source)
     origin = Origin(source, services.clock(), services.policy, proof=Proof.CREDENTIAL)
+    own_id = given(input.message_id)
     head = open_message(
         origin,
         record.user_id,
         record.anonymous_id,
-        message_id=speaker.scope_message_id(given(input.message_id)),
+        message_id=speaker.scope_message_id(own_id and read_message_id(own_id, None)),
         timestamp=given(input.effective_at),
     )
     message = state_consent(head, input.statement(head.at), speaker, services.policy)

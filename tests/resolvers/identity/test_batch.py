@@ -85,7 +85,7 @@ async def test_arrivals_in_any_order_and_the_batch_agree(store: GraphClient, see
                 add_evidence(found, name, identifier, Millis(since))
                 if end is not None:
                     found.ends[ref(name).id, identifier.id] = Millis(end)
-            changed = (await attach_evidence(tx, found, now)).linking
+            changed = (await attach_evidence(tx, found)).linking
             if linked:
                 await link_records(tx, changed, now, SMALL)
 

@@ -77,7 +77,7 @@ async def test_an_earlier_receipt_found_later_decides(store: GraphClient) -> Non
         late = Evidence()
         add_evidence(late, "shop.two", card("c1"), Millis(1))
         add_evidence(late, "crm", card("c1"), Millis(0))
-        changed = (await attach_evidence(tx, late, world.tick())).linking
+        changed = (await attach_evidence(tx, late)).linking
         assert changed == {ref("shop.two").id, ref("crm").id}
         return await link_records(tx, changed, world.tick())
 
@@ -97,7 +97,7 @@ async def test_contact_data_that_a_source_holds_twice_links_nobody_until_an_end_
 
     async def end(tx: Writer) -> LinkageChanges:
         found = Evidence(ends={(ref("shop.one").id, email("a@x.com").id): Millis(world.now)})
-        return await link_records(tx, (await attach_evidence(tx, found, world.tick())).linking, world.tick())
+        return await link_records(tx, (await attach_evidence(tx, found)).linking, world.tick())
 
     await store.write(end)
     assert await world.groups() == [["crm", "shop.one"], ["shop.two"]]
@@ -227,7 +227,7 @@ async def test_repeating_known_evidence_requires_no_linking(store: GraphClient) 
     async def work(tx: Writer) -> frozenset[RecordId]:
         again = Evidence()
         add_evidence(again, "a", email("x@x.com"), Millis(9999))
-        return (await attach_evidence(tx, again, Millis(9999))).linking
+        return (await attach_evidence(tx, again)).linking
 
     assert await store.write(work) == set()
 
