@@ -15,7 +15,8 @@ from typing import Final
 from ulid import ULID
 
 from algorithms.activity.manifest import find_members
-from graph.activity.scoped import Changes, read_leavers, read_unsettled_sources
+from graph.access.terms import read_unsettled_sources
+from graph.activity.scoped import Changes, read_leavers
 from graph.errors import ConsentricError
 from graph.model.recommendation import RunId
 from graph.model.time import Millis

@@ -18,7 +18,7 @@ from typing import Any, Final
 from api.process.issuers import parse_issuers
 from api.process.keystore import InstallationKeys, open_keys
 from api.process.settings import Settings, read_value
-from graph.access.terms import read_unsettled
+from graph.access.terms import read_unsettled_sources
 from graph.embedded.store import open_store
 from graph.errors import BadInput, SettingsInvalid
 from graph.model.time import system_clock
@@ -106,7 +106,7 @@ async def settle_now(
     progress: Callable[[int], None] | None = None,
 ) -> None:
     """Derives again what rests on unsettled sources, and tells what changed."""
-    if names := await read_unsettled(client):
+    if names := await read_unsettled_sources(client):
         tell(
             f"What rests on the trust of {len(names)} sources is derived again; don't interrupt it, or it starts over."
         )

@@ -10,13 +10,14 @@ from graph.store.client import GraphClient, Writer
 
 
 class SourceTerms(NamedTuple):
-    """A source's trust, the kinds of contact data that it verifies, and its jurisdiction."""
+    """A source's trust, the kinds of contact data that it verifies, its jurisdiction, and the epochs of its trust: the
+    present one, and the one under which everything that rests on it has been derived."""
 
     trust: Trust
     verifies: tuple[str, ...]
     jurisdiction: str | None
-    epoch: int = 0
-    settled: int = 0
+    trust_epoch: int = 0
+    settled_epoch: int = 0
 
 
 READ_TERMS: Final = """
@@ -36,7 +37,7 @@ async def read_terms(tx: Writer, names: Collection[str]) -> dict[str, SourceTerm
     }
 
 
-READ_UNSETTLED: Final = """
+READ_UNSETTLED_SOURCES: Final = """
 MATCH (s:Source)
 WHERE coalesce(s.settled_epoch, 0) < coalesce(s.trust_epoch, 0)
 RETURN s.name AS name
@@ -44,9 +45,10 @@ ORDER BY name
 """
 
 
-async def read_unsettled(client: GraphClient) -> list[str]:
-    """Returns the sources on which something rests that has not been derived under their present trust."""
-    return [row["name"] for row in await client.read(READ_UNSETTLED)]
+async def read_unsettled_sources(client: GraphClient) -> list[str]:
+    """Returns the names of the sources on which something rests that has not been derived under their present trust,
+    sorted. Reads don't rely on them."""
+    return [row["name"] for row in await client.read(READ_UNSETTLED_SOURCES)]
 
 
 WRITE_SETTLED: Final = """

@@ -137,15 +137,6 @@ async def has_accounts(client: GraphClient) -> bool:
     return bool(await client.read(READ_ACCOUNT))
 
 
-READ_UNSETTLED_SOURCES: Final = f"{_UNSETTLED} RETURN unsettled"
-
-
-async def read_unsettled_sources(client: GraphClient) -> list[str]:
-    """Returns the names of the sources that are being re-derived, sorted. People with a record from one are in no
-    scope."""
-    return sorted((await client.read(READ_UNSETTLED_SOURCES))[0]["unsettled"])
-
-
 _GIVERS: Final = f"""{_UNSETTLED}
 UNWIND $users AS id
 MATCH (u:User {{id: id}})

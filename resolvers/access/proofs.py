@@ -31,7 +31,7 @@ from resolvers.access.tokens import SKEW_SECONDS, SubjectClaims, TokenVerifier
 MOST_DAYS: Final = 30
 """How long a user hash may be valid, and how long the previous hash key stays valid after a rotation."""
 
-USER_HASH: Final = re.compile(r"v1\.([1-9][0-9]{0,11})\.([0-9a-f]{64})", re.ASCII)
+HASH_FORM: Final = re.compile(r"v1\.([1-9][0-9]{0,11})\.([0-9a-f]{64})", re.ASCII)
 REMEMBERED: Final = 4096
 """Verified tokens that are remembered: a page sends the same one with every event."""
 
@@ -107,7 +107,7 @@ class ProofVerifier:
         return Proof.TOKEN
 
     def _check_hash(self, source: Source, user_id: str, anonymous_id: str, given: object, now: Millis) -> None:
-        match = USER_HASH.fullmatch(given) if isinstance(given, str) else None
+        match = HASH_FORM.fullmatch(given) if isinstance(given, str) else None
         if match is None:
             raise InvalidProof("userHash must have the form v1.EXPIRY.MAC, computed by your server.", "userHash")
         expiry = int(match[1])

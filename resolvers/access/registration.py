@@ -126,7 +126,7 @@ async def revoke_source(services: Services, name: str) -> list[str]:
     now = services.clock()
     revoked = await services.client.write(lambda tx: revoke_source_keys(tx, name, now))
     if not revoked and await read_source(services.client, name) is None:
-        raise NotFound(f"There is no source {quote_name(name)}: `consentric source list` shows all sources.")
+        raise no_source(name)
     return revoked
 
 
@@ -221,6 +221,11 @@ def check_name(what: str, name: str) -> None:
 def quote_name(name: str) -> str:
     """Returns a name for use in a message. An invalid name isn't repeated."""
     return name if NAME.fullmatch(name) else "of that name"
+
+
+def no_source(name: str) -> NotFound:
+    """Returns the error for a source that is not registered."""
+    return NotFound(f"There is no source {quote_name(name)}: `consentric source list` shows all sources.")
 
 
 def check_role(role: str) -> Role:

@@ -8,7 +8,7 @@ from typing import Final
 from algorithms.identity.blocking import EMAIL, PHONE, USER_ID
 from algorithms.identity.grades import grade_identifier
 from graph.access.sources import lock_source, read_source, revoke_source_keys, write_hash_generation, write_trust
-from graph.errors import BadInput, NotFound
+from graph.errors import BadInput
 from graph.model.access import Source, Trust
 from graph.model.identity import Grade
 from graph.model.time import DAY
@@ -16,7 +16,7 @@ from graph.store.client import Writer
 from resolvers.access.credentials import kind_of_write_key
 from resolvers.access.keys import Key, make_key
 from resolvers.access.proofs import MOST_DAYS, derive_hash_key
-from resolvers.access.registration import RegisteredSource, check_source, complete_source, quote_name, write_key
+from resolvers.access.registration import RegisteredSource, check_source, complete_source, no_source, write_key
 from resolvers.context import Services
 
 GRADED: Final = (USER_ID, EMAIL, PHONE)
@@ -122,11 +122,6 @@ async def _find_public(services: Services, name: str) -> Source:
     if source.trust is not Trust.PUBLIC:
         raise BadInput(f"Source {name} is no public source: it needs no user hashes.")
     return source
-
-
-def no_source(name: str) -> NotFound:
-    """Returns the error for a source that is not registered."""
-    return NotFound(f"There is no source {quote_name(name)}: `consentric source list` shows all sources.")
 
 
 def parse_trust(text: str) -> Trust:

@@ -16,13 +16,13 @@ from algorithms.activity.manifest import Manifest, make_manifest
 from algorithms.arrays import Csr, Flags, Floats, Ints
 from algorithms.recommendation.ranking import StrengthConfig, build_histories, rate_strength
 from algorithms.recommendation.support import SupportConfig, Supporters, choose_supporters
+from graph.access.terms import read_unsettled_sources
 from graph.activity.scoped import (
     PersonInScope,
     SessionHistory,
     has_accounts,
     read_histories,
     read_people_in_scope,
-    read_unsettled_sources,
 )
 from graph.model.catalogue import ItemKey
 from graph.model.identity import UserId

@@ -59,7 +59,7 @@ async def touch_second_records(tx: Writer, new: Sequence[Arrival], touched: Touc
 async def write_evidence(tx: Writer, new: Sequence[Arrival], touched: Touched, *, policy: Policy, now: Millis) -> None:
     """Writes identifiers, contacts and consents, links the accounts concerned, settles devices, and refreshes
     the permits of everyone affected."""
-    attached = await _attach(tx, new, touched, now)
+    attached = await _attach(tx, new, touched)
     repeated: dict[RecordId, Repeat] = {}
     statements = _find_statements(new, touched, repeated)
     recorded = await record_consents(tx, statements, now)
@@ -84,7 +84,7 @@ async def write_evidence(tx: Writer, new: Sequence[Arrival], touched: Touched, *
         await write_carried(tx, sorted(marks))
 
 
-async def _attach(tx: Writer, new: Sequence[Arrival], touched: Touched, now: Millis) -> Attached:
+async def _attach(tx: Writer, new: Sequence[Arrival], touched: Touched) -> Attached:
     """Attaches what records don't have yet. Returns what has to be decided afresh."""
     evidence = Evidence()
     contacts: dict[RecordId, list[ContactStatement]] = {}

@@ -26,7 +26,7 @@ from graph.consent.log import SECRET_FORM
 from graph.errors import BadInput, NotFound
 from graph.model.consent import ConsentState, ConsentStatement
 from graph.model.identity import RecordKind, RecordRef
-from graph.model.time import Millis
+from graph.model.time import DAY, Millis
 from graph.store.client import Writer
 from privacy.gate import Role
 from resolvers.access.keys import derive_key
@@ -36,7 +36,6 @@ from resolvers.context import RequestContext, Services
 ASKING_ROLES: Final = frozenset({Role.OPERATOR})
 METHOD: Final = "double_opt_in"
 LONGEST_DAYS: Final = 30
-DAY: Final = 86_400_000
 KEPT: Final = 90 * DAY
 """How long a confirmation is kept after it expires."""
 

@@ -1,4 +1,4 @@
-"""Attaching evidence to records: identifiers that they hold or claim, ends of holdings, and asserted pairs."""
+"""Attaching evidence to records: identifiers that they hold or claim, and when holdings ended."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ Known = tuple[Grade, Millis]
 @dataclass(slots=True)
 class Evidence:
     """What is new about records: identifiers by record and ID, each with what was known before (None: nothing); the
-    keys in `doubtful`, whose earlier state has to be read; when holdings ended (None: they are current again); and the
-    pairs of accounts that a source states to be one person."""
+    keys in `doubtful`, whose earlier state has to be read; and when holdings ended (None: they are current again)."""
 
     held: dict[tuple[RecordId, str], tuple[NewHolding, Known | None]] = field(default_factory=dict)
     doubtful: set[tuple[RecordId, str]] = field(default_factory=set)

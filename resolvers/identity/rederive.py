@@ -17,7 +17,7 @@ from typing import Final, Protocol
 from algorithms.identity.blocking import ANONYMOUS_ID, USER_ID
 from algorithms.identity.contacts import find_ends
 from algorithms.identity.grades import grade_identifier
-from graph.access.terms import SourceTerms, read_terms, read_unsettled, settle_source
+from graph.access.terms import SourceTerms, read_terms, read_unsettled_sources, settle_source
 from graph.consent.bars import read_denying_records
 from graph.errors import NotFound
 from graph.identity.records import read_people_of_records
@@ -96,7 +96,7 @@ async def settle_sources(
     All sources share one fence (`rederive_source`), which also lets transactions end that a process of an earlier
     version has begun. What such a process writes later is not derived, so it has to be stopped.
     """
-    names = await read_unsettled(client)
+    names = await read_unsettled_sources(client)
     return (
         await _rederive_sources(client, policy, clock, names, progress=progress, fence=fence)
         if names
@@ -127,7 +127,7 @@ async def _rederive_sources(
         terms = await client.write(partial(read_terms, names=sorted(waiting)))
         if waiting - terms.keys():
             raise NotFound("There is no source of that name: `consentric source list` shows all sources.")
-        unsettled = {name for name in waiting if terms[name].settled < terms[name].epoch}
+        unsettled = {name for name in waiting if terms[name].settled_epoch < terms[name].trust_epoch}
         for name in sorted(unsettled):  # before anybody parts: a denial holds without a gap
             await derive(name, _spread, RederiveReport())
         for name in sorted(waiting):
@@ -137,7 +137,7 @@ async def _rederive_sources(
         for name in sorted(unsettled):
             await derive(name, _rederive, report)
         for name in sorted(waiting):
-            if await client.write(partial(settle_source, name=name, epoch=terms[name].epoch)):
+            if await client.write(partial(settle_source, name=name, epoch=terms[name].trust_epoch)):
                 waiting.remove(name)
                 report.sources += name in unsettled
     return report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graph.access.terms import SourceTerms, read_terms, settle_source
+from graph.access.terms import SourceTerms, read_terms, read_unsettled_sources, settle_source
 from graph.model.access import Trust
 from graph.store.client import GraphClient
 from tests.crowd import run
@@ -26,12 +26,13 @@ async def test_the_terms_of_registered_sources_are_read(store: GraphClient) -> N
         "old": SourceTerms(Trust.SERVER, (), None),
     }
     assert await store.write(lambda tx: read_terms(tx, [])) == {}
+    assert await read_unsettled_sources(store) == ["crm"]
 
 
 async def test_a_trust_that_changed_again_is_not_settled(store: GraphClient) -> None:
     await run(store, "CREATE (:Source {name: 'web', trust: 'public', trust_epoch: 2})")
     assert not await store.write(lambda tx: settle_source(tx, "web", 1))
-    assert (await store.write(lambda tx: read_terms(tx, ["web"])))["web"].settled == 0
+    assert (await store.write(lambda tx: read_terms(tx, ["web"])))["web"].settled_epoch == 0
     assert await store.write(lambda tx: settle_source(tx, "web", 2))
-    assert (await store.write(lambda tx: read_terms(tx, ["web"])))["web"].settled == 2
+    assert (await store.write(lambda tx: read_terms(tx, ["web"])))["web"].settled_epoch == 2
     assert not await store.write(lambda tx: settle_source(tx, "nobody", 0))

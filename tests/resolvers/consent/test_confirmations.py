@@ -10,10 +10,9 @@ import pytest
 from graph.errors import BadInput, NotFound
 from graph.model.consent import ConsentState, ConsentStatement
 from graph.model.identity import RecordKind, RecordRef
-from graph.model.time import Millis
+from graph.model.time import DAY, Millis
 from graph.store.client import GraphClient, Writer
 from resolvers.consent.confirmations import (
-    DAY,
     ConfirmationRequest,
     ask_confirmation,
     close_confirmation,
