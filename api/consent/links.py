@@ -1,4 +1,4 @@
-"""Links in letters: `/confirm` finishes a double opt-in, `/unsubscribe` takes a consent back (RFC 8058).
+"""Links that are sent to people: `/confirm` finishes a double opt-in, `/unsubscribe` takes a consent back (RFC 8058).
 
 A GET shows a button and changes nothing; a POST acts. Neither needs a login, a script or a cookie.
 """

@@ -1,4 +1,5 @@
-"""The plain HTML pages behind links in letters: a text, at most one button, no script, no style, no personal data."""
+"""The plain HTML pages behind links that are sent to people: a text, at most one button, no script, no style, no
+personal data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mutations that make links for letters: to confirm a consent (double opt-in), and to take one back."""
+"""The mutations that make links to send to people: to confirm a consent (double opt-in), and to take one back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from resolvers.consent.unsubscribing import Unsubscription, seal_unsubscription
 GraphQLInfo = Info[GraphQLContext, None]
 
 
-@strawberry.input(description="The contact data that a letter is sent to.")
+@strawberry.input(description="The contact data that a link is sent to.")
 class ContactInput:
     kind: str = strawberry.field(description=f"`email` or `phone`.\n\n{IDENTIFIER_KINDS}")
     value: str = strawberry.field(description="The value in any spelling; a phone number needs its country code.")
@@ -37,7 +37,7 @@ class ConfirmationInput:
     purpose: str = strawberry.field(description="Key of a purpose in the policy; `purposes` lists them.")
     recipient: str | None = optional("Partner that the consent is about. Left out: all partners.")
     contact: ContactInput | None = optional(
-        "The contact data that the letter is sent to. If the person confirms on the device that asks, the account is "
+        "The contact data that the link is sent to. If the person confirms on the device that asks, the account is "
         "known to hold it."
     )
     notice: str | None = optional("Key of the notice that the person was shown; at most 512 characters.")
@@ -51,7 +51,7 @@ class ConfirmationInput:
     days: int = strawberry.field(default=7, description="For how many days the link is valid, 1 to 30.")
 
 
-@strawberry.type(description="A link for a letter. It is a secret between the letter and its reader.")
+@strawberry.type(description="A link to send to a person. It is a secret: send it to nobody else.")
 class ConfirmationPayload:
     path: str = strawberry.field(description="Path and query of the link; put this server's public address before it.")
     expires_at: DateTime = strawberry.field(description="When the link expires.")
@@ -64,7 +64,7 @@ class UnsubscribeInput:
     recipient: str | None = optional("Partner that the withdrawal is about. Left out: all partners.")
 
 
-@strawberry.type(description="A link that takes a consent back, for the body and the headers of a letter.")
+@strawberry.type(description="A link that takes a consent back, for the body and the headers of an e-mail.")
 class UnsubscribePayload:
     path: str = strawberry.field(description="Path and query of the link; put this server's public address before it.")
 
@@ -96,7 +96,7 @@ class LinkMutation:
 
     @strawberry.mutation(
         description="Returns a link that takes a consent back, as often as it is used, without a login. It never "
-        "expires and does nothing else. Letters also name it in the headers `List-Unsubscribe` and "
+        "expires and does nothing else. E-mails also carry it in the headers `List-Unsubscribe` and "
         "`List-Unsubscribe-Post` (RFC 8058). For operators."
     )
     async def create_unsubscribe_link(

@@ -1,4 +1,4 @@
-"""The pages behind links in letters, through HTTP."""
+"""The pages behind links that are sent to people, through HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scenes by letter: double opt-in for a newsletter, and unsubscribing with one click."""
+"""Scenes with links that are sent to people: double opt-in for a newsletter, and unsubscribing with one click."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def test_a_newsletter_is_confirmed_by_double_opt_in_and_ended_with_one_cli
         assert answer.status_code == 200
 
 
-async def test_what_a_letter_confirmed_is_in_the_persons_log(world: World, desk: Reader) -> None:
+async def test_what_a_link_confirmed_is_in_the_persons_log(world: World, desk: Reader) -> None:
     shop = await world.source("shop", Trust.SERVER, "shop")
     await shop.send(identify(userId="ada"))
     asked = {"record": {"source": "shop", "userId": "ada"}, "purpose": "marketing", "notice": "newsletter"}
