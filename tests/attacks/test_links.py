@@ -1,4 +1,5 @@
-"""Attacks on links that are sent to people: confirming for somebody else, confirming without a person, and reusing links."""
+"""Attacks on links that are sent to people: confirming for somebody else, confirming without a person, and reusing
+links."""
 
 from __future__ import annotations
 
