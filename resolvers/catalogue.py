@@ -9,7 +9,7 @@ from graph.errors import BadInput
 from graph.model.catalogue import ItemFacts, ItemKey
 from graph.store.client import GraphClient
 from resolvers.context import RequestContext
-from resolvers.pages import CursorSigner, Page, check_key, read_position
+from resolvers.pages import CursorSealer, Page, check_key, read_position
 
 CATALOGUE_PAGE: Final = 2000
 MAX_KEYS: Final = 100
@@ -24,7 +24,7 @@ async def page_items(
     request: RequestContext, where: ItemFilter | None, first: int, after: str | None
 ) -> Page[ItemFacts]:
     """Returns a page of items. Raises BadInput."""
-    signer = CursorSigner(request.services.secret, request.viewer)
+    signer = CursorSealer(request.services.secret, request.viewer)
     wanted = signer.request("Query.items", first, after)
     where = check_filter(where) or ItemFilter()
     found = await read_items(request.services.client, where, first + 1, read_position(wanted.after))

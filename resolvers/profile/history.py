@@ -14,7 +14,7 @@ from graph.errors import BadInput
 from graph.model.activity import InteractionFacts, SessionFacts, SessionId
 from graph.model.consent import ConsentEvent
 from graph.model.time import Millis
-from resolvers.pages import CursorSigner, Page, PageRequest, Position
+from resolvers.pages import CursorSealer, Page, PageRequest, Position
 from resolvers.profile.find import PersonView
 
 MAX_TYPES: Final = 20
@@ -63,9 +63,9 @@ def page_consents(view: PersonView, first: int, after: str | None) -> Page[Conse
     return signer.page(place, request, found, lambda event: (event.received_at, event.id))
 
 
-def _open(view: PersonView, field: str, first: int, after: str | None) -> tuple[str, CursorSigner, PageRequest]:
+def _open(view: PersonView, field: str, first: int, after: str | None) -> tuple[str, CursorSealer, PageRequest]:
     place = f"Profile.{field}:{view.facts.id}"
-    signer = CursorSigner(view.request.services.secret, view.request.viewer)
+    signer = CursorSealer(view.request.services.secret, view.request.viewer)
     return place, signer, signer.request(place, first, after)
 
 

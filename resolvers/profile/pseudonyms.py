@@ -1,24 +1,20 @@
 """Pairwise pseudonyms: the IDs that a partner sees.
 
-A pseudonym is AES-SIV (RFC 5297) of the user's ID and of the grant that opens the person to the partner, under a key of
-the recipient and the purpose. So two partners, or one partner for two purposes, can't match people by ID; a new grant
-gives a new pseudonym; and no other text is accepted, because SIV authenticates what it encrypts. Sessions and
-interactions get names in the same way.
+A pseudonym is the user's ID and the grant that opens the person to the partner, sealed under a key of the recipient and
+the purpose. So two partners, or one partner for two purposes, can't match people by ID; a new grant gives a new
+pseudonym; and no other text is accepted. Sessions and interactions get names in the same way.
 """
 
 from __future__ import annotations
 
-import binascii
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import blake2b
 from typing import Final
 
 import orjson
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from graph.model.identity import UserId
 from resolvers.access.keys import derive_key
+from resolvers.access.seals import Sealer
 
 GRANT_BYTES: Final = 16
 PROFILE: Final = b"Profile"
@@ -27,33 +23,24 @@ PROFILE: Final = b"Profile"
 class Pseudonyms:
     """Makes and reads the pseudonyms of one recipient and purpose."""
 
-    __slots__ = ("_cipher",)
+    __slots__ = ("_sealer",)
 
     def __init__(self, secret: bytes, recipient: str, purpose: str) -> None:
         label = "pseudonym/" + orjson.dumps([recipient, purpose]).decode()
-        self._cipher = AESSIV(derive_key(secret, label + "/1") + derive_key(secret, label + "/2"))
+        self._sealer = Sealer(derive_key(secret, label + "/1") + derive_key(secret, label + "/2"))
 
     def of_person(self, user: UserId, grant: str) -> str:
         """Returns the pseudonym of a user while this grant decides."""
-        return self._encrypt(_digest(grant) + user.encode(), PROFILE)
+        return self._sealer.seal(_digest(grant) + user.encode(), PROFILE)
 
     def read_person(self, text: str) -> tuple[UserId, bytes] | None:
         """Returns the user behind a pseudonym, and what `is_current` checks; None if the text is not one of these."""
-        try:
-            raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-            plain = self._cipher.decrypt(raw, [PROFILE])
-        except (InvalidTag, ValueError, binascii.Error):
-            return None
-        if self._encrypt(plain, PROFILE) != text:
-            return None
-        return UserId(plain[GRANT_BYTES:].decode()), plain[:GRANT_BYTES]
+        content = self._sealer.open(text, PROFILE)
+        return None if content is None else (UserId(content[GRANT_BYTES:].decode()), content[:GRANT_BYTES])
 
     def of_part(self, kind: str, key: str, grant: str) -> str:
         """Returns the name of a session or an interaction (`kind`) while this grant decides."""
-        return self._encrypt(_digest(grant) + key.encode("utf-8", "surrogatepass"), kind.encode())
-
-    def _encrypt(self, plain: bytes, kind: bytes) -> str:
-        return urlsafe_b64encode(self._cipher.encrypt(plain, [kind])).decode().rstrip("=")
+        return self._sealer.seal(_digest(grant) + key.encode("utf-8", "surrogatepass"), kind.encode())
 
 
 def is_current(digest: bytes, grant: str) -> bool:

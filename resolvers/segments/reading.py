@@ -18,7 +18,7 @@ from graph.segments.memberships import count_members
 from privacy.gate import Role
 from privacy.purposes import ANALYTICS
 from resolvers.context import RequestContext
-from resolvers.pages import CursorSigner, Page, check_key, read_position
+from resolvers.pages import CursorSealer, Page, check_key, read_position
 
 COUNTING_ROLES: Final = frozenset({Role.OPERATOR, Role.AUDITOR})
 """Roles that may know how many people are in a segment, and of segments that few are in: to others, this would reveal
@@ -36,7 +36,7 @@ async def find_segment(request: RequestContext, key: str) -> SegmentFacts | None
 
 async def page_segments(request: RequestContext, first: int, after: str | None) -> Page[SegmentFacts]:
     """Returns a page of the segments that the viewer may know of. Raises BadInput."""
-    signer = CursorSigner(request.services.secret, request.viewer)
+    signer = CursorSealer(request.services.secret, request.viewer)
     wanted = signer.request("Query.segments", first, after)
     counts = request.viewer.role in COUNTING_ROLES
     found = await read_segments(

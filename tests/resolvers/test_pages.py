@@ -13,21 +13,21 @@ from hypothesis import strategies as st
 from graph.errors import BadInput
 from graph.model.identity import RecordKind, RecordRef
 from privacy.gate import Role, Viewer
-from resolvers.pages import BAD_CURSOR, MAX_CURSOR, MAX_PAGE, CursorSigner, Page, PageRequest, Position
+from resolvers.pages import BAD_CURSOR, MAX_CURSOR, MAX_PAGE, CursorSealer, Page, PageRequest, Position
 
 SECRET = b"s" * 32
 ADA = RecordRef("shop", RecordKind.USER, "ada")
 WEB = Viewer("web", Role.FRONTEND, "personalisation", None, ADA)
-SIGNER = CursorSigner(SECRET, WEB)
+SIGNER = CursorSealer(SECRET, WEB)
 PLACE = "Query.items"
 TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
 POSITIONS = st.lists(st.one_of(st.integers(-(2**63), 2**63 - 1), TEXT), max_size=4).map(tuple)
 
 
-def refused(cursor: str, signer: CursorSigner = SIGNER, place: str = PLACE) -> bool:
+def refused(cursor: str, signer: CursorSealer = SIGNER, place: str = PLACE) -> bool:
     with pytest.raises(BadInput) as caught:
         signer.read(place, cursor)
-    assert caught.value.__suppress_context__
+    assert caught.value.__context__ is None
     return str(caught.value) == BAD_CURSOR
 
 
@@ -73,15 +73,15 @@ def test_malformed_texts_are_refused_like_any_other(text: str) -> None:
     ],
 )
 def test_another_viewer_cannot_use_a_cursor(other: Viewer) -> None:
-    assert refused(SIGNER.write(PLACE, (1, "a")), CursorSigner(SECRET, other))
+    assert refused(SIGNER.write(PLACE, (1, "a")), CursorSealer(SECRET, other))
 
 
 def test_a_cursor_is_bound_to_one_list_and_one_secret() -> None:
     cursor = SIGNER.write(PLACE, (1, "a"))
     assert refused(cursor, place="Query.segments")
     assert refused(cursor, place=f"{PLACE}\0")
-    assert refused(cursor, CursorSigner(b"t" * 32, WEB))
-    assert CursorSigner(SECRET, replace(WEB)).read(PLACE, cursor) == (1, "a")
+    assert refused(cursor, CursorSealer(b"t" * 32, WEB))
+    assert CursorSealer(SECRET, replace(WEB)).read(PLACE, cursor) == (1, "a")
 
 
 @pytest.mark.parametrize("first", [-1, 0, MAX_PAGE + 1])
