@@ -9,10 +9,10 @@ bars whoever it was linked with.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, fields
+from collections.abc import AsyncIterator, Callable, Collection
+from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 from algorithms.identity.blocking import ANONYMOUS_ID, USER_ID
 from algorithms.identity.contacts import find_ends
@@ -77,9 +77,8 @@ async def rederive_source(
     seconds later, by default the store's time limit. `progress` is called with the number of records examined so far.
     Raises NotFound if there is no such source.
     """
-    return await _rederive_sources(
-        services.client, services.policy, services.clock, [name], progress=progress, fence=fence
-    )
+    run = _Rederivation(services.client, services.policy, services.clock, progress)
+    return await run.rederive([name], fence)
 
 
 async def settle_sources(
@@ -96,67 +95,66 @@ async def settle_sources(
     All sources share one fence (`rederive_source`), which also lets transactions end that a process of an earlier
     version has begun. What such a process writes later is not derived, so it has to be stopped.
     """
-    names = await read_unsettled_sources(client)
-    return (
-        await _rederive_sources(client, policy, clock, names, progress=progress, fence=fence)
-        if names
-        else RederiveReport()
-    )
+    run = _Rederivation(client, policy, clock, progress)
+    return await run.rederive(await read_unsettled_sources(client), fence)
 
 
-async def _rederive_sources(
-    client: GraphClient,
-    policy: Policy,
-    clock: Callable[[], Millis],
-    names: Collection[str],
-    *,
-    progress: Callable[[int], None] | None,
-    fence: float | None,
-) -> RederiveReport:
-    async def derive(name: str, work: _Derive, total: RederiveReport) -> None:
+@dataclass(slots=True)
+class _Rederivation:
+    """Deriving sources again: what that takes, and what it has led to so far."""
+
+    client: GraphClient
+    policy: Policy
+    clock: Callable[[], Millis]
+    progress: Callable[[int], None] | None
+    report: RederiveReport = field(default_factory=RederiveReport)
+
+    async def rederive(self, names: Collection[str], fence: float | None) -> RederiveReport:
+        """Derives sources again until each is settled under the trust that it has by then."""
+        wait = self.client.limits.statement + self.client.limits.grace if fence is None else fence
+        waiting = set(names)
+        while waiting:
+            terms = await self.client.write(partial(read_terms, names=sorted(waiting)))
+            if waiting - terms.keys():
+                raise NotFound("There is no source of that name: `consentric source list` shows all sources.")
+            unsettled = {name for name in waiting if terms[name].settled_epoch < terms[name].trust_epoch}
+            for name in sorted(unsettled):  # before anybody parts: a denial holds without a gap
+                await self._spread_source(name)
+            for name in sorted(waiting):
+                await self._derive_source(name)
+            if unsettled:
+                await asyncio.sleep(wait)
+            for name in sorted(unsettled):
+                await self._derive_source(name)
+            for name in sorted(waiting):
+                if await self.client.write(partial(settle_source, name=name, epoch=terms[name].trust_epoch)):
+                    waiting.remove(name)
+                    self.report.sources += name in unsettled
+        return self.report
+
+    async def _spread_source(self, name: str) -> None:
+        async for page in self._read_pages(name):
+            await self.client.write(partial(_spread, records=page, policy=self.policy, now=self.clock()))
+
+    async def _derive_source(self, name: str) -> None:
+        async for page in self._read_pages(name):
+            work = partial(_rederive, name=name, records=page, policy=self.policy, now=self.clock())
+            self.report.add(await self.client.write(work))
+            if self.progress is not None:
+                self.progress(self.report.records)
+
+    async def _read_pages(self, name: str) -> AsyncIterator[list[RecordId]]:
         after = ""
-        while page := await read_records_of_source(client, name, after, PAGE):
+        while page := await read_records_of_source(self.client, name, after, PAGE):
             after = page[-1]
-            total.add(await client.write(partial(work, name=name, records=page, policy=policy, now=clock())))
-            if progress is not None and total is report:
-                progress(report.records)
-
-    wait = client.limits.statement + client.limits.grace if fence is None else fence
-    report, waiting = RederiveReport(), set(names)
-    while waiting:
-        terms = await client.write(partial(read_terms, names=sorted(waiting)))
-        if waiting - terms.keys():
-            raise NotFound("There is no source of that name: `consentric source list` shows all sources.")
-        unsettled = {name for name in waiting if terms[name].settled_epoch < terms[name].trust_epoch}
-        for name in sorted(unsettled):  # before anybody parts: a denial holds without a gap
-            await derive(name, _spread, RederiveReport())
-        for name in sorted(waiting):
-            await derive(name, _rederive, report)
-        if unsettled:
-            await asyncio.sleep(wait)
-        for name in sorted(unsettled):
-            await derive(name, _rederive, report)
-        for name in sorted(waiting):
-            if await client.write(partial(settle_source, name=name, epoch=terms[name].trust_epoch)):
-                waiting.remove(name)
-                report.sources += name in unsettled
-    return report
+            yield page
 
 
-class _Derive(Protocol):
-    """Derives a page of records inside a transaction."""
-
-    async def __call__(
-        self, tx: Writer, name: str, records: Collection[RecordId], policy: Policy, now: Millis
-    ) -> RederiveReport: ...
-
-
-async def _spread(tx: Writer, name: str, records: Collection[RecordId], policy: Policy, now: Millis) -> RederiveReport:
+async def _spread(tx: Writer, records: Collection[RecordId], policy: Policy, now: Millis) -> None:
     """Leaves the denials of a page of records on their identifiers."""
     affected = await spread_denials(tx, await read_denying_records(tx, records), now)
     if affected:
         await refresh_permits(tx, affected, policy, now)
-    return RederiveReport(records=len(records))
 
 
 async def _rederive(
