@@ -28,11 +28,11 @@ from graph.access.sources import read_source
 from graph.consent.confirmations import Confirmation
 from graph.errors import StoreUnavailable
 from graph.model.consent import ConsentStatement
-from graph.model.identity import IdentifierRef, Proof, RecordKind
+from graph.model.identity import IdentifierRef, Proof
 from privacy.policy import Policy
 from resolvers.consent.confirmations import close_confirmation, find_confirmation, proves_holding, read_confirmed
 from resolvers.consent.statements import InvalidStatement, NamedRecord, Speaker, state_consent
-from resolvers.consent.unsubscribing import Unsubscription, open_unsubscription
+from resolvers.consent.unsubscribing import open_unsubscription
 
 CONFIRM: Final = "/confirm"
 UNSUBSCRIBE: Final = "/unsubscribe"
@@ -70,8 +70,7 @@ def _handle_confirm(runtime: Runtime) -> Handler:
         if request.method != "POST":
             return show_question("Please confirm", _describe(statement, services.policy), "I agree")
         if found.confirmed_at is None:
-            device = await _read_device(request)
-            if not await _write(runtime, statement, found, proves_holding(services, found, device)):
+            if not await _write_confirmed(runtime, found, statement, await _read_device(request)):
                 return _unknown_link()
             await close_confirmation(services, found)
         return show_result(200, "Thank you", "Your consent is confirmed. You can close this page.")
@@ -90,7 +89,7 @@ def _handle_unsubscribe(runtime: Runtime) -> Handler:
             title = services.policy.purposes[found.purpose].title
             text = f"Do you no longer want your data to be used for this purpose: {title}?"
             return show_question("Unsubscribe", text, "Unsubscribe", {"List-Unsubscribe": "One-Click"})
-        if not await _write(runtime, found.statement(services.clock()), found):
+        if not await _write(runtime, found.statement(services.clock()), Speaker(found.record, found.client)):
             return _unknown_link()
         return show_result(200, "Unsubscribed", "Your consent is taken back. You can close this page.")
 
@@ -121,31 +120,45 @@ async def _read_device(request: Request) -> str | None:
     return given[0] if given else request.cookies.get(DEVICE_COOKIE)
 
 
-async def _write(
-    runtime: Runtime, statement: ConsentStatement, found: Confirmation | Unsubscription, holds: bool = False
+async def _write_confirmed(
+    runtime: Runtime, found: Confirmation, statement: ConsentStatement, device: str | None
 ) -> bool:
-    """Writes the statement of a link. Returns False if its source or purpose no longer exists, or it can't be kept."""
-    services = runtime.services
-    if isinstance(found, Confirmation):
-        user = found.record.kind is RecordKind.USER
-        key, source_name = found.record.key, found.record.source
-        record = NamedRecord(source_name, key if user else None, None if user else key)
-        speaker, message_id = Speaker(record, found.actor), f"confirmation-{found.id[:32]}"
-    else:
-        record, speaker, message_id = found.record, Speaker(found.record, found.client), None
+    """Writes the statement that a link confirms; on the device that asked, also that the account holds the contact
+    data. Returns what `_write` returns."""
+    holds = proves_holding(runtime.services, found, device)
+    return await _write(
+        runtime,
+        statement,
+        Speaker(NamedRecord.of(found.record), found.actor),
+        message_id=f"confirmation-{found.id[:32]}",
+        proof=Proof.CONFIRMATION if holds else Proof.CREDENTIAL,
+        contact=IdentifierRef(found.kind, found.value) if holds and found.kind and found.value else None,
+    )
+
+
+async def _write(
+    runtime: Runtime,
+    statement: ConsentStatement,
+    speaker: Speaker,
+    *,
+    message_id: str | None = None,
+    proof: Proof = Proof.CREDENTIAL,
+    contact: IdentifierRef | None = None,
+) -> bool:
+    """Writes the statement of a link, and the contact data that it proves. Returns False if its source or purpose no
+    longer exists, or it can't be kept."""
+    services, record = runtime.services, speaker.record
     source = await read_source(services.client, record.source)
     if source is None:
         return False
-    proof = Proof.CONFIRMATION if holds else Proof.CREDENTIAL
     origin = Origin(source, services.clock(), services.policy, proof=proof)
     try:
         head = open_message(origin, record.user_id, record.anonymous_id, message_id=message_id, timestamp=None)
         message = state_consent(head, statement, speaker, services.policy)
     except (Rejected, InvalidStatement):
         return False
-    if holds and isinstance(found, Confirmation) and found.kind and found.value:
-        proven = grade(IdentifierRef(found.kind, found.value), source, proof)
-        message = replace(message, identifiers=(*message.identifiers, proven))
+    if contact is not None:
+        message = replace(message, identifiers=(*message.identifiers, grade(contact, source, proof)))
     message = replace(message, payload=StatementPayload(message, frozenset({"messageId", "timestamp"})))
     receipt = await submit(runtime.ingestor, Submission({0: message}))
     if receipt.rejections:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Final
+from typing import Final, Self
 
 from algorithms.identity.normalise import normalise_id
 from graph.errors import BadInput, Forbidden
@@ -62,6 +62,13 @@ class NamedRecord:
     source: str
     user_id: str | None = None
     anonymous_id: str | None = None
+
+    @classmethod
+    def of(cls, record: RecordRef) -> Self:
+        """Returns a record as its source names it."""
+        if record.kind is RecordKind.USER:
+            return cls(record.source, user_id=record.key)
+        return cls(record.source, anonymous_id=record.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +129,7 @@ def _choose_speaker(viewer: Viewer, record: NamedRecord | None) -> Speaker:
         if record is None:
             raise BadInput("record: name the person whose statement this is.")
         return Speaker(record, viewer.client)
-    own = (
-        NamedRecord(subject.source, user_id=subject.key)
-        if subject.kind is RecordKind.USER
-        else NamedRecord(subject.source, anonymous_id=subject.key)
-    )
+    own = NamedRecord.of(subject)
     if record is not None and record != own:
         raise Forbidden("record: a person speaks for their own record only; leave it out.")
     return Speaker(own, viewer.client, subject)
