@@ -11,7 +11,7 @@ of a source is being derived again, its people are shown record by record, and n
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -193,23 +193,14 @@ async def find_profile(request: RequestContext, key: ProfileKey, wanted: Wanted)
     """Returns the person that a key refers to, as far as the viewer may see them; None if there is none, if the viewer
     may not know of them, or if several match. To a partner, each None comes on a beat (see `pacing`). Raises BadInput,
     StoreTimeout."""
-    started = time.perf_counter()
-    found = await _find(request, key, wanted)
+    started, subject = time.perf_counter(), request.viewer.subject
+    if subject is None:
+        found = await _read_steadily(lambda: _find_any(request, key, wanted))
+    else:
+        found = await _read_steadily(lambda: _find_bound(request, subject, key, wanted))
     if found is None and request.viewer.role is Role.PARTNER:
         await wait_for_beat(started)
     return found
-
-
-async def _find(request: RequestContext, key: ProfileKey, wanted: Wanted) -> PersonView | None:
-    subject = request.viewer.subject
-    for _ in range(ATTEMPTS):
-        try:
-            if subject is not None:
-                return await _find_bound(request, subject, key, wanted)
-            return await _find_any(request, key, wanted)
-        except _PermitsChanged:
-            continue
-    raise StoreTimeout(BUSY)
 
 
 async def find_own(request: RequestContext, wanted: Wanted) -> PersonView | None:
@@ -218,9 +209,14 @@ async def find_own(request: RequestContext, wanted: Wanted) -> PersonView | None
     subject = request.viewer.subject
     if subject is None:
         raise Forbidden("me: this credential is not a person's; use profile(by: …).")
+    return await _read_steadily(lambda: _find_bound(request, subject, None, wanted))
+
+
+async def _read_steadily(read: Callable[[], Awaitable[PersonView | None]]) -> PersonView | None:
+    """Returns what a read returns that no change of permits interrupted. Raises StoreTimeout."""
     for _ in range(ATTEMPTS):
         try:
-            return await _find_bound(request, subject, None, wanted)
+            return await read()
         except _PermitsChanged:
             continue
     raise StoreTimeout(BUSY)
