@@ -26,7 +26,7 @@ HELD_BACK: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class System:
+class CompanySystem:
     """A system of the company: the name and the trust of its source, the namespace of its user IDs, and the kinds of
     contact data that it checks."""
 
@@ -36,16 +36,16 @@ class System:
     verifies: tuple[str, ...] = ()
 
 
-WEB: Final = System("web", Trust.PUBLIC, "shop")
+WEB: Final = CompanySystem("web", Trust.PUBLIC, "shop")
 """The browsers. They know a person by a device and, once somebody has logged in, by the shop's user ID."""
 
-SHOP: Final = System("shop", Trust.SERVER, "shop", verifies=("email",))
-"""The shop's back end. It sends a letter to every address before it uses it."""
+SHOP: Final = CompanySystem("shop", Trust.SERVER, "shop", verifies=("email",))
+"""The shop's back end. It sends a link to every address, and uses those that confirm."""
 
-APP: Final = System("app", Trust.SERVER, "app")
+APP: Final = CompanySystem("app", Trust.SERVER, "app")
 """The app's back end, which takes any address that people type in."""
 
-CRM: Final = System("crm", Trust.RECORD, "crm")
+CRM: Final = CompanySystem("crm", Trust.RECORD, "crm")
 
 SYSTEMS: Final = (SHOP, APP, CRM)
 """The systems that keep rows: the first a person's original row, the others its duplicates."""

@@ -19,7 +19,18 @@ import httpx
 from algorithms.segments.rfm import RfmConfig
 from api.app import create_app
 from api.collection.files.load import load_files
-from api.demo.cast import OTHER_PARTNER, PARTNER, SOURCES, STATED_AT, SYSTEMS, WEB, Cast, Member, System, assemble_cast
+from api.demo.cast import (
+    OTHER_PARTNER,
+    PARTNER,
+    SOURCES,
+    STATED_AT,
+    SYSTEMS,
+    WEB,
+    Cast,
+    CompanySystem,
+    Member,
+    assemble_cast,
+)
 from api.demo.datasets import group_duplicates, read_febrl, read_movielens
 from api.demo.evaluation import evaluate_linkage, evaluate_recommendations
 from api.demo.lines import row_address, write_files
@@ -165,7 +176,7 @@ async def load_systems(demo: Demonstration) -> None:
     demo.show.counts(demo.summary)
 
 
-async def register_system(demo: Demonstration, system: System) -> None:
+async def register_system(demo: Demonstration, system: CompanySystem) -> None:
     """Registers a system as a source, as `consentric source create` does."""
     registered = await register_source(
         demo.services, system.name, system.trust, verifies=system.verifies, user_namespace=system.namespace
@@ -173,7 +184,7 @@ async def register_system(demo: Demonstration, system: System) -> None:
     demo.keys[write_key_of(system)] = registered.write_key
 
 
-def write_key_of(system: System) -> str:
+def write_key_of(system: CompanySystem) -> str:
     """Returns the description under which a system's write key is kept."""
     return f"write key of {system.name}"
 
