@@ -24,11 +24,11 @@ async def page_items(
     request: RequestContext, where: ItemFilter | None, first: int, after: str | None
 ) -> Page[ItemFacts]:
     """Returns a page of items. Raises BadInput."""
-    signer = CursorSealer(request.services.secret, request.viewer)
-    wanted = signer.request("Query.items", first, after)
+    cursors = CursorSealer(request.services.secret, request.viewer)
+    wanted = cursors.request("Query.items", first, after)
     where = check_filter(where) or ItemFilter()
     found = await read_items(request.services.client, where, first + 1, read_position(wanted.after))
-    return signer.page("Query.items", wanted, found, lambda item: (item.key,))
+    return cursors.page("Query.items", wanted, found, lambda item: (item.key,))
 
 
 def check_filter(where: ItemFilter | None) -> ItemFilter | None:

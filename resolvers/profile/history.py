@@ -24,7 +24,7 @@ async def page_interactions(
     view: PersonView, first: int, after: str | None, where: InteractionFilter | None
 ) -> Page[InteractionFacts] | None:
     """Returns a page of interactions, newest first; None if they are withheld. Raises BadInput."""
-    place, signer, request = _open(view, "interactions", first, after)
+    place, cursors, request = _open(view, "interactions", first, after)
     if where and where.types is not None and len(where.types) > MAX_TYPES:
         raise BadInput(f"where.types: at most {MAX_TYPES} types.")
     if not view.permits("interactions"):
@@ -35,38 +35,38 @@ async def page_interactions(
         where = where or InteractionFilter()
         later = await read_interactions(client, view.behaviour, where, first + 1, _before(request))
         facts = view.reveal(interactions=later)
-    page = signer.page(place, request, facts.interactions or (), lambda one: (one.at, one.id))
+    page = cursors.page(place, request, facts.interactions or (), lambda one: (one.at, one.id))
     return replace(page, nodes=[replace(one, id=view.name_part("interaction", one.id)) for one in page.nodes])
 
 
 async def page_sessions(view: PersonView, first: int, after: str | None) -> Page[SessionFacts] | None:
     """Returns a page of sessions, newest first; None if they are withheld. Raises BadInput."""
-    place, signer, request = _open(view, "sessions", first, after)
+    place, cursors, request = _open(view, "sessions", first, after)
     if not view.permits("sessions"):
         return None
     facts = view.facts
     if after is not None or first > view.wanted.sessions:
         later = await read_sessions(view.request.services.client, view.behaviour, first + 1, _before(request))
         facts = view.reveal(sessions=later)
-    page = signer.page(place, request, facts.sessions or (), lambda one: (one.started_at, one.id))
+    page = cursors.page(place, request, facts.sessions or (), lambda one: (one.started_at, one.id))
     return replace(page, nodes=[replace(one, id=SessionId(view.name_part("session", one.id))) for one in page.nodes])
 
 
 def page_consents(view: PersonView, first: int, after: str | None) -> Page[ConsentEvent] | None:
     """Returns a page of the consent log, latest received first; None if it is withheld. Raises BadInput. The whole log
     came with the profile, because the fold needs it."""
-    place, signer, request = _open(view, "consentHistory", first, after)
+    place, cursors, request = _open(view, "consentHistory", first, after)
     if not view.permits("consentHistory"):
         return None
     before = _before(request)
     found = [event for event in view.facts.consent_history or () if (event.received_at, event.id) < before]
-    return signer.page(place, request, found, lambda event: (event.received_at, event.id))
+    return cursors.page(place, request, found, lambda event: (event.received_at, event.id))
 
 
 def _open(view: PersonView, field: str, first: int, after: str | None) -> tuple[str, CursorSealer, PageRequest]:
     place = f"Profile.{field}:{view.facts.id}"
-    signer = CursorSealer(view.request.services.secret, view.request.viewer)
-    return place, signer, signer.request(place, first, after)
+    cursors = CursorSealer(view.request.services.secret, view.request.viewer)
+    return place, cursors, cursors.request(place, first, after)
 
 
 def _before(request: PageRequest) -> tuple[Millis, str]:

@@ -36,8 +36,8 @@ async def find_segment(request: RequestContext, key: str) -> SegmentFacts | None
 
 async def page_segments(request: RequestContext, first: int, after: str | None) -> Page[SegmentFacts]:
     """Returns a page of the segments that the viewer may know of. Raises BadInput."""
-    signer = CursorSealer(request.services.secret, request.viewer)
-    wanted = signer.request("Query.segments", first, after)
+    cursors = CursorSealer(request.services.secret, request.viewer)
+    wanted = cursors.request("Query.segments", first, after)
     counts = request.viewer.role in COUNTING_ROLES
     found = await read_segments(
         request.services.client,
@@ -47,7 +47,7 @@ async def page_segments(request: RequestContext, first: int, after: str | None) 
         shown=not counts,
         hidden=() if counts else [kind for kind in RUNS if not _is_fresh(request, kind)],
     )
-    return signer.page("Query.segments", wanted, found, lambda segment: (segment.key,))
+    return cursors.page("Query.segments", wanted, found, lambda segment: (segment.key,))
 
 
 async def count_segment(request: RequestContext, key: SegmentKey) -> int | None:

@@ -18,32 +18,32 @@ from resolvers.pages import BAD_CURSOR, MAX_CURSOR, MAX_PAGE, CursorSealer, Page
 SECRET = b"s" * 32
 ADA = RecordRef("shop", RecordKind.USER, "ada")
 WEB = Viewer("web", Role.FRONTEND, "personalisation", None, ADA)
-SIGNER = CursorSealer(SECRET, WEB)
+SEALER = CursorSealer(SECRET, WEB)
 PLACE = "Query.items"
 TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
 POSITIONS = st.lists(st.one_of(st.integers(-(2**63), 2**63 - 1), TEXT), max_size=4).map(tuple)
 
 
-def refused(cursor: str, signer: CursorSealer = SIGNER, place: str = PLACE) -> bool:
+def refused(cursor: str, sealer: CursorSealer = SEALER, place: str = PLACE) -> bool:
     with pytest.raises(BadInput) as caught:
-        signer.read(place, cursor)
+        sealer.read(place, cursor)
     assert caught.value.__context__ is None
     return str(caught.value) == BAD_CURSOR
 
 
 @given(POSITIONS, TEXT)
 def test_a_cursor_stands_for_its_position(position: Position, place: str) -> None:
-    assert SIGNER.read(place, SIGNER.write(place, position)) == position
+    assert SEALER.read(place, SEALER.write(place, position)) == position
 
 
 @given(POSITIONS)
 def test_a_cursor_fits_into_a_url(position: Position) -> None:
-    assert re.fullmatch(r"[A-Za-z0-9_-]+", SIGNER.write(PLACE, position))
+    assert re.fullmatch(r"[A-Za-z0-9_-]+", SEALER.write(PLACE, position))
 
 
 @given(POSITIONS, st.data())
 def test_a_cursor_with_any_bit_changed_is_refused(position: Position, data: st.DataObject) -> None:
-    cursor = SIGNER.write(PLACE, position)
+    cursor = SEALER.write(PLACE, position)
     raw = bytearray(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     bit = data.draw(st.integers(0, len(raw) * 8 - 1))
     raw[bit // 8] ^= 1 << bit % 8
@@ -73,11 +73,11 @@ def test_malformed_texts_are_refused_like_any_other(text: str) -> None:
     ],
 )
 def test_another_viewer_cannot_use_a_cursor(other: Viewer) -> None:
-    assert refused(SIGNER.write(PLACE, (1, "a")), CursorSealer(SECRET, other))
+    assert refused(SEALER.write(PLACE, (1, "a")), CursorSealer(SECRET, other))
 
 
 def test_a_cursor_is_bound_to_one_list_and_one_secret() -> None:
-    cursor = SIGNER.write(PLACE, (1, "a"))
+    cursor = SEALER.write(PLACE, (1, "a"))
     assert refused(cursor, place="Query.segments")
     assert refused(cursor, place=f"{PLACE}\0")
     assert refused(cursor, CursorSealer(b"t" * 32, WEB))
@@ -87,21 +87,21 @@ def test_a_cursor_is_bound_to_one_list_and_one_secret() -> None:
 @pytest.mark.parametrize("first", [-1, 0, MAX_PAGE + 1])
 def test_a_page_has_a_bounded_size(first: int) -> None:
     with pytest.raises(BadInput, match=f"first: a number from 1 to {MAX_PAGE}"):
-        SIGNER.request(PLACE, first, None)
+        SEALER.request(PLACE, first, None)
 
 
 def test_a_request_gives_the_position_the_page_starts_after() -> None:
-    assert SIGNER.request(PLACE, 1, None) == PageRequest(1)
-    assert SIGNER.request(PLACE, MAX_PAGE, SIGNER.write(PLACE, ("a",))) == PageRequest(MAX_PAGE, ("a",))
+    assert SEALER.request(PLACE, 1, None) == PageRequest(1)
+    assert SEALER.request(PLACE, MAX_PAGE, SEALER.write(PLACE, ("a",))) == PageRequest(MAX_PAGE, ("a",))
     with pytest.raises(BadInput, match="not a cursor"):
-        SIGNER.request(PLACE, 1, "")
+        SEALER.request(PLACE, 1, "")
 
 
 def walk(found: str, first: int, after: str | None = None) -> Page[str]:
     """Returns a page of a list of letters, read with one more than requested."""
-    request = SIGNER.request(PLACE, first, after)
+    request = SEALER.request(PLACE, first, after)
     start = 0 if request.after is None else found.index(str(request.after[0])) + 1
-    return SIGNER.page(PLACE, request, found[start : start + first + 1], lambda letter: (letter,))
+    return SEALER.page(PLACE, request, found[start : start + first + 1], lambda letter: (letter,))
 
 
 @pytest.mark.parametrize(
