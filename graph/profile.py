@@ -25,7 +25,7 @@ from graph.model.time import Millis
 from graph.segments.rfm import parse_rfm
 from graph.store.client import GraphClient, Row
 
-MOST_CANDIDATES: Final = 10
+MOST_MATCHES: Final = 10
 """How many people one identifier may lead to at most in a read. If the viewer may see several, none is returned."""
 
 
@@ -183,7 +183,7 @@ async def find_people_of_identifier(
     rows = await client.read(
         READ_PEOPLE_OF_IDENTIFIER,
         identifier=identifier.id,
-        most=MOST_CANDIDATES,
+        most=MOST_MATCHES,
         behaviour=behaviour,
         **_bind(sharing),
     )

@@ -1,7 +1,7 @@
 """Use case: show one person to one viewer. First the person is found and the gate decides, then the parts that it
 allows are read.
 
-A person who is absent and one who is invisible give the same result, None, in the same way: candidates that the viewer
+A person who is absent and one who is invisible give the same result, None, in the same way: people whom the viewer
 may not know of are removed before they are counted, ordered or distinguished.
 
 A person's own credential opens the account records that it proves and the devices that it was used on. While evidence
@@ -227,7 +227,7 @@ BUSY: Final = "The person's consents change faster than they can be read; try ag
 
 async def _find_any(request: RequestContext, key: ProfileKey, wanted: Wanted) -> PersonView | None:
     seen = [
-        one for person in await _find_candidates(request, key, wanted.behaviour) if (one := await _see(request, person))
+        one for person in await _find_people(request, key, wanted.behaviour) if (one := await _see(request, person))
     ]
     if isinstance(key, ByIdentifier):
         best = [one for one in seen if one.person.grade is seen[0].person.grade]
@@ -272,7 +272,7 @@ def _refs(key: ByRecord) -> list[RecordRef]:
     return [RecordRef(key.source, kind, key.key) for kind in (RecordKind.USER, RecordKind.ANONYMOUS)]
 
 
-async def _find_candidates(request: RequestContext, key: ProfileKey, behaviour: bool) -> Sequence[FoundPerson]:
+async def _find_people(request: RequestContext, key: ProfileKey, behaviour: bool) -> Sequence[FoundPerson]:
     client, sharing = request.services.client, _sharing(request)
     match key:
         case ById(user):
@@ -292,7 +292,7 @@ async def _find_candidates(request: RequestContext, key: ProfileKey, behaviour: 
 
 
 def _sharing(request: RequestContext) -> Sharing:
-    """Returns what a person must permit to be a candidate at all."""
+    """Returns what a person must permit to be found at all."""
     viewer = request.viewer
     if viewer.role is not Role.PARTNER:
         return Sharing(now=request.now)
