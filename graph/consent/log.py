@@ -5,7 +5,6 @@ The log is append-only. The one property set later is `repeated_at`, when a deni
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from hashlib import blake2b
@@ -14,7 +13,7 @@ from typing import Any, Final
 from graph.identity.locks import lock_records
 from graph.model.access import Trust
 from graph.model.consent import OWN_STANDING, ConsentEvent, ConsentState, ConsentStatement, Standing
-from graph.model.identity import Proof, RecordId, RecordKind
+from graph.model.identity import Proof, RecordId, RecordKind, is_secret
 from graph.store.client import Row, Writer, chunk_rows
 
 _STATEMENT_FIELDS: Final = tuple(f.name for f in fields(ConsentStatement) if f.name not in ("state", "categories"))
@@ -199,18 +198,11 @@ def parse_events(record: RecordId, rows: Sequence[Row | None]) -> tuple[ConsentE
     return tuple(sorted(events, key=lambda event: event.seq))
 
 
-SECRET_FORM: Final = re.compile(
-    r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}|[0-9a-f]{32,}|[A-Za-z0-9_-]{22,}",
-    re.IGNORECASE | re.ASCII,
-)
-"""An anonymous ID that nobody can guess: a UUIDv4, at least 32 hexadecimal digits, or 22 base64url characters."""
-
-
 def parse_standing(row: Sequence[Any]) -> Standing:
     """Returns a record's standing from its kind, its key, and its source's trust and jurisdiction."""
     kind, key, trust, jurisdiction = row
     device = kind == RecordKind.ANONYMOUS
-    return Standing(device, trust == Trust.PUBLIC, bool(SECRET_FORM.fullmatch(key)), jurisdiction)
+    return Standing(device, trust == Trust.PUBLIC, is_secret(key), jurisdiction)
 
 
 def _properties(event: ConsentEvent) -> dict[str, Any]:

@@ -28,15 +28,15 @@ class ProvenUse(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class DeviceEvidence:
     """What is known about a device: its source and key, whether that source is public, whether its person objects to
-    identity linking, the accounts that proved to use it, the user ID that it claimed first, with the receipt, and the
-    account that it counts for now."""
+    identity linking, the accounts that proved to use it, each with the anonymous ID that it named, the user ID that it
+    claimed first, with the receipt, and the account that it counts for now."""
 
     device: RecordId
     source: str
     key: str
     public: bool
     objected: bool
-    proven: tuple[ProvenUse, ...]
+    proven: tuple[tuple[str, ProvenUse], ...]
     claim: tuple[Millis, str] | None
     account: RecordId | None
 
@@ -55,27 +55,26 @@ RETURN collect([
 """
 
 
-async def read_devices(tx: Writer, devices: Collection[RecordId]) -> list[tuple[DeviceEvidence, list[str]]]:
-    """Reads the evidence about those of the records that are devices, each with the anonymous IDs that the accounts
-    named, in the order of `proven`."""
-    found: list[tuple[DeviceEvidence, list[str]]] = []
+async def read_devices(tx: Writer, devices: Collection[RecordId]) -> list[DeviceEvidence]:
+    """Reads the evidence about those of the records that are devices."""
+    found: list[DeviceEvidence] = []
     for chunk in chunk_rows(sorted(devices)):
         for id_, source, key, trust, objected, claim, proven, accounts in (
             await tx.run(READ_DEVICES, devices=list(chunk))
         )[0]["devices"]:
-            uses = tuple(_parse_use(row) for row in proven)
             since, _, identifier = (claim or "").partition(":")
-            evidence = DeviceEvidence(
-                id_,
-                source,
-                key,
-                trust == Trust.PUBLIC,
-                objected,
-                uses,
-                (Millis(int(since)), identifier) if claim else None,
-                RecordId(accounts[0]) if accounts else None,
+            found.append(
+                DeviceEvidence(
+                    id_,
+                    source,
+                    key,
+                    trust == Trust.PUBLIC,
+                    objected,
+                    tuple((row[0], _parse_use(row)) for row in proven),
+                    (Millis(int(since)), identifier) if claim else None,
+                    RecordId(accounts[0]) if accounts else None,
+                )
             )
-            found.append((evidence, [row[0] for row in proven]))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -34,6 +35,15 @@ class RecordRef:
         """Deterministic ID, 32 hex digits: the same name gives the same record on every arrival and on every engine."""
         text = f"{self.source}\0{self.kind}\0{self.key}".encode("utf-8", "surrogatepass")
         return RecordId(blake2b(text, digest_size=16).hexdigest())
+
+
+_SECRET: Final = re.compile(r"[A-Za-z0-9_-]{22,}", re.ASCII)
+
+
+def is_secret(anonymous_id: str) -> bool:
+    """Whether an anonymous ID has a form that nobody can guess: at least 22 base64url characters, as UUIDs and 32
+    hexadecimal digits have."""
+    return _SECRET.fullmatch(anonymous_id) is not None
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -22,10 +22,9 @@ from graph.consent.confirmations import (
     remove_expired_confirmations,
     write_confirmation,
 )
-from graph.consent.log import SECRET_FORM
 from graph.errors import BadInput, NotFound
 from graph.model.consent import ConsentState, ConsentStatement
-from graph.model.identity import RecordKind, RecordRef
+from graph.model.identity import RecordKind, RecordRef, is_secret
 from graph.model.time import DAY, Millis
 from graph.store.client import Writer
 from privacy.gate import Role
@@ -78,7 +77,7 @@ async def ask_confirmation(context: RequestContext, asked: ConfirmationRequest) 
         statement=_write_statement(statement),
         actor=context.viewer.client,
         expires_at=Millis(now + asked.days * DAY),
-        device=hash_device(services.secret, device) if device and SECRET_FORM.fullmatch(device) else None,
+        device=hash_device(services.secret, device) if device and is_secret(device) else None,
         kind=kind,
         value=value,
     )

@@ -5,14 +5,13 @@ A device moves no person and no consent. What it did counts for the account when
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Final
 
 from algorithms.identity.blocking import ANONYMOUS_ID, USER_ID
 from algorithms.identity.devices import MOST_DEVICES, CountedDevice, DeviceTie, choose_account, choose_devices
 from algorithms.identity.grades import grade_identifier
 from algorithms.identity.normalise import normalise_identifier
-from graph.consent.log import SECRET_FORM
 from graph.identity.devices import (
     CountingDevice,
     DeviceEvidence,
@@ -26,7 +25,7 @@ from graph.identity.devices import (
 )
 from graph.identity.locks import lock_records
 from graph.model.access import Trust
-from graph.model.identity import Grade, RecordId
+from graph.model.identity import Grade, RecordId, is_secret
 from graph.model.time import Millis
 from graph.store.client import Writer
 
@@ -59,11 +58,11 @@ async def settle_devices(
 async def _settle(tx: Writer, devices: Collection[RecordId], now: Millis) -> tuple[set[RecordId], set[RecordId]]:
     """Decides for devices. Returns the accounts whose devices changed, and those that have room for waiting ones."""
     evidence = await read_devices(tx, devices)
-    claimed = {one.claim[1] for one, _ in evidence if one.claim is not None}
+    claimed = {one.claim[1] for one in evidence if one.claim is not None}
     accounts = await read_accounts_of_user_ids(tx, claimed) if claimed else {}
-    ties = {one.device: _tie(one, values, accounts) for one, values in evidence}
+    ties = {one.device: _tie(one, accounts) for one in evidence}
     concerned = {tie.account for tie in ties.values() if tie is not None}
-    concerned |= {one.account for one, _ in evidence if one.account is not None}
+    concerned |= {one.account for one in evidence if one.account is not None}
     if not concerned:
         return set(), set()
     await lock_records(tx, concerned)
@@ -74,17 +73,16 @@ async def _settle(tx: Writer, devices: Collection[RecordId], now: Millis) -> tup
     return {one.account for one in (*ended, *begun)}, left & crowded
 
 
-def _tie(one: DeviceEvidence, values: Iterable[str], accounts: dict[str, list[ProvenUse]]) -> DeviceTie | None:
+def _tie(one: DeviceEvidence, accounts: dict[str, list[ProvenUse]]) -> DeviceTie | None:
     """Returns what ties a device to an account: the first that proved it, or the holder of the user ID that it claimed
     first."""
     if one.objected:
         return None
     key = normalise_identifier(ANONYMOUS_ID, one.key)
-    secret = SECRET_FORM.fullmatch(one.key) is not None
     ties = [
         DeviceTie(use.account, Grade.PROVEN, use.since)
-        for use, value in zip(one.proven, values, strict=True)
-        if value == key and (secret or _knows(use, one)) and _stands(ANONYMOUS_ID, use)
+        for value, use in one.proven
+        if value == key and (is_secret(one.key) or _knows(use, one)) and _stands(ANONYMOUS_ID, use)
     ]
     if not ties and one.claim is not None:
         since, identifier = one.claim

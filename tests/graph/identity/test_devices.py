@@ -50,7 +50,7 @@ async def prove(
     await store.write(lambda tx: write_holdings(tx, rows))
 
 
-async def evidence(store: GraphClient, device: RecordId) -> tuple[DeviceEvidence, list[str]]:
+async def evidence(store: GraphClient, device: RecordId) -> DeviceEvidence:
     (found,) = await store.write(lambda tx: read_devices(tx, [device]))
     return found
 
@@ -61,7 +61,7 @@ async def count_for(store: GraphClient, *begun: CountingDevice, ended: tuple[Cou
 
 async def test_a_device_that_nobody_named_has_no_evidence(store: GraphClient) -> None:
     device = await write_device(store)
-    assert await evidence(store, device) == (DeviceEvidence(device, "shop", "d", False, False, (), None, None), [])
+    assert await evidence(store, device) == DeviceEvidence(device, "shop", "d", False, False, (), None, None)
 
 
 async def test_the_accounts_that_proved_a_device_are_read_with_what_they_named(store: GraphClient) -> None:
@@ -71,9 +71,8 @@ async def test_the_accounts_that_proved_a_device_are_read_with_what_they_named(s
     await prove(store, "b", KEY, 6)
     await run(store, "MATCH (r:Record {id: $id}) SET r.linking_objected = true", id=record("b"))
     await claim(store, "c", KEY, 2)
-    found, named = await evidence(store, device)
-    assert found.proven == (ProvenUse(record("a"), "shop", Millis(5), Proof.HASH, Trust.SERVER),)
-    assert named == ["d"]
+    found = await evidence(store, device)
+    assert found.proven == (("d", ProvenUse(record("a"), "shop", Millis(5), Proof.HASH, Trust.SERVER)),)
 
 
 async def test_the_first_claim_and_the_account_are_read(store: GraphClient) -> None:
@@ -88,7 +87,7 @@ async def test_the_first_claim_and_the_account_are_read(store: GraphClient) -> N
         id=device,
     )
     await count_for(store, CountingDevice(record("a"), device, Grade.CLAIMED, Millis(4)))
-    found, _ = await evidence(store, device)
+    found = await evidence(store, device)
     assert (found.claim, found.account, found.public, found.objected) == ((4, ADA.id), record("a"), True, True)
 
 

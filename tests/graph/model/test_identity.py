@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graph.model.identity import IdentifierRef, RecordKind, RecordRef
+from graph.model.identity import IdentifierRef, RecordKind, RecordRef, is_secret
 
 WORD = st.text(st.characters(exclude_characters="\0"), max_size=5)
+UUID = "5f0c6e1a-3b7d-4c52-9e8f-0a1b2c3d4e5f"
 
 
 def test_ids_stay_as_they_are_in_existing_graphs() -> None:
@@ -34,3 +36,24 @@ def test_parts_do_not_run_into_each_other() -> None:
 
 def test_a_lone_surrogate_has_an_id() -> None:
     assert RecordRef("shop", RecordKind.USER, "\ud800").id != RecordRef("shop", RecordKind.USER, "\ud801").id
+
+
+@pytest.mark.parametrize(
+    ("key", "secret"),
+    [
+        (UUID, True),
+        (UUID.upper(), True),
+        ("5f0c6e1a-3b7d-1c52-9e8f-0a1b2c3d4e5f", True),
+        ("a" * 22, True),
+        ("0" * 32, True),
+        ("a" * 21, False),
+        ("visitor-1", False),
+        ("", False),
+        ("a" * 22 + "!", False),
+        ("é" * 30, False),
+        ("a" * 22 + "\n", False),
+    ],
+)
+def test_only_a_name_that_nobody_can_guess_is_a_secret(key: str, secret: bool) -> None:
+    """A UUID of another version has the length of a secret, and is one by that."""
+    assert is_secret(key) is secret
