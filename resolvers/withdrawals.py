@@ -31,7 +31,7 @@ OVERLAP: Final = 120_000
 clocks differ."""
 
 GRACE: Final = 3_000
-"""How many milliseconds after a withdrawal the run is computed again, so that one computation answers several."""
+"""How many milliseconds after a withdrawal the run is computed again, so that one computation serves several."""
 
 CLAIM: Final = 20_000
 """How many milliseconds a claim holds; each look renews it."""

@@ -134,7 +134,7 @@ class Visit:
 
     async def watch(self, admission: Awaitable[T]) -> T:
         """Returns what an admission returns. Raises RateLimited instead of Unauthenticated if the address has failed
-        too often: who has a valid credential is admitted all the same."""
+        too often; a valid credential is still admitted."""
         try:
             return await admission
         except Unauthenticated:

@@ -118,7 +118,7 @@ async def _read_terms(tx: Writer, new: Sequence[Arrival]) -> dict[str, SourceTer
     """Returns what the sources of people's messages are trusted with; what is only about items rests on no trust.
 
     Raises BadInput if a source isn't registered, StoreUnavailable if its trust has changed since the message was
-    admitted: sent again, it is read anew.
+    admitted; if it is sent again, it is read under the new trust.
     """
     about_people = [one for one in new if one.message.record is not None]
     terms = await read_terms(tx, {one.message.source for one in about_people})

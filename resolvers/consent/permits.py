@@ -78,7 +78,7 @@ async def refresh_permits(tx: Writer, users: Collection[UserId], policy: Policy,
 
 
 def judge(one: UserLog, policy: Policy, now: Millis) -> dict[Permit, PermitState]:
-    """Returns what a person's log permits now. Everything that is said about someone's consents comes from here."""
+    """Returns what a person's log permits now. Whatever is shown of someone's consents comes from here."""
     return fold(one.events, instant_of(one.events, now), policy, one.standings, one.bars)
 
 

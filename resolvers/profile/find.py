@@ -64,7 +64,7 @@ ATTEMPTS: Final = 5
 """How often a read starts again because the person's permits changed between its two steps."""
 
 NOBODY: Final = UserId("")
-"""The user that a text leads to which is nobody's pseudonym."""
+"""Stands for the user of a text that is no pseudonym, so that it is looked up like any other."""
 
 
 @dataclass(frozen=True, slots=True)
