@@ -31,3 +31,9 @@ def grade_identifier(kind: str, trust: Trust, verifies: Collection[str] = (), pr
     if trust is Trust.SERVER:
         return Grade.STATED if kind in CONTACT_KINDS and kind not in verifies else Grade.PROVEN
     return Grade.CLAIMED
+
+
+def stands(kind: str, trust: Trust, verifies: Collection[str], proof: Proof | None) -> bool:
+    """Whether a holding that was proven when it was written still is, under what its source is trusted with now.
+    O(1)."""
+    return grade_identifier(kind, trust, verifies, proof) is Grade.PROVEN

@@ -10,7 +10,7 @@ from typing import Final
 
 from algorithms.identity.blocking import ANONYMOUS_ID, USER_ID
 from algorithms.identity.devices import MOST_DEVICES, CountedDevice, DeviceTie, choose_account, choose_devices
-from algorithms.identity.grades import grade_identifier
+from algorithms.identity.grades import stands
 from algorithms.identity.normalise import normalise_identifier
 from graph.identity.devices import (
     CountingDevice,
@@ -82,11 +82,11 @@ def _tie(one: DeviceEvidence, accounts: dict[str, list[ProvenUse]]) -> DeviceTie
     ties = [
         DeviceTie(use.account, Grade.PROVEN, use.since)
         for value, use in one.proven
-        if value == key and (is_secret(one.key) or _knows(use, one)) and _stands(ANONYMOUS_ID, use)
+        if value == key and (is_secret(one.key) or _knows(use, one)) and stands(ANONYMOUS_ID, use.trust, (), use.proof)
     ]
     if not ties and one.claim is not None:
         since, identifier = one.claim
-        holders = [use for use in accounts.get(identifier, ()) if _stands(USER_ID, use)]
+        holders = [use for use in accounts.get(identifier, ()) if stands(USER_ID, use.trust, (), use.proof)]
         holder = min(holders, key=lambda use: (use.since, use.account), default=None)
         if holder is not None:
             ties = [DeviceTie(holder.account, Grade.CLAIMED if one.public else Grade.PROVEN, since)]
@@ -97,10 +97,6 @@ def _knows(use: ProvenUse, one: DeviceEvidence) -> bool:
     """Whether an account's own back end named the device. In a browser, anybody can take on a name that can be
     guessed, and then prove who they are."""
     return use.source == one.source and use.trust is not Trust.PUBLIC
-
-
-def _stands(kind: str, use: ProvenUse) -> bool:
-    return grade_identifier(kind, use.trust, (), use.proof) is Grade.PROVEN
 
 
 def _compare(

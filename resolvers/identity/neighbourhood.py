@@ -12,12 +12,11 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from algorithms.identity.clustering import DisjointSets
-from algorithms.identity.grades import grade_identifier
+from algorithms.identity.grades import stands
 from algorithms.identity.linkage import LinkageConfig, refuse_identifier
 from graph.identity.identifiers import read_holders
 from graph.identity.links import LinkEdge, LockedRecord, lock_evidence, read_linked_by
-from graph.model.access import Trust
-from graph.model.identity import Grade, Judgement, LinkOutcome, Membership, Neighbourhood, Proof, RecordId
+from graph.model.identity import Judgement, LinkOutcome, Membership, Neighbourhood, RecordId
 from graph.store.client import Writer
 
 
@@ -50,11 +49,6 @@ class LockedNeighbourhood:
         """Returns the stored refusal, or None, of every identifier that takes part in linkage."""
         taking_part = (record.evidence for record in self.records.values() if record.evidence.permitted)
         return {holding.identifier: holding.refused for evidence in taking_part for holding in evidence.holdings}
-
-
-def stands(kind: str, trust: Trust, verifies: Collection[str], proof: Proof | None) -> bool:
-    """Whether a holding that was proven when it was written still is, under what its source is trusted with now."""
-    return grade_identifier(kind, trust, verifies, proof) is Grade.PROVEN
 
 
 async def lock_neighbourhood(tx: Writer, records: Collection[RecordId], config: LinkageConfig) -> LockedNeighbourhood:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from algorithms.identity.grades import grade_identifier
+from algorithms.identity.grades import grade_identifier, stands
 from graph.model.access import Trust
 from graph.model.identity import Grade, Proof
 
@@ -42,3 +42,10 @@ def test_everything_of_a_system_of_record_is_proven() -> None:
 
 def test_grades_are_ordered() -> None:
     assert sorted(Grade, key=lambda grade: grade.rank) == [Grade.CLAIMED, Grade.STATED, Grade.PROVEN]
+
+
+def test_a_holding_stands_while_its_source_or_its_proof_still_proves_it() -> None:
+    assert stands("email", Trust.SERVER, ["email"], None)
+    assert not stands("email", Trust.SERVER, [], None)
+    assert not stands("user_id", Trust.PUBLIC, [], None)
+    assert stands("user_id", Trust.PUBLIC, [], Proof.HASH)
