@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
-from algorithms.segments.communities import CommunityConfig
-from algorithms.segments.rfm import RfmConfig
-from graph.access.clients import write_client_revocation
-from graph.access.sources import revoke_source_keys
-from graph.collection.dead_letters import DeadLetter, write_letters
-from graph.consent.policy_version import write_policy_version
-from graph.identity.identifiers import write_refused_identifiers
-from graph.model.identity import IdentifierRef, UserId
+from algorithms.identity.devices import MOST_DEVICES
+from api.collection.files.load import load_files
+from graph.model.access import Trust
 from graph.schema import NODES, RELATIONSHIPS, InteractionType, Label, Property, ValueType
-from graph.segments.memberships import end_unpermitted
 from graph.store.client import GraphClient
 from migrations.runner import hold_lock
-from resolvers.refresh import RefreshConfig, refresh_all
-from tests.api.door import START, Door, open_door
-from tests.crowd import Event, Person, set_permits, write_crowd
+from resolvers.access.registration import revoke_client, revoke_source
+from resolvers.refresh import refresh_all
+from resolvers.withdrawals import Watch
+from tests.tastes import CONFIG
+from tests.world import DAY, Reader, Sender, World, external, identify, new_device, open_world, prefer, view
 
 pytestmark = pytest.mark.store
 
@@ -51,11 +49,124 @@ STATED = {
 INTERACTIONS = {type_.value: "interaction" for type_ in InteractionType}
 """Interaction types share their properties, so together they show each."""
 
-CONFIG = RefreshConfig(
-    rfm=RfmConfig(types=("RATED",), window_days=None),
-    communities=CommunityConfig(neighbours=20, resolution=0.5, smallest=3),
-)
 EMAIL = {"email": "ada@shop.example.org"}
+ASK = "mutation($input: ConfirmationInput!) { requestConfirmation(input: $input) { path } }"
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """A company's systems, each with its key, and the clients that read them. `folder` is for files to load."""
+
+    world: World
+    folder: Path
+    shop: Sender
+    web: Sender
+    crm: Sender
+    erp: Sender
+    desk: Reader
+
+    async def load(self, *lines: Mapping[str, Any], source: str = "shop") -> None:
+        """Loads lines as `consentric load` does."""
+        path = self.folder / "lines.ndjson"
+        path.write_bytes(b"\n".join(orjson.dumps(line) for line in lines))
+        report = await load_files(self.world.runtime, [path], source)
+        assert (report.accepted, report.rejected) == (len(lines), {})
+
+    async def person(self, user: str, source: str = "shop") -> Reader:
+        """Somebody who is logged in."""
+        return await self.world.token("page", source, user)
+
+
+async def found_company(world: World, folder: Path) -> Company:
+    """Registers the systems and the clients."""
+    company = Company(
+        world,
+        folder,
+        shop=await world.source("shop", Trust.SERVER, "site", jurisdiction="DE"),
+        web=await world.source("web", Trust.PUBLIC, "site"),
+        crm=await world.source("crm", Trust.RECORD, "crm"),
+        erp=await world.source("erp", Trust.RECORD, "erp"),
+        desk=await world.client("desk", "operator", "service"),
+    )
+    await world.client("page", "subject", "service")
+    await world.client("acme", "partner", "partner_sharing", recipient="acme")
+    return company
+
+
+async def write_everything(world: World, folder: Path) -> None:
+    """Lets each part of the application write to the store, as systems, people and operators cause it to."""
+    company = await found_company(world, folder)
+    await write_tastes(company)
+    await write_activity(company)
+    await write_consents(company)
+    await write_devices(company)
+    await write_people(company)
+    await write_changes(company)
+
+
+async def write_tastes(company: Company) -> None:
+    """People of two tastes, what is computed from them, and the same once somebody withdraws."""
+    items = [
+        {"type": "item", "itemId": f"i{number}", "title": f"Film {number}", "category": "films", "price": 4,
+         "available": True, "year": 2024, "attributes": {"reels": 3}, "topics": ["war" if number < 6 else "comedy"]}
+        for number in range(12)
+    ]  # fmt: skip
+    people = [f"p{number}" for number in range(16)]
+    await company.load(*items, *(line for place, user in enumerate(people) for line in rate(user, place)))
+    await refresh_all(company.world.services, CONFIG)
+    for purpose in ("analytics", "personalisation"):
+        await (await company.person("p0")).withdraw(purpose)
+    company.world.clock.skip(days=1)
+    watch = Watch(company.world.services)
+    await watch.look()
+    await watch.settle()
+    await watch.close()
+
+
+def rate(user: str, place: int) -> Sequence[dict[str, Any]]:
+    """What a person permits and rates."""
+    permits = [
+        {"type": "consent", "userId": user, "purpose": purpose, "state": "given"}
+        for purpose in ("analytics", "personalisation")
+    ]
+    films = range(place % 2 * 6, place % 2 * 6 + 4 + place % 3)
+    ratings = [{"product_id": f"i{number}", "rating": 5} for number in films]
+    return permits + [
+        {"type": "track", "userId": user, "event": "Product Rated", "properties": rating} for rating in ratings
+    ]
+
+
+async def write_activity(company: Company) -> None:
+    """Interactions of every kind of property, and messages that are rejected."""
+    product = {"product_id": "i1", "price": 4, "quantity": 2}
+    await company.shop.send(
+        {"type": "track", "userId": "u1", "event": "Order Completed", "properties": {"order_id": 7, **product}},
+        {"type": "track", "userId": "u1", "event": "Signed Up"},
+    )
+    context = {"userHash": await company.world.user_hash("web", "u1")}
+    bad = {"product_id": "i1", "price": ["a lot"]}
+    answer = await company.web.post(
+        {"type": "track", "userId": "u1", "event": "Product Added", "properties": bad, "context": context}
+    )
+    assert answer.json()["rejected"] == {"bad_value": 1}
+
+
+async def write_consents(company: Company) -> None:
+    """Statements with all that they may state, repeated denials, and a double opt-in."""
+    await company.shop.send(identify(EMAIL, userId="u1"))
+    until = company.world.clock() + 30 * DAY
+    sharing = {"type": "consent", "userId": "u1", "purpose": "partner_sharing", "state": "given"}
+    await company.load(sharing | STATED | {"expiresAt": until})
+    await company.shop.send(identify(EMAIL, userId="u2", context=denial()))
+    await company.shop.send(identify(userId="u2", context=denial(Functional=True)))
+    device = new_device()
+    asked = {
+        "record": {"source": "shop", "userId": "u1", "anonymousId": device},
+        "purpose": "marketing",
+        "contact": {"kind": "email", "value": EMAIL["email"]},
+    }
+    path = (await company.desk.ask(ASK, input=asked))["requestConfirmation"]["path"]
+    assert (await company.world.http.post(path, data={"anonymousId": device})).status_code == 200
 
 
 def denial(**more: bool) -> dict[str, Any]:
@@ -63,58 +174,37 @@ def denial(**more: bool) -> dict[str, Any]:
     return {"consent": {"categoryPreferences": {"Analytics": False, **more}}}
 
 
-def crowd() -> list[Person]:
-    """People of two tastes, some with longer histories."""
-    return [
-        Person(
-            f"p{number:02}", [[Event(f"i{number % 2 * 10 + k}", "RATED", value=5.0) for k in range(4 + number // 4)]]
-        )
-        for number in range(16)
-    ]
+async def write_devices(company: Company) -> None:
+    """Devices that claim an account, more than may count for it; one of them proves to be another's."""
+    devices = [new_device() for _ in range(MOST_DEVICES + 1)]
+    await company.web.send(*(view("i1", anonymousId=device, userId="u1") for device in devices))
+    context = {"userHash": await company.world.user_hash("web", "u3", devices[0])}
+    await company.web.send(prefer("analytics", anonymousId=devices[0], userId="u3", context=context))
 
 
-async def write_everything(door: Door) -> None:
-    """Lets each part of the application write to the store."""
-    store = door.services.client
-    await write_crowd(store, crowd())
-    await refresh_all(door.services, CONFIG)
-    await set_permits(store, "p00", ())
-    await door.client("crm", "partner", "partner_sharing", recipient="acme")
-    await write_activity(door)
-    await write_identities(door)
-    letter = DeadLetter("shop", "bad_value", "A number is needed.", "{}", door.clock(), "properties.price")
-    refused = IdentifierRef("email", EMAIL["email"]).id
-    await store.write(lambda tx: end_unpermitted(tx, [UserId("p00")], "analytics", door.clock()))
-    await store.write(lambda tx: write_letters(tx, [letter]))
-    await store.write(lambda tx: write_refused_identifiers(tx, [(refused, "frequency_cap")], door.clock()))
-    await store.write(lambda tx: write_policy_version(tx, "1", door.clock()))
-    async with hold_lock(store, door.clock):
+async def write_people(company: Company) -> None:
+    """Two people who become one and, after an objection, two again; an address that changes hands, and one that two
+    people share."""
+    number = external("customer_no", "77")
+    await company.crm.send(identify(EMAIL, userId="c1", context=number))
+    await company.shop.send(identify(userId="u1", context=number))
+    await (await company.person("u1")).state("identity_linking", "OBJECTED")
+    await company.crm.send(identify({"email": "old@firm.example"}, userId="c2"))
+    company.world.clock.skip(days=1)
+    await company.crm.send(identify({"email": "new@firm.example"}, userId="c2"))
+    await company.erp.send(identify({"email": "old@firm.example"}, userId="e1"))
+    await company.crm.send(*(identify({"email": "info@firm.example"}, userId=user) for user in ("c3", "c4")))
+
+
+async def write_changes(company: Company) -> None:
+    """What operators change about systems and clients."""
+    world = company.world
+    await world.set_source("shop", verifies=("email",))
+    await world.rotate_hash_key("web")
+    await revoke_client(world.services, "acme")
+    await revoke_source(world.services, "erp")
+    async with hold_lock(world.services.client, world.clock):
         pass
-    await store.write(lambda tx: write_client_revocation(tx, "crm", door.clock()))
-    await store.write(lambda tx: revoke_source_keys(tx, "shop", door.clock()))
-
-
-async def write_activity(door: Door) -> None:
-    """Items, interactions of every kind of property, and consent."""
-    product = {"product_id": "tea", "price": 4, "quantity": 2}
-    await door.load(
-        {"type": "item", "itemId": "tea", "title": "Tea", "category": "drinks", "price": 4, "available": True,
-         "year": 2024, "attributes": {"leaf": "green"}, "topics": ["drinks"]},
-        {"type": "track", "userId": "u1", "event": "Order Completed", "properties": {"order_id": 7, **product}},
-        {"type": "track", "userId": "u1", "event": "Signed Up"},
-        {"type": "consent", "userId": "u1", "purpose": "partner_sharing", "state": "given",
-         "expiresAt": int(START) + 86_400_000, **STATED},
-        {"type": "consent", "userId": "u1", "purpose": "partner_sharing", "state": "withdrawn", "recipient": "acme"},
-    )  # fmt: skip
-    await door.load({"type": "identify", "userId": "u1", "traits": EMAIL, "context": denial()})
-    await door.load({"type": "identify", "userId": "u1", "context": denial(Functional=True)})
-
-
-async def write_identities(door: Door) -> None:
-    """A merge, a split by an objection, and links that are refused."""
-    await door.load({"type": "identify", "anonymousId": "a1"}, {"type": "identify", "userId": "u2", "traits": EMAIL})
-    await door.load({"type": "identify", "userId": "u1", "anonymousId": "a1"})
-    await door.load({"type": "consent", "userId": "u1", "purpose": "identity_linking", "state": "objected"})
 
 
 def find_wrong(owner: str, declared: Iterable[Property], held: Mapping[str, Any]) -> list[str]:
@@ -127,9 +217,9 @@ def find_wrong(owner: str, declared: Iterable[Property], held: Mapping[str, Any]
     ]
 
 
-async def test_everything_stored_is_declared_and_has_its_type(store: GraphClient) -> None:
-    async with open_door(store) as door:
-        await write_everything(door)
+async def test_everything_stored_is_declared_and_has_its_type(store: GraphClient, tmp_path: Path) -> None:
+    async with open_world(store, tmp_path) as world:
+        await write_everything(world, tmp_path)
     declared = {label.value: node.properties for label, node in NODES.items()}
     declared |= {name.value: each.properties for name, each in RELATIONSHIPS.items()}
     nodes = await store.read("MATCH (n) RETURN labels(n) AS owners, properties(n) AS held")
@@ -140,7 +230,7 @@ async def test_everything_stored_is_declared_and_has_its_type(store: GraphClient
         assert find_wrong(owner, declared[owner], row["held"]) == []
         seen |= {(INTERACTIONS.get(owner, owner), name) for name in row["held"]}
     unseen = {(INTERACTIONS.get(owner, owner), each.name) for owner, all_ in declared.items() for each in all_} - seen
-    assert unseen == set(), "let write_everything write it"
+    assert not unseen, f"let write_everything write {sorted(unseen)}"
 
 
 def test_a_wrong_type_is_found() -> None:
