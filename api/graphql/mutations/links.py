@@ -5,21 +5,17 @@ from __future__ import annotations
 from typing import Annotated
 
 import strawberry
-from strawberry.types import Info
 
 from api.consent.links import CONFIRM, UNSUBSCRIBE, write_link
+from api.graphql.mutations.admission import GraphQLInfo, admit_roles, find_source
 from api.graphql.mutations.inputs import RecordName
 from api.graphql.types.context import GraphQLContext
 from api.graphql.types.profile import IDENTIFIER_KINDS
 from api.graphql.types.relay import given, optional
 from api.graphql.types.scalars import DateTime
-from graph.access.sources import read_source
-from graph.errors import BadInput, Forbidden
 from graph.model.consent import ConsentState, ConsentStatement
 from resolvers.consent.confirmations import ASKING_ROLES, ConfirmationRequest, ask_confirmation
 from resolvers.consent.unsubscribing import Unsubscription, seal_unsubscription
-
-GraphQLInfo = Info[GraphQLContext, None]
 
 
 @strawberry.input(description="The contact data that a link is sent to.")
@@ -80,7 +76,8 @@ class LinkMutation:
         info: GraphQLInfo,
         input: Annotated[ConfirmationInput, strawberry.argument(description="What to confirm.")],
     ) -> ConfirmationPayload:
-        context = await _admit_operator(info, input.record)
+        context = admit_roles(info, ASKING_ROLES)
+        await find_source(context, input.record.source)
         contact = given(input.contact)
         asked = await ask_confirmation(
             context.request,
@@ -104,23 +101,14 @@ class LinkMutation:
         info: GraphQLInfo,
         input: Annotated[UnsubscribeInput, strawberry.argument(description="What to take back.")],
     ) -> UnsubscribePayload:
-        context = await _admit_operator(info, input.record)
+        context = admit_roles(info, ASKING_ROLES)
+        await find_source(context, input.record.source)
         services = context.request.services
         one = Unsubscription(
             input.record.named(), input.purpose, given(input.recipient) or None, context.request.viewer.client
         )
         token = seal_unsubscription(services.secret, one, services.policy)
         return UnsubscribePayload(path=write_link(UNSUBSCRIBE, token))
-
-
-async def _admit_operator(info: GraphQLInfo, record: RecordName) -> GraphQLContext:
-    context = info.context
-    role = context.request.viewer.role
-    if role not in ASKING_ROLES:
-        raise Forbidden(f"{info.field_name}: this credential's role ({role}) may not do this.")
-    if await read_source(context.request.services.client, record.source) is None:
-        raise BadInput("source: it is not registered; see `consentric source create`.")
-    return context
 
 
 def _read_statement(input: ConfirmationInput, context: GraphQLContext) -> ConsentStatement:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Final
 
 import strawberry
-from strawberry.types import Info
 
 from api.collection.intake import Receipt, Submission, submit
 from api.collection.origin import Origin
@@ -15,13 +14,14 @@ from api.collection.reasons import Rejected, RejectionReason
 from api.collection.segment.consents import StatementPayload
 from api.collection.segment.mapping import open_message, read_message, read_message_id
 from api.collection.segment.messages import RawMessage
+from api.graphql.mutations.admission import UNREGISTERED, GraphQLInfo, admit_roles, find_source
 from api.graphql.mutations.inputs import ConsentInput, EventInput, ItemInput, RecordInput, WithdrawInput
 from api.graphql.mutations.links import LinkMutation
 from api.graphql.mutations.payloads import ConsentPayload, ItemsPayload, RecordPayload, Rejection, TrackPayload
 from api.graphql.types.context import GraphQLContext
 from api.graphql.types.relay import given
 from graph.access.sources import read_source
-from graph.errors import BadInput, Forbidden
+from graph.errors import BadInput
 from graph.model.access import Source
 from graph.model.consent import ConsentState
 from graph.model.identity import Proof
@@ -33,29 +33,11 @@ MOST_ENTRIES: Final = 500
 RECORD_ROLES: Final = frozenset({Role.OPERATOR})
 ITEM_ROLES: Final = frozenset({Role.OPERATOR})
 TRACK_ROLES: Final = frozenset({Role.FRONTEND, Role.OPERATOR})
-UNREGISTERED: Final = "source: it is not registered; see `consentric source create`."
-
-GraphQLInfo = Info[GraphQLContext, None]
-
-
-def _admit(info: GraphQLInfo, roles: Collection[Role]) -> GraphQLContext:
-    role = info.context.request.viewer.role
-    if role not in roles:
-        raise Forbidden(f"{info.field_name}: this credential's role ({role}) may not do this.")
-    return info.context
 
 
 def _bound(entries: Sequence[Any]) -> None:
     if len(entries) > MOST_ENTRIES:
         raise BadInput(f"input: at most {MOST_ENTRIES} entries in one request.")
-
-
-async def _find_source(context: GraphQLContext, name: str) -> Source:
-    """Returns a registered source. Raises BadInput if there is none of this name."""
-    source = await read_source(context.request.services.client, name)
-    if source is None:
-        raise BadInput(UNREGISTERED)
-    return source
 
 
 def _read_entry(context: GraphQLContext, submission: Submission, index: int, raw: RawMessage, source: Source) -> None:
@@ -90,8 +72,8 @@ class Mutation(LinkMutation):
     async def upsert_record(
         self, info: GraphQLInfo, input: Annotated[RecordInput, strawberry.argument(description="The record.")]
     ) -> RecordPayload:
-        context, submission = _admit(info, RECORD_ROLES), Submission()
-        source = await _find_source(context, input.source)
+        context, submission = admit_roles(info, RECORD_ROLES), Submission()
+        source = await find_source(context, input.source)
         _read_entry(context, submission, 0, input.raw_message(), source)
         receipt = await _submit(context, submission)
         return RecordPayload(accepted=receipt.accepted, duplicate=receipt.duplicate, rejected=_show_rejected(receipt))
@@ -102,7 +84,7 @@ class Mutation(LinkMutation):
         info: GraphQLInfo,
         input: Annotated[list[ItemInput], strawberry.argument(description="The items, at most 500.")],
     ) -> ItemsPayload:
-        context, submission = _admit(info, ITEM_ROLES), Submission()
+        context, submission = admit_roles(info, ITEM_ROLES), Submission()
         _bound(input)
         catalogue = Source(name=f"graphql:{context.request.viewer.client}")
         for index, item in enumerate(input):
@@ -118,7 +100,7 @@ class Mutation(LinkMutation):
         info: GraphQLInfo,
         input: Annotated[list[EventInput], strawberry.argument(description="The events, at most 500.")],
     ) -> TrackPayload:
-        context, submission = _admit(info, TRACK_ROLES), Submission()
+        context, submission = admit_roles(info, TRACK_ROLES), Submission()
         _bound(input)
         client = context.request.services.client
         sources = {name: await read_source(client, name) for name in {event.source for event in input}}
@@ -160,7 +142,7 @@ async def _state(context: GraphQLContext, speaker: Speaker, input: ConsentInput 
     """Writes one statement. Returns where each purpose stands afterwards, but only to the person themselves."""
     request, services = context.request, context.request.services
     record = speaker.record
-    source = await _find_source(context, record.source)
+    source = await find_source(context, record.source)
     origin = Origin(source, services.clock(), services.policy, proof=Proof.CREDENTIAL)
     own_id = given(input.message_id)
     head = open_message(
