@@ -37,13 +37,20 @@ class RecordRef:
         return RecordId(blake2b(text, digest_size=16).hexdigest())
 
 
-_SECRET: Final = re.compile(r"[A-Za-z0-9_-]{22,}", re.ASCII)
+_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-([0-9a-f])[0-9a-f]{3}-([0-9a-f])[0-9a-f]{3}-[0-9a-f]{12}", re.I)
+_HEXADECIMAL: Final = re.compile(r"[0-9a-f]+", re.I)
+_BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]{22,}", re.ASCII)
 
 
 def is_secret(anonymous_id: str) -> bool:
-    """Whether an anonymous ID has a form that nobody can guess: at least 22 base64url characters, as UUIDs and 32
-    hexadecimal digits have."""
-    return _SECRET.fullmatch(anonymous_id) is not None
+    """Whether an anonymous ID has a form that nobody can guess: a UUIDv4, at least 32 hexadecimal digits, or at least
+    22 base64url characters. Other UUIDs hold a time and an address, and short hexadecimal IDs often a time."""
+    uuid = _UUID.fullmatch(anonymous_id)
+    if uuid is not None:
+        return uuid[1] == "4" and uuid[2].lower() in "89ab"
+    if _HEXADECIMAL.fullmatch(anonymous_id):
+        return len(anonymous_id) >= 32
+    return _BASE64URL.fullmatch(anonymous_id) is not None
 
 
 @dataclass(frozen=True, slots=True, order=True)
