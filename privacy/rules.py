@@ -269,10 +269,10 @@ class _Case:
 def _lifts(grant: ConsentEvent, bar: Bar) -> bool:
     """Whether a live grant lifts a bar."""
     statement = grant.statement
-    if bar.recipient and not statement.recipient:
-        return False
     if bar.unproven:
         return statement.assurance > 0
+    if bar.recipient and not statement.recipient:
+        return False
     return _stated_at(grant) > bar.at and statement.assurance >= bar.assurance
 
 

@@ -1,4 +1,4 @@
-"""Bars: the denials that records left on their identifiers, for everyone who holds or claims the same identifier.
+"""Bars: the denials that records left on their identifiers, for everyone who holds the same identifier.
 
 Per purpose, recipient and assurance only the latest denial counts, so writing a bar is a maximum: bars don't depend on
 the order of processing. None is ever removed. So where a link ends because of a cap, a limit or a lowered trust, the
@@ -13,7 +13,7 @@ from typing import Final
 from orjson import dumps, loads
 
 from graph.model.consent import Bar
-from graph.model.identity import RecordId, UserId
+from graph.model.identity import Grade, RecordId, UserId
 from graph.model.time import Millis
 from graph.store.client import Writer, chunk_rows
 
@@ -26,18 +26,18 @@ MOST_HEARERS: Final = 20
 READ_BARRABLE: Final = """
 UNWIND $records AS record
 MATCH (:Record {id: record})-[held:IDENTIFIED_BY|CLAIMS]->(i:Identifier)
-RETURN record, collect([i.kind = 'anonymous_id', held.since, i.id, type(held) = 'IDENTIFIED_BY']) AS held
+RETURN record, collect([i.kind = 'anonymous_id', held.since, i.id, coalesce(held.grade, 'claimed')]) AS held
 """
 
 
-async def read_barrable(tx: Writer, records: Collection[RecordId]) -> dict[RecordId, dict[str, bool]]:
-    """Reads the identifiers on which each record leaves its denials: those it has had longest, devices last. True: it
-    holds the identifier; False: it only claims it."""
-    found: dict[RecordId, dict[str, bool]] = {}
+async def read_barrable(tx: Writer, records: Collection[RecordId]) -> dict[RecordId, dict[str, Grade]]:
+    """Reads the identifiers on which each record leaves its denials, with their grades: those it has had longest,
+    devices last."""
+    found: dict[RecordId, dict[str, Grade]] = {}
     for row in await tx.run(READ_BARRABLE, records=sorted(records)):
-        known: dict[str, bool] = {}
-        for _, _, identifier, held in sorted(row["held"]):
-            known[identifier] = known.get(identifier, False) or held
+        known: dict[str, Grade] = {}
+        for _, _, identifier, grade in sorted(row["held"]):
+            known[identifier] = max(known.get(identifier, Grade.CLAIMED), Grade(grade), key=lambda one: one.rank)
         found[RecordId(row["record"])] = dict(list(known.items())[:MOST_IDENTIFIERS])
     return found
 
@@ -93,15 +93,17 @@ READ_HEARERS: Final = """
 UNWIND $identifiers AS identifier
 MATCH (i:Identifier {id: identifier})
 RETURN identifier, COLLECT {
-  MATCH (i)<-[:IDENTIFIED_BY|CLAIMS]-(:Record)-[x:RESOLVES_TO]->(u:User)
-  WHERE x.to IS NULL
+  MATCH (i)<-[h:IDENTIFIED_BY|CLAIMS]-(r:Record)-[x:RESOLVES_TO]->(u:User)
+  WHERE x.to IS NULL AND (type(h) = 'IDENTIFIED_BY' OR i.kind = 'former_person'
+    OR (i.kind = 'anonymous_id' AND r.key = i.value))
   RETURN u.id LIMIT $most
 } AS users
 """
 
 WRITE_STALE: Final = """
-MATCH (:Identifier {id: $identifier})<-[:IDENTIFIED_BY|CLAIMS]-(:Record)-[x:RESOLVES_TO]->(u:User)
+MATCH (i:Identifier {id: $identifier})<-[h:IDENTIFIED_BY|CLAIMS]-(r:Record)-[x:RESOLVES_TO]->(u:User)
 WHERE x.to IS NULL AND coalesce(u.permits_until, 2) <> 1
+  AND (type(h) = 'IDENTIFIED_BY' OR i.kind = 'former_person' OR (i.kind = 'anonymous_id' AND r.key = i.value))
 WITH DISTINCT u
 LIMIT 500
 SET u.permits_until = 1, u.permit_ends = [permit IN u.permits | 1], u.permits_changed_at = $now
@@ -110,8 +112,9 @@ RETURN count(u) AS marked
 
 
 async def find_hearers(tx: Writer, identifiers: Collection[str], now: Millis) -> set[UserId]:
-    """Returns the people of records that hold or claim one of the identifiers. Where an identifier has more than
-    MOST_HEARERS, its people are marked stale instead: what they permitted is over until they are refolded."""
+    """Returns the people of records that hold one of the identifiers. A mere claim hears nothing: else a stranger could
+    claim an address and learn what its owner denies. Only a device hears of its own name. Where an identifier has more
+    than MOST_HEARERS, its people are marked stale instead: what they permitted is over until they are refolded."""
     found: set[UserId] = set()
     rows = await tx.run(READ_HEARERS, identifiers=sorted(identifiers), most=MOST_HEARERS + 1)
     for row in rows:
@@ -127,16 +130,16 @@ def parse_bars(text: str | None) -> list[Bar]:
     """Returns the bars in an identifier's text."""
     rows = loads(text) if text else []
     return [
-        Bar(purpose, recipient, assurance, Millis(at), RecordId(record), event)
-        for purpose, recipient, assurance, at, record, event in rows
+        Bar(purpose, recipient, assurance, Millis(at), RecordId(record), event, *device)
+        for purpose, recipient, assurance, at, record, event, *device in rows
     ]
 
 
 def write_bars(bars: Iterable[Bar]) -> str:
     """Returns bars as the text that an identifier carries."""
-    ordered = sorted(bars, key=lambda bar: (bar.purpose, bar.recipient or "", bar.assurance))
+    ordered = sorted(bars, key=lambda bar: (bar.purpose, bar.recipient or "", bar.assurance, bar.device))
     return dumps([list(bar) for bar in ordered]).decode()
 
 
-def _subject_of(bar: Bar) -> tuple[str, str | None, int]:
-    return bar.purpose, bar.recipient, bar.assurance
+def _subject_of(bar: Bar) -> tuple[str, str | None, int, bool]:
+    return bar.purpose, bar.recipient, bar.assurance, bar.device

@@ -69,7 +69,9 @@ RETURN u.id AS user, u.permits AS permits, u.permits_until AS until, coalesce(u.
        u.permit_ends AS ends, u.permit_grants AS grants, r.id AS record, events,
        [r.kind, r.key, s.trust, s.jurisdiction] AS standing,
        CASE WHEN r IS NULL THEN [] ELSE
-         [(r)-[:IDENTIFIED_BY|CLAIMS]->(i:Identifier) WHERE i.bars IS NOT NULL | i.bars] END AS bars
+         [(r)-[h:IDENTIFIED_BY|CLAIMS]->(i:Identifier) WHERE i.bars IS NOT NULL AND (type(h) = 'IDENTIFIED_BY'
+           OR i.kind = 'former_person' OR (i.kind = 'anonymous_id' AND r.key = i.value)) |
+           [i.kind, i.bars]] END AS bars
 """
 
 
@@ -87,7 +89,9 @@ async def read_user_logs(tx: Writer | GraphClient, users: Collection[UserId]) ->
         if row["record"] is not None:
             standing = parse_standing(row["standing"])
             known.append(RecordLog(row["record"], parse_events(row["record"], row["events"]), standing=standing))
-            bars.setdefault(user, set()).update(bar for text in row["bars"] for bar in parse_bars(text))
+            bars.setdefault(user, set()).update(
+                bar for kind, text in row["bars"] for bar in parse_bars(text) if _hears(standing, kind, bar)
+            )
     return [UserLog(one, tuple(logs[user]), tuple(bars.get(user, ()))) for user, one in stored.items()]
 
 
@@ -153,6 +157,15 @@ LIMIT $limit
 async def read_user_page(client: GraphClient, after: str, limit: int) -> list[UserId]:
     """Reads up to `limit` people in the order of their IDs, including retired ones, starting after an ID."""
     return [UserId(row["user"]) for row in await client.read(READ_USER_PAGE, after=after, limit=limit)]
+
+
+def _hears(standing: Standing, kind: str, bar: Bar) -> bool:
+    """Whether a record hears a bar on one of its identifiers. Accounts that used the same device may be two people of a
+    family: they hear the device, not each other."""
+    return standing.device or kind != ANONYMOUS_ID or bar.device
+
+
+ANONYMOUS_ID: Final = "anonymous_id"
 
 
 def _parse_permits(row: Row) -> StoredPermits:

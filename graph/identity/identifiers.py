@@ -86,7 +86,7 @@ UNWIND row[1] AS held
 MERGE (i:Identifier {id: held[0]})
 ON CREATE SET i.kind = held[1], i.value = held[2], i.namespace = held[3], i.degree = 0
 CREATE (r)-[:CLAIMS {since: held[4]}]->(i)
-RETURN collect(CASE WHEN i.bars IS NULL THEN NULL ELSE row[0] END) AS barred,
+RETURN collect(CASE WHEN i.bars IS NULL OR i.kind <> 'anonymous_id' THEN NULL ELSE row[0] END) AS barred,
   collect(CASE WHEN i.kind = 'anonymous_id' AND i.degree > 0 OR i.kind = 'user_id' AND (claimed OR i.degree > 0)
           THEN row[0] ELSE NULL END) AS tied
 """

@@ -92,8 +92,8 @@ UNPROVEN: Final = -1
 
 
 class Bar(NamedTuple):
-    """A denial that a record left on an identifier: what it denies, how certain it is, when it took effect, and whose
-    it is."""
+    """A denial that a record left on an identifier: what it denies, how certain it is, when it took effect, whose it
+    is, and whether that record is a device."""
 
     purpose: str
     recipient: str | None
@@ -101,6 +101,7 @@ class Bar(NamedTuple):
     at: Millis
     record: RecordId
     event: str
+    device: bool = False
 
     @property
     def unproven(self) -> bool:

@@ -59,7 +59,8 @@ async def change_source(services: Services, name: str, change: SourceChange) -> 
     what rested on it does not count until it is derived again (`resolvers/identity/rederive.py`).
 
     A change between public and not public revokes its write keys and makes a new one. Raises NotFound if there is no
-    such source, BadInput if the values don't fit together.
+    such source, BadInput if the values don't fit together or a public source is to be trusted: what strangers have
+    claimed would become proof.
     """
     now = services.clock()
 
@@ -68,6 +69,11 @@ async def change_source(services: Services, name: str, change: SourceChange) -> 
         if before is None:
             raise no_source(name)
         after = change.apply(before)
+        if before.trust is Trust.PUBLIC and after.trust is not Trust.PUBLIC:
+            raise BadInput(
+                f"Source {name} is public, so anybody may have written what it holds, and it stays public. Register a "
+                "source of its own for the system that you trust."
+            )
         if weakens(before, after):
             after = replace(after, trust_epoch=before.trust_epoch + 1)
         await write_trust(tx, after)

@@ -66,6 +66,8 @@ class Arrival:
         """The ID under which the message counts once. Statements of consent under one ID count separately unless they
         say the same, so that no message can take the place of a denial."""
         message = self.message
+        if message.carried is not None:
+            return f"{message.id}|{self.record}"
         if not self.states_consent:
             return message.id
         return f"{message.id}|{digest_statements(message.consents)}"

@@ -22,7 +22,7 @@ from graph.consent.log import (
     write_repeats,
 )
 from graph.model.consent import UNPROVEN, Bar, ConsentEvent, ConsentStatement
-from graph.model.identity import Proof, RecordId, UserId
+from graph.model.identity import Grade, Proof, RecordId, UserId
 from graph.model.time import Millis
 from graph.store.client import Writer
 from privacy.purposes import IDENTITY_LINKING, Assurance
@@ -104,22 +104,24 @@ async def spread_denials(tx: Writer, records: Collection[RecordId], now: Millis)
     return await _spread(tx, logs, [event for log in logs.values() for event in log.events], now)
 
 
-def find_bars(log: RecordLog, events: Sequence[ConsentEvent], *, held: bool) -> list[Bar]:
-    """Returns what a record's denials leave on an identifier that it holds, or (`held` is False) only claims.
-    Objections to identity linking stay its own.
+def find_bars(log: RecordLog, events: Sequence[ConsentEvent], grade: Grade) -> list[Bar]:
+    """Returns what a record's denials leave on an identifier that it has at a grade. Objections to identity linking
+    stay its own.
 
     A proof tells who somebody is, not whose address they claim: what a public source's account claims, it bars as any
-    stranger.
+    stranger. What a server merely states was typed in by somebody: it bars as a statement, whoever made the denial.
     """
-    own = held or not log.standing.public
+    own = grade is not Grade.CLAIMED or not log.standing.public
+    most = Assurance.STATED if grade is Grade.STATED else max(Assurance)
     return [
         Bar(
             event.statement.purpose,
             event.statement.recipient,
-            event.statement.assurance if own and log.standing.vouches(event) else UNPROVEN,
+            min(event.statement.assurance, most) if own and log.standing.vouches(event) else UNPROVEN,
             event.received_at,
             log.record,
             event.id,
+            log.standing.device,
         )
         for event in events
         if is_denial(event.statement) and event.statement.purpose != IDENTITY_LINKING
@@ -132,14 +134,14 @@ async def _spread(
     by_record: dict[RecordId, list[ConsentEvent]] = {}
     for event in events:
         by_record.setdefault(event.record, []).append(event)
-    denying = {record for record, some in by_record.items() if find_bars(logs[record], some, held=False)}
+    denying = {record for record, some in by_record.items() if find_bars(logs[record], some, Grade.CLAIMED)}
     if not denying:
         return set()
     await mark_denying(tx, denying)
     bars: dict[str, list[Bar]] = {}
     for record, identifiers in (await read_barrable(tx, denying)).items():
-        for identifier, held in identifiers.items():
-            bars.setdefault(identifier, []).extend(find_bars(logs[record], by_record[record], held=held))
+        for identifier, grade in identifiers.items():
+            bars.setdefault(identifier, []).extend(find_bars(logs[record], by_record[record], grade))
     decisive = await add_bars(tx, bars)
     return await find_hearers(tx, decisive, now) if decisive else set()
 

@@ -112,6 +112,10 @@ def admit_withdrawal(viewer: Viewer, jurisdiction: str | None, record: NamedReco
     _check_role(viewer, WITHDRAWAL_ROLES, "withdrawConsent")
     if viewer.role is Role.FRONTEND and jurisdiction is not None:
         raise Forbidden("jurisdiction: a front-end may not set it, because it decides what silence means.")
+    if viewer.role is Role.FRONTEND and record is not None and record.user_id and record.anonymous_id:
+        raise BadInput(
+            "record: name the userId or the anonymousId; a front-end can't state that both are one person's."
+        )
     return _choose_speaker(viewer, record)
 
 

@@ -231,7 +231,7 @@ async def _find_any(request: RequestContext, key: ProfileKey, wanted: Wanted) ->
     ]
     if isinstance(key, ByIdentifier):
         best = [one for one in seen if one.person.grade is seen[0].person.grade]
-        seen = [one for one in best if not one.person.linking_objected] or best
+        seen = best
         if len(seen) > 1:
             return None
     return await _view(request, seen[0], await _read(request, seen[0], wanted), wanted) if seen else None

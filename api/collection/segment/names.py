@@ -47,6 +47,8 @@ def read_names(
     anonymous = find_name(source.name, "", RecordKind.ANONYMOUS, anonymous_id)
     if isinstance(user, Name):
         known = proof is not None or source.trust is not Trust.PUBLIC
+        if proof is not None and source.trust is Trust.PUBLIC and user.identifier.value != str(user_id):
+            raise _refuse_spelling()
         if isinstance(anonymous, Name):
             stated = (grade(user.identifier, source, proof), grade(anonymous.identifier, source, proof))
             if known:
@@ -79,6 +81,13 @@ def _find_name(source: str, namespace: str, kind: RecordKind, key: str) -> Name 
     if found.value is not None:
         return Name(RecordRef(source, kind, key), IdentifierRef(identifier_kind, found.value, namespace))
     return RejectionReason.BLOCKED_ID if isinstance(found.reason, BlockReason) else RejectionReason.BAD_ID
+
+
+def _refuse_spelling() -> Rejected:
+    """Two spellings of one ID may be proven to two people."""
+    return Rejected(
+        RejectionReason.BAD_ID, "userId must be spelled in normal form (NFC), without spaces around it.", "userId"
+    )
 
 
 def _refuse_unproven() -> Rejected:

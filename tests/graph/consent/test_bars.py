@@ -115,7 +115,11 @@ async def test_a_record_leaves_its_denials_on_the_identifiers_that_it_has_had_lo
     await store.write(lambda tx: write_holdings(tx, rows))
     await store.write(lambda tx: write_claims(tx, [NewHolding(record("a"), own[0], Grade.CLAIMED, Millis(0))]))
     found = await store.write(lambda tx: read_barrable(tx, [record("a"), record("b"), RecordId("none")]))
-    assert found == {record("a"): {one.id: place > 0 for place, one in enumerate(own[:MOST_IDENTIFIERS])}}
+    assert found == {
+        record("a"): {
+            one.id: Grade.PROVEN if place else Grade.CLAIMED for place, one in enumerate(own[:MOST_IDENTIFIERS])
+        }
+    }
 
 
 @pytest.mark.store
@@ -134,10 +138,10 @@ async def hearers(store: GraphClient, *identifiers: IdentifierRef) -> set[str]:
 
 
 @pytest.mark.store
-async def test_everyone_who_holds_or_claims_an_identifier_hears_of_it(store: GraphClient) -> None:
+async def test_everyone_who_holds_an_identifier_hears_of_it_and_nobody_who_claims_it(store: GraphClient) -> None:
     await write_newcomers(store, *"abcd")
-    await attach(store, ADA, "a")
-    await attach(store, ADA, "b", grade=Grade.CLAIMED)
+    await attach(store, ADA, "a", "b")
+    await attach(store, ADA, "d", grade=Grade.CLAIMED)
     await attach(store, BEN, "c", grade=Grade.STATED)
     assert await hearers(store, ADA) == {user("a"), user("b")}
     assert await hearers(store, ADA, BEN) == {user("a"), user("b"), user("c")}
@@ -151,7 +155,7 @@ async def test_where_too_many_would_hear_all_become_stale_at_once(store: GraphCl
     await write_newcomers(store, *names, "other")
     await attach(store, ADA, *names[:-1])
     assert len(await hearers(store, ADA)) == MOST_HEARERS
-    await attach(store, ADA, names[-1], grade=Grade.CLAIMED)
+    await attach(store, ADA, names[-1], grade=Grade.STATED)
     await attach(store, BEN, "other")
     assert await hearers(store, ADA, BEN) == {user("other")}
     rows = await store.read("MATCH (u:User) RETURN u.permits_until AS until, u.permit_ends AS ends, count(u) AS n")

@@ -68,18 +68,19 @@ async def test_a_persons_log_covers_their_live_records(store: GraphClient) -> No
     assert await read_user_logs(store, []) == []
 
 
-async def test_a_person_hears_the_bars_on_what_their_records_hold_or_claim(store: GraphClient) -> None:
+async def test_a_person_hears_the_bars_on_what_their_records_hold(store: GraphClient) -> None:
     await create(store, ANNE, BEN)
     await add_record(store, ANNE, "web")
     await add_record(store, ANNE, "app")
     await add_record(store, BEN, "other")
     bars = [Bar("analytics", None, 1, Millis(at), RecordId("crm"), f"e{at}") for at in (1, 2, 3)]
     for bar, (record, type_) in zip(
-        bars, (("web", "IDENTIFIED_BY"), ("app", "CLAIMS"), ("app", "CLAIMS")), strict=True
+        bars, (("web", "IDENTIFIED_BY"), ("app", "IDENTIFIED_BY"), ("app", "CLAIMS")), strict=True
     ):
         await run(
             store,
-            f"MATCH (r:Record {{id: $record}}) CREATE (r)-[:{type_}]->(:Identifier {{id: $id, bars: $bars}})",
+            f"MATCH (r:Record {{id: $record}}) "
+            f"CREATE (r)-[:{type_}]->(:Identifier {{id: $id, kind: 'email', bars: $bars}})",
             record=record,
             id=bar.event,
             bars=write_bars([bar]),
@@ -87,10 +88,10 @@ async def test_a_person_hears_the_bars_on_what_their_records_hold_or_claim(store
     await run(
         store,
         "MATCH (i:Identifier {id: 'e1'}), (a:Record {id: 'app'}), (b:Record {id: 'other'}) "
-        "CREATE (a)-[:CLAIMS]->(i) CREATE (b)-[:CLAIMS]->(i)",
+        "CREATE (a)-[:CLAIMS]->(i) CREATE (b)-[:IDENTIFIED_BY]->(i)",
     )
     found = {one.stored.user: sorted(one.bars) for one in await read_user_logs(store, [ANNE, BEN])}
-    assert found == {ANNE: bars, BEN: bars[:1]}
+    assert found == {ANNE: bars[:2], BEN: bars[:1]}
 
 
 async def test_each_record_has_the_standing_of_its_source(store: GraphClient) -> None:

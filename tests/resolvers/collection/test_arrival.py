@@ -96,7 +96,8 @@ def test_the_ids_of_statements_differ_by_message_record_and_place() -> None:
     assert all(len(one) == 32 for one in ids)
 
 
-def test_a_message_that_carries_consents_along_counts_under_its_own_id() -> None:
-    assert stating(GIVEN, carried="digest").ledger_id == stating(DENIED, carried="other").ledger_id == "m"
+def test_a_message_that_carries_consents_along_counts_once_for_its_record() -> None:
+    carrying = stating(GIVEN, carried="digest")
+    assert carrying.ledger_id == stating(DENIED, carried="other").ledger_id == f"m|{carrying.record}"
     assert arrive(ADA).ledger_id == "m"
     assert [stating(GIVEN).states_consent, stating(GIVEN, carried="digest").states_consent] == [True, False]

@@ -130,11 +130,11 @@ def bars_of(
     proof: Proof | None = None,
     state: str = "withdrawn",
     purpose: str = "analytics",
-    held: bool = True,
+    grade: Grade = Grade.PROVEN,
 ) -> list[int]:
     statement = ConsentStatement(purpose, ConsentState(state), Millis(1), assurance=2)
     event = ConsentEvent("e", 1, WEB, Millis(7), statement, proof)
-    found = find_bars(RecordLog(WEB, (event,), standing=standing), [event], held=held)
+    found = find_bars(RecordLog(WEB, (event,), standing=standing), [event], grade)
     assert all((one.at, one.record, one.event) == (7, WEB, "e") for one in found)
     return [one.assurance for one in found]
 
@@ -143,10 +143,11 @@ def test_a_denial_is_worth_on_identifiers_what_its_record_vouches_for() -> None:
     assert bars_of(Standing()) == [2]
     assert bars_of(Standing(public=True)) == bars_of(Standing(device=True, public=True)) == [UNPROVEN]
     assert bars_of(Standing(public=True), proof=Proof.TOKEN) == [2]
-    assert bars_of(Standing(public=True), proof=Proof.TOKEN, held=False) == [UNPROVEN], (
+    assert bars_of(Standing(public=True), proof=Proof.TOKEN, grade=Grade.CLAIMED) == [UNPROVEN], (
         "whose address it is, is a claim"
     )
-    assert bars_of(Standing(), held=False) == [2]
+    assert bars_of(Standing(), grade=Grade.CLAIMED) == [2]
+    assert bars_of(Standing(), grade=Grade.STATED) == [1], "somebody typed the address in, whoever denied"
     assert bars_of(Standing(), state="given") == bars_of(Standing(), state="unknown") == []
     assert bars_of(Standing(), purpose="identity_linking") == []
 
@@ -165,7 +166,7 @@ async def test_a_denial_reaches_whoever_may_be_the_same_person(store: GraphClien
     await share_address(store, EVES, claimed=True)
     await append(store, WEB, statement_of("analytics"), statement_of("marketing"))
     recorded = await append(store, EVES, statement_of("analytics", "withdrawn"), users=[EVE])
-    assert recorded.hearers == {ANNE, EVE}
+    assert recorded.hearers == {ANNE}, "who only claims an address hears nothing of it"
     assert set((await read_stored(store)).permits) == {*BASE, "marketing"}
     await append(store, WEB, statement_of("analytics", at=NOW + 5), ids=["later"], now=NOW + 5)
     assert set((await read_stored(store)).permits) == {*BASE, "analytics", "marketing"}
