@@ -14,6 +14,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final
 
 import orjson
@@ -23,6 +24,10 @@ from graph.errors import PayloadTooLarge
 
 MAX_EVENT: Final = 32 * 1024
 MAX_BATCH: Final = 500 * 1024
+MOST_ENTRIES: Final = 5_000
+"""Messages in one batch. Each takes at least some hundred bytes, unless it is none."""
+
+MOST_MEMBERS: Final = 16
 GZIP_MAGIC: Final = b"\x1f\x8b"
 DEEPEST: Final = 250
 """Levels of nesting that a message may have; JSON with more can be parsed but not serialised again."""
@@ -40,7 +45,11 @@ def decompress(body: bytes, limit: int) -> bytes:
     if not body.startswith(GZIP_MAGIC):
         return body
     unpacked = bytearray()
+    members = 0
     while body:
+        members += 1
+        if members > MOST_MEMBERS:
+            raise Rejected(RejectionReason.MALFORMED_JSON, f"The body has more than {MOST_MEMBERS} gzip members.")
         stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
         try:
             unpacked += stream.decompress(body, limit + 1 - len(unpacked))
@@ -79,20 +88,28 @@ def read_single(body: bytes) -> Any:
         return read_text(body.decode("utf-8", "surrogateescape"))
 
 
-def read_batch(body: bytes) -> Body:
-    """Returns the entries of a batch: an object with `batch`, or a bare array. Raises Rejected if it is neither."""
+def read_batch(body: bytes, *, salvage: bool = True) -> Body | None:
+    """Returns the entries of a batch: an object with `batch`, or a bare array. Raises Rejected if it is neither, or has
+    too many entries. Without `salvage`, returns None for a body that is not JSON: only a known sender may ask for the
+    work of splitting it."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return _salvage(body.decode("utf-8", "surrogateescape"))
+        return _salvage(body.decode("utf-8", "surrogateescape")) if salvage else None
     if isinstance(value, list):
-        return Body([Entry(each) for each in value])
+        return Body([Entry(each) for each in _bound_entries(value)])
     if isinstance(value, dict):
         messages = value.pop("batch", None)
         if isinstance(messages, list):
-            return Body([Entry(each) for each in messages], value)
+            return Body([Entry(each) for each in _bound_entries(messages)], value)
         raise Rejected(RejectionReason.MISSING_FIELD, "batch must be an array of messages.", "batch")
     raise Rejected(RejectionReason.NOT_AN_OBJECT, "The body must be a JSON object.")
+
+
+def _bound_entries(entries: list[Any]) -> list[Any]:
+    if len(entries) > MOST_ENTRIES:
+        raise Rejected(RejectionReason.TOO_LARGE, f"A batch has at most {MOST_ENTRIES:,} messages.")
+    return entries
 
 
 def read_text(text: str) -> Any:
@@ -174,7 +191,8 @@ def _salvage(text: str) -> Body:
     for name, start, end in _split(text, _opening(text, "{")) if text.lstrip().startswith("{") else ():
         if name == "batch" and text[start:end].lstrip().startswith("["):
             found = True
-            body.entries = [_read_entry(text[a:b]) for _, a, b in _split(text, _opening(text, "[", start))]
+            places = list(islice(_split(text, _opening(text, "[", start)), MOST_ENTRIES + 1))
+            body.entries = [_read_entry(text[a:b]) for _, a, b in _bound_entries(places)]
         elif name in ("sentAt", "context", "writeKey"):
             entry = _read_entry(text[start:end])
             if entry.error is None:

@@ -51,9 +51,11 @@ def _handle_batch(runtime: Runtime) -> Handler:
         source = await _admit_by_header(request, runtime)
         body = await read_limited(request, MAX_BATCH)
         try:
-            batch = read_batch(decompress(body, MAX_BATCH))
+            batch = read_batch(decompress(body, MAX_BATCH), salvage=source is not None)
         except Rejected as error:
             return await _refuse(runtime, await _admit(request, source, None, runtime), body, error)
+        if batch is None:
+            raise Unauthenticated(NO_WRITE_KEY)
         source = await _admit(request, source, batch.head.get("writeKey"), runtime)
         sent_at = batch.head.get("sentAt")
         context = batch.head.get("context")

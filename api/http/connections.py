@@ -116,6 +116,11 @@ class Connections:
             connection.check(now)
 
 
+MOST_WAITING: Final = 16
+"""How many requests one connection may send ahead of the response that is due. Each waits in memory, and no other limit
+counts it."""
+
+
 class GuardedProtocol(HttpToolsProtocol):
     """uvicorn's protocol, which also knows since when it has been waiting for what."""
 
@@ -145,6 +150,9 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._phase is Phase.CLOSING:
             return
         super().data_received(data)
+        if len(self.pipeline) > MOST_WAITING:
+            self._close()
+            return
         self._received += len(data)
         if self._phase is Phase.HEAD and self._received > MAX_HEAD:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, BadInput.code, LARGE_HEAD)

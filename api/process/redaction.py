@@ -29,7 +29,7 @@ FORMS: Final = re.compile(
         c[a-z]k_[0-9a-z]{12}_[0-9A-Za-z]{6,}                        # our keys
       | chk_[0-9a-f]{16,}                                           # the keys of user hashes
       | Y(?:3dr|2Fr|3Br)X[A-Za-z0-9+/_=-]{16,}                      # our keys in Base64, as Basic sends them
-      | eyJ[\w-]{6,}\.[\w-]{6,}(?:\.[\w-]*)?                        # JWTs: the header starts with {"
+      | (?: (?<![\w-]) | (?<=\\[bfnrt]) ) eyJ[\w-]{6,}+\.[\w-]{6,}+(?:\.[\w-]*+)?  # JWTs: the header starts with {"
       | v1\.[0-9]{9,13}\.[A-Za-z0-9+/_=-]{16,}                      # hashes of user IDs
     )
     | (?<= \b(?i:basic)\s ) [A-Za-z0-9+/=]{16,}

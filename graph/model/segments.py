@@ -47,9 +47,9 @@ class RfmFacts:
     1–5; and the cell, which is the three scores as digits, such as `545`. `shown`: enough people are in the cell for
     everybody to know of it."""
 
-    recency: float
-    frequency: float
-    monetary: float
+    recency: float | None
+    frequency: float | None
+    monetary: float | None
     recency_score: int
     frequency_score: int
     monetary_score: int

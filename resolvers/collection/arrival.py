@@ -57,6 +57,11 @@ class Arrival:
         )
 
     @property
+    def rows(self) -> int:
+        """How much the message counts towards the size of a transaction: an order counts by its products."""
+        return max(1, len(self.message.interactions))
+
+    @property
     def states_consent(self) -> bool:
         """Whether the message is a statement of consent, and doesn't merely carry one along."""
         return bool(self.message.consents) and self.message.carried is None

@@ -18,6 +18,7 @@ from typing import Final, Self
 from graph.collection.dead_letters import LONGEST_PAYLOAD, DeadLetter, write_letters
 from graph.errors import Conflict, ConsentricError, RateLimited, StoreTimeout, StoreUnavailable
 from graph.identity.traits import MOST_BYTES, MOST_TRAITS
+from graph.model.access import Trust
 from graph.model.message import Message
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
@@ -51,7 +52,7 @@ class Ingestor:
     """Writes submissions in groups. Use it as an async context manager: on exit, it writes what is still waiting.
 
     `lanes` is the number of groups of ordinary messages that may be written at once: one on the embedded engine, whose
-    writers take turns anyway. Statements of consent have a lane of their own, so that a withdrawal never waits behind
+    writers take turns anyway. Statements of consent have lanes of their own, so that a withdrawal never waits behind
     other people's events. `observe` is called with an outcome, or `rejected`, and the number of messages that had it.
     """
 
@@ -70,6 +71,7 @@ class Ingestor:
         self._clock = clock
         self._events = Lane("ingest", self._write_group, workers=lanes, linger=linger, most_waiting=most_waiting)
         self._consents = Lane("consent", self._write_group, workers=1, linger=linger, most_waiting=most_waiting)
+        self._banners = Lane("banner", self._write_group, workers=1, linger=linger, most_waiting=most_waiting)
         self._closing = False
         self._memory = ItemMemory()
         self.observe: Callable[[str, int], None] | None = None
@@ -83,7 +85,7 @@ class Ingestor:
     @property
     def waiting(self) -> int:
         """Number of rows that wait for their transaction."""
-        return self._events.rows + self._consents.rows
+        return sum(lane.rows for lane in (self._events, self._consents, self._banners))
 
     async def submit(self, messages: Sequence[Message], letters: Sequence[DeadLetter] = ()) -> list[MessageOutcome]:
         """Writes messages and dead letters. Returns the outcome of each message once all are on disk.
@@ -96,21 +98,33 @@ class Ingestor:
         if not messages and not letters:
             return []
         arrivals = [Arrival.of(message) for message in messages]
-        stating = [one for one in arrivals if one.states_consent]
-        others = [one for one in arrivals if not one.states_consent]
-        self._consents.check_room(len(stating))
-        self._events.check_room(len(others) + len(letters))
-        batches = self._consents.enqueue(stating) if stating else []
-        if others or letters:
-            batches += self._events.enqueue(others, letters)
-        outcomes = [outcome for part in await gather(*(batch.outcomes for batch in batches)) for outcome in part]
-        settled = {id(one): outcome for one, outcome in zip(stating + others, outcomes, strict=True)}
+        parts: dict[Lane, list[Arrival]] = {self._consents: [], self._banners: [], self._events: []}
+        for one in arrivals:
+            parts[self._lane_of(one)].append(one)
+        for lane, part in parts.items():
+            lane.check_room(len(part) + (len(letters) if lane is self._events else 0))
+        batches = [
+            batch
+            for lane, part in parts.items()
+            for batch in lane.enqueue(part, letters if lane is self._events else ())
+        ]
+        outcomes = [outcome for each in await gather(*(batch.outcomes for batch in batches)) for outcome in each]
+        ordered = [one for part in parts.values() for one in part]
+        settled = {id(one): outcome for one, outcome in zip(ordered, outcomes, strict=True)}
         return [settled[id(one)] for one in arrivals]
+
+    def _lane_of(self, one: Arrival) -> Lane:
+        """Returns the lane of a message. What anybody can send waits among its like, so that a flood of banners doesn't
+        delay a withdrawal that somebody vouches for."""
+        if not one.states_consent:
+            return self._events
+        stranger = one.message.trust is Trust.PUBLIC and one.message.proof is None
+        return self._banners if stranger else self._consents
 
     async def close(self) -> None:
         """Stops accepting submissions, writes what is waiting, and ends."""
         self._closing = True
-        await gather(self._consents.close(), self._events.close())
+        await gather(self._consents.close(), self._banners.close(), self._events.close())
 
     async def _write_group(self, arrivals: Sequence[Arrival], letters: Sequence[DeadLetter]) -> list[MessageOutcome]:
         outcomes = await self._write(arrivals, letters)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,7 +34,7 @@ class WaitingBatch:
     @property
     def rows(self) -> int:
         """Number of rows in the batch."""
-        return len(self.arrivals) + len(self.letters)
+        return sum(one.rows for one in self.arrivals) + len(self.letters)
 
     def settle(self, outcomes: list[MessageOutcome]) -> None:
         """Returns the outcomes to the sender, if it is still waiting."""
@@ -74,9 +74,12 @@ class Lane:
         """Queues batches, each no larger than a group."""
         loop = asyncio.get_running_loop()
         batches: list[WaitingBatch] = []
-        for start in range(0, max(len(arrivals), 1), GROUP):
-            batches.append(WaitingBatch(arrivals[start : start + GROUP], letters, loop.create_future()))
-            letters = ()
+        for part in _split(arrivals):
+            batches.append(WaitingBatch(part, (), loop.create_future()))
+        for start in range(0, len(letters), GROUP):
+            batches.append(WaitingBatch((), letters[start : start + GROUP], loop.create_future()))
+        if not batches:
+            return batches
         self._queue.extend(batches)
         self.rows += sum(batch.rows for batch in batches)
         if not self._workers:
@@ -143,3 +146,17 @@ class Lane:
         for batch in group:
             batch.settle(outcomes[done : done + len(batch.arrivals)])
             done += len(batch.arrivals)
+
+
+def _split(arrivals: Sequence[Arrival]) -> Iterator[list[Arrival]]:
+    """Yields the messages in parts of at most GROUP rows; a message with more is a part of its own."""
+    part: list[Arrival] = []
+    rows = 0
+    for one in arrivals:
+        if part and rows + one.rows > GROUP:
+            yield part
+            part, rows = [], 0
+        part.append(one)
+        rows += one.rows
+    if part:
+        yield part

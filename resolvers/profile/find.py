@@ -46,7 +46,7 @@ from resolvers.consent.permits import fresh_permits, judge
 from resolvers.context import RequestContext
 from resolvers.profile.pacing import wait_for_beat
 from resolvers.profile.pseudonyms import Pseudonyms, is_current
-from resolvers.profile.reach import kept_permits, reach_of
+from resolvers.profile.reach import kept_permits, reach_of, settled_permits
 from resolvers.segments.reading import choose_memberships, choose_rfm
 
 TRAITS: Final = frozenset(
@@ -322,6 +322,7 @@ async def _see(request: RequestContext, person: FoundPerson) -> _Seen | None:
     services, subject = request.services, kept_permits(person)
     if request.viewer.role is not Role.PARTNER:
         subject = await fresh_permits(services.client, person.id, subject, services.policy, request.now)
+    subject = await settled_permits(request, person, subject)
     decision = decide(request.viewer, subject, services.policy, request.now)
     return _Seen(person, decision, reach_of(request, person)) if decision.visible else None
 

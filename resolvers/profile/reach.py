@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from graph.consent.permits import read_user_logs
 from graph.model.identity import Grade
 from graph.profile import FoundPerson, Reach, TiedDevice
 from privacy.gate import SubjectPermits, decide
 from privacy.purposes import PERSONALISATION
+from privacy.rules import ends_of, permits_of
+from resolvers.consent.permits import judge
 from resolvers.context import RequestContext
+
+
+async def settled_permits(request: RequestContext, person: FoundPerson, subject: SubjectPermits) -> SubjectPermits:
+    """Returns the permits that can be relied on. While a record of the person is from a source whose trust was lowered,
+    its grants don't count, so the log is folded without them."""
+    if not person.records & person.unsettled:
+        return subject
+    services = request.services
+    logs = await read_user_logs(services.client, [person.id])
+    if not logs:
+        return replace(subject, permits=(), ends=(), grants=())
+    records = tuple(
+        replace(one, standing=replace(one.standing, public=True)) if one.record in person.unsettled else one
+        for one in logs[0].records
+    )
+    states = judge(replace(logs[0], records=records), services.policy, request.now)
+    return replace(subject, permits=permits_of(states), permits_until=None, ends=ends_of(states), grants=())
 
 
 def kept_permits(person: FoundPerson) -> SubjectPermits:

@@ -67,10 +67,16 @@ def choose_memberships(request: RequestContext, stored: Sequence[MembershipFacts
 
 
 def choose_rfm(request: RequestContext, stored: RfmFacts | None) -> RfmFacts | None:
-    """Returns a person's RFM unless too few people are in its cell for the viewer to know of it."""
+    """Returns a person's RFM unless too few people are in its cell for the viewer to know of it. A partner sees the
+    scores and the day: exact sums and instants would single a person out from one partner to the next."""
     if stored is None or request.viewer.role in COUNTING_ROLES:
         return stored
-    return stored if stored.shown and _is_fresh(request, "rfm") else None
+    if not stored.shown or not _is_fresh(request, "rfm"):
+        return None
+    if request.viewer.role is not Role.PARTNER:
+        return stored
+    day = Millis(stored.computed_at - stored.computed_at % DAY)
+    return replace(stored, recency=None, frequency=None, monetary=None, computed_at=day)
 
 
 def _knows(request: RequestContext, segment: SegmentFacts | MembershipFacts) -> bool:

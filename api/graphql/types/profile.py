@@ -61,17 +61,21 @@ class Identifier:
 class Rfm:
     """Its source is `graph.model.segments.RfmFacts`."""
 
-    recency: float = strawberry.field(description="Days from the latest purchase to the computation, as a fraction.")
-    frequency: float = strawberry.field(
-        description="Number of purchases in the window (365 days unless configured otherwise); one order is one "
-        "purchase."
+    recency: float | None = strawberry.field(
+        description="Days from the latest purchase to the computation, as a fraction. Null for partners."
     )
-    monetary: float = strawberry.field(description="Value of those purchases less refunds, in the shop's own currency.")
+    frequency: float | None = strawberry.field(
+        description="Number of purchases in the window (365 days unless configured otherwise); one order is one "
+        "purchase. Null for partners."
+    )
+    monetary: float | None = strawberry.field(
+        description="Value of those purchases less refunds, in the shop's own currency. Null for partners."
+    )
     recency_score: int = strawberry.field(description="Recency from 1 to 5; 5 is the most recent.")
     frequency_score: int = strawberry.field(description="Frequency from 1 to 5; 5 is the most frequent.")
     monetary_score: int = strawberry.field(description="Monetary value from 1 to 5; 5 is the highest.")
     cell: str = strawberry.field(description="The three scores as digits, such as `545`.")
-    computed_at: DateTime = strawberry.field(description="When the scores were computed.")
+    computed_at: DateTime = strawberry.field(description="When the scores were computed; for partners, the day.")
 
 
 @strawberry.type(description="A withheld field, and why it is withheld.")

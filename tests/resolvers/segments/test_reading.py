@@ -111,7 +111,9 @@ def test_only_operators_and_auditors_see_memberships_and_rfm_that_few_share(stor
     request, counts = request_of(store, role), role in (Role.OPERATOR, Role.AUDITOR)
     assert len(choose_memberships(request, [replace(MEMBER, shown=False)])) == counts
     assert (choose_rfm(request, replace(RFM, shown=False)) is not None) is counts
-    assert choose_rfm(request, RFM) == RFM
+    day = Millis(RFM.computed_at - RFM.computed_at % DAY)
+    blurred = replace(RFM, recency=None, frequency=None, monetary=None, computed_at=day)
+    assert choose_rfm(request, RFM) == (blurred if role is Role.PARTNER else RFM)
     assert choose_rfm(request, None) is None
     request.services.freshness.report({"rfm": Millis(NOW - STALE_MILLIS - 1)}, NOW)
     assert len(choose_memberships(request, [MEMBER])) == counts
