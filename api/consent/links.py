@@ -26,7 +26,7 @@ from api.http.throttle import Throttle, visit_of
 from api.process.runtime import Runtime
 from graph.access.sources import read_source
 from graph.consent.confirmations import Confirmation
-from graph.errors import StoreUnavailable
+from graph.errors import BadInput, StoreUnavailable
 from graph.model.consent import ConsentStatement
 from graph.model.identity import IdentifierRef, Proof
 from privacy.policy import Policy
@@ -112,10 +112,16 @@ def _describe(statement: ConsentStatement, policy: Policy) -> str:
     return text
 
 
+MOST_FIELDS: Final = 20
+
+
 async def _read_device(request: Request) -> str | None:
     """Returns the anonymous ID of the device that sends the form: from its field, or else from the library's cookie."""
     body = await read_limited(request, LARGEST_FORM)
-    form = parse_qs(body.decode("utf-8", "replace"), max_num_fields=20)
+    try:
+        form = parse_qs(body.decode("utf-8", "replace"), max_num_fields=MOST_FIELDS)
+    except ValueError:
+        raise BadInput(f"The form has more than {MOST_FIELDS} fields.") from None
     given = form.get(DEVICE_FIELD)
     return given[0] if given else request.cookies.get(DEVICE_COOKIE)
 

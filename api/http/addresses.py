@@ -25,9 +25,15 @@ UNKNOWN: Final = "unknown"
 
 @lru_cache(maxsize=4096)
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:
-    """Returns the address that a text stands for, None if it stands for none. IPv4 within IPv6 becomes IPv4."""
+    """Returns the address that a text stands for, None if it stands for none. IPv4 within IPv6 becomes IPv4. A
+    port, as some proxies add one, is ignored."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]  # [IPv6]:port
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]  # IPv4:port
     try:
-        address = ip_address(text.strip().partition("%")[0])
+        address = ip_address(text.partition("%")[0])
     except ValueError:
         return None
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address

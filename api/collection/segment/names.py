@@ -18,6 +18,11 @@ from graph.model.access import Source, Trust
 from graph.model.identity import IdentifierRef, Proof, RecordKind, RecordRef, StatedIdentifier
 
 _NAMES: Final = 65_536
+LONGEST_CACHED: Final = 64
+"""Characters of the longest name that is cached: senders choose names, and memory must not follow them."""
+
+RESERVED_KINDS: Final = frozenset({"alias", "external", "former_person"})
+"""Kinds that linkage has a meaning of its own for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,9 @@ def find_name(source: str, namespace: str, kind: RecordKind, key: str | int | No
     """Returns the name, None if there is none, or the reason why it can't be used."""
     if key is None or key == "":
         return None
-    return _find_name(source, namespace, kind, str(key))
+    text = str(key)
+    find = _find_name if len(text) <= LONGEST_CACHED else _find_name.__wrapped__
+    return find(source, namespace, kind, text)
 
 
 @lru_cache(maxsize=_NAMES)
@@ -115,7 +122,9 @@ def read_external(external: list[dict[str, Any]], source: Source) -> tuple[State
     found = []
     for entry in external:
         kind = entry.get("type")
-        if not kind or len(kind) > 64 or entry.get("collection", "users") not in ("users", None):
+        if not kind or len(kind) > 64 or kind in RESERVED_KINDS:
+            continue
+        if entry.get("collection", "users") not in ("users", None):
             continue
         value = normalise_identifier(kind, entry.get("id"))
         if value is None:

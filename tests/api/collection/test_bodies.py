@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from api.collection.bodies import DEEPEST, MAX_BATCH, decompress, measure_depth, read_batch, read_single
+from api.collection.bodies import DEEPEST, MAX_BATCH, MOST_ENTRIES, decompress, measure_depth, read_batch, read_single
 from api.collection.reasons import Rejected, RejectionReason
 from graph.errors import PayloadTooLarge
 
@@ -39,6 +39,22 @@ def test_damaged_gzip_is_malformed(body: bytes) -> None:
     with pytest.raises(Rejected) as caught:
         decompress(body, 100)
     assert caught.value.reason is RejectionReason.MALFORMED_JSON
+
+
+def test_a_body_of_many_gzip_members_is_refused() -> None:
+    with pytest.raises(Rejected, match="gzip members"):
+        decompress(gzip.compress(b"") * 1000, 100)
+
+
+@pytest.mark.parametrize("body", [b"[%s]", b'{"batch":[%s]}', b'{"batch":[%s', b'{"batch":[{"a":},%s]}'])
+def test_a_batch_of_too_many_entries_is_refused(body: bytes) -> None:
+    with pytest.raises(Rejected, match="at most"):
+        read_batch(body.replace(b"%s", b",".join([b"0"] * (MOST_ENTRIES + 1))))
+
+
+def test_a_stranger_gets_no_work_done_on_a_broken_batch() -> None:
+    assert read_batch(b'{"batch":[x', salvage=False) is None
+    assert read_batch(b'{"batch":[]}', salvage=False) is not None
 
 
 def reasons(body: bytes) -> list[object]:

@@ -103,6 +103,11 @@ async def test_an_unknown_link_says_so_and_nothing_more(world: World, path: str,
         assert (answer.status_code, "This link is not valid" in answer.text) == (404, True)
 
 
+async def test_a_form_of_too_many_fields_is_an_error_of_the_client(world: World, desk: Reader) -> None:
+    fields = {f"f{number}": "x" for number in range(30)}
+    assert (await world.http.post(await ask(desk), data=fields)).status_code == 400
+
+
 async def test_links_of_one_kind_do_not_work_for_the_other(world: World, desk: Reader) -> None:
     path = (await ask(desk)).replace("/confirm", "/unsubscribe")
     assert (await world.http.post(path)).status_code == 404

@@ -151,6 +151,13 @@ async def test_pipelined_requests_are_all_answered(store: GraphClient) -> None:
         writer.close()
 
 
+async def test_a_connection_sends_only_so_many_requests_ahead(store: GraphClient) -> None:
+    async with listen(store) as served:
+        reader, writer = await served.connect(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n" * 5_000)
+        assert (await read_all(reader)).count(b"200 OK") < 100
+        writer.close()
+
+
 async def test_who_is_one_too_many_learns_why(store: GraphClient) -> None:
     async with listen(store, address_connections=2) as served:
         kept = [await served.connect(b"", "127.0.0.5") for _ in range(2)]

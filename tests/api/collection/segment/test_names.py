@@ -8,6 +8,7 @@ import pytest
 
 from api.collection.origin import Origin
 from api.collection.reasons import Rejected, RejectionReason
+from api.collection.segment import names as names_module
 from api.collection.segment.consents import StatementPayload, write_line
 from api.collection.segment.mapping import open_message, read_message
 from api.collection.segment.names import read_names
@@ -72,6 +73,24 @@ def test_a_proof_covers_neither_contact_data_nor_external_ids() -> None:
         type="identify", userId="u", traits={"email": "v@x.org"}, context={"externalIds": ids}, proof=Proof.HASH
     )
     assert [one.grade for one in message.identifiers] == [Grade.PROVEN, *[Grade.CLAIMED] * 3]
+
+
+def test_kinds_with_a_meaning_of_their_own_are_no_external_ids() -> None:
+    ids = [{"type": kind, "id": "7"} for kind in ("alias", "external", "former_person", "card")]
+    message = read(SHOP, userId="u", context={"externalIds": ids})
+    assert {one.ref.kind for one in message.identifiers} == {"user_id", "card"}
+
+
+@pytest.mark.parametrize("name", ["\u212aate", " kate", "Ze\u0301"])
+def test_a_proven_user_id_has_one_spelling(name: str) -> None:
+    with pytest.raises(Rejected, match="spelled"):
+        read(userId=name, anonymousId="a", proof=Proof.HASH)
+
+
+def test_long_names_are_not_cached() -> None:
+    before = names_module._find_name.cache_info().currsize
+    read(SHOP, userId="u" * 200)
+    assert names_module._find_name.cache_info().currsize == before
 
 
 def test_a_server_vouches_for_ids_and_for_what_it_verifies() -> None:
