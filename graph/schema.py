@@ -611,6 +611,8 @@ _RELATIONSHIPS: Final = (
                      "The record claims the identifier, as anybody could. A device claims its own anonymous ID.", (
         Property("since", INSTANT, LINKAGE, DELETE, _IDENTIFIERS + _REGRADING + _TRUST,
                  "The earliest receipt of a message that claimed it."),
+        Property("heard", BOOLEAN, LINKAGE, DELETE, _REGRADING,
+                 "Whether the record held it before its source's trust was lowered: it still hears of denials."),
     )),
     RelationshipType(Rel.COUNTS_FOR, (Label.RECORD,), (Label.RECORD,), DELETE,
                      "What the device did counts for the account. Ended, not deleted.", (

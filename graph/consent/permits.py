@@ -70,7 +70,7 @@ RETURN u.id AS user, u.permits AS permits, u.permits_until AS until, coalesce(u.
        [r.kind, r.key, s.trust, s.jurisdiction] AS standing,
        CASE WHEN r IS NULL THEN [] ELSE
          [(r)-[h:IDENTIFIED_BY|CLAIMS]->(i:Identifier) WHERE i.bars IS NOT NULL AND (type(h) = 'IDENTIFIED_BY'
-           OR i.kind = 'former_person' OR (i.kind = 'anonymous_id' AND r.key = i.value)) |
+           OR h.heard = true OR i.kind = 'former_person' OR (i.kind = 'anonymous_id' AND r.key = i.value)) |
            [i.kind, i.bars]] END AS bars
 """
 

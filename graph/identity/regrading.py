@@ -122,7 +122,7 @@ WRITE_REGRADED_CLAIMS: Final = """
 UNWIND $rows AS row
 MATCH (r:Record {id: row[0]})
 MATCH (i:Identifier {id: row[1]})
-CREATE (r)-[:CLAIMS {since: row[2]}]->(i)
+CREATE (r)-[:CLAIMS {since: row[2], heard: row[3]}]->(i)
 """
 
 WRITE_REGRADED_DEGREES: Final = """
@@ -140,7 +140,11 @@ async def write_regradings(tx: Writer, changes: Sequence[Regrading]) -> None:
         for one in changes
         if one.grade is not Grade.CLAIMED
     ]
-    claimed = [[one.record, one.before.ref.id, one.before.since] for one in changes if one.grade is Grade.CLAIMED]
+    claimed = [
+        [one.record, one.before.ref.id, one.before.since, one.before.grade is not Grade.CLAIMED]
+        for one in changes
+        if one.grade is Grade.CLAIMED
+    ]
     degrees: dict[str, int] = {}
     for one in changes:
         difference = int(one.grade is Grade.PROVEN) - int(one.before.grade is Grade.PROVEN)
