@@ -13,9 +13,10 @@ from tests.attacks.town import Town, build_town
 from tests.world import World, open_world
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server in development, on a store of its own."""
+    """A server in development, on a store of its own or on the Neo4j server under test: there it must end with its
+    module, because its background work goes on while it runs."""
     with serve(tmp_path_factory.mktemp("served")) as running:
         yield running
 
