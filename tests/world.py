@@ -163,7 +163,7 @@ class World:
     async def set_source(self, name: str, **changes: Any) -> None:
         """Changes what a source is trusted with, as `consentric source set` does."""
         await change_source(self.services, name, SourceChange(**changes))
-        await rederive_source(self.services, name, lambda _: None)
+        await rederive_source(self.services, name, fence=0)
 
     async def user_hash(self, source: str, user: str, device: str = "", days: int = 1) -> str:
         """Returns a user hash, as the company's back end computes it for a page."""

@@ -200,6 +200,7 @@ async def write_changes(company: Company) -> None:
     """What operators change about systems and clients."""
     world = company.world
     await world.set_source("shop", verifies=("email",))
+    await world.set_source("erp", trust=Trust.PUBLIC)
     await world.rotate_hash_key("web")
     await revoke_client(world.services, "acme")
     await revoke_source(world.services, "erp")
