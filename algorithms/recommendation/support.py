@@ -18,7 +18,7 @@ from algorithms.arrays import Csr, Flags
 
 
 class SupportConfig(BaseModel):
-    """How many people something is learnt from at least. Anybody can make up devices, so a person without an account
+    """How many people something is learnt from at least. Devices are easy to fake, so a person without an account
     supports nothing as long as there are accounts."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -55,7 +55,7 @@ def create(
 ) -> None:
     """Register a source and print its write key. The key is shown only once.
 
-    public: a browser, an app, or a relay of what they send. Anybody can write with its key, so what it states about
+    public: a browser, an app, or a relay of what they send. Anyone can write with its key, so what it states about
     people is a claim, unless a user hash proves it; the key of these hashes is printed, too.
 
     server: your own back end. Its user IDs are proven; its e-mail addresses and phone numbers only if it checks them
@@ -234,7 +234,7 @@ def user_hash(
 ) -> None:
     """Print a user hash: it proves that messages of a public source are this user's (`context.userHash`).
 
-    Your server computes such hashes with the hash key; this command helps to compare. Whoever holds a hash can send in
+    Your server computes such hashes with the hash key; this command helps to compare. Anyone with a hash can send in
     the user's name until it expires.
 
     Examples:

@@ -2,7 +2,7 @@
 
 An exception is logged as its class and code locations, never its text, which may quote what a client sent. Query
 strings, client addresses and credentials are not logged either; what has the form of a credential is removed from
-every line, whoever wrote it.
+every line, including those of libraries.
 """
 
 from __future__ import annotations

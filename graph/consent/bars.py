@@ -89,22 +89,27 @@ async def read_denying_records(tx: Writer, records: Collection[RecordId]) -> set
     return {RecordId(record) for record in (await tx.run(READ_DENYING_RECORDS, records=sorted(records)))[0]["records"]}
 
 
-READ_HEARERS: Final = """
+HEARD: Final = """
+(type(h) = 'IDENTIFIED_BY' OR h.heard = true OR i.kind = 'former_person'
+  OR (i.kind = 'anonymous_id' AND r.key = i.value))
+"""
+"""The condition that a record `r` hears the bars on an identifier `i`, over the edge `h`. A mere claim hears nothing:
+otherwise a stranger could claim an address and learn what its owner denies. A device hears of its own name, and a
+record of what it held before the trust of its source was lowered."""
+
+READ_HEARERS: Final = f"""
 UNWIND $identifiers AS identifier
-MATCH (i:Identifier {id: identifier})
-RETURN identifier, COLLECT {
+MATCH (i:Identifier {{id: identifier}})
+RETURN identifier, COLLECT {{
   MATCH (i)<-[h:IDENTIFIED_BY|CLAIMS]-(r:Record)-[x:RESOLVES_TO]->(u:User)
-  WHERE x.to IS NULL AND (type(h) = 'IDENTIFIED_BY' OR h.heard = true OR i.kind = 'former_person'
-    OR (i.kind = 'anonymous_id' AND r.key = i.value))
+  WHERE x.to IS NULL AND {HEARD}
   RETURN u.id LIMIT $most
-} AS users
+}} AS users
 """
 
-WRITE_STALE: Final = """
-MATCH (i:Identifier {id: $identifier})<-[h:IDENTIFIED_BY|CLAIMS]-(r:Record)-[x:RESOLVES_TO]->(u:User)
-WHERE x.to IS NULL AND coalesce(u.permits_until, 2) <> 1
-  AND (type(h) = 'IDENTIFIED_BY' OR h.heard = true OR i.kind = 'former_person'
-    OR (i.kind = 'anonymous_id' AND r.key = i.value))
+WRITE_STALE: Final = f"""
+MATCH (i:Identifier {{id: $identifier}})<-[h:IDENTIFIED_BY|CLAIMS]-(r:Record)-[x:RESOLVES_TO]->(u:User)
+WHERE x.to IS NULL AND coalesce(u.permits_until, 2) <> 1 AND {HEARD}
 WITH DISTINCT u
 LIMIT 500
 SET u.permits_until = 1, u.permit_ends = [permit IN u.permits | 1], u.permits_changed_at = $now
@@ -113,10 +118,8 @@ RETURN count(u) AS marked
 
 
 async def find_hearers(tx: Writer, identifiers: Collection[str], now: Millis) -> set[UserId]:
-    """Returns the people of records that hold one of the identifiers. A mere claim hears nothing: else a stranger could
-    claim an address and learn what its owner denies. Only a device hears of its own name, and a record of what it held
-    before the trust of its source was lowered. Where an identifier has more
-    than MOST_HEARERS, its people are marked stale instead: what they permitted is over until they are refolded."""
+    """Returns the people who hear the bars on one of the identifiers. Where an identifier has more than MOST_HEARERS,
+    its people are marked stale instead: what they permitted is over until they are refolded."""
     found: set[UserId] = set()
     rows = await tx.run(READ_HEARERS, identifiers=sorted(identifiers), most=MOST_HEARERS + 1)
     for row in rows:

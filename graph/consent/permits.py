@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from graph.consent.bars import parse_bars
+from graph.consent.bars import HEARD, parse_bars
 from graph.consent.log import RecordLog, parse_events, parse_standing
 from graph.model.consent import Bar, ConsentEvent, Standing
 from graph.model.identity import RecordId, UserId
@@ -57,9 +57,9 @@ class UserLog:
 
 
 # The embedded engine takes a pattern that starts at null for one that starts anywhere, hence the CASE.
-READ_USER_LOGS: Final = """
+READ_USER_LOGS: Final = f"""
 UNWIND $users AS id
-MATCH (u:User {id: id})
+MATCH (u:User {{id: id}})
 OPTIONAL MATCH (u)<-[x:RESOLVES_TO]-(r:Record)
 WHERE x.to IS NULL
 OPTIONAL MATCH (r)-[:FROM]->(s:Source)
@@ -69,9 +69,8 @@ RETURN u.id AS user, u.permits AS permits, u.permits_until AS until, coalesce(u.
        u.permit_ends AS ends, u.permit_grants AS grants, r.id AS record, events,
        [r.kind, r.key, s.trust, s.jurisdiction] AS standing,
        CASE WHEN r IS NULL THEN [] ELSE
-         [(r)-[h:IDENTIFIED_BY|CLAIMS]->(i:Identifier) WHERE i.bars IS NOT NULL AND (type(h) = 'IDENTIFIED_BY'
-           OR h.heard = true OR i.kind = 'former_person' OR (i.kind = 'anonymous_id' AND r.key = i.value)) |
-           [i.kind, i.bars]] END AS bars
+         [(r)-[h:IDENTIFIED_BY|CLAIMS]->(i:Identifier) WHERE i.bars IS NOT NULL AND {HEARD} | [i.kind, i.bars]]
+       END AS bars
 """
 
 

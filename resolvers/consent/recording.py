@@ -124,8 +124,12 @@ def find_bars(log: RecordLog, events: Sequence[ConsentEvent], grade: Grade) -> l
             log.standing.device,
         )
         for event in events
-        if is_denial(event.statement) and event.statement.purpose != IDENTITY_LINKING
+        if _leaves_bars(event)
     ]
+
+
+def _leaves_bars(event: ConsentEvent) -> bool:
+    return is_denial(event.statement) and event.statement.purpose != IDENTITY_LINKING
 
 
 async def _spread(
@@ -134,7 +138,7 @@ async def _spread(
     by_record: dict[RecordId, list[ConsentEvent]] = {}
     for event in events:
         by_record.setdefault(event.record, []).append(event)
-    denying = {record for record, some in by_record.items() if find_bars(logs[record], some, Grade.CLAIMED)}
+    denying = {record for record, some in by_record.items() if any(map(_leaves_bars, some))}
     if not denying:
         return set()
     await mark_denying(tx, denying)

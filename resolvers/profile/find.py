@@ -230,8 +230,7 @@ async def _find_any(request: RequestContext, key: ProfileKey, wanted: Wanted) ->
         one for person in await _find_people(request, key, wanted.behaviour) if (one := await _see(request, person))
     ]
     if isinstance(key, ByIdentifier):
-        best = [one for one in seen if one.person.grade is seen[0].person.grade]
-        seen = best
+        seen = [one for one in seen if one.person.grade is seen[0].person.grade]
         if len(seen) > 1:
             return None
     return await _view(request, seen[0], await _read(request, seen[0], wanted), wanted) if seen else None
