@@ -68,6 +68,9 @@ class PermitState:
     until: Millis | None = None
 
 
+_Notice = tuple[str | None, str | None]
+
+
 class _Rank(IntEnum):
     """The effect of a statement. At the same instant, the higher rank wins."""
 
@@ -115,13 +118,18 @@ def _order(event: ConsentEvent) -> tuple[int, int, int]:
 
 @dataclass(frozen=True, slots=True)
 class _RecordStatements:
-    """The statements of one record that are in effect, in order, about any purpose; what they are worth; and the
-    controller and jurisdiction that apply to it."""
+    """The statements of one record that are in effect, in order, about any purpose; what they are worth; the
+    jurisdiction that applies to it; and the controllers and, per purpose, the notices with their versions under all of
+    which a grant must be to cover the record.
+
+    These are the one that the record vouched for last and those of any statements since: what a stranger may have
+    stated can narrow, but opens nothing."""
 
     events: tuple[ConsentEvent, ...]
     standing: Standing
-    controller: str | None
     jurisdiction: str | None
+    controllers: frozenset[str]
+    notices: Mapping[str, frozenset[_Notice]]
 
     def about(self, permit: Permit) -> list[ConsentEvent]:
         """Returns the statements about the permit's recipient and about every recipient that have an effect, in
@@ -130,22 +138,23 @@ class _RecordStatements:
 
     def counts(self, event: ConsentEvent) -> bool:
         """Whether a statement has an effect: a grant by silence, by merely being shown a notice, or by a record that
-        may not grant has none."""
+        may not grant has none; nor has a lapse by such a record."""
         mechanism = (event.statement.mechanism or Mechanism.OPT_IN).lower().replace("-", "_")
-        return _rank(event) is not _Rank.GRANT or (mechanism == Mechanism.OPT_IN and self.standing.grants(event))
-
-    def notice(self, purpose: str) -> tuple[str | None, str | None] | None:
-        """Returns the notice and version stated last about a purpose; None if none was stated."""
-        latest_first = (event.statement for event in reversed(self.events) if event.statement.purpose == purpose)
-        return next(
-            ((one.notice, one.notice_version) for one in latest_first if one.notice or one.notice_version), None
-        )
+        silent = _rank(event) is _Rank.GRANT and mechanism != Mechanism.OPT_IN
+        return _rank(event) is _Rank.DENIAL or (not silent and self.standing.grants(event))
 
     def latest(self, permit: Permit) -> ConsentEvent | None:
         """Returns the latest statement on a permit: about the recipient itself, or else about every recipient."""
-        about = self.about(permit)
-        exact = [event for event in about if event.statement.recipient is not None]
-        return next(reversed(exact or about), None)
+        return _latest(self.about(permit))
+
+    def latest_granted(self, permit: Permit) -> ConsentEvent | None:
+        """Returns the latest statement on a permit among those by which the record may grant."""
+        return _latest([event for event in self.about(permit) if self.standing.grants(event)])
+
+
+def _latest(about: Sequence[ConsentEvent]) -> ConsentEvent | None:
+    exact = [event for event in about if event.statement.recipient is not None]
+    return next(reversed(exact or about), None)
 
 
 def _is_about(event: ConsentEvent, permit: Permit) -> bool:
@@ -166,15 +175,27 @@ def _group_by_record(
 
 
 def _collect(events: list[ConsentEvent], standing: Standing, policy: Policy) -> _RecordStatements:
-    latest_first = [event.statement for event in reversed(events)]
-    vouched = (event.statement.jurisdiction for event in reversed(events) if standing.vouches(event))
+    jurisdiction = standing.jurisdiction
+    own = policy.controller if any(map(standing.vouches, events)) else None
+    since: set[str | None] = set()
+    notices: dict[str, set[_Notice]] = {}
+    for event in events:
+        statement, vouched = event.statement, standing.vouches(event)
+        if vouched:
+            jurisdiction = statement.jurisdiction or jurisdiction
+        if not vouched:
+            since.add(statement.controller or policy.controller)
+        elif statement.controller:
+            own, since = statement.controller, set()
+        if statement.notice or statement.notice_version:
+            narrowed = set() if vouched else notices.get(statement.purpose, set())
+            notices[statement.purpose] = narrowed | {(statement.notice, statement.notice_version)}
     return _RecordStatements(
         events=tuple(events),
         standing=standing,
-        controller=next(
-            (one.controller for one in latest_first if one.controller), policy.controller if events else None
-        ),
-        jurisdiction=next((place for place in vouched if place), standing.jurisdiction),
+        jurisdiction=jurisdiction,
+        controllers=frozenset(one for one in {own, *since} if one),
+        notices={purpose: frozenset(stated) for purpose, stated in notices.items()},
     )
 
 
@@ -213,7 +234,7 @@ class _Case:
     def lapses(self) -> list[tuple[ConsentEvent, int]]:
         """Returns the records' latest statements that expired or state that nothing is known, each with the instant of
         the lapse."""
-        latest = [event for record in self.records.values() if (event := record.latest(self.permit))]
+        latest = [event for record in self.records.values() if (event := record.latest_granted(self.permit))]
         return [
             (
                 event,
@@ -245,9 +266,10 @@ class _Case:
     def covers(self, grant: ConsentEvent, record: _RecordStatements) -> bool:
         """Whether a grant covers another record: the same controller and notice version, as far as it stated them."""
         statement = grant.statement
-        if record.controller not in (None, statement.controller or self.policy.controller):
-            return False
-        return record.notice(statement.purpose) in (None, (statement.notice, statement.notice_version))
+        notices = record.notices.get(statement.purpose, frozenset())
+        return record.controllers <= {statement.controller or self.policy.controller} and notices <= {
+            (statement.notice, statement.notice_version)
+        }
 
     def is_barred(self, grants: Collection[ConsentEvent]) -> bool:
         """Whether a bar of others holds. None holds for identity linking, which a stranger could undo with it."""
