@@ -408,6 +408,8 @@ _NODES: Final = (
                  "When it was received; for an import, when the import states that it was."),
         Property("proof", STRING, CONSENTS, DELETE, _LOG,
                  "What proved it: `token`, `hash`, `credential` or `confirmation`; absent: only its source's word."),
+        Property("reach", STRINGS, CONSENTS, DELETE, _LOG,
+                 "The sources for whose records the proof's issuer may speak; absent: any."),
         Property("repeated_at", INSTANT, CONSENTS, DELETE, _LOG,
                  "When a denial was last carried along again: the only property that is set later."),
         Property("purpose", STRING, CONSENTS, DELETE, _LOG, "The purpose it is about."),
@@ -547,6 +549,8 @@ _NODES: Final = (
                  "Whether it is part of an import, so that the message states when it was received."),
         Property("proof", STRING, None, DELETE, _LETTERS,
                  "What proved the sender's names when it arrived, such as `hash`; the proof itself is not kept."),
+        Property("reach", STRINGS, None, DELETE, _LETTERS,
+                 "The sources for whose records the proof's issuer may speak; absent: any."),
     )),
     NodeType(Label.MIGRATION, "version", KEEP, "A schema step that was applied.", (
         Property("version", INTEGER, None, KEEP, _MIGRATIONS, "Its number."),

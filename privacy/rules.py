@@ -3,7 +3,8 @@
 A person has one or more account records, or is one device; every statement belongs to a record. They combine as
 follows:
 - A grant counts if its record vouches for it (`Standing.grants`). It covers the person's other records only under the
-  controller and the notice version that these have stated, if any. A record that no grant covers withholds.
+  controller and the notice version that these have stated, if any, and only in the sources for which its issuer may
+  speak. A record that no grant covers withholds.
 - A denial (withdrawn, refused, objected, revoked, invalidated) on any record bars the whole person, until a live grant
   that was stated later, with at least the denial's assurance, overrides it. At the same instant the denial wins.
 - A bar (`graph/consent/bars.py`) is a denial on somebody else's record that may be the same person. It bars likewise,
@@ -264,8 +265,11 @@ class _Case:
         return grant.record == event.record or self.covers(grant, self.records[event.record])
 
     def covers(self, grant: ConsentEvent, record: _RecordStatements) -> bool:
-        """Whether a grant covers another record: the same controller and notice version, as far as it stated them."""
+        """Whether a grant covers another record: its issuer may speak for the record's source, and the controller and
+        notice version are the same, as far as the record stated them."""
         statement = grant.statement
+        if grant.reach is not None and record.standing.source not in grant.reach:
+            return False
         notices = record.notices.get(statement.purpose, frozenset())
         return record.controllers <= {statement.controller or self.policy.controller} and notices <= {
             (statement.notice, statement.notice_version)
@@ -307,9 +311,7 @@ def _judge(case: _Case, until: Millis | None) -> PermitState:
     given = [event for record in records.values() if (event := record.latest(permit)) and case.is_live(event)]
     givers = {event.record for event in given}
     covered = all(
-        id_ in givers or any(case.covers(event, record) for event in given)
-        for id_, record in records.items()
-        if record.events
+        id_ in givers or any(case.covers(event, record) for event in given) for id_, record in records.items()
     )
     barred = not denials and case.is_barred(grants)
     event = None if barred else max(denials or lapses or given, key=_order, default=None)

@@ -6,6 +6,7 @@ Everything a test does to it goes through HTTP, except what an operator does on 
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -16,6 +17,8 @@ from typing import Any, Final
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.algorithms import OKPAlgorithm
 
 from api.app import create_app
 from api.process import runtime as composition
@@ -30,7 +33,7 @@ from graph.model.time import Millis, system_clock
 from graph.store.client import GraphClient
 from resolvers.access import registration
 from resolvers.access.sources import SourceChange, change_source, make_user_hash, rotate_hash_key
-from resolvers.access.tokens import TokenIssuer
+from resolvers.access.tokens import TokenIssuer, name_key
 from resolvers.context import Services
 from resolvers.identity.rederive import rederive_source
 
@@ -182,6 +185,15 @@ class World:
         """Returns a person with a token, as the company's back end issues it after the login."""
         subject = RecordRef(source, RecordKind.USER, user)
         return Reader(self.http, await registration.issue_token(self.services, self.issuer, client, subject, 3600))
+
+
+def restrict_issuer(folder: Path, *sources: str) -> tuple[TokenIssuer, str]:
+    """Returns an issuer of tokens that may speak for some sources only, and the setting that admits it."""
+    issuer = TokenIssuer("https://login.example", load_settings(data_dir=folder).audience, Ed25519PrivateKey.generate())
+    public = issuer.key.public_key()
+    file = folder / "login.json"
+    file.write_text(json.dumps({"keys": [{**json.loads(OKPAlgorithm.to_jwk(public)), "kid": name_key(public)}]}))
+    return issuer, json.dumps([{"issuer": issuer.name, "jwks_file": str(file), "sources": sources}])
 
 
 def settings_for(store: GraphClient, folder: Path, **given: Any) -> Settings:

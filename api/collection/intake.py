@@ -124,6 +124,7 @@ def write_letter(text: str, error: Rejected, origin: Origin, *, from_file: bool 
         from_file=from_file,
         imported=origin.imported,
         proof=origin.proof,
+        reach=origin.reach,
     )
 
 

@@ -20,7 +20,8 @@ class Origin:
     `received_earlier`: the messages were received before, here or by another system; each is corrected for the sender's
     clock by the `receivedAt` that it states, unless that was done then. `imported`: the messages also state when they
     were received, which a public source may not. `proof` proves the names in all of its messages: a credential that
-    may speak for any person, or what proved a message when it first arrived. `proofs` verifies those in messages.
+    may speak for any person, or what proved a message when it first arrived. `reach` are the sources for whose records
+    the proof's issuer may speak (None: for any). `proofs` verifies those in messages.
     """
 
     source: Source
@@ -31,4 +32,5 @@ class Origin:
     received_earlier: bool = False
     imported: bool = False
     proof: Proof | None = None
+    reach: frozenset[str] | None = None
     proofs: ProofVerifier | None = None

@@ -44,10 +44,10 @@ async def verify_proof(value: Any, given: ProofTexts, origin: Origin) -> Origin:
         raise Rejected(RejectionReason.BAD_PROOF, "A proof can't be checked here.", "context")
     try:
         anonymous_id = _read_id(value.get("anonymousId"))
-        proof = await origin.proofs.verify(origin.source, user_id, anonymous_id, given, origin.received_at)
+        proven = await origin.proofs.verify(origin.source, user_id, anonymous_id, given, origin.received_at)
     except InvalidProof as error:
         raise Rejected(RejectionReason.BAD_PROOF, str(error), f"context.{error.field}") from None
-    return replace(origin, proof=proof)
+    return replace(origin, proof=proven.proof, reach=proven.reach)
 
 
 def _read_id(value: Any) -> str:

@@ -49,6 +49,7 @@ async def replay(runtime: Runtime, *, source: str | None = None, reason: str | N
             received_earlier=passed or letter.imported,
             imported=letter.imported,
             proof=letter.proof,
+            reach=letter.reach,
         )
         value = read_single(letter.payload.encode())
         if carries_proof(value):

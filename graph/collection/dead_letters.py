@@ -23,7 +23,8 @@ class DeadLetter:
     """One rejected message. `payload` is what arrived, as text. The same payload from the same source is one letter,
     however often it arrives; `times` counts the arrivals. `from_file` tells that an operator loaded it from a file, so
     it may have one of our own line types, `imported` that the message states when it was received. `proof` is what
-    proved its names when it arrived; the proof itself is not kept."""
+    proved its names when it arrived, by an issuer who may speak for the sources in `reach` (None: for any); the proof
+    itself is not kept."""
 
     source: str
     reason: str
@@ -36,6 +37,7 @@ class DeadLetter:
     from_file: bool = False
     imported: bool = False
     proof: Proof | None = None
+    reach: frozenset[str] | None = None
 
     @property
     def id(self) -> str:
@@ -50,7 +52,8 @@ MERGE (d:DeadLetter {id: row[0]})
 ON CREATE SET d.source = row[1], d.payload = row[4], d.times = 0, d.first_at = row[5]
 SET d.reason = row[2], d.message = row[3], d.received_at = row[5], d.field = row[6], d.truncated = row[7],
     d.times = d.times + row[8], d.from_file = coalesce(d.from_file, false) OR row[9],
-    d.imported = coalesce(d.imported, false) OR row[10], d.proof = coalesce(row[11], d.proof)
+    d.imported = coalesce(d.imported, false) OR row[10], d.proof = coalesce(row[11], d.proof),
+    d.reach = CASE WHEN row[11] IS NULL THEN d.reach ELSE row[12] END
 """
 
 
@@ -70,6 +73,7 @@ async def write_letters(tx: Writer, letters: Iterable[DeadLetter]) -> None:
             one.from_file,
             one.imported,
             one.proof and str(one.proof),
+            None if one.reach is None else sorted(one.reach),
         ]
         for one in letters
     ]
@@ -82,7 +86,8 @@ MATCH (d:DeadLetter)
 WHERE d.id > $after AND ($source IS NULL OR d.source = $source) AND ($reason IS NULL OR d.reason = $reason)
 RETURN d.id AS id, d.source AS source, d.reason AS reason, d.message AS message, d.payload AS payload,
        d.received_at AS received_at, d.field AS field, d.truncated AS truncated, d.times AS times,
-       coalesce(d.from_file, false) AS from_file, coalesce(d.imported, false) AS imported, d.proof AS proof
+       coalesce(d.from_file, false) AS from_file, coalesce(d.imported, false) AS imported, d.proof AS proof,
+       d.reach AS reach
 ORDER BY id
 LIMIT $limit
 """
@@ -122,4 +127,5 @@ def letter_of(row: Row) -> DeadLetter:
         from_file=row["from_file"],
         imported=row["imported"],
         proof=Proof(row["proof"]) if row["proof"] else None,
+        reach=None if row["reach"] is None else frozenset(row["reach"]),
     )

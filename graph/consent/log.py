@@ -44,7 +44,7 @@ OPTIONAL MATCH (r)-[:FROM]->(s:Source)
 OPTIONAL MATCH (r)-[:DECIDED]->(e:ConsentEvent)
 WITH r, s, collect(properties(e)) AS events
 RETURN r.id AS record, coalesce(r.linking_objected, false) AS objected, events,
-       [r.kind, r.key, s.trust, s.jurisdiction] AS standing
+       [r.kind, r.key, s.trust, s.jurisdiction, r.source] AS standing
 """
 
 
@@ -191,6 +191,7 @@ def parse_events(record: RecordId, rows: Sequence[Row | None]) -> tuple[ConsentE
             ),
             proof=Proof(row["proof"]) if row.get("proof") else None,
             repeated_at=row.get("repeated_at"),
+            reach=frozenset(row["reach"]) if "reach" in row else None,
         )
         for row in rows
         if row
@@ -199,10 +200,10 @@ def parse_events(record: RecordId, rows: Sequence[Row | None]) -> tuple[ConsentE
 
 
 def parse_standing(row: Sequence[Any]) -> Standing:
-    """Returns a record's standing from its kind, its key, and its source's trust and jurisdiction."""
-    kind, key, trust, jurisdiction = row
+    """Returns a record's standing from its kind, its key, and its source's trust, jurisdiction and name."""
+    kind, key, trust, jurisdiction, source = row
     device = kind == RecordKind.ANONYMOUS
-    return Standing(device, trust == Trust.PUBLIC, is_secret(key), jurisdiction)
+    return Standing(device, trust == Trust.PUBLIC, is_secret(key), jurisdiction, source or "")
 
 
 def _properties(event: ConsentEvent) -> dict[str, Any]:
@@ -213,6 +214,8 @@ def _properties(event: ConsentEvent) -> dict[str, Any]:
         stated["categories"] = list(stated["categories"])
     if event.proof is not None:
         stated["proof"] = event.proof.value
+    if event.reach is not None:
+        stated["reach"] = sorted(event.reach)
     return stated | {"seq": event.seq, "received_at": event.received_at}
 
 

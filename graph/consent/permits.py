@@ -67,7 +67,7 @@ OPTIONAL MATCH (r)-[:DECIDED]->(e:ConsentEvent)
 WITH u, r, s, collect(properties(e)) AS events
 RETURN u.id AS user, u.permits AS permits, u.permits_until AS until, coalesce(u.consent_epoch, 0) AS epoch,
        u.permit_ends AS ends, u.permit_grants AS grants, r.id AS record, events,
-       [r.kind, r.key, s.trust, s.jurisdiction] AS standing,
+       [r.kind, r.key, s.trust, s.jurisdiction, r.source] AS standing,
        CASE WHEN r IS NULL THEN [] ELSE
          [(r)-[h:IDENTIFIED_BY|CLAIMS]->(i:Identifier) WHERE i.bars IS NOT NULL AND {HEARD} | [i.kind, i.bars]]
        END AS bars

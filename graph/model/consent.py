@@ -53,7 +53,8 @@ class ConsentStatement:
 @dataclass(frozen=True, slots=True)
 class ConsentEvent:
     """A consent statement in the log, with its ID, its place in the record's log (`seq`), its record, when it was
-    received, and what proved that it is the record's (None: nothing but the source's word)."""
+    received, and what proved that it is the record's (None: nothing but the source's word). `reach` are the sources for
+    whose records the proof's issuer may speak (None: for any)."""
 
     id: str
     seq: int
@@ -62,17 +63,19 @@ class ConsentEvent:
     statement: ConsentStatement
     proof: Proof | None = None
     repeated_at: Millis | None = None
+    reach: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What the statements of a record are worth: whether it is a device, whether its source is public, whether its name
-    has the form of a secret, and its source's jurisdiction."""
+    has the form of a secret, its source's jurisdiction, and its source."""
 
     device: bool = False
     public: bool = False
     secret: bool = True
     jurisdiction: str | None = None
+    source: str = ""
 
     def vouches(self, event: ConsentEvent) -> bool:
         """Whether an event is more than a stranger may have sent: the source is the company's own, or the event has a

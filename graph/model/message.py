@@ -27,7 +27,8 @@ class Message:
 
     `id` is unique across sources (`name_message`). `record` is None for a message about items only. `at` is the event's
     time, corrected for clock skew; `received_at` orders claims. `trust` is that of its source, and `proof` what proves
-    the names in a message of a public source. `also` is the second name in the message (the anonymousId alongside a
+    the names in a message of a public source, by an issuer who may speak for the sources in `reach` (None: for any).
+    `also` is the second name in the message (the anonymousId alongside a
     userId), if the source vouches for both or a proof does. `identifiers` are those of `record`. `traits` are profile
     facts by name, unknown ones under `attributes`; a None value removes the fact. `carried` is set if the message is
     about something else and merely repeats `consents` (Segment's `context.consent`): it is their digest, and they are
@@ -50,6 +51,7 @@ class Message:
     carried: str | None = None
     trust: Trust = Trust.SERVER
     proof: Proof | None = None
+    reach: frozenset[str] | None = None
     payload: Payload | None = field(default=None, compare=False, repr=False)
 
     @property

@@ -53,6 +53,13 @@ class ProofTexts(NamedTuple):
     user_token: object = None
 
 
+class Proven(NamedTuple):
+    """What proves the names of a message, and the sources for whose records its issuer may speak (None: for any)."""
+
+    proof: Proof
+    reach: frozenset[str] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class HashKey:
     """The key of a source's user hashes. `text` is the secret, shown to its owner only."""
@@ -94,7 +101,7 @@ class ProofVerifier:
         self._find_client = find_client
         self._verified: dict[bytes, SubjectClaims] = {}
 
-    async def verify(self, source: Source, user_id: str, anonymous_id: str, given: ProofTexts, now: Millis) -> Proof:
+    async def verify(self, source: Source, user_id: str, anonymous_id: str, given: ProofTexts, now: Millis) -> Proven:
         """Returns what proves the names of a message of this source. Everything given must prove them.
 
         Raises InvalidProof. `now` is when the message was received.
@@ -102,9 +109,9 @@ class ProofVerifier:
         if given.user_hash is not None:
             self._check_hash(source, user_id, anonymous_id, given.user_hash, now)
         if given.user_token is None:
-            return Proof.HASH
-        await self._check_token(RecordRef(source.name, RecordKind.USER, user_id), given.user_token, now)
-        return Proof.TOKEN
+            return Proven(Proof.HASH)
+        claims = await self._check_token(RecordRef(source.name, RecordKind.USER, user_id), given.user_token, now)
+        return Proven(Proof.TOKEN, claims.sources)
 
     def _check_hash(self, source: Source, user_id: str, anonymous_id: str, given: object, now: Millis) -> None:
         match = HASH_FORM.fullmatch(given) if isinstance(given, str) else None
@@ -125,7 +132,7 @@ class ProofVerifier:
                 "userHash",
             )
 
-    async def _check_token(self, subject: RecordRef, given: object, now: Millis) -> None:
+    async def _check_token(self, subject: RecordRef, given: object, now: Millis) -> SubjectClaims:
         refusal = InvalidProof("userToken is not a valid subject token for this source and userId.", "userToken")
         if not isinstance(given, str):
             raise refusal
@@ -135,6 +142,7 @@ class ProofVerifier:
             raise refusal from None
         if claims.subject != subject or await self._find_client(claims.client) is None:
             raise refusal
+        return claims
 
     def _verify_token(self, token: str, now: Millis) -> SubjectClaims:
         """Returns the claims of a valid token. Signatures are checked once per token; its end always."""

@@ -167,7 +167,8 @@ def _find_statements(new: Sequence[Arrival], touched: Touched, repeated: dict[Re
             else:
                 until = touched[record].carried_at
         for number, statement in enumerate(message.consents):
-            found.append(NewStatement(record, one.statement_id(number), statement, received, message.proof, until))
+            id_ = one.statement_id(number)
+            found.append(NewStatement(record, id_, statement, received, message.proof, until, message.reach))
     return found
 
 

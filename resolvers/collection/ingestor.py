@@ -203,6 +203,7 @@ def _write_refusal(message: Message, reason: str, text: str) -> DeadLetter:
         received_at=message.received_at,
         truncated=len(payload) > LONGEST_PAYLOAD,
         proof=message.proof,
+        reach=message.reach,
     )
 
 

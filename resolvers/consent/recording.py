@@ -30,8 +30,9 @@ from privacy.rules import instant_of, is_denial, is_repeat, last_statement, obje
 
 
 class NewStatement(NamedTuple):
-    """A statement to append: its record, the ID of its event, when it was received, and what proves it. `until` is set
-    if it was carried along and arrives late: by then, the record had last repeated what it carried before."""
+    """A statement to append: its record, the ID of its event, when it was received, and what proves it, by an issuer
+    who may speak for the sources in `reach` (None: for any). `until` is set if it was carried along and arrives late:
+    by then, the record had last repeated what it carried before."""
 
     record: RecordId
     event_id: str
@@ -39,6 +40,7 @@ class NewStatement(NamedTuple):
     received: Millis
     proof: Proof | None = None
     until: Millis | None = None
+    reach: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ async def record_consents(tx: Writer, statements: Sequence[NewStatement], now: M
     events = {record: list(one.events) for record, one in logs.items()}
     added: list[NewEvent] = []
     repeated: dict[str, ConsentEvent] = {}
-    for record, event_id, statement, received, proof, until in statements:
+    for record, event_id, statement, received, proof, until, reach in statements:
         if event_id in known or record not in events:
             continue
         known.add(event_id)
@@ -81,7 +83,7 @@ async def record_consents(tx: Writer, statements: Sequence[NewStatement], now: M
                 log[log.index(last)] = repeated[last.id] = fresh
             continue
         about = [e for e in log if (e.statement.purpose, e.statement.recipient) == _subject_of(statement)]
-        event = ConsentEvent(event_id, log[-1].seq + 1 if log else 1, record, received, statement, proof)
+        event = ConsentEvent(event_id, log[-1].seq + 1 if log else 1, record, received, statement, proof, reach=reach)
         added.append(NewEvent(event, about[-1].id if about else None))
         log.append(event)
         if until is not None and last is not None and _is_carried_denial(last) and last.received_at < received:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from tests.attacks.town import AT_SHOP, Town
-from tests.world import Reader, new_device, prefer, view, viewed
+from graph.store.client import GraphClient
+from tests.attacks.town import AT_CRM, AT_SHOP, Town, build_town, leaks
+from tests.world import Reader, identify, new_device, open_world, prefer, record, restrict_issuer, view, viewed
 
 pytestmark = pytest.mark.store
 
@@ -110,3 +113,22 @@ async def test_an_attacker_wants_to_speak_for_the_victim_with_a_token_of(town: T
     }[token]
     await town.web.try_send(prefer("marketing", userId="u17", anonymousId=device, context={"userToken": credential}))
     assert not (await town.consents())["marketing", None]
+
+
+@pytest.mark.parametrize("door", ["page", "API"])
+async def test_the_issuer_of_one_site_wants_to_grant_for_the_records_of_others(
+    store: GraphClient, tmp_path: Path, door: str
+) -> None:
+    issuer, setting = restrict_issuer(tmp_path, "web")
+    async with open_world(store, tmp_path, trusted_issuers=setting) as world:
+        town = await build_town(world)
+        person = await replace(world, issuer=issuer).token("page", "web", "u17")
+        proof = {"userToken": person.credential}
+        await town.web.send(identify(userId="u17", context=proof))
+        if door == "API":
+            await person.state("marketing")
+        else:
+            await town.web.send(prefer("marketing", userId="u17", context=proof))
+        assert not leaks(await town.mail.see(AT_CRM, "email"))
+        assert not leaks(await town.mail.see(record("web", "u17"), "email"))
+        assert not (await town.consents())["marketing", None]

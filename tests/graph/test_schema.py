@@ -43,7 +43,7 @@ UNTYPED = {Label.SESSION.value: TYPES}
 """A relationship without a type that starts at a session is any interaction."""
 
 STATED = frozenset(each.name for each in fields(ConsentStatement))
-WRITTEN_WHOLE = {(Label.CONSENT_EVENT, "graph.consent.log"): STATED | {"seq", "received_at", "proof"}}
+WRITTEN_WHOLE = {(Label.CONSENT_EVENT, "graph.consent.log"): STATED | {"seq", "received_at", "proof", "reach"}}
 """What `SET n += …` writes, by label and module."""
 
 NOT_READ, NOT_WRITTEN, NOT_FOLLOWED = "No statement reads it.", "Nothing writes it.", "No statement follows it"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,19 @@ from resolvers.access.registration import revoke_client, revoke_source
 from resolvers.refresh import refresh_all
 from resolvers.withdrawals import Watch
 from tests.tastes import CONFIG
-from tests.world import DAY, Reader, Sender, World, external, identify, new_device, open_world, prefer, view
+from tests.world import (
+    DAY,
+    Reader,
+    Sender,
+    World,
+    external,
+    identify,
+    new_device,
+    open_world,
+    prefer,
+    restrict_issuer,
+    view,
+)
 
 pytestmark = pytest.mark.store
 
@@ -55,9 +67,11 @@ ASK = "mutation($input: ConfirmationInput!) { requestConfirmation(input: $input)
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """A company's systems, each with its key, and the clients that read them. `folder` is for files to load."""
+    """A company's systems, each with its key, and the clients that read them. `login` is the same installation with
+    the tokens of an issuer that may speak for the web site only; `folder` is for files to load."""
 
     world: World
+    login: World
     folder: Path
     shop: Sender
     web: Sender
@@ -77,10 +91,11 @@ class Company:
         return await self.world.token("page", source, user)
 
 
-async def found_company(world: World, folder: Path) -> Company:
+async def found_company(world: World, login: World, folder: Path) -> Company:
     """Registers the systems and the clients."""
     company = Company(
         world,
+        login,
         folder,
         shop=await world.source("shop", Trust.SERVER, "site", jurisdiction="DE"),
         web=await world.source("web", Trust.PUBLIC, "site"),
@@ -93,9 +108,9 @@ async def found_company(world: World, folder: Path) -> Company:
     return company
 
 
-async def write_everything(world: World, folder: Path) -> None:
+async def write_everything(world: World, login: World, folder: Path) -> None:
     """Lets each part of the application write to the store, as systems, people and operators cause it to."""
-    company = await found_company(world, folder)
+    company = await found_company(world, login, folder)
     await write_tastes(company)
     await write_activity(company)
     await write_consents(company)
@@ -143,7 +158,8 @@ async def write_activity(company: Company) -> None:
         {"type": "track", "userId": "u1", "event": "Order Completed", "properties": {"order_id": 7, **product}},
         {"type": "track", "userId": "u1", "event": "Signed Up"},
     )
-    context = {"userHash": await company.world.user_hash("web", "u1")}
+    context = {"userToken": (await company.login.token("page", "web", "u1")).credential}
+    await company.web.send(prefer("analytics", userId="u1", context=context))
     bad = {"product_id": "i1", "price": ["a lot"]}
     answer = await company.web.post(
         {"type": "track", "userId": "u1", "event": "Product Added", "properties": bad, "context": context}
@@ -219,8 +235,9 @@ def find_wrong(owner: str, declared: Iterable[Property], held: Mapping[str, Any]
 
 
 async def test_everything_stored_is_declared_and_has_its_type(store: GraphClient, tmp_path: Path) -> None:
-    async with open_world(store, tmp_path) as world:
-        await write_everything(world, tmp_path)
+    issuer, setting = restrict_issuer(tmp_path, "web")
+    async with open_world(store, tmp_path, trusted_issuers=setting) as world:
+        await write_everything(world, replace(world, issuer=issuer), tmp_path)
     declared = {label.value: node.properties for label, node in NODES.items()}
     declared |= {name.value: each.properties for name, each in RELATIONSHIPS.items()}
     nodes = await store.read("MATCH (n) RETURN labels(n) AS owners, properties(n) AS held")

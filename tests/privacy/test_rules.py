@@ -407,6 +407,34 @@ def test_a_statement_without_a_controller_has_that_of_the_policy() -> None:
     assert not judge(event("withdrawn", 2), event("given", 5, APP, controller="B"), policy=policy).permitted
 
 
+@pytest.mark.parametrize(
+    ("reach", "crosses"),
+    [(None, True), (frozenset({"web", "app"}), True), (frozenset({"app"}), False), (frozenset[str](), False)],
+)
+def test_a_grant_crosses_only_to_sources_for_which_its_issuer_may_speak(
+    reach: frozenset[str] | None, crosses: bool
+) -> None:
+    """The other record withdrew, or never stated anything."""
+    standings = {RecordId(WEB): Standing(source="web"), RecordId(APP): Standing(source="app")}
+    fresh = replace(event("given", 5, APP, proof=Proof.TOKEN), reach=reach)
+    assert judge(event("withdrawn", 2), fresh, standings=standings).permitted is crosses
+    assert judge(fresh, standings=standings).permitted is crosses
+
+
+def test_the_latest_of_what_nobody_vouches_for_narrows_like_what_was_vouched_for_before() -> None:
+    """The trust of the other record's source was lowered, or somebody stated it without a proof."""
+    unproven = event("given", 2, controller="B", notice="n", notice_version="1")
+    standings = {RecordId(WEB): Standing(public=True), RecordId(APP): Standing()}
+    same = event("given", 5, APP, controller="B", notice="n", notice_version="1")
+    other = event("given", 5, APP, controller="A")
+    assert judge(unproven, same, standings=standings).permitted
+    assert not judge(unproven, other, standings=standings).permitted
+    again = event("unknown", 3, controller="A", seq=1)
+    assert not judge(unproven, again, other, standings=standings).permitted
+    proven = event("given", 4, controller="A", notice="n", notice_version="1", proof=Proof.TOKEN, seq=2)
+    assert judge(unproven, again, proven, other, standings=standings).permitted
+
+
 # recipients
 
 ACME, BOLT, EVERYONE = (Permit("partner_sharing", name) for name in ("acme", "bolt", "*"))

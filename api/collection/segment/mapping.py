@@ -78,6 +78,7 @@ class _Head:
             identifiers=(*named.identifiers, *(grade(one, source) for one in contacts), *names),
             trust=source.trust,
             proof=named.proof,
+            reach=self.origin.reach if named.proof else None,
             payload=self.payload,
             **rest,
         )

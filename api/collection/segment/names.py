@@ -52,7 +52,7 @@ def read_names(
     anonymous = find_name(source.name, "", RecordKind.ANONYMOUS, anonymous_id)
     if isinstance(user, Name):
         known = proof is not None or source.trust is not Trust.PUBLIC
-        if proof is not None and source.trust is Trust.PUBLIC and user.identifier.value != str(user_id):
+        if known and user.identifier.value != str(user_id):
             raise _refuse_spelling()
         if isinstance(anonymous, Name):
             stated = (grade(user.identifier, source, proof), grade(anonymous.identifier, source, proof))

@@ -143,7 +143,8 @@ async def _state(context: GraphQLContext, speaker: Speaker, input: ConsentInput 
     request, services = context.request, context.request.services
     record = speaker.record
     source = await find_source(context, record.source)
-    origin = Origin(source, services.clock(), services.policy, proof=Proof.CREDENTIAL)
+    reach = request.viewer.sources
+    origin = Origin(source, services.clock(), services.policy, proof=Proof.CREDENTIAL, reach=reach)
     own_id = given(input.message_id)
     head = open_message(
         origin,

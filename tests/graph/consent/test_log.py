@@ -54,7 +54,7 @@ async def log(store: GraphClient, record: RecordId = WEB) -> tuple[ConsentEvent,
 async def test_a_statement_is_read_back_as_it_was_made(store: GraphClient) -> None:
     assert all(getattr(FULL, field.name) for field in fields(FULL)), "give the new field a value here"
     await create(store, WEB)
-    proven = replace(event(3), proof=Proof.TOKEN)
+    proven = replace(event(3), proof=Proof.TOKEN, reach=frozenset({"web", "app"}))
     await append(store, event(1, FULL), event(2), proven)
     assert await log(store) == (event(1, FULL), event(2), proven)
 
@@ -147,21 +147,21 @@ async def test_a_log_has_the_standing_of_its_record(store: GraphClient) -> None:
     await run(
         store,
         "UNWIND $rows AS row MERGE (s:Source {name: row[0]}) SET s.trust = row[1], s.jurisdiction = row[2] "
-        "CREATE (:Record {id: row[0] + row[4], kind: row[3], key: row[4]})-[:FROM]->(s)",
+        "CREATE (:Record {id: row[0] + row[4], source: row[0], kind: row[3], key: row[4]})-[:FROM]->(s)",
         rows=rows,
     )
     logs = await store.write(lambda tx: lock_logs(tx, [RecordId(row[0] + row[4]) for row in rows]))  # type: ignore[operator]
     assert [logs[RecordId(row[0] + row[4])].standing for row in rows] == [  # type: ignore[operator]
-        Standing(device=True, public=True, secret=True),
-        Standing(device=True, public=True, secret=False),
-        Standing(device=False, public=True, secret=False),
-        Standing(device=False, public=False, secret=False, jurisdiction="DE"),
+        Standing(device=True, public=True, secret=True, source="web"),
+        Standing(device=True, public=True, secret=False, source="web"),
+        Standing(device=False, public=True, secret=False, source="web"),
+        Standing(device=False, public=False, secret=False, jurisdiction="DE", source="crm"),
     ]
 
 
 @pytest.mark.parametrize(("key", "secret"), [(DEVICE, True), ("visitor-1", False)])
 def test_a_standing_knows_whether_the_name_is_a_secret(key: str, secret: bool) -> None:
-    assert parse_standing(["anonymous", key, "public", None]).secret is secret
+    assert parse_standing(["anonymous", key, "public", None, "web"]).secret is secret
 
 
 async def test_records_that_denied_or_objected_are_marked(store: GraphClient) -> None:
