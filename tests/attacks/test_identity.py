@@ -151,3 +151,16 @@ async def test_an_attacker_wants_a_user_id_in_an_external_id_to_prove_an_account
     )
     assert not leaks(await town.service.see(record("web", device)))
     assert not leaks(await town.service.see(record("web", "mallory")))
+
+
+@pytest.mark.parametrize("spelling", ["Kate ", "\tKate", "\u212aate"], ids=["space", "tab", "kelvin"])
+async def test_an_attacker_wants_the_victims_account_by_a_user_id_that_only_looks_the_same(
+    town: Town, spelling: str
+) -> None:
+    """The shop keeps both apart, and reports what she does under her own."""
+    await town.shop.send(identify({"firstName": "Kate"}, userId="Kate"))
+    answer = await town.shop.post(identify(userId=spelling), prefer("marketing", userId=spelling))
+    assert answer.json()["rejected"] == {"bad_id": 2}
+    mallory = await town.world.token("page", "shop", spelling)
+    assert await mallory.see_me("givenName") is None
+    assert (await town.service.see(record("shop", "Kate"), "givenName"))["givenName"] == "Kate"
