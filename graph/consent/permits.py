@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from graph.consent.bars import HEARD, parse_bars
@@ -39,11 +39,13 @@ before permits had ends have no `permit_ends`: all their permits end at `permits
 
 @dataclass(frozen=True, slots=True)
 class UserLog:
-    """A person's stored permits, and the logs of the person's live records, from which they should follow."""
+    """A person's stored permits, and what they should follow from: the logs of the person's live records, the bars on
+    their identifiers and, for a device, the person of the account that it counts for with proof."""
 
     stored: StoredPermits
     records: tuple[RecordLog, ...]
     bars: tuple[Bar, ...] = ()
+    account: UserLog | None = None
 
     @property
     def events(self) -> list[ConsentEvent]:
@@ -70,17 +72,35 @@ RETURN u.id AS user, u.permits AS permits, u.permits_until AS until, coalesce(u.
        [r.kind, r.key, s.trust, s.jurisdiction, r.source] AS standing,
        CASE WHEN r IS NULL THEN [] ELSE
          [(r)-[h:IDENTIFIED_BY|CLAIMS]->(i:Identifier) WHERE i.bars IS NOT NULL AND {HEARD} | [i.kind, i.bars]]
-       END AS bars
+       END AS bars,
+       CASE WHEN r IS NULL OR r.kind <> 'anonymous' THEN [] ELSE
+         [(r)-[c:COUNTS_FOR]->(:Record)-[y:RESOLVES_TO]->(v:User)
+           WHERE c.to IS NULL AND c.grade = 'proven' AND y.to IS NULL | v.id]
+       END AS accounts
 """
 
 
 async def read_user_logs(tx: Writer | GraphClient, users: Collection[UserId]) -> list[UserLog]:
-    """Reads the stored permits and the log of each person: all live records, including those without statements, and
-    the bars on their identifiers."""
+    """Reads the stored permits and the log of each person: all live records, including those without statements, the
+    bars on their identifiers, and the log of the account that a device counts for."""
+    logs, accounts = await _read_logs(tx, users)
+    known = {one.stored.user: one for one in logs}
+    missing = set(accounts.values()) - known.keys()
+    if missing:
+        known |= {one.stored.user: one for one in (await _read_logs(tx, missing))[0]}
+    return [
+        replace(one, account=known.get(accounts[one.stored.user])) if one.stored.user in accounts else one
+        for one in logs
+    ]
+
+
+async def _read_logs(tx: Writer | GraphClient, users: Collection[UserId]) -> tuple[list[UserLog], dict[UserId, UserId]]:
+    """Reads people's logs, and for devices the person of the account that they count for with proof."""
     run = tx.run if isinstance(tx, Writer) else tx.read
     stored: dict[UserId, StoredPermits] = {}
     logs: dict[UserId, list[RecordLog]] = {}
     bars: dict[UserId, set[Bar]] = {}
+    accounts: dict[UserId, UserId] = {}
     for row in await run(READ_USER_LOGS, users=sorted(users)):
         user = UserId(row["user"])
         stored[user] = _parse_permits(row)
@@ -91,7 +111,24 @@ async def read_user_logs(tx: Writer | GraphClient, users: Collection[UserId]) ->
             bars.setdefault(user, set()).update(
                 bar for kind, text in row["bars"] for bar in parse_bars(text) if _hears(standing, kind, bar)
             )
-    return [UserLog(one, tuple(logs[user]), tuple(bars.get(user, ()))) for user, one in stored.items()]
+            for account in row["accounts"]:
+                accounts[user] = UserId(account)
+    found = [UserLog(one, tuple(logs[user]), tuple(bars.get(user, ()))) for user, one in stored.items()]
+    return found, accounts
+
+
+READ_PROVEN_DEVICES: Final = """
+UNWIND $users AS id
+MATCH (:User {id: id})<-[x:RESOLVES_TO]-(:Record)<-[c:COUNTS_FOR]-(:Record)-[y:RESOLVES_TO]->(v:User)
+WHERE x.to IS NULL AND c.to IS NULL AND c.grade = 'proven' AND y.to IS NULL
+RETURN DISTINCT v.id AS user
+"""
+
+
+async def read_proven_devices(tx: Writer, users: Collection[UserId]) -> set[UserId]:
+    """Reads the people that the devices are which count with proof for these people's accounts: they hear what is
+    denied there."""
+    return {UserId(row["user"]) for row in await tx.run(READ_PROVEN_DEVICES, users=sorted(users))}
 
 
 READ_SUCCESSORS: Final = """

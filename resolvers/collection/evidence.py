@@ -68,9 +68,9 @@ async def write_evidence(tx: Writer, new: Sequence[Arrival], touched: Touched, *
     concerned = attached.linking | recorded.relinked
     if concerned:
         affected |= (await link_records(tx, concerned, now)).affected_users
-    if attached.devices or attached.named or recorded.relinked:
-        await settle_devices(tx, attached.devices | recorded.relinked, attached.named, now)
     own = attached.barred | {one.record for one in statements}
+    if attached.devices or attached.named or recorded.relinked:
+        own |= await settle_devices(tx, attached.devices | recorded.relinked, attached.named, now)
     if own:
         owners = await read_people_of_records(tx, own)
         affected |= {user for user, _ in owners.values()}

@@ -15,6 +15,7 @@ from typing import Final
 from graph.consent.permits import (
     StoredPermits,
     UserLog,
+    read_proven_devices,
     read_stale_users,
     read_successors,
     read_user_logs,
@@ -23,7 +24,7 @@ from graph.consent.permits import (
 )
 from graph.consent.policy_version import read_policy_version, write_policy_version
 from graph.identity.locks import lock_users
-from graph.model.identity import UserId
+from graph.model.identity import Grade, UserId
 from graph.model.time import Millis
 from graph.segments.memberships import end_unpermitted
 from graph.segments.rfm import remove_unpermitted_rfm
@@ -32,6 +33,7 @@ from privacy.gate import SubjectPermits
 from privacy.policy import Policy
 from privacy.purposes import ANALYTICS, Permit
 from privacy.rules import PermitState, ends_of, fold, grants_of, instant_of, permits_of, until_of
+from resolvers.consent.recording import find_bars
 
 PAGE: Final = 200
 """Number of people refolded in one transaction or checked with one read."""
@@ -59,9 +61,10 @@ class PermitCheck:
 
 
 async def refresh_permits(tx: Writer, users: Collection[UserId], policy: Policy, now: Millis) -> None:
-    """Refolds people's logs and stores what changed: permits, until when they hold, the next consent epoch. Ends
-    memberships in segments of a purpose that is not permitted. Retired people are followed to their successors."""
-    waiting, done = set(users), set()
+    """Refolds people's logs and those of their devices, and stores what changed: permits, until when they hold, the
+    next consent epoch. Ends memberships in segments of a purpose that is not permitted. Retired people are followed to
+    their successors."""
+    waiting, done = set(users) | await read_proven_devices(tx, users), set()
     while waiting:
         some = sorted(waiting)[:PAGE]
         await lock_users(tx, some)
@@ -78,8 +81,16 @@ async def refresh_permits(tx: Writer, users: Collection[UserId], policy: Policy,
 
 
 def judge(one: UserLog, policy: Policy, now: Millis) -> dict[Permit, PermitState]:
-    """Returns what a person's log permits now. Whatever is shown of someone's consents comes from here."""
-    return fold(one.events, instant_of(one.events, now), policy, one.standings, one.bars)
+    """Returns what a person's log permits now. Whatever is shown of someone's consents comes from here.
+
+    A device that proved to be an account's hears all that was denied there, and what the account hears of others unless
+    a stranger may have left it.
+    """
+    bars = one.bars
+    if one.account is not None:
+        told = [bar for bar in one.account.bars if not bar.unproven]
+        bars += (*told, *(bar for log in one.account.records for bar in find_bars(log, log.events, Grade.PROVEN)))
+    return fold(one.events, instant_of(one.events, now), policy, one.standings, bars)
 
 
 def _refold(one: UserLog, policy: Policy, now: Millis) -> StoredPermits:

@@ -178,8 +178,8 @@ async def _rederive(
         for each in one.identifiers
         if each.ref.kind in (USER_ID, ANONYMOUS_ID)
     }
-    await settle_devices(tx, {one.record for one in graded if one.kind is RecordKind.ANONYMOUS}, named, now)
-    affected |= {user for user, _ in (await read_people_of_records(tx, records)).values()}
+    settled = await settle_devices(tx, {one.record for one in graded if one.kind is RecordKind.ANONYMOUS}, named, now)
+    affected |= {user for user, _ in (await read_people_of_records(tx, settled.union(records))).values()}
     await refresh_permits(tx, affected, policy, now)
     return RederiveReport(len(records), len(changes), separated, len(linked.merged), len(linked.split))
 

@@ -215,3 +215,20 @@ async def test_an_attacker_wants_to_make_the_victim_speak_for_a_controller_or_no
     device = new_device()
     await town.web.try_send(identify({"email": EMAIL}, userId="u17", anonymousId=device, context=external("x", "1")))
     assert (await town.mail.see(AT_SHOP, FEW))["email"] == EMAIL
+
+
+async def test_a_device_wants_to_overhear_that_its_account_withdrew(town: Town) -> None:
+    """The victim used more devices than an account leaves its denials on, one of them only after withdrawing."""
+    *devices, late = [new_device() for _ in range(20)]
+    proof = await town.prove()
+    for device in devices:
+        await town.web.send(
+            prefer("personalisation", anonymousId=device),
+            view(f"item-{device}", anonymousId=device),
+            identify(userId="u17", anonymousId=device, context=proof),
+        )
+    await town.web.send(prefer("personalisation", anonymousId=late), view("late", anonymousId=late))
+    at_crm = await town.world.token("page", "crm", "c17")
+    await at_crm.withdraw("personalisation")
+    await town.web.send(identify(userId="u17", anonymousId=late, context=proof))
+    assert [one for one in (*devices, late) if viewed(await town.front.see(record("web", one)))] == []
