@@ -445,8 +445,9 @@ _NODES: Final = (
         Property("statement", JSON, CONSENTS, DELETE, _CONFIRMATIONS,
                  "What is confirmed, {name: value}: the purpose, its recipient, the notice."),
         Property("actor", STRING, CONSENTS, DELETE, _CONFIRMATIONS, "The client that asked."),
-        Property("device", STRING, PSEUDONYM, DELETE, _CONFIRMATIONS,
-                 "Keyed hash of the anonymous ID that asked; absent without one that is a secret."),
+        Property("browser", STRING, None, DELETE, _CONFIRMATIONS,
+                 "Keyed hash of the secret of the browser that asked; absent if nothing is to be proven of contact "
+                 "data."),
         Property("kind", STRING, CONTACT, DELETE, _CONFIRMATIONS, "`email` or `phone`, if the link was sent to one."),
         Property("value", STRING, CONTACT, DELETE, _CONFIRMATIONS, "The normalised address or number."),
         Property("expires_at", INSTANT, CONSENTS, DELETE, _CONFIRMATIONS, "When the link expires."),

@@ -30,15 +30,20 @@ from graph.errors import BadInput, StoreUnavailable
 from graph.model.consent import ConsentStatement
 from graph.model.identity import IdentifierRef, Proof
 from privacy.policy import Policy
-from resolvers.consent.confirmations import close_confirmation, find_confirmation, proves_holding, read_confirmed
+from resolvers.consent.confirmations import (
+    close_confirmation,
+    find_confirmation,
+    name_cookie,
+    proves_holding,
+    read_confirmed,
+)
 from resolvers.consent.statements import InvalidStatement, NamedRecord, Speaker, state_consent
 from resolvers.consent.unsubscribing import open_unsubscription
 
 CONFIRM: Final = "/confirm"
 UNSUBSCRIBE: Final = "/unsubscribe"
-DEVICE_FIELD: Final = "anonymousId"
-DEVICE_COOKIE: Final = "ajs_anonymous_id"
-"""Where Segment's library in the page keeps the anonymous ID. It arrives if this server shares the page's site."""
+BROWSER_FIELD: Final = "browser"
+"""The field of a form in which a site that doesn't share its cookies with this server sends the cookie's value on."""
 
 LARGEST_FORM: Final = 8192
 
@@ -70,7 +75,7 @@ def _handle_confirm(runtime: Runtime) -> Handler:
         if request.method != "POST":
             return show_question("Please confirm", _describe(statement, services.policy), "I agree")
         if found.confirmed_at is None:
-            if not await _write_confirmed(runtime, found, statement, await _read_device(request)):
+            if not await _write_confirmed(runtime, found, statement, await _read_browser(request, found)):
                 return _unknown_link()
             await close_confirmation(services, found)
         return show_result(200, "Thank you", "Your consent is confirmed. You can close this page.")
@@ -115,23 +120,22 @@ def _describe(statement: ConsentStatement, policy: Policy) -> str:
 MOST_FIELDS: Final = 20
 
 
-async def _read_device(request: Request) -> str | None:
-    """Returns the anonymous ID of the device that sends the form: from its field, or else from the library's cookie."""
+async def _read_browser(request: Request, found: Confirmation) -> str | None:
+    """Returns the secret of the browser that sends the form: from its cookie, or else from the form's field."""
     body = await read_limited(request, LARGEST_FORM)
     try:
         form = parse_qs(body.decode("utf-8", "replace"), max_num_fields=MOST_FIELDS)
     except ValueError:
         raise BadInput(f"The form has more than {MOST_FIELDS} fields.") from None
-    given = form.get(DEVICE_FIELD)
-    return given[0] if given else request.cookies.get(DEVICE_COOKIE)
+    return request.cookies.get(name_cookie(found.id)) or next(iter(form.get(BROWSER_FIELD, ())), None)
 
 
 async def _write_confirmed(
-    runtime: Runtime, found: Confirmation, statement: ConsentStatement, device: str | None
+    runtime: Runtime, found: Confirmation, statement: ConsentStatement, browser: str | None
 ) -> bool:
-    """Writes the statement that a link confirms; on the device that asked, also that the account holds the contact
+    """Writes the statement that a link confirms; in the browser that asked, also that the account holds the contact
     data. Returns what `_write` returns."""
-    holds = proves_holding(runtime.services, found, device)
+    holds = proves_holding(runtime.services, found, browser)
     return await _write(
         runtime,
         statement,

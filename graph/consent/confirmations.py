@@ -16,15 +16,15 @@ from graph.store.client import GraphClient, Writer
 @dataclass(frozen=True, slots=True)
 class Confirmation:
     """A statement that a record's person was asked to confirm, with the client that asked. `statement` is JSON text.
-    `device` is a keyed hash of the anonymous ID that asked; `kind` and `value` are the contact data that the link was
-    sent to. Each may be absent. `confirmed_at` is None until it is confirmed."""
+    `browser` is a keyed hash of the secret of the browser that asked; `kind` and `value` are the contact data that the
+    link was sent to. Each may be absent. `confirmed_at` is None until it is confirmed."""
 
     id: str
     record: RecordRef
     statement: str
     actor: str
     expires_at: Millis
-    device: str | None = None
+    browser: str | None = None
     kind: str | None = None
     value: str | None = None
     confirmed_at: Millis | None = None
@@ -33,7 +33,7 @@ class Confirmation:
 WRITE_CONFIRMATION: Final = """
 MATCH (r:Record {id: $record})
 CREATE (c:Confirmation {id: $id})
-SET c.statement = $stated, c.actor = $actor, c.expires_at = $expires_at, c.device = $device, c.kind = $kind,
+SET c.statement = $stated, c.actor = $actor, c.expires_at = $expires_at, c.browser = $browser, c.kind = $kind,
     c.value = $value
 MERGE (r)-[:ASKED]->(c)
 RETURN c.id AS id
@@ -49,7 +49,7 @@ async def write_confirmation(tx: Writer, asked: Confirmation) -> bool:
         stated=asked.statement,
         actor=asked.actor,
         expires_at=asked.expires_at,
-        device=asked.device,
+        browser=asked.browser,
         kind=asked.kind,
         value=asked.value,
     )
@@ -60,7 +60,8 @@ READ_CONFIRMATION: Final = """
 MATCH (c:Confirmation {id: $id})
 MATCH (r:Record)-[:ASKED]->(c)
 RETURN r.source AS source, r.kind AS record_kind, r.key AS key, c.statement AS statement, c.actor AS actor,
-       c.expires_at AS expires_at, c.device AS device, c.kind AS kind, c.value AS value, c.confirmed_at AS confirmed_at
+       c.expires_at AS expires_at, c.browser AS browser, c.kind AS kind, c.value AS value,
+       c.confirmed_at AS confirmed_at
 """
 
 
@@ -76,7 +77,7 @@ async def read_confirmation(client: GraphClient, id_: str) -> Confirmation | Non
         statement=row["statement"],
         actor=row["actor"],
         expires_at=Millis(row["expires_at"]),
-        device=row["device"],
+        browser=row["browser"],
         kind=row["kind"],
         value=row["value"],
         confirmed_at=row["confirmed_at"],

@@ -1,7 +1,9 @@
 """Double opt-in: asking for a confirmation, and what a link's token confirms.
 
 The token is a bearer secret of 256 bits, sent to the person and never stored. It proves one statement. It proves that
-the person holds the contact data only if it is used on the device that asked.
+the account holds the contact data only if it is used in the browser that asked. That browser has a second secret, made
+for this confirmation and handed to it when it asked: what else a browser is known by, such as an anonymous ID, an
+attacker may have planted in the browser of whoever reads the mail.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import json
 import re
 import secrets
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from algorithms.identity.blocking import EMAIL, PHONE
 from algorithms.identity.normalise import normalise_identifier
@@ -24,7 +26,7 @@ from graph.consent.confirmations import (
 )
 from graph.errors import BadInput, NotFound
 from graph.model.consent import ConsentState, ConsentStatement
-from graph.model.identity import RecordKind, RecordRef, is_secret
+from graph.model.identity import RecordKind, RecordRef
 from graph.model.time import DAY, Millis
 from graph.store.client import Writer
 from privacy.gate import Role
@@ -43,8 +45,8 @@ TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class ConfirmationRequest:
-    """What is asked for. `record` is whose statement it is: the account if it has a user ID, and then its anonymous ID
-    is the device that asks. `kind` and `value` are the contact data that the link is sent to."""
+    """What is asked for. `record` is whose statement it is; `kind` and `value` are the contact data that the link is
+    sent to."""
 
     record: NamedRecord
     statement: ConsentStatement
@@ -53,12 +55,21 @@ class ConfirmationRequest:
     days: int = 7
 
 
+class AskingCookie(NamedTuple):
+    """The secret of the browser that asks, as a cookie."""
+
+    name: str
+    value: str
+
+
 @dataclass(frozen=True, slots=True)
 class AskedConfirmation:
-    """The token for the link, which is not stored, and when it expires."""
+    """The token for the link and when it expires; for an account and its contact data, also the cookie for the browser
+    that asks. Neither the token nor the cookie's value is stored."""
 
     token: str = field(repr=False)
     expires_at: Millis
+    cookie: AskingCookie | None = None
 
 
 async def ask_confirmation(context: RequestContext, asked: ConfirmationRequest) -> AskedConfirmation:
@@ -70,14 +81,17 @@ async def ask_confirmation(context: RequestContext, asked: ConfirmationRequest) 
     statement = check_statement(asked.statement, services.policy)
     kind, value = _check_contact(asked.kind, asked.value)
     token = secrets.token_urlsafe(32)
-    device = asked.record.anonymous_id
+    record, id_ = _name_record(asked.record), hash_token(services.secret, token)
+    cookie = None
+    if kind is not None and record.kind is RecordKind.USER:
+        cookie = AskingCookie(name_cookie(id_), secrets.token_urlsafe(32))
     stored = Confirmation(
-        id=hash_token(services.secret, token),
-        record=_name_record(asked.record),
+        id=id_,
+        record=record,
         statement=_write_statement(statement),
         actor=context.viewer.client,
         expires_at=Millis(now + asked.days * DAY),
-        device=hash_device(services.secret, device) if device and is_secret(device) else None,
+        browser=hash_browser(services.secret, cookie.value) if cookie else None,
         kind=kind,
         value=value,
     )
@@ -88,7 +102,7 @@ async def ask_confirmation(context: RequestContext, asked: ConfirmationRequest) 
 
     if not await services.client.write(work):
         raise NotFound("record: nothing is known of this record yet; send what is known of the person first.")
-    return AskedConfirmation(token, stored.expires_at)
+    return AskedConfirmation(token, stored.expires_at, cookie)
 
 
 async def find_confirmation(services: Services, token: str) -> Confirmation | None:
@@ -105,12 +119,12 @@ async def close_confirmation(services: Services, found: Confirmation) -> None:
     await services.client.write(lambda tx: finish_confirmation(tx, found.id, now))
 
 
-def proves_holding(services: Services, found: Confirmation, device: str | None) -> bool:
-    """Whether a confirmation on this device proves that the account holds the contact data: only on the device that
-    asked, whose anonymous ID is a secret."""
-    if found.kind is None or found.device is None or not device or found.record.kind is not RecordKind.USER:
+def proves_holding(services: Services, found: Confirmation, browser: str | None) -> bool:
+    """Whether a confirmation proves that the account holds the contact data: only with the secret of the browser that
+    asked."""
+    if found.browser is None or not browser:
         return False
-    return hmac.compare_digest(found.device, hash_device(services.secret, device))
+    return hmac.compare_digest(found.browser, hash_browser(services.secret, browser))
 
 
 def read_confirmed(found: Confirmation, now: Millis) -> ConsentStatement:
@@ -124,10 +138,15 @@ def hash_token(secret: bytes, token: str) -> str:
     return hmac.new(derive_key(secret, "confirmation"), token.encode(), "sha256").hexdigest()
 
 
-def hash_device(secret: bytes, anonymous_id: str) -> str:
-    """Returns the keyed hash of an anonymous ID, 64 hexadecimal digits."""
-    text = anonymous_id.encode("utf-8", "surrogatepass")
-    return hmac.new(derive_key(secret, "confirmation-device"), text, "sha256").hexdigest()
+def hash_browser(secret: bytes, value: str) -> str:
+    """Returns the keyed hash of a browser's secret, 64 hexadecimal digits."""
+    text = value.encode("utf-8", "surrogatepass")
+    return hmac.new(derive_key(secret, "confirmation-browser"), text, "sha256").hexdigest()
+
+
+def name_cookie(id_: str) -> str:
+    """Returns the name of the cookie for a confirmation: one browser may wait for several."""
+    return f"consentric_{id_[:16]}"
 
 
 _KEPT_FIELDS: Final = (
@@ -148,6 +167,8 @@ def _write_statement(statement: ConsentStatement) -> str:
 
 
 def _name_record(record: NamedRecord) -> RecordRef:
+    if record.user_id and record.anonymous_id:
+        raise BadInput("record: name the userId or the anonymousId, not both.")
     if record.user_id:
         return RecordRef(record.source, RecordKind.USER, record.user_id)
     if record.anonymous_id:

@@ -175,14 +175,13 @@ async def write_consents(company: Company) -> None:
     await company.load(sharing | STATED | {"expiresAt": until})
     await company.shop.send(identify(EMAIL, userId="u2", context=denial()))
     await company.shop.send(identify(userId="u2", context=denial(Functional=True)))
-    device = new_device()
     asked = {
-        "record": {"source": "shop", "userId": "u1", "anonymousId": device},
+        "record": {"source": "shop", "userId": "u1"},
         "purpose": "marketing",
         "contact": {"kind": "email", "value": EMAIL["email"]},
     }
     path = (await company.desk.ask(ASK, input=asked))["requestConfirmation"]["path"]
-    assert (await company.world.http.post(path, data={"anonymousId": device})).status_code == 200
+    assert (await company.world.http.post(path)).status_code == 200
 
 
 def denial(**more: bool) -> dict[str, Any]:

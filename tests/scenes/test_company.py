@@ -17,7 +17,6 @@ from tests.world import (
     external,
     identifier,
     identify,
-    new_device,
     prefer,
     record,
     view,
@@ -100,18 +99,20 @@ async def test_after_a_changed_email_the_new_one_is_shown_and_found(company: Com
 
 
 async def test_a_guest_checkout_is_joined_once_the_address_is_verified(company: Company) -> None:
-    device = new_device()
     await company.crm.send(identify({"email": "ada@example.org", "firstName": "Ada"}, userId="c1"))
     await company.shop.send(identify({"email": "ada@example.org"}, userId="guest-1"), view("tea", userId="guest-1"))
     assert not await company.are_joined("guest-1", "c1")
     asked = {
-        "record": {"source": "shop", "userId": "guest-1", "anonymousId": device},
+        "record": {"source": "shop", "userId": "guest-1"},
         "purpose": "marketing",
         "contact": {"kind": "email", "value": "ada@example.org"},
     }
-    mutation = "mutation($input: ConfirmationInput!) { requestConfirmation(input: $input) { path } }"
-    path = (await company.operator.ask(mutation, input=asked))["requestConfirmation"]["path"]
-    answer = await company.world.http.post(path, data={"anonymousId": device})
+    mutation = (
+        "mutation($input: ConfirmationInput!) { requestConfirmation(input: $input) { path cookie { name value } } }"
+    )
+    made = (await company.operator.ask(mutation, input=asked))["requestConfirmation"]
+    name, value = made["cookie"].values()
+    answer = await company.world.http.post(made["path"], headers={"cookie": f"{name}={value}"})
     assert answer.status_code == 200
     assert await company.are_joined("guest-1", "c1")
 

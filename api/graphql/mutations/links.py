@@ -27,13 +27,12 @@ class ContactInput:
 @strawberry.input(description="A consent that a person is asked to confirm.")
 class ConfirmationInput:
     record: RecordName = strawberry.field(
-        description="Whose consent it is. With a user ID, it is the account's, and the anonymous ID is the device that "
-        "asks; with an anonymous ID only, it is the device's."
+        description="Whose consent it is: an account by its user ID, or a device by its anonymous ID; not both."
     )
     purpose: str = strawberry.field(description="Key of a purpose in the policy; `purposes` lists them.")
     recipient: str | None = optional("Partner that the consent is about. Left out: all partners.")
     contact: ContactInput | None = optional(
-        "The contact data that the link is sent to. If the person confirms on the device that asks, the account is "
+        "The contact data that the link is sent to. If the person confirms in the browser that asks, the account is "
         "known to hold it."
     )
     notice: str | None = optional("Key of the notice that the person was shown; at most 512 characters.")
@@ -47,10 +46,22 @@ class ConfirmationInput:
     days: int = strawberry.field(default=7, description="For how many days the link is valid, 1 to 30.")
 
 
+@strawberry.type(
+    description="A cookie by which this server knows the browser that asked for a confirmation. Set it with `Secure`, "
+    "`HttpOnly`, `SameSite=Lax` and the `Domain` that your site and this server share."
+)
+class AskingCookie:
+    name: str = strawberry.field(description="Its name.")
+    value: str = strawberry.field(description="Its value, a secret.")
+
+
 @strawberry.type(description="A link to send to a person. It is a secret: send it to nobody else.")
 class ConfirmationPayload:
     path: str = strawberry.field(description="Path and query of the link; put this server's public address before it.")
     expires_at: DateTime = strawberry.field(description="When the link expires.")
+    cookie: AskingCookie | None = strawberry.field(
+        description="For an account with contact data: a cookie to set in the browser that asks, and nowhere else."
+    )
 
 
 @strawberry.input(description="A consent that a link takes back.")
@@ -89,7 +100,11 @@ class LinkMutation:
                 days=input.days,
             ),
         )
-        return ConfirmationPayload(path=write_link(CONFIRM, asked.token), expires_at=asked.expires_at)  # type: ignore[arg-type]
+        return ConfirmationPayload(
+            path=write_link(CONFIRM, asked.token),
+            expires_at=asked.expires_at,  # type: ignore[arg-type]
+            cookie=AskingCookie(name=asked.cookie.name, value=asked.cookie.value) if asked.cookie else None,
+        )
 
     @strawberry.mutation(
         description="Returns a link that takes a consent back, as often as it is used, without a login. It never "

@@ -60,6 +60,27 @@ async def test_a_confirmation_counts_once_the_button_is_pressed(world: World, de
     assert await reaches(mail)
 
 
+@pytest.mark.parametrize("way", ["cookie", "field"])
+async def test_the_browser_that_asked_is_known_by_its_cookie_or_a_field_of_the_form(
+    world: World, desk: Reader, way: str
+) -> None:
+    crm = await world.source("crm", Trust.RECORD, "crm")
+    await crm.send(identify({"email": "ada@example.org", "lastName": "Lovelace"}, userId="c1"))
+    service = await world.client("service", "frontend", "service")
+    query = ASK.replace("path", "path cookie { name value }")
+    contact = {"kind": "email", "value": "ada@example.org"}
+    made = (await desk.ask(query, input={"record": NAMED, "purpose": "marketing", "contact": contact}))[
+        "requestConfirmation"
+    ]
+    name, value = made["cookie"]["name"], made["cookie"]["value"]
+    assert (await service.see(ADA, "familyName"))["familyName"] is None
+    if way == "cookie":
+        await world.http.post(made["path"], headers={"cookie": f"{name}={value}"})
+    else:
+        await world.http.post(made["path"], data={"browser": value})
+    assert (await service.see(ADA, "familyName"))["familyName"] == "Lovelace"
+
+
 async def test_a_link_may_be_fetched_and_examined_without_effect(world: World, desk: Reader, mail: Reader) -> None:
     path = await ask(desk)
     for _ in range(3):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import replace
 
 import pytest
@@ -17,6 +16,7 @@ from resolvers.consent.confirmations import (
     ask_confirmation,
     close_confirmation,
     find_confirmation,
+    name_cookie,
     proves_holding,
     read_confirmed,
 )
@@ -27,16 +27,16 @@ from tests.context import request_of
 pytestmark = pytest.mark.store
 
 ADA = RecordRef("shop", RecordKind.USER, "ada")
-DEVICE = str(uuid.uuid4())
 STATEMENT = ConsentStatement("marketing", ConsentState.GIVEN, Millis(0), notice="letter", notice_version="2")
-ASKED = ConfirmationRequest(NamedRecord("shop", "ada", DEVICE), STATEMENT, "email", "Ada@Example.org")
-CREATE_RECORD = "CREATE (:Record {id: $id, source: 'shop', kind: 'user', key: 'ada'})"
+ASKED = ConfirmationRequest(NamedRecord("shop", "ada"), STATEMENT, "email", "Ada@Example.org")
+VISITOR = RecordRef("shop", RecordKind.ANONYMOUS, "visitor-1")
+CREATE_RECORDS = "UNWIND $rows AS row CREATE (:Record {id: row[0], source: 'shop', kind: row[1], key: row[2]})"
 
 
 @pytest.fixture
 async def context(store: GraphClient) -> RequestContext:
     async def create(tx: Writer) -> None:
-        await tx.run(CREATE_RECORD, id=ADA.id)
+        await tx.run(CREATE_RECORDS, rows=[[one.id, one.kind.value, one.key] for one in (ADA, VISITOR)])
 
     await store.write(create)
     return request_of(store)
@@ -61,7 +61,8 @@ async def test_the_token_is_not_stored(context: RequestContext) -> None:
     asked = await ask_confirmation(context, ASKED)
     rows = await context.services.client.read("MATCH (c:Confirmation) RETURN properties(c) AS stored")
     assert asked.token not in str(rows)
-    assert DEVICE not in str(rows)
+    assert asked.cookie is not None
+    assert asked.cookie.value not in str(rows)
 
 
 async def test_it_confirms_the_statement_and_nothing_else(context: RequestContext) -> None:
@@ -72,31 +73,33 @@ async def test_it_confirms_the_statement_and_nothing_else(context: RequestContex
     assert read_confirmed(found, Millis(9)) == expected
 
 
-async def test_only_the_device_that_asked_proves_the_holding(context: RequestContext) -> None:
-    asked = await ask_confirmation(context, ASKED)
+async def test_only_the_browser_that_asked_proves_the_holding(context: RequestContext) -> None:
+    asked, other = [await ask_confirmation(context, ASKED) for _ in range(2)]
     found = await find_confirmation(context.services, asked.token)
     assert found is not None
-    assert proves_holding(context.services, found, DEVICE)
-    assert not proves_holding(context.services, found, str(uuid.uuid4()))
-    assert not proves_holding(context.services, found, None)
+    assert asked.cookie is not None
+    assert other.cookie is not None
+    assert asked.cookie.name == name_cookie(found.id) != other.cookie.name
+    assert proves_holding(context.services, found, asked.cookie.value)
+    for browser in (other.cookie.value, asked.token, found.browser, "", None):
+        assert not proves_holding(context.services, found, browser)
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"record": NamedRecord("shop", "ada")},
-        {"record": NamedRecord("shop", "ada", "kiosk-1")},
+        {"record": NamedRecord("shop", anonymous_id="visitor-1")},
         {"kind": None, "value": None},
     ],
 )
-async def test_without_a_secret_device_or_contact_data_nothing_is_proven(
+async def test_without_an_account_or_contact_data_nothing_is_proven(
     context: RequestContext, changes: dict[str, object]
 ) -> None:
     asked = await ask_confirmation(context, replace(ASKED, **changes))
     found = await find_confirmation(context.services, asked.token)
     assert found is not None
-    assert not proves_holding(context.services, found, DEVICE)
-    assert not proves_holding(context.services, found, "kiosk-1")
+    assert asked.cookie is None
+    assert not proves_holding(context.services, found, asked.token)
 
 
 async def test_a_closed_confirmation_says_so(context: RequestContext) -> None:
@@ -118,6 +121,7 @@ async def test_a_closed_confirmation_says_so(context: RequestContext) -> None:
         ({"kind": "crm_id"}, BadInput),
         ({"value": "nobody"}, BadInput),
         ({"record": NamedRecord("shop")}, BadInput),
+        ({"record": NamedRecord("shop", "ada", "visitor-1")}, BadInput),
         ({"statement": replace(STATEMENT, purpose="world_peace")}, BadInput),
         ({"record": NamedRecord("shop", "eve")}, NotFound),
     ],
