@@ -411,7 +411,7 @@ _NODES: Final = (
         Property("reach", STRINGS, CONSENTS, DELETE, _LOG,
                  "The sources for whose records the proof's issuer may speak; absent: any."),
         Property("repeated_at", INSTANT, CONSENTS, DELETE, _LOG,
-                 "When a denial was last carried along again: the only property that is set later."),
+                 "When it was last carried along again: the only property that is set later."),
         Property("purpose", STRING, CONSENTS, DELETE, _LOG, "The purpose it is about."),
         Property("recipient", STRING, CONSENTS, DELETE, _LOG,
                  "The partner it is about; absent for first party or all."),

@@ -8,7 +8,8 @@ follows:
 - A denial (withdrawn, refused, objected, revoked, invalidated) on any record bars the whole person, until a live grant
   that was stated later, with at least the denial's assurance, overrides it. At the same instant the denial wins.
 - A bar (`graph/consent/bars.py`) is a denial on somebody else's record that may be the same person. It bars likewise,
-  and one that a stranger may have left yields to every live grant of an assurance above 0. It adds nothing else.
+  and one that a stranger may have left yields to every live grant of an assurance above 0, and to one that was carried
+  along again since. It adds nothing else.
 - A lapse (expired, unknown) withholds from the whole person until a grant stated after the lapse overrides it.
 - A statement about every recipient never overrides one about a single recipient; the reverse is possible.
 Where there is no statement, the regime decides: the strictest of those of the jurisdictions of all records, including
@@ -296,7 +297,7 @@ def _lifts(grant: ConsentEvent, bar: Bar) -> bool:
     """Whether a live grant lifts a bar."""
     statement = grant.statement
     if bar.unproven:
-        return statement.assurance > 0
+        return statement.assurance > 0 or _last_stated_at(grant) > bar.at
     if bar.recipient and not statement.recipient:
         return False
     return _stated_at(grant) > bar.at and statement.assurance >= bar.assurance
@@ -446,8 +447,8 @@ def last_statement(events: Iterable[ConsentEvent], purpose: str, recipient: str 
 
 
 def is_repeat(statement: ConsentStatement, last: ConsentEvent) -> bool:
-    """Whether a statement was only carried along and repeats the record's last one. A repeated grant adds nothing; a
-    repeated denial makes the last statement fresher (`ConsentEvent.repeated_at`)."""
+    """Whether a statement was only carried along and repeats the record's last one, which makes that one fresher
+    (`ConsentEvent.repeated_at`)."""
     earlier = last.statement
     same = replace(
         statement, effective_at=earlier.effective_at, assurance=earlier.assurance, evidence_hash=earlier.evidence_hash

@@ -1,6 +1,6 @@
 """The consent log: events on `(Record)-[:DECIDED]->(ConsentEvent)`, locked, appended and read.
 
-The log is append-only. The one property set later is `repeated_at`, when a denial is carried along again.
+The log is append-only. The one property set later is `repeated_at`, when a statement is carried along again.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ SET e.repeated_at = row.at
 
 
 async def write_repeats(tx: Writer, repeats: Iterable[ConsentEvent]) -> None:
-    """Stores when denials were last carried along again."""
+    """Stores when statements were last carried along again."""
     rows = [{"id": event.id, "at": event.repeated_at} for event in repeats]
     for chunk in chunk_rows(rows):
         await tx.run(WRITE_REPEATS, rows=list(chunk))

@@ -57,8 +57,8 @@ NOTHING: Final = Recorded()
 
 async def record_consents(tx: Writer, statements: Sequence[NewStatement], now: Millis) -> Recorded:
     """Appends statements to the logs of their records, which must exist. An ID that the log already holds is skipped;
-    so is a grant that was only carried along and repeats the record's last statement, while such a denial makes the
-    last statement fresher. The statements must be valid (`Policy.check_statement`).
+    one that was only carried along and repeats the record's last statement makes that one fresher. The statements must
+    be valid (`Policy.check_statement`).
 
     Call `refresh_permits` for the people of all these records, and for those whom it reaches, in the same transaction,
     after any linkage.
@@ -77,10 +77,9 @@ async def record_consents(tx: Writer, statements: Sequence[NewStatement], now: M
         log = events[record]
         last = last_statement(log, statement.purpose, statement.recipient)
         if last is not None and is_repeat(statement, last):
-            if is_denial(statement):
-                at = max(last.repeated_at or Millis(0), min(statement.effective_at, received))
-                fresh = replace(last, repeated_at=at)
-                log[log.index(last)] = repeated[last.id] = fresh
+            at = max(last.repeated_at or Millis(0), min(statement.effective_at, received))
+            fresh = replace(last, repeated_at=at)
+            log[log.index(last)] = repeated[last.id] = fresh
             continue
         about = [e for e in log if (e.statement.purpose, e.statement.recipient) == _subject_of(statement)]
         event = ConsentEvent(event_id, log[-1].seq + 1 if log else 1, record, received, statement, proof, reach=reach)

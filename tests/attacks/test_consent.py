@@ -141,6 +141,18 @@ async def test_an_attacker_wants_to_shut_the_victim_up_for_good_with_unproven_re
     assert (await town.victim.consents())["marketing", None]
 
 
+async def test_an_attacker_wants_to_shut_up_for_good_a_victim_whose_messages_only_carry_consents(town: Town) -> None:
+    """Nothing is stated: the shop's messages carry along what the victim set in a banner."""
+    carried = {"consent": {"categoryPreferences": {"Advertising": True}}}
+    for device in (new_device(), new_device()):
+        await town.shop.send(view("tea", userId="u17", context=carried))
+        assert (await town.mail.see(AT_CRM, FEW))["email"] == EMAIL
+        await town.web.send(prefer("marketing", False, userId="u17", anonymousId=device))
+        town.world.clock.skip(seconds=60)
+    await town.shop.send(view("tea", userId="u17", context=carried))
+    assert (await town.mail.see(AT_CRM, FEW))["email"] == EMAIL
+
+
 async def test_an_old_phone_wants_its_old_refusal_to_override_a_newer_authenticated_grant(town: Town) -> None:
     phone = new_device()
     carried = {"consent": {"categoryPreferences": {"Advertising": False}}}

@@ -331,11 +331,13 @@ def test_a_bar_denies_until_a_later_grant_of_its_assurance() -> None:
     assert not judge(given, bars=[bar(1), bar(9)]).permitted
 
 
-def test_a_bar_of_a_stranger_yields_to_every_grant_that_was_more_than_carried_along() -> None:
+def test_a_bar_of_a_stranger_yields_to_a_grant_that_was_stated_or_is_carried_along_again() -> None:
     """Nobody is shut up for good by somebody who merely claims the address."""
     unproven = bar(50, UNPROVEN)
     assert not judge(event("given", 5), bars=[unproven]).permitted
-    assert not judge(event("given", 60), bars=[unproven]).permitted
+    assert judge(event("given", 60), bars=[unproven]).permitted
+    assert judge(replace(event("given", 5), repeated_at=Millis(60)), bars=[unproven]).permitted
+    assert not judge(replace(event("given", 5), repeated_at=Millis(50)), bars=[unproven]).permitted
     for at in (5, 60):
         assert judge(event("given", at, assurance=1), bars=[unproven]).permitted
     assert not judge(event("given", 5, assurance=1, expires_at=90), bars=[unproven]).permitted
