@@ -348,7 +348,7 @@ def fold(
     bars: Sequence[Bar] = (),
 ) -> dict[Permit, PermitState]:
     """Returns what a person's statements permit at `at`: one state per purpose; for a purpose with recipients, one for
-    each recipient that is named and one (`ANY_RECIPIENT`) for all others.
+    each recipient that a statement names or a bar excepts, and one (`ANY_RECIPIENT`) for all others.
 
     `standings` are those of all of the person's records, including silent ones; a record that is missing is one of the
     company's own. `bars` are those on the person's identifiers. O(events · (permits + denials of different assurance)).
@@ -356,18 +356,33 @@ def fold(
     ordered = sorted(events, key=_order)
     records = _group_by_record(ordered, at, policy, standings or {})
     starts = [_applies_from(event) for event in ordered]
-    states = {}
-    for permit in _permits(ordered, bars, policy):
+    states: dict[Permit, PermitState] = {}
+    stated = _permits(ordered, policy)
+    for permit in [*stated, *_barred_permits(bars, policy)]:
+        if permit in states or (permit not in stated and not states[Permit(permit.purpose, ANY_RECIPIENT)].permitted):
+            continue
         ends: list[int] = [event.statement.expires_at or at for event in ordered if _is_about(event, permit)]
         until = min((instant for instant in starts + ends if instant > at), default=None)
-        states[permit] = _judge(_Case(permit, at, policy, records, bars), None if until is None else Millis(until))
+        state = _judge(_Case(permit, at, policy, records, bars), None if until is None else Millis(until))
+        if permit in stated or not state.permitted:
+            states[permit] = state
     return states
 
 
-def _permits(events: Iterable[ConsentEvent], bars: Iterable[Bar], policy: Policy) -> list[Permit]:
-    """Returns every permit to decide."""
+def _barred_permits(bars: Iterable[Bar], policy: Policy) -> list[Permit]:
+    """Returns the permits of recipients that bars name. They are exceptions from what is permitted for every recipient:
+    where that is withheld, whoever left a bar adds nothing to what the person is told."""
+    named = {(bar.purpose, bar.recipient) for bar in bars if bar.recipient}
+    return [
+        Permit(key, name)
+        for key, name in sorted(named, key=str)
+        if key in policy.purposes and policy.purposes[key].per_recipient
+    ]
+
+
+def _permits(events: Iterable[ConsentEvent], policy: Policy) -> list[Permit]:
+    """Returns the permits that every person has, and those of recipients that statements name."""
     named = {(e.statement.purpose, e.statement.recipient) for e in events if e.statement.recipient}
-    named |= {(bar.purpose, bar.recipient) for bar in bars if bar.recipient}
     permits = [Permit(key, ANY_RECIPIENT if known.per_recipient else None) for key, known in policy.purposes.items()]
     return permits + [
         Permit(key, name)

@@ -12,7 +12,7 @@ from typing import Final
 
 from orjson import dumps, loads
 
-from graph.model.consent import Bar
+from graph.model.consent import UNPROVEN, Bar
 from graph.model.identity import Grade, RecordId, UserId
 from graph.model.time import Millis
 from graph.store.client import Writer, chunk_rows
@@ -132,10 +132,18 @@ async def find_hearers(tx: Writer, identifiers: Collection[str], now: Millis) ->
 
 
 def parse_bars(text: str | None) -> list[Bar]:
-    """Returns the bars in an identifier's text."""
+    """Returns the bars in an identifier's text. An unproven one names no recipient."""
     rows = loads(text) if text else []
     return [
-        Bar(purpose, recipient, assurance, Millis(at), RecordId(record), event, *device)
+        Bar(
+            purpose,
+            None if assurance == UNPROVEN else recipient,
+            assurance,
+            Millis(at),
+            RecordId(record),
+            event,
+            *device,
+        )
         for purpose, recipient, assurance, at, record, event, *device in rows
     ]
 

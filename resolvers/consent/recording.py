@@ -6,8 +6,9 @@ who holds or claims one of them reads when their permits are folded.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final, NamedTuple
 
 from graph.consent.bars import add_bars, find_hearers, read_barrable
@@ -27,6 +28,9 @@ from graph.model.time import Millis
 from graph.store.client import Writer
 from privacy.purposes import IDENTITY_LINKING, Assurance
 from privacy.rules import instant_of, is_denial, is_repeat, last_statement, objects_to_linking
+
+MOST_RECIPIENTS: Final = 32
+"""How many recipients the bars of one record name. What it denies to others bars the whole purpose."""
 
 
 class NewStatement(NamedTuple):
@@ -111,22 +115,35 @@ def find_bars(log: RecordLog, events: Sequence[ConsentEvent], grade: Grade) -> l
 
     A proof tells who somebody is, not whose address they claim: what a public source's account claims, it bars as any
     stranger. What a server merely states was typed in by somebody: it bars as a statement, whoever made the denial.
+
+    A stranger could invent recipients, so what a stranger may have left names none and bars the whole purpose; so does
+    a denial of any recipient but the record's first MOST_RECIPIENTS.
     """
     own = grade is not Grade.CLAIMED or not log.standing.public
     most = Assurance.STATED if grade is Grade.STATED else max(Assurance)
-    return [
-        Bar(
-            event.statement.purpose,
-            event.statement.recipient,
-            min(event.statement.assurance, most) if own and log.standing.vouches(event) else UNPROVEN,
-            event.received_at,
-            log.record,
-            event.id,
-            log.standing.device,
+    named = _find_barred_recipients([*log.events, *events])
+    bars = []
+    for event in filter(_leaves_bars, events):
+        statement = event.statement
+        proven = own and log.standing.vouches(event)
+        bars.append(
+            Bar(
+                statement.purpose,
+                statement.recipient if proven and statement.recipient in named else None,
+                min(statement.assurance, most) if proven else UNPROVEN,
+                event.received_at,
+                log.record,
+                event.id,
+                log.standing.device,
+            )
         )
-        for event in events
-        if _leaves_bars(event)
-    ]
+    return bars
+
+
+def _find_barred_recipients(events: Iterable[ConsentEvent]) -> set[str]:
+    """Returns the recipients that a record's bars name: the first that it denied."""
+    denied = (event.statement.recipient for event in events if _leaves_bars(event))
+    return set(islice(dict.fromkeys(recipient for recipient in denied if recipient), MOST_RECIPIENTS))
 
 
 def _leaves_bars(event: ConsentEvent) -> bool:

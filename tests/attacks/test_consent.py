@@ -244,3 +244,27 @@ async def test_a_device_wants_to_overhear_that_its_account_withdrew(town: Town) 
     await at_crm.withdraw("personalisation")
     await town.web.send(identify(userId="u17", anonymousId=late, context=proof))
     assert [one for one in (*devices, late) if viewed(await town.front.see(record("web", one)))] == []
+
+
+async def test_an_attacker_wants_to_fill_the_victims_list_of_consents_with_partners_that_she_invents(
+    town: Town,
+) -> None:
+    await town.shop.send(prefer("partner_sharing", userId="u17"))
+    mine = await town.world.token("page", "crm", "c17")
+    before = await mine.consents()
+    stranger = await town.mallory("web", email=EMAIL)
+    guest = await town.mallory("shop", email=EMAIL)
+    for n in range(40):
+        await stranger.withdraw("partner_sharing", recipient=f"claimed {n}")
+        assert await mine.consents() == before, "what nothing proves names no partner"
+    for n in range(40):
+        await guest.withdraw("partner_sharing", recipient=f"typed {n}")
+    told = await mine.consents()
+    assert not told["partner_sharing", None], "what goes beyond a list of partners is about all of them"
+    assert told.keys() == before.keys()
+    town.world.clock.skip(seconds=60)
+    await town.victim.state("partner_sharing")
+    told = await mine.consents()
+    assert told["partner_sharing", None]
+    assert len(told.keys() - before.keys()) == 32
+    assert await town.acme.see(AT_CRM) is not None

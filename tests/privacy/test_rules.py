@@ -642,6 +642,19 @@ def test_a_bar_never_adds_a_permit(events: list[ConsentEvent], bars: list[Bar], 
 
 
 @given(histories(), BARS, instants)
+def test_a_recipient_that_only_bars_name_is_an_exception_from_what_everyone_may(
+    events: list[ConsentEvent], bars: list[Bar], at: Millis
+) -> None:
+    without, barred = fold(events, at, POLICY, STANDINGS), fold(events, at, POLICY, STANDINGS, bars)
+    for permit in barred.keys() - without.keys():
+        assert not barred[permit].permitted
+        assert barred[Permit(permit.purpose, "*")].permitted
+    for each in bars:
+        if barred[EVERYONE].permitted and each.purpose == "partner_sharing" and each.recipient and not each.unproven:
+            assert Permit("partner_sharing", each.recipient) in barred
+
+
+@given(histories(), BARS, instants)
 def test_a_bar_of_a_stranger_stops_no_live_grant_that_was_more_than_carried_along(
     events: list[ConsentEvent], bars: list[Bar], at: Millis
 ) -> None:

@@ -64,7 +64,8 @@ BARS = st.lists(
 
 @given(BARS)
 def test_bars_are_read_back_as_they_were_written(bars: list[Bar]) -> None:
-    assert sorted(parse_bars(write_bars(bars)), key=str) == sorted(bars, key=str)
+    expected = [one._replace(recipient=None) if one.unproven else one for one in bars]
+    assert sorted(parse_bars(write_bars(bars)), key=str) == sorted(expected, key=str)
     distinct = list({one[:3]: one for one in bars}.values())
     assert write_bars(distinct) == write_bars(distinct[::-1])
     assert parse_bars(None) == []

@@ -13,7 +13,7 @@ from graph.model.identity import Grade, Proof, RecordId, UserId
 from graph.model.time import Millis
 from graph.store.client import GraphClient
 from resolvers.consent.permits import refresh_permits
-from resolvers.consent.recording import find_bars, spread_denials
+from resolvers.consent.recording import MOST_RECIPIENTS, find_bars, spread_denials
 from tests.consenting import (
     ANNE,
     APP,
@@ -150,6 +150,21 @@ def test_a_denial_is_worth_on_identifiers_what_its_record_vouches_for() -> None:
     assert bars_of(Standing(), grade=Grade.STATED) == [1], "somebody typed the address in, whoever denied"
     assert bars_of(Standing(), state="given") == bars_of(Standing(), state="unknown") == []
     assert bars_of(Standing(), purpose="identity_linking") == []
+
+
+def test_a_bar_names_a_recipient_if_no_stranger_can_have_invented_it_and_the_record_named_few() -> None:
+    events = tuple(
+        ConsentEvent(
+            f"e{n}", n, WEB, Millis(n), ConsentStatement("partner_sharing", ConsentState.WITHDRAWN, Millis(n), f"p{n}")
+        )
+        for n in range(MOST_RECIPIENTS + 2)
+    )
+    log = RecordLog(WEB, events)
+    found = find_bars(log, events, Grade.PROVEN)
+    assert [one.recipient for one in found] == [f"p{n}" for n in range(MOST_RECIPIENTS)] + [None, None]
+    assert [one.recipient for one in find_bars(log, events[-2:], Grade.PROVEN)] == [None, None]
+    strange = RecordLog(WEB, events, standing=Standing(public=True))
+    assert {one.recipient for one in find_bars(strange, events, Grade.PROVEN)} == {None}
 
 
 async def share_address(store: GraphClient, *records: RecordId, claimed: bool = False) -> None:
