@@ -244,6 +244,8 @@ _NODES: Final = (
                  "What its statements are worth: `public`, `server` or `record`."),
         Property("verifies", STRINGS, None, KEEP, _SOURCES + _TRUST,
                  "Kinds of contact data that it checks: `email`, `phone`."),
+        Property("verified_since", INTEGERS, None, KEEP, _SOURCES,
+                 "For each of `verifies`, the receipt from which on it checked that kind (0 or absent: always)."),
         Property("jurisdiction", STRING, None, KEEP, _SOURCES,
                  "The jurisdiction of its records that state none; absent if there is no such default."),
         Property("trust_epoch", INTEGER, None, KEEP, _SOURCES + _TRUST,

@@ -41,26 +41,29 @@ def track(id_: str, user: str, event: str, at: int = NOW, **rest: Any) -> Messag
 WRITE_SENDERS = """
 UNWIND $rows AS row
 MERGE (s:Source {name: row[0]})
-SET s.trust = row[1], s.verifies = row[2], s.jurisdiction = row[3]
+SET s.trust = row[1], s.verifies = row[2], s.verified_since = row[3], s.jurisdiction = row[4]
 """
 
 WRITE_MISSING_SENDERS = """
 UNWIND $rows AS row
 MERGE (s:Source {name: row[0]})
-ON CREATE SET s.trust = row[1]
+ON CREATE SET s.trust = row[1], s.verifies = row[2], s.verified_since = row[3]
 """
 
 
 async def register(store: GraphClient, *sources: Source) -> None:
     """Registers sources as they would be, without keys."""
-    rows = [[one.name, one.trust.value, list(one.verifies), one.jurisdiction] for one in sources]
+    rows = [
+        [one.name, one.trust.value, list(one.verifies), list(one.verifies.values()), one.jurisdiction]
+        for one in sources
+    ]
     await store.write(lambda tx: tx.run(WRITE_SENDERS, rows=rows))
 
 
 async def ingest(store: GraphClient, *messages: Message) -> list[MessageOutcome]:
     """Ingests messages, from sources that are registered with their trust if they aren't yet."""
-    rows = sorted({(one.source, one.trust.value) for one in messages})
-    await store.write(lambda tx: tx.run(WRITE_MISSING_SENDERS, rows=[list(row) for row in rows]))
+    rows = sorted([one.source, one.trust.value, list(one.verifies), list(one.verifies.values())] for one in messages)
+    await store.write(lambda tx: tx.run(WRITE_MISSING_SENDERS, rows=rows))
     async with Ingestor(store, POLICY, lambda: NOW) as ingestor:
         return await ingestor.submit(messages)
 

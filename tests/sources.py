@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from graph.access.sources import write_source
-from graph.model.access import Source
+from graph.model.access import ALWAYS, Source, Verified
 from graph.store.client import GraphClient, Writer
 
-VERIFIED: Final = ("email", "phone")
+VERIFIED: Final[Verified] = {"email": ALWAYS, "phone": ALWAYS}
 """What a server verifies in tests in which records join by contact data."""
 
 

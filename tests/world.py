@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +34,7 @@ from graph.model.identity import RecordKind, RecordRef
 from graph.model.time import Millis, system_clock
 from graph.store.client import GraphClient
 from resolvers.access import registration
+from resolvers.access.credentials import CACHE_SECONDS, Authority
 from resolvers.access.sources import SourceChange, change_source, make_user_hash, rotate_hash_key
 from resolvers.access.tokens import TokenIssuer, name_key
 from resolvers.context import Services
@@ -67,6 +70,14 @@ class WorldClock:
     def skip(self, *, days: float = 0, seconds: float = 0) -> None:
         """Moves on."""
         self._skipped += int(days * DAY + seconds * 1000)
+
+    def monotonic(self) -> float:
+        """Seconds, by which caches know the age of what they remember."""
+        return time.monotonic() + self._skipped / 1000
+
+    def forget_credentials(self) -> None:
+        """Moves on until a server no longer remembers what it knows of sources and clients."""
+        self.skip(seconds=CACHE_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +224,7 @@ async def open_world(store: GraphClient, folder: Path, **given: Any) -> AsyncIte
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(composition, "open_client", borrow)
         patch.setattr(composition, "system_clock", clock)
+        patch.setattr(composition, "Authority", partial(Authority, monotonic=clock.monotonic))
         async with (
             open_runtime(settings) as runtime,
             background(runtime.services),

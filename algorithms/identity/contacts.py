@@ -68,6 +68,17 @@ def find_ends(text: str | None) -> Mapping[str, Millis | None]:
     return _find_ends(loads(text) if text else {})
 
 
+def find_receipts(text: str | None) -> Mapping[str, tuple[Millis, Millis]]:
+    """Returns when each value in a state was received first and last, by identifier ID."""
+    state: _State = loads(text) if text else {}
+    return {
+        identifier: (Millis(known[0]), Millis(known[2]))
+        for values in state.values()
+        for identifier, known in values.items()
+        if identifier != REMOVED
+    }
+
+
 def _put(values: dict[str, list[int]], identifier: str, stamp: list[int]) -> bool:
     known = values.get(identifier)
     if known is None:

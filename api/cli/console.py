@@ -90,3 +90,18 @@ def print_failure(code: str, message: str, *, as_json: bool, where: str | None =
 def show_time(at: Millis | None) -> str | None:
     """Returns an instant in ISO 8601, in UTC and whole seconds; None for None."""
     return None if at is None else datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def read_instant_option(option: str, text: str | None) -> Millis | None:
+    """Returns the date or instant (UTC unless it has an offset) of an option in epoch milliseconds; None for None.
+    Raises BadInput."""
+    from graph.errors import BadInput
+    from graph.model.time import Millis
+
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadInput(f"{option}: give a date such as 1998-04-23, or an ISO 8601 instant.") from None
+    return Millis(int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000))

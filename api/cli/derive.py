@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.cli.console import AsJson, print_json, print_table, say, show_progress
+from api.cli.console import AsJson, print_json, print_table, read_instant_option, say, show_progress
 from api.cli.running import run_with_services
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from graph.model.time import Millis
     from resolvers.context import Services
     from resolvers.identity.batch import LinkageReport
     from resolvers.refresh import RefreshReport
@@ -69,7 +68,7 @@ def refresh(
     """
     from resolvers.refresh import RefreshConfig, refresh_all
 
-    config = RefreshConfig(as_of=read_as_of(as_of))
+    config = RefreshConfig(as_of=read_instant_option("--as-of", as_of))
     report = run_with_services(lambda services: refresh_all(services, config))
     if as_json:
         print_json(report)
@@ -82,22 +81,6 @@ async def resolve_with(services: Services, advance: Callable[[int], None]) -> Li
     from resolvers.identity.batch import resolve_all
 
     return await resolve_all(services.client, services.policy, services.clock, progress=advance)
-
-
-def read_as_of(text: str | None) -> Millis | None:
-    """Returns a date or instant (UTC unless it has an offset) in epoch milliseconds; None for None. Raises BadInput."""
-    from datetime import UTC, datetime
-
-    from graph.errors import BadInput
-    from graph.model.time import Millis
-
-    if text is None:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadInput("--as-of: give a date such as 1998-04-23, or an ISO 8601 instant.") from None
-    return Millis(int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000))
 
 
 def print_report(report: RefreshReport) -> None:

@@ -6,19 +6,32 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from api.cli.console import AsJson, print_json, print_table, print_text, say, show_progress, show_time
+from api.cli.console import (
+    AsJson,
+    print_json,
+    print_table,
+    print_text,
+    read_instant_option,
+    say,
+    show_progress,
+    show_time,
+)
 from api.cli.running import run_with_services
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from graph.model.access import Source
+    from graph.model.time import Millis
     from resolvers.access.registration import RegisteredSource
     from resolvers.access.sources import ChangedSource, SourceChange
     from resolvers.context import Services
 
 NONE: Final = "none"
 """What `source set` takes to remove a value."""
+
+EVER: Final = "always"
+"""What `source set --verified-since` takes if the source has always checked the kinds."""
 
 app = typer.Typer(help="Register, change, list and revoke systems that send messages.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The source's name, such as shop or crm.")]
@@ -27,6 +40,14 @@ Trusts = Annotated[str, typer.Option("--trust", metavar="TRUST", help="What it i
 Kinds = Annotated[
     list[str] | None,
     typer.Option("--verifies", metavar="KIND", help="Contact data that a server checks: email, phone. Repeatable."),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--verified-since",
+        metavar="DATE",
+        help="With --verifies: since when it has checked them, or `always`. Otherwise new kinds count from now on.",
+    ),
 ]
 Place = Annotated[
     str | None,
@@ -111,6 +132,7 @@ def set_(
     *,
     trust: Trusts = "",
     verifies: Kinds = None,
+    verified_since: Since = None,
     jurisdiction: Place = None,
     as_json: AsJson = False,
 ) -> None:
@@ -121,9 +143,14 @@ def set_(
     continues. The namespace can't change: it is part of what is written. A change between public and any other trust
     revokes the write key and prints a new one.
 
+    --verifies names all kinds that the source checks. What it stated of a new kind before this command stays unproven,
+    unless --verified-since says that it was checked then, too.
+
     Examples:
 
       consentric source set shop --verifies email
+
+      consentric source set shop --verifies email --verified-since 2026-01-31
 
       consentric source set site --trust public
 
@@ -135,6 +162,7 @@ def set_(
         parse_trust(trust) if trust else None,
         None if verifies is None else tuple(kind for kind in verifies if kind != NONE),
         "" if jurisdiction == NONE else jurisdiction,
+        read_since(verified_since),
     )
 
     def show_made(changed: ChangedSource) -> None:
@@ -149,6 +177,13 @@ def set_(
         print_json(show_source(source) | list_keys(made))
     else:
         say(f"Source {name} is changed, and what rests on it is derived again.")
+
+
+def read_since(text: str | None) -> Millis | None:
+    """Returns since when a source has checked kinds; None if it isn't stated. Raises BadInput."""
+    from graph.model.access import ALWAYS
+
+    return ALWAYS if text == EVER else read_instant_option("--verified-since", text)
 
 
 async def change_with(
@@ -190,7 +225,7 @@ def list_(as_json: AsJson = False) -> None:
         (
             source.name,
             source.trust,
-            ", ".join(source.verifies),
+            ", ".join(f"{kind} since {since}" if since else kind for kind, since in show_verified(source).items()),
             source.user_namespace or "(shared)",
             source.jurisdiction,
             show_time(source.created_at),
@@ -208,12 +243,18 @@ def show_source(source: Source) -> dict[str, object]:
         "source": source.name,
         "trust": source.trust,
         "verifies": list(source.verifies),
+        "verified_since": show_verified(source),
         "namespace": source.user_namespace,
         "jurisdiction": source.jurisdiction,
         "created_at": show_time(source.created_at),
         "key_ids": list(source.keys),
         "state": show_state(source),
     }
+
+
+def show_verified(source: Source) -> dict[str, str | None]:
+    """Returns the kinds that a source checks, and since when; None: always."""
+    return {kind: show_time(since) if since else None for kind, since in source.verifies.items()}
 
 
 def show_state(source: Source) -> str:

@@ -168,7 +168,9 @@ async def _write(
     except (Rejected, InvalidStatement):
         return False
     if contact is not None:
-        message = replace(message, identifiers=(*message.identifiers, grade(contact, source, proof)))
+        message = replace(
+            message, identifiers=(*message.identifiers, grade(contact, source, message.received_at, proof))
+        )
     message = replace(message, payload=StatementPayload(message, frozenset({"messageId", "timestamp"})))
     receipt = await submit(runtime.ingestor, Submission({0: message}))
     if receipt.rejections:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from graph.model.access import Source, StoredKey, Trust
+from graph.model.access import Source, StoredKey, Trust, pair_verified
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Row, Writer
 
 _SOURCE: Final = """s.name AS name, s.user_namespace AS user_namespace, s.created_at AS created_at,
-       s.trust AS trust, coalesce(s.verifies, []) AS verifies, s.jurisdiction AS jurisdiction,
+       s.trust AS trust, s.verifies AS verifies, s.verified_since AS verified_since, s.jurisdiction AS jurisdiction,
        coalesce(s.trust_epoch, 0) AS trust_epoch, coalesce(s.settled_epoch, 0) AS settled_epoch,
        coalesce(s.hash_generation, 1) AS hash_generation, coalesce(s.hash_rotated_at, 0) AS hash_rotated_at"""
 
 WRITE_SOURCE: Final = f"""
 MERGE (s:Source {{name: $name}})
 ON CREATE SET s.created_at = $now, s.user_namespace = $user_namespace, s.trust = $trust, s.verifies = $verifies,
-    s.jurisdiction = $jurisdiction, s.trust_epoch = 0, s.settled_epoch = 0, s.hash_generation = 1, s.hash_rotated_at = 0
+    s.verified_since = $verified_since, s.jurisdiction = $jurisdiction, s.trust_epoch = 0, s.settled_epoch = 0,
+    s.hash_generation = 1, s.hash_rotated_at = 0
 SET s._v = coalesce(s._v, 0) + 1
 RETURN {_SOURCE}
 """
@@ -35,6 +36,7 @@ async def write_source(tx: Writer, source: Source) -> Source:
         user_namespace=source.user_namespace,
         trust=str(source.trust),
         verifies=list(source.verifies),
+        verified_since=list(source.verifies.values()),
         jurisdiction=source.jurisdiction,
     )
     return source_of(rows[0])
@@ -55,17 +57,19 @@ async def lock_source(tx: Writer, name: str) -> Source | None:
 
 WRITE_TRUST: Final = """
 MATCH (s:Source {name: $name})
-SET s.trust = $trust, s.verifies = $verifies, s.jurisdiction = $jurisdiction, s.trust_epoch = $trust_epoch
+SET s.trust = $trust, s.verifies = $verifies, s.verified_since = $verified_since, s.jurisdiction = $jurisdiction,
+    s.trust_epoch = $trust_epoch
 """
 
 
 async def write_trust(tx: Writer, source: Source) -> None:
-    """Stores the trust of a source, what it verifies, its jurisdiction and its trust epoch."""
+    """Stores the trust of a source, what it verifies since when, its jurisdiction and its trust epoch."""
     await tx.run(
         WRITE_TRUST,
         name=source.name,
         trust=str(source.trust),
         verifies=list(source.verifies),
+        verified_since=list(source.verifies.values()),
         jurisdiction=source.jurisdiction,
         trust_epoch=source.trust_epoch,
     )
@@ -166,7 +170,7 @@ def source_of(row: Row) -> Source:
         created_at=Millis(row["created_at"] or 0),
         keys=tuple(sorted(row.get("keys") or ())),
         trust=Trust(row["trust"] or Trust.SERVER),
-        verifies=tuple(row["verifies"]),
+        verifies=pair_verified(row["verifies"], row["verified_since"]),
         jurisdiction=row["jurisdiction"],
         trust_epoch=row["trust_epoch"],
         settled_epoch=row["settled_epoch"],

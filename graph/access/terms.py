@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final, NamedTuple
 
-from graph.model.access import Trust
+from graph.model.access import Trust, Verified, pair_verified
 from graph.store.client import GraphClient, Writer
 
 
 class SourceTerms(NamedTuple):
-    """A source's trust, the kinds of contact data that it verifies, its jurisdiction, and the epochs of its trust: the
-    present one, and the one under which everything that rests on it has been derived."""
+    """A source's trust, what contact data it verifies, its jurisdiction, and the epochs of its trust: the present one,
+    and the one under which everything that rests on it has been derived."""
 
     trust: Trust
-    verifies: tuple[str, ...]
+    verifies: Verified
     jurisdiction: str | None
     trust_epoch: int = 0
     settled_epoch: int = 0
@@ -23,7 +23,7 @@ class SourceTerms(NamedTuple):
 READ_TERMS: Final = """
 UNWIND $names AS name
 MATCH (s:Source {name: name})
-RETURN collect([name, s.trust, s.verifies, s.jurisdiction, coalesce(s.trust_epoch, 0),
+RETURN collect([name, s.trust, s.verifies, s.verified_since, s.jurisdiction, coalesce(s.trust_epoch, 0),
   coalesce(s.settled_epoch, 0)]) AS terms
 """
 
@@ -32,8 +32,8 @@ async def read_terms(tx: Writer, names: Collection[str]) -> dict[str, SourceTerm
     """Reads the terms of sources. Sources that aren't registered are left out."""
     rows = (await tx.run(READ_TERMS, names=sorted(names)))[0]["terms"]
     return {
-        name: SourceTerms(Trust(trust or Trust.SERVER), tuple(verifies or ()), jurisdiction, epoch, settled)
-        for name, trust, verifies, jurisdiction, epoch, settled in rows
+        name: SourceTerms(Trust(trust or Trust.SERVER), pair_verified(kinds, since), jurisdiction, epoch, settled)
+        for name, trust, kinds, since, jurisdiction, epoch, settled in rows
     }
 
 

@@ -10,11 +10,11 @@ Long results are returned as one list, because a row costs several times as much
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, NamedTuple
 
-from graph.model.access import Trust
+from graph.model.access import Trust, Verified, pair_verified
 from graph.model.identity import (
     EvidenceRecord,
     Holding,
@@ -88,7 +88,7 @@ OPTIONAL MATCH (r)-[:FROM]->(s:Source)
 RETURN collect([
   record, coalesce(r.source, ''), coalesce(r.created_at, 0), coalesce(r.linking_objected, false),
   [(r)-[m:RESOLVES_TO]->(u:User) WHERE m.to IS NULL | [u.id, coalesce(u.created_at, 0)]],
-  coalesce(s.trust, 'server'), coalesce(s.verifies, []),
+  coalesce(s.trust, 'server'), s.verifies, s.verified_since,
   [(r)-[held:IDENTIFIED_BY]->(i:Identifier) WHERE held.grade = 'proven' AND i.kind <> 'anonymous_id' |
     [i.id, i.kind, i.value, i.namespace, held.since, coalesce(i.degree, 0), i.refused, held.ended, held.proof]],
   [(r)-[l:LINKED]-(:Record) WHERE l.to IS NULL |
@@ -97,8 +97,9 @@ RETURN collect([
 """
 
 
-Stands = Callable[[str, Trust, Collection[str], Proof | None], bool]
-"""Whether a proven holding of a kind still stands under its source's present trust, verified kinds, and its proof."""
+Stands = Callable[[str, Trust, Verified, Millis, Proof | None], bool]
+"""Whether a proven holding of a kind still stands under its source's present trust, what that verifies, the receipt
+since which it is held, and its proof."""
 
 
 async def lock_evidence(tx: Writer, records: Iterable[RecordId], stands: Stands) -> dict[RecordId, LockedRecord]:
@@ -106,12 +107,13 @@ async def lock_evidence(tx: Writer, records: Iterable[RecordId], stands: Stands)
     accounts. Holdings that don't stand are left out: their source's trust was lowered since."""
     found: dict[RecordId, LockedRecord] = {}
     for chunk in chunk_rows(sorted(records)):
-        for record, source, created_at, objected, users, trust, verifies, rows, edges in (
+        for record, source, created_at, objected, users, trust, kinds, since, rows, edges in (
             await tx.run(WRITE_LOCKED_EVIDENCE, records=chunk)
         )[0]["evidence"]:
             ((user, user_since),) = users
+            known, verifies = Trust(trust), pair_verified(kinds, since)
             holdings = _as_holdings(
-                [row for row in rows if stands(row[1], Trust(trust), verifies, Proof(row[8]) if row[8] else None)]
+                [row for row in rows if stands(row[1], known, verifies, row[4], Proof(row[8]) if row[8] else None)]
             )
             found[record] = LockedRecord(
                 EvidenceRecord(record, not objected, holdings, source),

@@ -96,11 +96,13 @@ async def lock_graded(tx: Writer, records: Collection[RecordId]) -> list[GradedR
 
 
 class Regrading(NamedTuple):
-    """An identifier of a record that gets another grade. `ended` is when the record had another value instead."""
+    """An identifier of a record that gets another grade, or has its grade since another receipt. `ended` is when the
+    record had another value instead."""
 
     record: RecordId
     before: GradedIdentifier
     grade: Grade
+    since: Millis
     ended: Millis | None
 
 
@@ -136,12 +138,12 @@ async def write_regradings(tx: Writer, changes: Sequence[Regrading]) -> None:
     """Replaces each edge by one of the new grade, and adjusts the degrees. The caller has locked the records."""
     edges = [[one.record, one.before.ref.id] for one in changes]
     held = [
-        [one.record, one.before.ref.id, one.before.since, one.grade.value, one.before.proof, one.ended]
+        [one.record, one.before.ref.id, one.since, one.grade.value, one.before.proof, one.ended]
         for one in changes
         if one.grade is not Grade.CLAIMED
     ]
     claimed = [
-        [one.record, one.before.ref.id, one.before.since, one.before.grade is not Grade.CLAIMED]
+        [one.record, one.before.ref.id, one.since, one.before.grade is not Grade.CLAIMED]
         for one in changes
         if one.grade is Grade.CLAIMED
     ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from graph.model.time import Millis
 
@@ -20,13 +21,26 @@ class Trust(StrEnum):
     RECORD = "record"
 
 
+ALWAYS: Final = Millis(0)
+"""Since when a source checks what it has always checked."""
+
+Verified = Mapping[str, Millis]
+"""The kinds of contact data that a source checks (`email`, `phone`): for each, the receipt from which on it did."""
+
+
+def pair_verified(kinds: Sequence[str] | None, since: Sequence[int] | None) -> dict[str, Millis]:
+    """Returns the kinds as they are stored: a kind without an instant has always been checked."""
+    instants = dict(enumerate(since or ()))
+    return {kind: Millis(instants.get(place, ALWAYS)) for place, kind in enumerate(kinds or ())}
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A system that sends messages. `user_namespace` is the namespace of its user IDs, empty if they mean the same
     people in all such sources. `keys` are the public IDs of its valid write keys.
 
-    `verifies` are the kinds of contact data that it checks (`email`, `phone`), `jurisdiction` what its records state
-    when they state none. `trust_epoch` increases when its trust is lowered; until `settled_epoch` has caught up, what
+    `verifies` are the kinds of contact data that it checks, and since when, `jurisdiction` what its records state when
+    they state none. `trust_epoch` increases when its trust is lowered; until `settled_epoch` has caught up, what
     rested on it is being derived again. `hash_generation` numbers the key of its user hashes, and `hash_rotated_at` is
     when that generation began.
     """
@@ -36,7 +50,7 @@ class Source:
     created_at: Millis = Millis(0)
     keys: tuple[str, ...] = ()
     trust: Trust = Trust.SERVER
-    verifies: tuple[str, ...] = ()
+    verifies: Verified = field(default_factory=dict)
     jurisdiction: str | None = None
     trust_epoch: int = 0
     settled_epoch: int = 0

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from graph.model.access import Source, Trust
+from graph.model.access import Source, Trust, Verified
 from graph.model.activity import Interaction
 from graph.model.catalogue import ItemFacts
 from graph.model.consent import ConsentStatement
@@ -26,13 +26,13 @@ class Message:
     """One accepted message of a source, whatever door it came through, ready to be written.
 
     `id` is unique across sources (`name_message`). `record` is None for a message about items only. `at` is the event's
-    time, corrected for clock skew; `received_at` orders claims. `trust` is that of its source, and `proof` what proves
-    the names in a message of a public source, by an issuer who may speak for the sources in `reach` (None: for any).
-    `also` is the second name in the message (the anonymousId alongside a
-    userId), if the source vouches for both or a proof does. `identifiers` are those of `record`. `traits` are profile
-    facts by name, unknown ones under `attributes`; a None value removes the fact. `carried` is set if the message is
-    about something else and merely repeats `consents` (Segment's `context.consent`): it is their digest, and they are
-    written only if it differs from the last one. `payload` is None if nothing of the message is kept.
+    time, corrected for clock skew; `received_at` orders claims. `trust` and `verifies` are those of its source when it
+    was admitted, and `proof` what proves the names in a message of a public source, by an issuer who may speak for the
+    sources in `reach` (None: for any). `also` is the second name in the message (the anonymousId alongside a userId),
+    if the source vouches for both or a proof does. `identifiers` are those of `record`. `traits` are profile facts by
+    name, unknown ones under `attributes`; a None value removes the fact. `carried` is set if the message is about
+    something else and merely repeats `consents` (Segment's `context.consent`): it is their digest, and they are written
+    only if it differs from the last one. `payload` is None if nothing of the message is kept.
     """
 
     id: str
@@ -50,6 +50,7 @@ class Message:
     consents: tuple[ConsentStatement, ...] = ()
     carried: str | None = None
     trust: Trust = Trust.SERVER
+    verifies: Verified = field(default_factory=dict)
     proof: Proof | None = None
     reach: frozenset[str] | None = None
     payload: Payload | None = field(default=None, compare=False, repr=False)

@@ -18,7 +18,7 @@ from graph.access.sources import (
     write_source_key,
 )
 from graph.errors import BadInput, Conflict, NotFound
-from graph.model.access import Client, Source, Trust
+from graph.model.access import ALWAYS, Client, Source, Trust
 from graph.model.identity import RecordRef
 from graph.model.time import Millis
 from graph.store.client import Writer
@@ -62,7 +62,8 @@ async def register_source(
     user_namespace: str = "",
     jurisdiction: str | None = None,
 ) -> RegisteredSource:
-    """Registers a source, or makes a new key for one whose key is revoked.
+    """Registers a source, or makes a new key for one whose key is revoked. It has always checked what it `verifies`:
+    nothing was received before.
 
     Raises BadInput if a value is unusable, Conflict if the source has a valid key or is registered otherwise.
     """
@@ -71,7 +72,14 @@ async def register_source(
         check_name("namespace", user_namespace)
     now = services.clock()
     wanted = check_source(
-        Source(name, user_namespace, now, trust=trust, verifies=tuple(verifies), jurisdiction=jurisdiction)
+        Source(
+            name,
+            user_namespace,
+            now,
+            trust=trust,
+            verifies=dict.fromkeys(verifies, ALWAYS),
+            jurisdiction=jurisdiction,
+        )
     )
     key = make_key(kind_of_write_key(trust))
 
@@ -79,7 +87,8 @@ async def register_source(
         stored = await write_source(tx, wanted)
         if stored.user_namespace != user_namespace:
             raise Conflict(f"The user IDs of source {name} already have another namespace, which can't change.")
-        if (stored.trust, stored.verifies, stored.jurisdiction) != (trust, wanted.verifies, wanted.jurisdiction):
+        known = (stored.trust, stored.verifies.keys(), stored.jurisdiction)
+        if known != (trust, wanted.verifies.keys(), wanted.jurisdiction):
             raise Conflict(f"Source {name} is registered otherwise: change it with `consentric source set {name}`.")
         if await read_source_keys(tx, name):
             raise Conflict(f"Source {name} has a write key: revoke it first (`consentric source revoke {name}`).")
@@ -104,7 +113,7 @@ def complete_source(services: Services, source: Source, key: Key) -> RegisteredS
 def check_source(source: Source) -> Source:
     """Returns the source with its texts in canonical form. Raises BadInput if its trust, what it verifies and its
     jurisdiction don't fit together."""
-    verifies = tuple(sorted(set(source.verifies)))
+    verifies = dict(sorted(source.verifies.items()))
     if any(kind not in CONTACT_KINDS for kind in verifies):
         raise BadInput("A source can verify email and phone.")
     if verifies and source.trust is not Trust.SERVER:

@@ -9,9 +9,9 @@ from algorithms.identity.blocking import EMAIL, PHONE, USER_ID
 from algorithms.identity.grades import grade_identifier
 from graph.access.sources import lock_source, read_source, revoke_source_keys, write_hash_generation, write_trust
 from graph.errors import BadInput
-from graph.model.access import Source, Trust
+from graph.model.access import ALWAYS, Source, Trust
 from graph.model.identity import Grade
-from graph.model.time import DAY
+from graph.model.time import DAY, Millis
 from graph.store.client import Writer
 from resolvers.access.credentials import kind_of_write_key
 from resolvers.access.keys import Key, make_key
@@ -25,21 +25,33 @@ GRADED: Final = (USER_ID, EMAIL, PHONE)
 
 @dataclass(frozen=True, slots=True)
 class SourceChange:
-    """What to change about a source; None leaves it as it is. An empty `jurisdiction` removes it."""
+    """What to change about a source; None leaves it as it is. An empty `jurisdiction` removes it.
+
+    `verifies` are the kinds of contact data that it checks, `verified_since` the receipt from which on it did. If that
+    isn't stated, kinds that are new to the source are checked from now on: what people typed in earlier stays unproven.
+    """
 
     trust: Trust | None = None
     verifies: tuple[str, ...] | None = None
     jurisdiction: str | None = None
+    verified_since: Millis | None = None
 
-    def apply(self, source: Source) -> Source:
+    def apply(self, source: Source, now: Millis) -> Source:
         """Returns the changed source. One that is no server verifies no kinds. Raises BadInput."""
+        if self.verified_since is not None and not self.verifies:
+            raise BadInput("Name the kinds of contact data that the source checks: --verifies email, --verifies phone.")
         trust = self.trust or source.trust
-        kept = source.verifies if trust is Trust.SERVER else ()
+        verifies = source.verifies if trust is Trust.SERVER else {}
+        if self.verifies is not None:
+            verifies = {
+                kind: source.verifies.get(kind, now) if self.verified_since is None else self.verified_since
+                for kind in self.verifies
+            }
         return check_source(
             replace(
                 source,
                 trust=trust,
-                verifies=kept if self.verifies is None else self.verifies,
+                verifies=verifies,
                 jurisdiction=source.jurisdiction if self.jurisdiction is None else self.jurisdiction,
             )
         )
@@ -68,7 +80,7 @@ async def change_source(services: Services, name: str, change: SourceChange) -> 
         before = await lock_source(tx, name)
         if before is None:
             raise no_source(name)
-        after = change.apply(before)
+        after = change.apply(before, now)
         if before.trust is Trust.PUBLIC and after.trust is not Trust.PUBLIC:
             raise BadInput(
                 f"Source {name} is public, so anybody may have written what it holds, and it stays public. Register a "
@@ -89,14 +101,15 @@ async def change_source(services: Services, name: str, change: SourceChange) -> 
 
 
 def weakens(before: Source, after: Source) -> bool:
-    """Whether some of what rests on the source may no longer hold: an identifier has a lower grade, or its silent
-    records belong to another jurisdiction."""
-    lower = any(_grade(kind, after).rank < _grade(kind, before).rank for kind in GRADED)
+    """Whether some of what rests on the source may no longer hold: an identifier has a lower grade, whenever it was
+    received, or its silent records belong to another jurisdiction."""
+    instants = {ALWAYS, *before.verifies.values()}  # grades only rise with time, and after the change not earlier
+    lower = any(_grade(kind, after, at).rank < _grade(kind, before, at).rank for kind in GRADED for at in instants)
     return lower or before.jurisdiction != after.jurisdiction
 
 
-def _grade(kind: str, source: Source) -> Grade:
-    return grade_identifier(kind, source.trust, source.verifies)
+def _grade(kind: str, source: Source, received: Millis) -> Grade:
+    return grade_identifier(kind, source.trust, source.verifies, received)
 
 
 async def rotate_hash_key(services: Services, name: str) -> str:

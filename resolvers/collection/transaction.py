@@ -117,8 +117,8 @@ def _find_calls(new: Sequence[Arrival]) -> list[RecordCall]:
 async def _read_terms(tx: Writer, new: Sequence[Arrival]) -> dict[str, SourceTerms]:
     """Returns what the sources of people's messages are trusted with; what is only about items rests on no trust.
 
-    Raises BadInput if a source isn't registered, StoreUnavailable if its trust has changed since the message was
-    admitted; if it is sent again, it is read under the new trust.
+    Raises BadInput if a source isn't registered, StoreUnavailable if its trust or what it verifies has changed since
+    the message was admitted; if it is sent again, it is read under the new terms.
     """
     about_people = [one for one in new if one.message.record is not None]
     terms = await read_terms(tx, {one.message.source for one in about_people})
@@ -126,7 +126,7 @@ async def _read_terms(tx: Writer, new: Sequence[Arrival]) -> dict[str, SourceTer
         known = terms.get(one.message.source)
         if known is None:
             raise BadInput(f"There is no source {one.message.source}: register it first.")
-        if known.trust is not one.message.trust:
+        if (known.trust, known.verifies) != (one.message.trust, one.message.verifies):
             raise StoreUnavailable("The trust of the source has just changed; send the message again.")
     return terms
 

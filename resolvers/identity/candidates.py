@@ -65,8 +65,9 @@ def _find_unverified(one: SharedIdentifier) -> set[str]:
 def advise_proof(report: CandidateReport) -> list[str]:
     """Returns, for each source, what would prove candidates that rest on its word."""
     return [
-        f"{one.number:,} rest on the {_NAMES.get(one.kind, one.kind)} that {one.source} states without verifying: if "
-        f"it checks them, `consentric source set {one.source} --verifies {one.kind}`."
+        f"{one.number:,} rest on the {_NAMES.get(one.kind, one.kind)} that {one.source} stated without verifying: if "
+        f"it has always checked them, `consentric source set {one.source} --verifies {one.kind} --verified-since "
+        "always`; if it does from now on, the same without --verified-since."
         for one in report.unverified
     ]
 

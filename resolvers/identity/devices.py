@@ -84,15 +84,20 @@ def _tie(one: DeviceEvidence, accounts: dict[str, list[ProvenUse]]) -> DeviceTie
     ties = [
         DeviceTie(use.account, Grade.PROVEN, use.since)
         for value, use in one.proven
-        if value == key and (is_secret(one.key) or _knows(use, one)) and stands(ANONYMOUS_ID, use.trust, (), use.proof)
+        if value == key and (is_secret(one.key) or _knows(use, one)) and _stands(ANONYMOUS_ID, use)
     ]
     if not ties and one.claim is not None:
         since, identifier = one.claim
-        holders = [use for use in accounts.get(identifier, ()) if stands(USER_ID, use.trust, (), use.proof)]
+        holders = [use for use in accounts.get(identifier, ()) if _stands(USER_ID, use)]
         holder = min(holders, key=lambda use: (use.since, use.account), default=None)
         if holder is not None:
             ties = [DeviceTie(holder.account, Grade.CLAIMED if one.public else Grade.PROVEN, since)]
     return choose_account(ties)
+
+
+def _stands(kind: str, use: ProvenUse) -> bool:
+    """Whether an account still holds a name. What else its source verifies doesn't matter for names."""
+    return stands(kind, use.trust, {}, use.since, use.proof)
 
 
 def _knows(use: ProvenUse, one: DeviceEvidence) -> bool:

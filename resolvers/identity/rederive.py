@@ -15,8 +15,8 @@ from functools import partial
 from typing import Final
 
 from algorithms.identity.blocking import ANONYMOUS_ID, USER_ID
-from algorithms.identity.contacts import find_ends
-from algorithms.identity.grades import grade_identifier
+from algorithms.identity.contacts import find_ends, find_receipts
+from algorithms.identity.grades import covers, grade_identifier
 from graph.access.terms import SourceTerms, read_terms, read_unsettled_sources, settle_source
 from graph.consent.bars import read_denying_records
 from graph.errors import NotFound
@@ -185,20 +185,36 @@ async def _rederive(
 
 
 def find_regradings(one: GradedRecord, terms: SourceTerms) -> list[Regrading]:
-    """Returns the identifiers of a record whose grade differs from what its source is trusted with now. A device only
-    ever claims user IDs and anonymous IDs."""
-    ends = find_ends(one.contacts)
+    """Returns the identifiers of a record whose grade, or since when they have it, differs from what its source is
+    trusted with now. A device only ever claims user IDs and anonymous IDs."""
+    ends, receipts = find_ends(one.contacts), find_receipts(one.contacts)
     found = []
     for each in one.identifiers:
         if one.kind is RecordKind.ANONYMOUS and each.ref.kind in (USER_ID, ANONYMOUS_ID):
-            grade = Grade.CLAIMED
+            grade, since = Grade.CLAIMED, each.since
         else:
-            grade = grade_identifier(each.ref.kind, terms.trust, terms.verifies, each.proof)
-        if grade is not each.grade:
-            found.append(Regrading(one.record, each, grade, ends.get(each.ref.id)))
+            grade, since = _grade(each, receipts.get(each.ref.id, ()), terms)
+        if grade is not each.grade or (since != each.since and grade is not Grade.CLAIMED):
+            found.append(Regrading(one.record, each, grade, since, ends.get(each.ref.id)))
     return found
 
 
+def _grade(each: GradedIdentifier, receipts: Collection[Millis], terms: SourceTerms) -> tuple[Grade, Millis]:
+    """Returns the best grade that an identifier has by any of its known receipts, and the earliest of them. A proof
+    holds for the receipt that it came with.
+
+    Of each value of contact data, the first receipt and the last are known, besides the one since which it has its
+    grade. So if a source says that it began to check earlier, a value may be proven somewhat later than it was.
+    """
+    proof, kind = each.proof, each.ref.kind
+    known = (each.since,) if covers(proof, kind) else (each.since, *receipts)
+    graded = [(grade_identifier(kind, terms.trust, terms.verifies, at, proof), at) for at in known]
+    return min(graded, key=lambda one: (-one[0].rank, one[1]))
+
+
 def _apply(one: GradedRecord, changes: Collection[Regrading]) -> list[GradedIdentifier]:
-    new = {change.before.ref: change.grade for change in changes if change.record == one.record}
-    return [each._replace(grade=new.get(each.ref, each.grade)) for each in one.identifiers]
+    new = {change.before.ref: change for change in changes if change.record == one.record}
+    return [
+        each._replace(grade=new[each.ref].grade, since=new[each.ref].since) if each.ref in new else each
+        for each in one.identifiers
+    ]

@@ -119,7 +119,7 @@ async def open_door(
         app = Starlette(routes=[Route(URL, GraphQLEndpoint(admit, ingestor, production=production, **options))])
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://door") as http:
-            await registration.register_source(services, "shop", Trust.SERVER, verifies=VERIFIED)
+            await registration.register_source(services, "shop", Trust.SERVER, verifies=list(VERIFIED))
             yield Door(runtime, clock, http)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from graph.model.access import Trust
+from resolvers.access.sources import SourceChange, change_source
 from tests.attacks.town import AT_CRM, AT_SHOP, CUSTOMER, EMAIL, Town, leaks
-from tests.world import DAY, identifier, identify, new_device, prefer, record, view, viewed
+from tests.world import DAY, Reader, external, identifier, identify, new_device, prefer, record, view, viewed
 
 pytestmark = pytest.mark.store
 
@@ -164,3 +165,57 @@ async def test_an_attacker_wants_the_victims_account_by_a_user_id_that_only_look
     mallory = await town.world.token("page", "shop", spelling)
     assert await mallory.see_me("givenName") is None
     assert (await town.service.see(record("shop", "Kate"), "givenName"))["givenName"] == "Kate"
+
+
+async def begin_to_check(town: Town) -> Reader:
+    """Mallory types the address of another customer at the shop, which checks addresses from then on."""
+    await town.crm.send(identify({"email": "carl@example.org", "firstName": "Carl"}, userId="c99"))
+    await town.shop.send(identify({"email": "carl@example.org"}, userId="mallory"))
+    await town.world.set_source("shop", verifies=("email",))
+    town.world.clock.forget_credentials()
+    return await town.world.token("page", "shop", "mallory")
+
+
+async def test_an_attacker_wants_the_address_that_she_typed_to_be_proven_once_the_shop_checks(town: Town) -> None:
+    mallory = await begin_to_check(town)
+    await town.shop.send(identify({"firstName": "Mallory"}, userId="mallory"))
+    for seen in (await town.service.see(record("shop", "mallory")), await mallory.see_me()):
+        assert seen["givenName"] != "Carl"
+    await town.shop.send(identify({"email": "carl@example.org"}, userId="carl"))
+    assert (await town.service.see(record("shop", "carl")))["givenName"] == "Carl"
+    assert (await town.service.see(record("shop", "mallory")))["givenName"] == "Mallory"
+
+
+async def test_whoever_confirms_an_address_that_was_typed_earlier_is_proven(town: Town) -> None:
+    await begin_to_check(town)
+    assert (await town.service.see(record("shop", "mallory")))["givenName"] is None
+    await town.shop.send(identify({"email": "carl@example.org"}, userId="mallory"))
+    assert (await town.service.see(record("shop", "mallory")))["givenName"] == "Carl"
+    await town.world.set_source("shop", verifies=())
+    assert (await town.service.see(record("shop", "mallory")))["givenName"] is None
+    await town.world.set_source("shop", verifies=("email",))
+    assert (await town.service.see(record("shop", "mallory")))["givenName"] is None
+
+
+async def test_an_attacker_wants_an_import_to_prove_what_was_received_before_the_shop_checked(town: Town) -> None:
+    past = town.world.clock()
+    await begin_to_check(town)
+    address = {"email": "carl@example.org"}
+    imported = identify(address, userId="mallory", timestamp=past)
+    await town.shop.send(imported, consentric_import="true")
+    external_address = identify(userId="mallory", timestamp=past, context=external("email", "carl@example.org"))
+    await town.shop.send(external_address, consentric_import="true")
+    assert (await town.service.see(record("shop", "mallory")))["givenName"] is None
+
+
+async def test_an_attacker_wants_a_message_admitted_before_a_change_to_be_written_after_it(town: Town) -> None:
+    """The server still remembers that the shop checks addresses."""
+    await town.world.set_source("shop", verifies=("email",))
+    town.world.clock.forget_credentials()
+    await town.shop.send(identify(userId="mallory"))
+    await change_source(town.world.services, "shop", SourceChange(verifies=()))
+    typed = identify({"email": EMAIL}, userId="mallory")
+    assert (await town.shop.post(typed)).status_code == 503
+    town.world.clock.forget_credentials()
+    await town.shop.send(typed)
+    assert not leaks(await town.service.see(record("shop", "mallory"), "givenName familyName phone"))

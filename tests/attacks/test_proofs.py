@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,7 +80,7 @@ async def test_an_attacker_wants_a_user_hash_to_survive_two_rotations(town: Town
     )
     assert "once" in viewed(await town.front.see(AT_SHOP))
     await town.world.rotate_hash_key("web")
-    await asyncio.sleep(1)  # so long a server may remember what it knows of a source
+    town.world.clock.forget_credentials()
     await assert_refused(town, user_hash, town.device)
 
 

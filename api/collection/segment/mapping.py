@@ -75,8 +75,9 @@ class _Head:
             at=self.at,
             received_at=self.received_at,
             also=named.also,
-            identifiers=(*named.identifiers, *(grade(one, source) for one in contacts), *names),
+            identifiers=(*named.identifiers, *(grade(one, source, self.received_at) for one in contacts), *names),
             trust=source.trust,
+            verifies=source.verifies,
             proof=named.proof,
             reach=self.origin.reach if named.proof else None,
             payload=self.payload,
@@ -88,11 +89,12 @@ def _read_head(checked: Mapping[str, Any], origin: Origin, own_id: str, payload:
     named = _name_person(checked, origin)
     context = checked.get("context")
     external = context.get("externalIds") if context else None
-    if external:
-        named.identifiers += read_external(external, origin.source)
     at = _read_at(checked, origin)
+    received_at = _read_receipt(checked, origin, at)
+    if external:
+        named.identifiers += read_external(external, origin.source, received_at)
     id_ = name_message(origin.source, named.record, own_id)
-    return _Head(id_, origin, named, at, _read_receipt(checked, origin, at), payload)
+    return _Head(id_, origin, named, at, received_at, payload)
 
 
 def _name_person(checked: Mapping[str, Any], origin: Origin) -> Named:
@@ -236,7 +238,7 @@ def _read_alias(checked: Mapping[str, Any], head: _Head) -> Message:
     if source.trust is Trust.PUBLIC:
         return head.complete(**_carry(checked, head))
     former = IdentifierRef(USER_ID, previous.identifier.value, source.user_namespace)
-    names = (grade(previous.identifier, source), StatedIdentifier(former, Grade.STATED))
+    names = (grade(previous.identifier, source, head.received_at), StatedIdentifier(former, Grade.STATED))
     return head.complete(names=names, **_carry(checked, head))
 
 
@@ -274,6 +276,7 @@ def _read_item(checked: Mapping[str, Any], origin: Origin, own_id: str, payload:
         at=at,
         received_at=_read_receipt(checked, origin, at),
         trust=origin.source.trust,
+        verifies=origin.source.verifies,
         proof=origin.proof,
         items=(_read_item_facts(checked, at),),
         payload=payload,

@@ -14,8 +14,9 @@ from algorithms.identity.blocking import ANONYMOUS_ID, EMAIL, PHONE, USER_ID, Bl
 from algorithms.identity.grades import grade_identifier
 from algorithms.identity.normalise import examine_identifier, normalise_identifier
 from api.collection.reasons import Rejected, RejectionReason
-from graph.model.access import Source, Trust
+from graph.model.access import ALWAYS, Source, Trust
 from graph.model.identity import IdentifierRef, Proof, RecordKind, RecordRef, StatedIdentifier
+from graph.model.time import Millis
 
 _NAMES: Final = 65_536
 LONGEST_CACHED: Final = 64
@@ -55,21 +56,28 @@ def read_names(
         if known and user.identifier.value != str(user_id):
             raise _refuse_spelling()
         if isinstance(anonymous, Name):
-            stated = (grade(user.identifier, source, proof), grade(anonymous.identifier, source, proof))
+            stated = (_grade_name(user, source, proof), _grade_name(anonymous, source, proof))
             if known:
                 return Named(user.record, anonymous.record, stated, proof)
             return Named(anonymous.record, None, stated[::-1])
         if not known:
             raise _refuse_unproven()
-        return Named(user.record, None, (grade(user.identifier, source, proof),), proof)
+        return Named(user.record, None, (_grade_name(user, source, proof),), proof)
     if isinstance(anonymous, Name):
-        return Named(anonymous.record, None, (grade(anonymous.identifier, source, proof),), proof)
+        return Named(anonymous.record, None, (_grade_name(anonymous, source, proof),), proof)
     raise _refuse_names(user, anonymous)
 
 
-def grade(identifier: IdentifierRef, source: Source, proof: Proof | None = None) -> StatedIdentifier:
-    """Returns an identifier as the source states it; `proof` is what proves this very identifier."""
-    return StatedIdentifier(identifier, grade_identifier(identifier.kind, source.trust, source.verifies, proof))
+def grade(identifier: IdentifierRef, source: Source, received: Millis, proof: Proof | None = None) -> StatedIdentifier:
+    """Returns an identifier as the source stated it in what was received at an instant; `proof` is what proves this
+    very identifier."""
+    known = grade_identifier(identifier.kind, source.trust, source.verifies, received, proof)
+    return StatedIdentifier(identifier, known)
+
+
+def _grade_name(name: Name, source: Source, proof: Proof | None) -> StatedIdentifier:
+    """Names are proven or not whenever they are received."""
+    return grade(name.identifier, source, ALWAYS, proof)
 
 
 def find_name(source: str, namespace: str, kind: RecordKind, key: str | int | None) -> Name | RejectionReason | None:
@@ -116,7 +124,7 @@ def _refuse_names(user: Name | RejectionReason | None, anonymous: Name | Rejecti
     return Rejected(reason, f"{field} must have 1 to 512 characters and no control characters.", field)
 
 
-def read_external(external: list[dict[str, Any]], source: Source) -> tuple[StatedIdentifier, ...]:
+def read_external(external: list[dict[str, Any]], source: Source, received: Millis) -> tuple[StatedIdentifier, ...]:
     """Returns the identifiers in `context.externalIds`, without unusable and blocked ones, which identify no one. The
     message's proof doesn't cover them."""
     found = []
@@ -131,5 +139,5 @@ def read_external(external: list[dict[str, Any]], source: Source) -> tuple[State
             continue
         own = source.user_namespace if kind == USER_ID else ""
         namespace = own if kind in (USER_ID, ANONYMOUS_ID, EMAIL, PHONE) else (entry.get("namespace") or "")[:64]
-        found.append(grade(IdentifierRef(kind, value, namespace), source))
+        found.append(grade(IdentifierRef(kind, value, namespace), source, received))
     return tuple(found)

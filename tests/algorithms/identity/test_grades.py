@@ -5,15 +5,17 @@ from __future__ import annotations
 import pytest
 
 from algorithms.identity.grades import grade_identifier, stands
-from graph.model.access import Trust
+from graph.model.access import ALWAYS, Trust
 from graph.model.identity import Grade, Proof
+from graph.model.time import Millis
 
+NOW = Millis(1_790_000_000_000)
 KINDS = ("user_id", "anonymous_id", "crm_id", "email", "phone")
 
 
 def grades(trust: Trust, *verifies: str, proof: Proof | None = None) -> str:
     """Returns the first letters of the grades of KINDS."""
-    return "".join(grade_identifier(kind, trust, verifies, proof)[0] for kind in KINDS)
+    return "".join(grade_identifier(kind, trust, dict.fromkeys(verifies, ALWAYS), proof=proof)[0] for kind in KINDS)
 
 
 def test_without_a_proof_everything_of_a_public_source_is_claimed() -> None:
@@ -45,7 +47,16 @@ def test_grades_are_ordered() -> None:
 
 
 def test_a_holding_stands_while_its_source_or_its_proof_still_proves_it() -> None:
-    assert stands("email", Trust.SERVER, ["email"], None)
-    assert not stands("email", Trust.SERVER, [], None)
-    assert not stands("user_id", Trust.PUBLIC, [], None)
-    assert stands("user_id", Trust.PUBLIC, [], Proof.HASH)
+    assert stands("email", Trust.SERVER, {"email": ALWAYS}, NOW, None)
+    assert not stands("email", Trust.SERVER, {}, NOW, None)
+    assert not stands("user_id", Trust.PUBLIC, {}, NOW, None)
+    assert stands("user_id", Trust.PUBLIC, {}, NOW, Proof.HASH)
+
+
+def test_what_was_received_before_the_source_began_to_check_is_not_proven() -> None:
+    verifies = {"email": NOW}
+    assert grade_identifier("email", Trust.SERVER, verifies, NOW) is Grade.PROVEN
+    assert grade_identifier("email", Trust.SERVER, verifies, Millis(NOW - 1)) is Grade.STATED
+    assert grade_identifier("email", Trust.SERVER, verifies) is Grade.STATED
+    assert grade_identifier("email", Trust.SERVER, verifies, ALWAYS, Proof.CONFIRMATION) is Grade.PROVEN
+    assert not stands("email", Trust.SERVER, verifies, Millis(NOW - 1), None)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from api.cli.console import print_json
+from api.cli.console import print_json, read_instant_option
+from graph.errors import BadInput
 from graph.model.segments import SegmentKey
 from resolvers.segments.communities import CommunityReport, Distinction
 
@@ -18,3 +19,11 @@ def test_named_tuples_are_lists_in_json(capsys: pytest.CaptureFixture[str]) -> N
 def test_a_value_that_is_not_json_is_refused() -> None:
     with pytest.raises(TypeError):
         print_json({"members": {"u1"}})
+
+
+def test_an_option_takes_a_date_or_an_instant() -> None:
+    assert read_instant_option("--as-of", None) is None
+    assert read_instant_option("--as-of", "1970-01-02") == 86_400_000
+    assert read_instant_option("--as-of", "1970-01-01T02:00:00+01:00") == 3_600_000
+    with pytest.raises(BadInput, match="--as-of: give a date"):
+        read_instant_option("--as-of", "yesterday")

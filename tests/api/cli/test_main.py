@@ -261,7 +261,14 @@ def test_a_source_is_changed_and_shown(run_here: RunHere) -> None:
     assert listed == changed
     assert (listed["trust"], listed["verifies"], listed["jurisdiction"]) == ("server", ["email"], "DE")
     assert listed["state"] == "settled"
-    assert "email" in run_here("source", "list").stdout
+    assert str(listed["verified_since"]["email"]).endswith("Z")  # from now on
+    since = ("source", "set", "till", "--verifies", "email", "--verified-since")
+    assert document(run_here(*since, "2026-01-31", "--json"))["verified_since"] == {"email": "2026-01-31T00:00:00Z"}
+    assert "email since" in run_here("source", "list").stdout
+    assert document(run_here(*since, "always", "--json"))["verified_since"] == {"email": None}
+    assert "email since" not in run_here("source", "list").stdout
+    error = failure(run_here("source", "set", "till", "--verified-since", "always", "--json"), 65)
+    assert "--verifies email" in str(error["message"])
 
 
 def test_a_public_source_proves_users_with_its_hash_key(run_here: RunHere) -> None:

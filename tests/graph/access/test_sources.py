@@ -20,7 +20,7 @@ from graph.access.sources import (
     write_trust,
 )
 from graph.access.terms import settle_source
-from graph.model.access import Client, Source, Trust
+from graph.model.access import ALWAYS, Client, Source, Trust
 from graph.model.time import Millis
 from graph.store.client import GraphClient, StoreTarget, Writer
 from tests.sources import register
@@ -110,7 +110,7 @@ async def test_racing_registrations_create_one_source_with_one_namespace(
 
 async def test_a_source_keeps_the_trust_it_was_registered_with(store: GraphClient) -> None:
     site = Source("site", trust=Trust.PUBLIC, jurisdiction="DE")
-    shop = Source("shop", trust=Trust.SERVER, verifies=("email",))
+    shop = Source("shop", trust=Trust.SERVER, verifies={"email": ALWAYS})
     await register(store, site, shop)
     await register(store, Source("site", trust=Trust.RECORD))
     assert await read_sources(store) == [shop, site]
@@ -120,7 +120,7 @@ async def test_a_source_keeps_the_trust_it_was_registered_with(store: GraphClien
 
 async def test_a_lowered_trust_is_unsettled_until_its_epoch_is_derived(store: GraphClient) -> None:
     await register(store, Source("crm", trust=Trust.RECORD))
-    lowered = Source("crm", trust=Trust.SERVER, verifies=("phone",), jurisdiction="US-CA", trust_epoch=2)
+    lowered = Source("crm", trust=Trust.SERVER, verifies={"phone": ALWAYS}, jurisdiction="US-CA", trust_epoch=2)
     await store.write(lambda tx: write_trust(tx, lowered))
     assert await read_source(store, "crm") == lowered
     assert not lowered.settled

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from graph.access.terms import SourceTerms, read_terms, read_unsettled_sources, settle_source
-from graph.model.access import Trust
+from graph.model.access import ALWAYS, Trust
 from graph.store.client import GraphClient
 from tests.crowd import run
 
@@ -16,14 +16,14 @@ async def test_the_terms_of_registered_sources_are_read(store: GraphClient) -> N
     await run(
         store,
         "CREATE (:Source {name: 'web', trust: 'public'}) "
-        "CREATE (:Source {name: 'crm', trust: 'record', verifies: ['email'], jurisdiction: 'DE', "
-        "trust_epoch: 3, settled_epoch: 2}) CREATE (:Source {name: 'old'})",
+        "CREATE (:Source {name: 'crm', trust: 'record', verifies: ['email', 'phone'], verified_since: [7], "
+        "jurisdiction: 'DE', trust_epoch: 3, settled_epoch: 2}) CREATE (:Source {name: 'old'})",
     )
     found = await store.write(lambda tx: read_terms(tx, ["web", "crm", "old", "nobody"]))
     assert found == {
-        "web": SourceTerms(Trust.PUBLIC, (), None),
-        "crm": SourceTerms(Trust.RECORD, ("email",), "DE", 3, 2),
-        "old": SourceTerms(Trust.SERVER, (), None),
+        "web": SourceTerms(Trust.PUBLIC, {}, None),
+        "crm": SourceTerms(Trust.RECORD, {"email": 7, "phone": ALWAYS}, "DE", 3, 2),
+        "old": SourceTerms(Trust.SERVER, {}, None),
     }
     assert await store.write(lambda tx: read_terms(tx, [])) == {}
     assert await read_unsettled_sources(store) == ["crm"]

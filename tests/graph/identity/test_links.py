@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import pytest
 
 from graph.identity.identifiers import NewHolding, end_holdings, write_holdings, write_refused_identifiers
@@ -17,7 +15,7 @@ from graph.identity.links import (
     write_links,
 )
 from graph.identity.records import NewPerson, RecordCall, touch_records, write_people
-from graph.model.access import Trust
+from graph.model.access import Trust, Verified
 from graph.model.identity import (
     EvidenceRecord,
     Grade,
@@ -55,7 +53,7 @@ async def create_records(tx: Writer) -> None:
     await write_people(tx, people, NOW)
 
 
-def stands(kind: str, trust: Trust, verifies: Collection[str], proof: Proof | None) -> bool:
+def stands(kind: str, trust: Trust, verifies: Verified, received: Millis, proof: Proof | None) -> bool:
     """Contact data stands where its source verifies it or is the system of record, or with a proof."""
     return trust is Trust.RECORD or kind in verifies or proof is not None
 

@@ -62,7 +62,7 @@ async def test_an_edge_of_another_grade_takes_the_place_of_the_old_one(
 ) -> None:
     await write_stated(store, before)
     one = await read_one(store, record("ada"))
-    change = Regrading(one.record, one.identifiers[0], after, Millis(9))
+    change = Regrading(one.record, one.identifiers[0], after, Millis(5), Millis(9))
     await store.write(lambda tx: write_regradings(tx, [change]))
     (row,) = await store.read(READ_EDGES, record=record("ada"))
     assert (row["type"], row["since"], row["degree"]) == (type_, 5, degree)

@@ -8,7 +8,7 @@ import pytest
 
 from graph.access.sources import read_source
 from graph.errors import BadInput, NotFound, Unauthenticated
-from graph.model.access import Source, Trust
+from graph.model.access import ALWAYS, Source, Trust, Verified
 from graph.model.identity import Proof
 from graph.model.time import Millis
 from graph.store.client import GraphClient
@@ -44,8 +44,13 @@ def authority_of(services: Services) -> Authority:
     )
 
 
-def source(trust: Trust, *verifies: str, jurisdiction: str | None = None) -> Source:
-    return Source("x", trust=trust, verifies=verifies, jurisdiction=jurisdiction)
+def source(trust: Trust, *verifies: str, jurisdiction: str | None = None, **since: int) -> Source:
+    return Source(
+        "x",
+        trust=trust,
+        verifies={**dict.fromkeys(verifies, ALWAYS), **{kind: Millis(at) for kind, at in since.items()}},
+        jurisdiction=jurisdiction,
+    )
 
 
 @pytest.mark.parametrize(
@@ -61,6 +66,9 @@ def source(trust: Trust, *verifies: str, jurisdiction: str | None = None) -> Sou
         (source(Trust.SERVER), source(Trust.RECORD), False),
         (source(Trust.SERVER), source(Trust.SERVER, jurisdiction="DE"), True),
         (source(Trust.SERVER), source(Trust.SERVER), False),
+        (source(Trust.SERVER, email=9), source(Trust.SERVER, email=5), False),
+        (source(Trust.SERVER, email=5), source(Trust.SERVER, email=9), True),
+        (source(Trust.RECORD), source(Trust.SERVER, email=9, phone=0), True),
     ],
 )
 def test_a_source_is_weakened_by_any_lower_grade_and_by_another_jurisdiction(
@@ -86,27 +94,47 @@ async def test_a_lowered_trust_raises_the_epoch_until_everything_is_derived(serv
 
 @pytest.mark.store
 async def test_what_is_left_out_stays_as_it_is(services: Services) -> None:
-    await register(services.client, Source("shop", verifies=("email",), jurisdiction="DE"))
+    await register(services.client, Source("shop", verifies={"email": ALWAYS}, jurisdiction="DE"))
     kept = (await change_source(services, "shop", SourceChange())).after
-    assert (kept.trust, kept.verifies, kept.jurisdiction) == (Trust.SERVER, ("email",), "DE")
+    assert (kept.trust, kept.verifies, kept.jurisdiction) == (Trust.SERVER, {"email": ALWAYS}, "DE")
     cleared = (await change_source(services, "shop", SourceChange(verifies=(), jurisdiction=""))).after
-    assert (cleared.verifies, cleared.jurisdiction) == ((), None)
+    assert (cleared.verifies, cleared.jurisdiction) == ({}, None)
     named = (await change_source(services, "shop", SourceChange(verifies=("phone",), jurisdiction="us_ca"))).after
     assert named.jurisdiction == "US-CA"
-    assert (await change_source(services, "shop", SourceChange(trust=Trust.RECORD))).after.verifies == ()
+    assert (await change_source(services, "shop", SourceChange(trust=Trust.RECORD))).after.verifies == {}
+
+
+@pytest.mark.store
+async def test_a_kind_is_checked_from_now_on_unless_it_is_said_since_when(services: Services) -> None:
+    await register(services.client, Source("shop", verifies={"email": ALWAYS}))
+
+    async def change(*kinds: str, since: int | None = None) -> Verified:
+        stated = None if since is None else Millis(since)
+        return (
+            await change_source(services, "shop", SourceChange(verifies=kinds, verified_since=stated))
+        ).after.verifies
+
+    assert await change("phone", "email") == {"email": ALWAYS, "phone": NOW}
+    assert await change("phone", since=5) == {"phone": 5}
+    assert await change("phone", "email", since=ALWAYS) == {"email": ALWAYS, "phone": ALWAYS}
+    stored = await read_source(services.client, "shop")
+    assert stored is not None
+    assert stored.verifies == {"email": ALWAYS, "phone": ALWAYS}
 
 
 @pytest.mark.store
 async def test_a_change_that_makes_no_sense_changes_nothing(services: Services) -> None:
-    await register(services.client, Source("shop", verifies=("email",)))
+    await register(services.client, Source("shop", verifies={"email": ALWAYS}))
     for change in (
         SourceChange(verifies=("shoe_size",)),
         SourceChange(trust=Trust.PUBLIC, verifies=("email",)),
         SourceChange(jurisdiction="everywhere"),
+        SourceChange(verified_since=NOW),
+        SourceChange(verifies=(), verified_since=NOW),
     ):
         with pytest.raises(BadInput):
             await change_source(services, "shop", change)
-    assert await read_source(services.client, "shop") == Source("shop", verifies=("email",))
+    assert await read_source(services.client, "shop") == Source("shop", verifies={"email": ALWAYS})
     with pytest.raises(NotFound, match="no source nobody"):
         await change_source(services, "nobody", SourceChange())
 

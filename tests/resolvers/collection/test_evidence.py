@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graph.model.access import Source, Trust
+from graph.model.access import ALWAYS, Source, Trust
 from graph.model.identity import Proof
 from graph.model.message import Message
 from graph.store.client import GraphClient
@@ -17,7 +17,7 @@ PREFERENCES = "MATCH (r:Record)-[:DECIDED]->(e:ConsentEvent) RETURN count(e) AS 
 
 
 WEB = Source("web", trust=Trust.PUBLIC)
-VERIFYING = Source("shop", verifies=("email",))
+VERIFYING = Source("shop", verifies={"email": ALWAYS})
 CRM = Source("crm", trust=Trust.RECORD, user_namespace="crm")
 CARD = {"context": {"externalIds": [{"id": "c1", "type": "card"}]}}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graph.model.access import Source, Trust
+from graph.model.access import ALWAYS, Source, Trust
 from graph.store.client import GraphClient
 from resolvers.identity.candidates import CandidateReport, Unverified, advise_proof, count_candidates
 from tests.arrivals import ingest, message, register
@@ -28,13 +28,14 @@ async def test_candidates_are_counted_with_what_would_prove_them(store: GraphCli
     assert report == CandidateReport({"email": 2}, (Unverified("shop", "email", 1),))
     assert report.total == 2
     assert advise_proof(report) == [
-        "1 rest on the e-mail addresses that shop states without verifying: if it checks them, `consentric source set "
-        "shop --verifies email`."
+        "1 rest on the e-mail addresses that shop stated without verifying: if it has always checked them, `consentric "
+        "source set shop --verifies email --verified-since always`; if it does from now on, the same without "
+        "--verified-since."
     ]
 
 
 async def test_what_is_linked_is_no_candidate(store: GraphClient) -> None:
-    shop = Source("shop", trust=Trust.SERVER, verifies=("email",))
+    shop = Source("shop", trust=Trust.SERVER, verifies={"email": ALWAYS})
     traits = {"email": "ada@x.com"}
     await register(store, shop, CRM)
     await ingest(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from graph.errors import NotFound
-from graph.model.access import Source, Trust
+from graph.model.access import ALWAYS, Source, Trust
 from graph.model.identity import Proof
 from graph.store.client import GraphClient
 from resolvers.consent.permits import check_permits
@@ -16,10 +16,12 @@ from tests.context import services_of
 pytestmark = pytest.mark.store
 
 SHOP = Source("shop", trust=Trust.SERVER)
+CHECKING = Source("shop", trust=Trust.SERVER, verifies={"email": ALWAYS})
 CRM = Source("crm", trust=Trust.RECORD, user_namespace="crm")
 WRITE_TRUST = """
 MATCH (s:Source {name: $name})
-SET s.trust = $trust, s.verifies = $verifies, s.trust_epoch = coalesce(s.trust_epoch, 0) + $lowered
+SET s.trust = $trust, s.verifies = $verifies, s.verified_since = $since,
+  s.trust_epoch = coalesce(s.trust_epoch, 0) + $lowered
 """
 READ_PEOPLE = """
 MATCH (r:Record)-[x:RESOLVES_TO]->(u:User) WHERE x.to IS NULL
@@ -28,9 +30,17 @@ RETURN keys
 """
 
 
-async def change(store: GraphClient, name: str, trust: Trust, *verifies: str, lowered: bool = False) -> RederiveReport:
+READ_HOLDINGS = """
+MATCH (:Record {key: 'ada'})-[h:IDENTIFIED_BY]->(i:Identifier {kind: 'email'})
+RETURN h.grade AS grade, h.since AS since, i.degree AS degree
+"""
+
+
+async def change(
+    store: GraphClient, name: str, trust: Trust, *verifies: str, since: int = ALWAYS, lowered: bool = False
+) -> RederiveReport:
     values = {"name": name, "trust": trust.value, "verifies": list(verifies), "lowered": int(lowered)}
-    await store.write(lambda tx: tx.run(WRITE_TRUST, **values))
+    await store.write(lambda tx: tx.run(WRITE_TRUST, since=[since for _ in verifies], **values))
     return await rederive_source(services_of(store, lambda: NOW), name, fence=0)
 
 
@@ -64,6 +74,33 @@ async def test_what_a_source_no_longer_verifies_joins_nobody(store: GraphClient)
     assert await people(store) == [["ada"], ["c1"]]
 
 
+async def test_of_the_receipts_of_an_address_those_count_from_which_on_its_source_checks_it(store: GraphClient) -> None:
+    """Whatever was checked when it arrived: deriving again leads to what is known as if it had been so then."""
+    await begin(store)  # received at NOW
+    again = message(
+        SHOP, type="identify", messageId="3", userId="ada", traits={"email": "ada@x.com"}, received=NOW + 10
+    )
+    await ingest(store, again)
+
+    async def find(since: int, *, lowered: bool = False) -> tuple[str, int, int, int]:
+        report = await change(store, "shop", Trust.SERVER, "email", since=since, lowered=lowered)
+        assert not (await rederive_source(services_of(store, lambda: NOW), "shop", fence=0)).regraded
+        assert len(await people(store)) == (2 if report.split or not report.merged else 1)
+        (row,) = await store.read(READ_HOLDINGS)
+        return row["grade"], row["since"], row["degree"], report.regraded
+
+    assert await find(NOW + 11) == ("stated", NOW, 1, 0)
+    assert await find(NOW + 5) == ("proven", NOW + 10, 2, 1)
+    await change(store, "shop", Trust.SERVER, lowered=True)
+    assert await find(NOW) == ("proven", NOW, 2, 1)
+    assert (await change(store, "shop", Trust.SERVER, "email", since=NOW + 9, lowered=True)).regraded == 1
+    (row,) = await store.read(READ_HOLDINGS)
+    assert (row["grade"], row["since"]) == ("proven", NOW + 10)
+    assert (await change(store, "shop", Trust.SERVER, "email", since=NOW + 11, lowered=True)).split == 1
+    (row,) = await store.read(READ_HOLDINGS)
+    assert (row["grade"], row["since"]) == ("stated", NOW)
+
+
 async def test_a_denial_bars_whoever_was_joined_before_the_trust_was_lowered(store: GraphClient) -> None:
     await begin(store)
     await change(store, "shop", Trust.SERVER, "email")
@@ -71,7 +108,9 @@ async def test_a_denial_bars_whoever_was_joined_before_the_trust_was_lowered(sto
     event = "Segment Consent Preference Updated"
     given = message(CRM, type="track", messageId="3", userId="c1", event=event, context=consent, received=NOW - 9)
     consent = {"consent": {"categoryPreferences": {"Analytics": False}}}
-    refused = message(SHOP, type="track", messageId="4", userId="ada", event=event, context=consent, received=NOW - 5)
+    refused = message(
+        CHECKING, type="track", messageId="4", userId="ada", event=event, context=consent, received=NOW - 5
+    )
     await ingest(store, given, refused)
     assert "analytics" not in await permits(store, "c1")
     await change(store, "shop", Trust.PUBLIC, lowered=True)

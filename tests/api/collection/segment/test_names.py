@@ -12,7 +12,7 @@ from api.collection.segment import names as names_module
 from api.collection.segment.consents import StatementPayload, write_line
 from api.collection.segment.mapping import open_message, read_message
 from api.collection.segment.names import read_names
-from graph.model.access import Source, Trust
+from graph.model.access import ALWAYS, Source, Trust
 from graph.model.identity import Grade, Proof, RecordKind, RecordRef
 from graph.model.message import Message
 from graph.model.time import Millis
@@ -21,7 +21,7 @@ from privacy.policy import Policy
 NOW = Millis(1_790_000_000_000)
 POLICY = Policy.default()
 SITE = Source("site", trust=Trust.PUBLIC)
-SHOP = Source("shop", trust=Trust.SERVER, verifies=("phone",))
+SHOP = Source("shop", trust=Trust.SERVER, verifies={"phone": ALWAYS})
 CRM = Source("crm", trust=Trust.RECORD)
 DEVICE, ACCOUNT = RecordRef("site", RecordKind.ANONYMOUS, "a"), RecordRef("site", RecordKind.USER, "u")
 
