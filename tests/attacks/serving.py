@@ -1,7 +1,9 @@
-"""A real server for tests of attacks: `consentric serve` as a process of its own, and the command line beside it."""
+"""A real server for tests of attacks: `consentric serve` as a process of its own, and beside it the command line, which
+runs in the process of the tests."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import secrets
@@ -9,10 +11,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from api.cli.main import run as run_command
 
 CONSENTRIC = str(Path(sys.executable).parent / "consentric")
 TEST_STORE = {"": "CONSENTRIC_STORE", "_USER": "CONSENTRIC_STORE_USER", "_PASSWORD": "CONSENTRIC_STORE_PASSWORD"}
@@ -24,19 +30,25 @@ class Served:
 
     url: str
     folder: Path
-    environment: Mapping[str, str]
+    settings: Mapping[str, str]
 
     @property
     def log(self) -> Path:
         return self.folder / "server.log"
 
-    def run(self, *arguments: str, text: str | None = None) -> str:
-        """Runs a command on the server's store and returns its standard output."""
-        done = subprocess.run(
-            [CONSENTRIC, *arguments], env=self.environment, input=text, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    def run(self, *arguments: str) -> str:
+        """Runs a command on the server's store and returns its standard output. Not within a coroutine."""
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            for name in [*os.environ]:
+                if name.startswith("CONSENTRIC_"):
+                    patch.delenv(name)
+            for name, value in self.settings.items():
+                patch.setenv(name, value)
+            patch.setattr("api.process.logs.configure_logs", lambda _: None)
+            code = run_command(list(arguments))
+        assert code == 0, err.getvalue()
+        return out.getvalue()
 
     def run_json(self, *arguments: str) -> Any:
         """Runs a command with `--json` and returns what it prints."""
@@ -60,17 +72,17 @@ def serve(folder: Path, **settings: str) -> Iterator[Served]:
     given = {name: os.environ.get(f"CONSENTRIC_TEST_NEO4J{end}") for end, name in TEST_STORE.items()}
     store = {name: value for name, value in given.items() if value}
     chosen = {f"CONSENTRIC_{name.upper()}": value for name, value in settings.items()}
-    environment = kept | store | {"CONSENTRIC_DATA_DIR": str(folder), "CONSENTRIC_LOG_LEVEL": "debug"} | chosen
+    chosen = store | {"CONSENTRIC_DATA_DIR": str(folder), "CONSENTRIC_LOG_LEVEL": "debug"} | chosen
     folder.mkdir(exist_ok=True)
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            [CONSENTRIC, "serve", "--port", "0", "--json"], env=environment, stdout=subprocess.PIPE, stderr=log
+            [CONSENTRIC, "serve", "--port", "0", "--json"], env=kept | chosen, stdout=subprocess.PIPE, stderr=log
         )
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
             assert line, (folder / "server.log").read_text()
-            yield Served(json.loads(line)["url"], folder, environment)
+            yield Served(json.loads(line)["url"], folder, chosen)
         finally:
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=60)

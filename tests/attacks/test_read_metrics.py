@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
-import httpx
+import pytest
 
-from tests.attacks.serving import serve
+from graph.store.client import GraphClient
+from tests.world import open_world
 
 TOKEN = "metrics-" + "t" * 32
+pytestmark = pytest.mark.store
 
 
-def test_production_serves_metrics_only_with_the_token(tmp_path: Path) -> None:
+async def test_production_serves_metrics_only_with_the_token(
+    store: GraphClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     file = tmp_path / "token"
     file.write_text(TOKEN + "\n")
-    with serve(tmp_path / "with", env="production", metrics_token_file=str(file)) as served:
+    monkeypatch.setenv("CONSENTRIC_METRICS_TOKEN_FILE", str(file))
+    caplog.set_level(logging.DEBUG)
+    async with open_world(store, tmp_path, env="production") as world:
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"}):
-            response = httpx.get(f"{served.url}/metrics", headers=headers)
+            response = await world.http.get("/metrics", headers=headers)
             assert (response.status_code, response.json()["error"]["code"]) == (401, "UNAUTHENTICATED")
-        response = httpx.get(f"{served.url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+        response = await world.http.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
         assert "consentric_requests_total" in response.text
-        assert TOKEN not in served.log.read_text()
+    assert TOKEN not in caplog.text
 
 
-def test_production_without_a_token_serves_no_metrics(tmp_path: Path) -> None:
-    with serve(tmp_path / "without", env="production") as served:
-        assert httpx.get(f"{served.url}/metrics").status_code == 404
+async def test_production_without_a_token_serves_no_metrics(store: GraphClient, tmp_path: Path) -> None:
+    async with open_world(store, tmp_path, env="production") as world:
+        assert (await world.http.get("/metrics")).status_code == 404
