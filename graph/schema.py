@@ -232,6 +232,7 @@ _MEMBERSHIPS: Final = ("graph.segments.memberships",)
 _RFM: Final = ("graph.segments.rfm",)
 _MIGRATIONS: Final = ("migrations.runner",)
 _TRUST: Final = ("migrations.m0005_trust",)
+_FACTS: Final = (*_ITEMS, "migrations.m0006_declared_items")
 
 # fmt: off
 _NODES: Final = (
@@ -376,26 +377,23 @@ _NODES: Final = (
         Property("events", INTEGER, BEHAVIOUR, DELETE, _SESSIONS, "How many messages it holds. No statement reads it."),
     )),
     NodeType(Label.ITEM, "key", KEEP,
-             "What people look at, buy or rate. What a catalogue declares outranks what an event mentions.", (
+             "What people look at, buy or rate. Catalogues describe it; one that only events name has just a key.", (
         Property("key", STRING, None, KEEP, _ITEMS + _SESSIONS, "The catalogue's key."),
-        Property("title", STRING, None, KEEP, _ITEMS, "Its title."),
-        Property("category", STRING, None, KEEP, _ITEMS, "Its category."),
-        Property("price", FLOAT, None, KEEP, _ITEMS, "Its price in the shop's own unit."),
-        Property("available", BOOLEAN, None, KEEP, _ITEMS, "Whether it is available."),
-        Property("year", INTEGER, None, KEEP, _ITEMS, "The year it was made or published."),
-        Property("attributes", JSON, None, KEEP, _ITEMS, "Custom facts, {name: value}."),
-        Property("title_rank", INTEGER, None, KEEP, _ITEMS,
-                 "Rank of the title: the time at which it was stated, plus 10^15 for a declaration. For a mention, "
-                 "that is the time of an event; it does not tell whose, so it is kept."),
-        Property("category_rank", INTEGER, None, KEEP, _ITEMS, "Rank of the category."),
-        Property("price_rank", INTEGER, None, KEEP, _ITEMS, "Rank of the price."),
-        Property("available_rank", INTEGER, None, KEEP, _ITEMS, "Rank of the availability."),
-        Property("year_rank", INTEGER, None, KEEP, _ITEMS, "Rank of the year."),
-        Property("attributes_rank", INTEGER, None, KEEP, _ITEMS, "Rank of the attributes."),
-        Property("topics_rank", INTEGER, None, KEEP, _ITEMS, "Rank of the topics."),
-        Property("created_at", INSTANT, None, KEEP, _ITEMS, "When something was first stated about it."),
+        Property("title", STRING, None, KEEP, _FACTS, "Its title."),
+        Property("category", STRING, None, KEEP, _FACTS, "Its category."),
+        Property("price", FLOAT, None, KEEP, _FACTS, "Its price in the shop's own unit."),
+        Property("available", BOOLEAN, None, KEEP, _FACTS, "Whether it is available."),
+        Property("year", INTEGER, None, KEEP, _FACTS, "The year it was made or published."),
+        Property("attributes", JSON, None, KEEP, _FACTS, "Custom facts, {name: value}."),
+        Property("title_at", INSTANT, None, KEEP, _FACTS, "When the title was declared."),
+        Property("category_at", INSTANT, None, KEEP, _FACTS, "When the category was declared."),
+        Property("price_at", INSTANT, None, KEEP, _FACTS, "When the price was declared."),
+        Property("available_at", INSTANT, None, KEEP, _FACTS, "When the availability was declared."),
+        Property("year_at", INSTANT, None, KEEP, _FACTS, "When the year was declared."),
+        Property("attributes_at", INSTANT, None, KEEP, _FACTS, "When the attributes were declared."),
+        Property("topics_at", INSTANT, None, KEEP, _FACTS, "When the topics were declared."),
         Property("updated_at", INSTANT, None, KEEP, _ITEMS,
-                 "When it was last declared; a mention does not change it."),
+                 "When it was last declared; absent for an item that only events name."),
     )),
     NodeType(Label.TOPIC, "key", KEEP, "A subject that items are about.", (
         Property("key", STRING, None, KEEP, _ITEMS, "Its name."),

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from migrations import m0001_keys, m0002_indexes, m0003_permit_changes, m0004_confirmations, m0005_trust
+from migrations import (
+    m0001_keys,
+    m0002_indexes,
+    m0003_permit_changes,
+    m0004_confirmations,
+    m0005_trust,
+    m0006_declared_items,
+)
 from migrations.step import Step
 
 STEPS: Final[tuple[Step, ...]] = (
@@ -13,4 +20,5 @@ STEPS: Final[tuple[Step, ...]] = (
     m0003_permit_changes.STEP,
     m0004_confirmations.STEP,
     m0005_trust.STEP,
+    m0006_declared_items.STEP,
 )

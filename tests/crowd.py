@@ -81,7 +81,7 @@ async def write_crowd(store: GraphClient, people: Iterable[Person], items: Itera
     for chunk in chunk_rows(records):
         await run(store, WRITE_RECORDS, rows=list(chunk), now=NOW)
     for entries in chunk_rows(catalogue):
-        await store.write(lambda tx, entries=entries: write_items(tx, entries, NOW))
+        await store.write(lambda tx, entries=entries: write_items(tx, entries))
     for batch in chunk_rows(events):
         await store.write(lambda tx, batch=batch: write_interactions(tx, batch))
 

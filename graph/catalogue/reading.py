@@ -1,7 +1,7 @@
 """The catalogue: declared items read by key or in pages, in the order of their keys.
 
-An item that only events mention is not part of it: anybody who may send events could put text there, and a page that
-one person visited would show up. A condition that a filter leaves out is passed as null, which every item meets.
+An item that only events name is not part of it: anybody who may send events could put keys there, and a page that one
+person visited would show up. A condition that a filter leaves out is passed as null, which every item meets.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Any, Final
 from orjson import loads
 
 from graph.model.catalogue import ItemFacts, ItemKey, TopicWeight
-from graph.model.time import Millis
 from graph.store.client import GraphClient, Row
 
 
@@ -116,6 +115,5 @@ def parse_item(row: Mapping[str, Any], topics: Sequence[Sequence[Any]] = ()) -> 
         year=row.get("year"),
         topics=tuple(sorted(TopicWeight(key, float(weight)) for key, weight in topics)),
         attributes=loads(attributes) if attributes else {},
-        updated_at=Millis(row.get("updated_at") or row.get("created_at") or 0),
-        declared=row.get("updated_at") is not None,
+        updated_at=row.get("updated_at"),
     )

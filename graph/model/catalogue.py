@@ -1,4 +1,4 @@
-"""Items as a catalogue or an event describes them."""
+"""Items as a catalogue describes them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class TopicWeight(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ItemFacts:
-    """What is known about an item. `declared` means that a catalogue describes it, not only that an event mentions it.
-    A mention fills gaps and replaces older mentions, but never a declared fact."""
+    """What catalogues declare about an item. `updated_at` is when the latest declaration was made; None for an item
+    that only events name, of which nothing but the key is known."""
 
     key: ItemKey
     title: str | None = None
@@ -31,5 +31,4 @@ class ItemFacts:
     year: int | None = None
     topics: tuple[TopicWeight, ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
-    updated_at: Millis = Millis(0)
-    declared: bool = True
+    updated_at: Millis | None = Millis(0)

@@ -24,9 +24,8 @@ from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
 from privacy.policy import Policy
 from resolvers.collection.arrival import Arrival
-from resolvers.collection.items import ItemMemory
 from resolvers.collection.lanes import Lane
-from resolvers.collection.transaction import MessageOutcome, NoRoom, Written, write_arrivals
+from resolvers.collection.transaction import MessageOutcome, NoRoom, write_arrivals
 
 LINGER: Final = 0.003
 """Maximum time that a group waits to grow, in seconds."""
@@ -73,7 +72,6 @@ class Ingestor:
         self._consents = Lane("consent", self._write_group, workers=1, linger=linger, most_waiting=most_waiting)
         self._banners = Lane("banner", self._write_group, workers=1, linger=linger, most_waiting=most_waiting)
         self._closing = False
-        self._memory = ItemMemory()
         self.observe: Callable[[str, int], None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -142,14 +140,14 @@ class Ingestor:
     async def _write(self, arrivals: Sequence[Arrival], letters: Sequence[DeadLetter]) -> list[MessageOutcome]:
         """Writes one transaction or, if the store refuses it because of its contents, one for each half."""
 
-        async def work(tx: Writer) -> Written:
-            written = await write_arrivals(tx, arrivals, self._policy, self._clock(), self._memory)
+        async def work(tx: Writer) -> list[MessageOutcome]:
+            outcomes = await write_arrivals(tx, arrivals, self._policy, self._clock())
             if letters:
                 await write_letters(tx, letters)
-            return written
+            return outcomes
 
         try:
-            written = await self._client.write(work)
+            return await self._client.write(work)
         except _TRANSIENT:
             raise
         except NoRoom as error:
@@ -163,8 +161,6 @@ class Ingestor:
             await self._write_letters(letters)
             first = await self._write(arrivals[:half], ()) if half else []
             return first + await self._write(arrivals[half:], ())
-        self._memory.remember(written.items)
-        return written.outcomes
 
     async def _write_others(
         self, arrivals: Sequence[Arrival], letters: Sequence[DeadLetter], full: frozenset[int]

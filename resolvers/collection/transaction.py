@@ -1,7 +1,7 @@
 """The transaction that writes messages to the graph, and the order of its steps.
 
-Messages are claimed, which removes duplicates; their records are touched, which locks them. Then come traits, items
-(`items.py`), sessions and interactions (`sessions.py`), identifiers, consents and linkage, and last the permits of
+Messages are claimed, which removes duplicates; their records are touched, which locks them. Then come traits, items,
+sessions and interactions (`sessions.py`), identifiers, consents and linkage, and last the permits of
 everyone affected (`evidence.py`). Once a message is acknowledged, its profile shows it, and no reader ever sees half
 of it.
 """
@@ -9,7 +9,7 @@ of it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from ulid import ULID
@@ -21,7 +21,6 @@ from graph.collection.messages import claim_messages
 from graph.errors import BadInput, StoreUnavailable
 from graph.identity.records import NewPerson, RecordCall, TouchedRecord, touch_records, write_people, write_traits
 from graph.identity.traits import merge_traits
-from graph.model.catalogue import ItemFacts
 from graph.model.identity import RecordId, UserId
 from graph.model.time import Millis
 from graph.store.client import Writer
@@ -29,7 +28,6 @@ from privacy.policy import Policy
 from privacy.rules import initial_permits
 from resolvers.collection.arrival import Arrival
 from resolvers.collection.evidence import touch_second_records, write_evidence
-from resolvers.collection.items import ItemMemory, choose_items
 from resolvers.collection.sessions import place_in_sessions
 
 
@@ -51,25 +49,13 @@ class NoRoom(Exception):
         self.orders = orders
 
 
-@dataclass(slots=True)
-class Written:
-    """The result of a transaction: the outcome of each message, and the items to remember once it is committed."""
-
-    outcomes: list[MessageOutcome]
-    items: list[ItemFacts] = field(default_factory=list)
-
-
-async def write_arrivals(
-    tx: Writer, arrivals: Sequence[Arrival], policy: Policy, now: Millis, memory: ItemMemory | None = None
-) -> Written:
-    """Writes each message once. `GraphClient.write` may run it several times, with the effect of one run.
-
-    Raises NoRoom. `now` is the time of writing; `memory` avoids writing again what events last mentioned of items.
-    """
+async def write_arrivals(tx: Writer, arrivals: Sequence[Arrival], policy: Policy, now: Millis) -> list[MessageOutcome]:
+    """Writes each message once and returns the outcomes. `GraphClient.write` may run it several times, with the effect
+    of one run. `now` is the time of writing. Raises NoRoom."""
     outcomes = [MessageOutcome.DUPLICATE] * len(arrivals)
     new = await _claim(tx, arrivals)
     if not new:
-        return Written(outcomes)
+        return outcomes
     for one in new:
         outcomes[one.order] = MessageOutcome.ACCEPTED
     terms = await _read_terms(tx, new)
@@ -77,12 +63,10 @@ async def write_arrivals(
     await touch_second_records(tx, new, touched, now)
     await _give_people(tx, touched, terms, policy, now)
     await _write_traits(tx, new, touched, now)
-    items = choose_items((item for one in new for item in one.message.items), memory)
-    if items:
-        await write_items(tx, items, now)
+    await write_items(tx, [item for one in new for item in one.message.items])
     await place_in_sessions(tx, new, touched)
     await write_evidence(tx, new, touched, policy=policy, now=now)
-    return Written(outcomes, items)
+    return outcomes
 
 
 async def _claim(tx: Writer, arrivals: Sequence[Arrival]) -> list[Arrival]:

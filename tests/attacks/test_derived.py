@@ -50,6 +50,35 @@ async def test_an_attacker_wants_to_find_the_item_that_only_the_victim_named(tow
         assert (await reader.ask('{ item(key: "letter-to-vera") { key } }'))["item"] is None
 
 
+LETTER = {"product_id": "letter", "name": "Letter to Vera", "category": "oncology", "price": 77.5}
+STATED = "key title category price updatedAt"
+
+
+async def test_an_attacker_wants_to_read_what_the_victims_event_says_of_an_item(town: Town) -> None:
+    seen_at = {"timestamp": "2026-05-04T03:02:01Z"}
+    await town.shop.send({"type": "track", "event": "Product Viewed", "userId": "u17", "properties": LETTER} | seen_at)
+    mallory = await town.mallory()
+    proof = {"userToken": mallory.credential}
+    await town.web.send(view("letter", userId="mallory", anonymousId=new_device(), context=proof))
+    seen = await mallory.see_me(f"interactions(first: 10) {{ nodes {{ item {{ {STATED} }} }} }}")
+    (node,) = seen["interactions"]["nodes"]
+    assert node["item"] == {"key": "letter", "title": None, "category": None, "price": None, "updatedAt": None}
+
+
+async def test_an_attacker_wants_an_event_to_describe_an_item_of_the_catalogue(town: Town) -> None:
+    upsert = "mutation($input: [ItemInput!]!) { upsertItems(input: $input) { accepted } }"
+    await town.operator.ask(upsert, input=[{"key": "letter"}])
+    query = f'{{ item(key: "letter") {{ {STATED} }} items(first: 9, where: {{minPrice: 1}}) {{ nodes {{ key }} }} }}'
+    before = await town.acme.ask(query)
+    event = {"type": "track", "event": "Product Viewed", "properties": LETTER}
+    await town.web.send(
+        event | {"anonymousId": new_device()}, {"type": "page", "anonymousId": "x", "properties": LETTER}
+    )
+    await town.shop.send(event | {"userId": "u17"})
+    assert await town.acme.ask(query) == before
+    assert before["item"]["title"] is None
+
+
 @pytest.mark.parametrize("strategy", ["GRAPH_WALK", "POPULAR", "AUTO"])
 async def test_an_attacker_wants_to_see_in_her_recommendations_what_one_victim_bought(
     town: Town, strategy: str

@@ -46,6 +46,10 @@ STATED = frozenset(each.name for each in fields(ConsentStatement))
 WRITTEN_WHOLE = {(Label.CONSENT_EVENT, "graph.consent.log"): STATED | {"seq", "received_at", "proof", "reach"}}
 """What `SET n += …` writes, by label and module."""
 
+FACTS = ("title", "category", "price", "available", "year", "attributes", "topics")
+REMOVED = {("Item", name) for name in ("created_at", *(f"{fact}_rank" for fact in FACTS))}
+"""Properties of earlier versions, by label. A migration step names them, to remove them."""
+
 NOT_READ, NOT_WRITTEN, NOT_FOLLOWED = "No statement reads it.", "Nothing writes it.", "No statement follows it"
 
 
@@ -104,7 +108,10 @@ def collect(statements: Iterable[Statement]) -> Found:
         found.types |= usage.types
         found.followed |= usage.followed
         found.ends |= usage.ends
-        found.uses |= {(statement.module, each) for use in usage.uses for each in spell_out(statement.module, use)}
+        uses = {each for use in usage.uses for each in spell_out(statement.module, use)}
+        if statement.module.startswith("migrations.m"):
+            uses = {use for use in uses if (use.owner, use.name) not in REMOVED}
+        found.uses |= {(statement.module, use) for use in uses}
     return found
 
 

@@ -8,7 +8,6 @@ from graph.catalogue.items import write_items
 from graph.catalogue.reading import ItemFilter
 from graph.errors import BadInput
 from graph.model.catalogue import ItemFacts, ItemKey
-from graph.model.time import Millis
 from graph.store.client import GraphClient
 from privacy.gate import Role
 from resolvers import catalogue as use_cases
@@ -22,7 +21,7 @@ pytestmark = pytest.mark.store
 @pytest.fixture
 async def catalogue(store: GraphClient) -> GraphClient:
     items = [ItemFacts(ItemKey(key), category="home" if key in "ace" else None) for key in "abcde"]
-    await store.write(lambda tx: write_items(tx, items, Millis(1)))
+    await store.write(lambda tx: write_items(tx, items))
     return store
 
 

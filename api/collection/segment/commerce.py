@@ -1,20 +1,20 @@
 """Segment's e-commerce events as typed interactions with items: event names, weights, products, money.
 
 An event that names no item (a search, a page, `Signed Up`) is an interaction without an item, which the graph stores on
-the session alone. Nothing is lost, and no item is invented for the catalogue.
+the session alone. Nothing is lost, and no item is invented for the catalogue. Of an item that an event names, only the
+key is read: everybody sees what is known of an item, and what an event says of it is about whoever sent it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
 from api.collection.reasons import Rejected, RejectionReason
 from graph.model.activity import Interaction
-from graph.model.catalogue import ItemFacts, ItemKey
-from graph.model.time import Millis
+from graph.model.catalogue import ItemKey
 from graph.schema import InteractionType as T
 
 LONGEST_KEY: Final = 512
@@ -93,37 +93,31 @@ def find_meaning(event: str) -> Meaning:
     return EVENTS.get(" ".join(event.replace("_", " ").casefold().split()), OTHER)
 
 
-def read_event(event: str, properties: Mapping[str, Any], at: Millis) -> tuple[list[Interaction], list[ItemFacts]]:
-    """Returns the interactions of a track message, one per item (or one without an item), and what it mentions about
-    items. Raises Rejected."""
+def read_event(event: str, properties: Mapping[str, Any]) -> list[Interaction]:
+    """Returns the interactions of a track message, one per item, or one without an item. Raises Rejected."""
     meaning = find_meaning(event)
     products = properties.get("products")
     if products:
-        return _read_products(meaning, event, _product_list(products), properties, at)
+        return _read_products(meaning, event, _product_list(products), properties)
     key = read_key(properties)
     name = event if meaning.named else None
     if key is None:
-        return [_without_item(meaning, event, properties)], []
+        return [_without_item(meaning, event, properties)]
     value, weight = _appraise(meaning, properties)
-    return (
-        [Interaction(meaning.type, key, name, weight, value, _quantity(properties, meaning), _order(properties))],
-        [_mention(key, properties, at)],
-    )
+    return [Interaction(meaning.type, key, name, weight, value, _quantity(properties, meaning), _order(properties))]
 
 
-def read_view(
-    name: str | None, category: str | None, properties: Mapping[str, Any], at: Millis
-) -> tuple[list[Interaction], list[ItemFacts]]:
+def read_view(name: str | None, category: str | None, properties: Mapping[str, Any]) -> Interaction:
     """Returns a page or screen as a view of the item that it names or, without one, under the page's name or path.
 
     Only the path of a URL is kept, because query and fragment may contain tokens and searches.
     """
     key = read_key(properties)
     if key is not None:
-        return [Interaction(T.VIEWED, key, None, SEEN.weight)], [_mention(key, properties, at, titled=False)]
+        return Interaction(T.VIEWED, key, None, SEEN.weight)
     path = properties.get("path") or properties.get("url") or ""
     shown = name or (_path(path) if isinstance(path, str) else "") or category or "page"
-    return [Interaction(T.VIEWED, None, shown[:LONGEST_NAME], SEEN.weight)], []
+    return Interaction(T.VIEWED, None, shown[:LONGEST_NAME], SEEN.weight)
 
 
 def read_key(properties: Mapping[str, Any]) -> ItemKey | None:
@@ -167,13 +161,13 @@ def _product_list(products: object) -> list[dict[str, Any]]:
 
 
 def _read_products(
-    meaning: Meaning, event: str, products: list[dict[str, Any]], properties: Mapping[str, Any], at: Millis
-) -> tuple[list[Interaction], list[ItemFacts]]:
+    meaning: Meaning, event: str, products: list[dict[str, Any]], properties: Mapping[str, Any]
+) -> list[Interaction]:
     """Returns one interaction per product that names an item. If no product has a price, the order's total is divided
     by quantity, so that the values add up to it."""
     named = [(key, product) for product in products if (key := read_key(product)) is not None]
     if not named:
-        return [_without_item(meaning, event, properties)], []
+        return [_without_item(meaning, event, properties)]
     name = event if meaning.named else None
     order = _order(properties)
     values: list[float | None]
@@ -184,11 +178,10 @@ def _read_products(
         shares = [quantity or 1.0 for quantity in quantities]
         whole = sum(shares)
         values = [total * share / whole for share in shares] if whole > 0 else values
-    interactions = [
+    return [
         Interaction(meaning.type, key, name, meaning.weight, value, quantity, order)
         for (key, _), value, quantity in zip(named, values, quantities, strict=True)
     ]
-    return interactions, [_mention(key, product, at) for key, product in named]
 
 
 def _without_item(meaning: Meaning, event: str, properties: Mapping[str, Any]) -> Interaction:
@@ -263,20 +256,6 @@ def _loose_number(value: object) -> float | None:
     return number if -1e15 < number < 1e15 else None
 
 
-def _mention(key: ItemKey, properties: Mapping[str, Any], at: Millis, *, titled: bool = True) -> ItemFacts:
-    """Returns what an event mentions about an item."""
-    title = properties.get("name") if titled else properties.get("title")
-    category = properties.get("category")
-    return ItemFacts(
-        key=key,
-        title=title if isinstance(title, str) and title else None,
-        category=category if isinstance(category, str) and category else None,
-        price=_loose_number(properties.get("price")),
-        updated_at=at,
-        declared=False,
-    )
-
-
 def _path(address: str) -> str:
     address = address.split("#", 1)[0].split("?", 1)[0]
     scheme, found, rest = address.partition("://")
@@ -284,11 +263,3 @@ def _path(address: str) -> str:
         slash = rest.find("/")
         return rest[slash:] if slash >= 0 else "/"
     return address
-
-
-def merge_mentions(mentions: Iterable[ItemFacts]) -> tuple[ItemFacts, ...]:
-    """Returns the first mention of each item."""
-    found: dict[ItemKey, ItemFacts] = {}
-    for mention in mentions:
-        found.setdefault(mention.key, mention)
-    return tuple(found.values())

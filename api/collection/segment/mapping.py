@@ -17,7 +17,6 @@ from api.collection.segment.commerce import (
     LONGEST_KEY,
     bound_key,
     check_short_id,
-    merge_mentions,
     read_event,
     read_view,
 )
@@ -185,26 +184,22 @@ def _read_track(checked: Mapping[str, Any], head: _Head) -> Message:
             raise Rejected(RejectionReason.MISSING_FIELD, f"{field} is required by this event.", field)
         statements = read_preferences(preferences, head.at, head.origin.policy, Assurance.STATED)
         return head.complete(name=event, consents=statements)
-    interactions, mentions = read_event(event, checked.get("properties") or _NOTHING, head.at)
+    interactions = read_event(event, checked.get("properties") or _NOTHING)
     if len(interactions) > 1 and interactions[0].order is None:
         interactions = [replace(one, order=head.id) for one in interactions]  # one message, one order
     return head.complete(
         name=event,
         interactions=tuple(interactions),
-        items=merge_mentions(mentions) if len(mentions) > 1 else tuple(mentions),
         session=_session(checked),
         **_carry(checked, head),
     )
 
 
 def _read_page(checked: Mapping[str, Any], head: _Head) -> Message:
-    interactions, mentions = read_view(
-        checked.get("name"), checked.get("category"), checked.get("properties") or _NOTHING, head.at
-    )
+    seen = read_view(checked.get("name"), checked.get("category"), checked.get("properties") or _NOTHING)
     return head.complete(
         name=checked.get("name"),
-        interactions=tuple(interactions),
-        items=tuple(mentions),
+        interactions=(seen,),
         session=_session(checked),
         **_carry(checked, head),
     )

@@ -21,7 +21,7 @@ class Topic:
 
 @strawberry.type(
     description="A product, title or page that people interact with. The catalogue holds those that were declared; an "
-    "item that only events mention appears with the interactions that mention it and nowhere else."
+    "item that only events name appears with the interactions that name it, by its key alone, and nowhere else."
 )
 class Item(Node):
     """Its source is `graph.model.catalogue.ItemFacts`."""
@@ -39,9 +39,8 @@ class Item(Node):
     attributes: Json = strawberry.field(
         description="Further facts from the catalogue, as a JSON object. Empty if there are none."
     )
-    updated_at: DateTime = strawberry.field(
-        description="When the catalogue last described the item, or when an event first mentioned it if the "
-        "catalogue never has."
+    updated_at: DateTime | None = strawberry.field(
+        description="When the catalogue last described the item. Null if it never has."
     )
 
     @strawberry.field(description="Global ID of the item, which `node` accepts.")  # type: ignore[misc]

@@ -33,7 +33,7 @@ class Counts:
 
     records: int = strawberry.field(description="Source records.")
     users: int = strawberry.field(description="People, without profiles merged into others.")
-    items: int = strawberry.field(description="Items, including those that only events mention.")
+    items: int = strawberry.field(description="Items, including those that only events name.")
     sessions: int = strawberry.field(description="Sessions.")
     interactions: int = strawberry.field(description="Interactions, including those without an item.")
     consents: int = strawberry.field(description="Consent events.")

@@ -1,4 +1,4 @@
-"""Items as they are kept: a declaration outranks a mention, the later outranks the earlier, silence erases nothing."""
+"""Items as they are kept: the later declaration of a fact wins, and silence erases nothing."""
 
 from __future__ import annotations
 
@@ -16,23 +16,18 @@ from tests.crowd import run
 pytestmark = pytest.mark.store
 
 LAMP = ItemKey("lamp")
-NOW = Millis(1000)
 
 
 def declared(at: int, **facts: object) -> ItemFacts:
     return ItemFacts(LAMP, updated_at=Millis(at), **facts)  # type: ignore[arg-type]
 
 
-def mentioned(at: int, **facts: object) -> ItemFacts:
-    return ItemFacts(LAMP, updated_at=Millis(at), declared=False, **facts)  # type: ignore[arg-type]
-
-
-async def say(store: GraphClient, *items: ItemFacts, now: int = NOW) -> None:
-    await store.write(lambda tx: write_items(tx, items, Millis(now)))
+async def say(store: GraphClient, *items: ItemFacts) -> None:
+    await store.write(lambda tx: write_items(tx, items))
 
 
 async def kept(store: GraphClient) -> ItemFacts:
-    """Returns the item, whether a catalogue declares it or not."""
+    """Returns the item."""
     (row,) = await store.read(
         "MATCH (i:Item {key: $key}) "
         "RETURN properties(i) AS item, [(i)-[a:ABOUT]->(t:Topic) | [t.key, a.weight]] AS topics",
@@ -41,12 +36,11 @@ async def kept(store: GraphClient) -> ItemFacts:
     return parse_item(row["item"], row["topics"])
 
 
-async def test_facts_within_one_write_are_ranked_against_each_other(store: GraphClient) -> None:
+async def test_facts_within_one_write_are_compared_with_each_other(store: GraphClient) -> None:
     said = [
-        mentioned(90, title="lmp", category="misc"),
         declared(20, title="Lamp"),
         declared(10, title="Old lamp", year=1999),
-        mentioned(95, category="home"),
+        declared(15, category="home"),
     ]
     for order in permutations(said):
         await run(store, "MATCH (i:Item) DETACH DELETE i")
@@ -73,14 +67,6 @@ async def test_the_later_write_of_two_declarations_at_one_instant_wins(store: Gr
     await say(store, declared(5, title="Second", topics=(("b", 2.0),)))
     found = await kept(store)
     assert (found.title, found.topics) == ("Second", (("b", 2.0),))
-
-
-async def test_a_mention_changes_neither_date_nor_topics(store: GraphClient) -> None:
-    await say(store, mentioned(900, title="Lamp", topics=(("t", 1.0),)), now=7)
-    found = await kept(store)
-    assert (found.title, found.topics, found.updated_at) == ("Lamp", (), 7)
-    await say(store, declared(5, title="Lamp"), mentioned(950, title="Lmp"))
-    assert ((await kept(store)).title, (await kept(store)).updated_at) == ("Lamp", 5)
 
 
 async def test_more_items_and_topics_than_a_statement_may_write(store: GraphClient) -> None:

@@ -54,13 +54,11 @@ async def test_an_item_is_declared_once_a_catalogue_has_described_it(store: Grap
         listed = [one.key for one in await read_items(store, ItemFilter(), 9)]
         chosen = [one.key for one in await read_items(store, ItemFilter(keys=(LAMP.key,)), 9)]
         assert (listed == [LAMP.key], chosen == [LAMP.key]) == (item is not None,) * 2
-        assert item is None or item.declared
         return item is not None
 
-    mention = ItemFacts(LAMP.key, "Lamp", updated_at=Millis(9), declared=False)
-    await store.write(lambda tx: write_items(tx, [mention], Millis(10)))
+    await store.write(lambda tx: tx.run("CREATE (:Item {key: $key})", key=LAMP.key))
     assert not await is_declared()
-    await store.write(lambda tx: write_items(tx, [ItemFacts(LAMP.key, updated_at=Millis(5))], Millis(11)))
+    await store.write(lambda tx: write_items(tx, [ItemFacts(LAMP.key, updated_at=Millis(5))]))
     assert await is_declared()
 
 
@@ -100,7 +98,7 @@ KEYS = (None, tuple(ItemKey(key) for key in ("e", "a", "none", "c", "a")), ())
 
 @pytest.fixture
 async def catalogue(store: GraphClient) -> GraphClient:
-    await store.write(lambda tx: write_items(tx, ITEMS, Millis(1)))
+    await store.write(lambda tx: write_items(tx, ITEMS))
     return store
 
 
@@ -129,7 +127,7 @@ async def test_filtered_pages_are_those_of_the_whole(catalogue: GraphClient, whe
     assert len(whole) >= 2
 
 
-def test_topics_are_sorted_and_dates_fall_back() -> None:
-    item = parse_item({"key": "a", "created_at": 3}, [["u", 1], ["t", 2]])
+def test_topics_are_sorted() -> None:
+    item = parse_item({"key": "a", "updated_at": 3}, [["u", 1], ["t", 2]])
     assert (item.topics, item.updated_at, item.attributes) == ((TopicWeight("t", 2.0), TopicWeight("u", 1.0)), 3, {})
-    assert parse_item({"key": "a", "created_at": 3, "updated_at": 5}).updated_at == 5
+    assert parse_item({"key": "a"}).updated_at is None

@@ -40,7 +40,7 @@ async def door(store: GraphClient) -> AsyncIterator[Door]:
     """A shop with a model of three films, and two people who viewed the first; only Ada permits personalisation."""
     async with open_door(store) as door:
         items = [ItemFacts(ItemKey(key), category="film") for key in ("alien", "aliens", "heat")]
-        await store.write(lambda tx: write_items(tx, items, Millis(1)))
+        await store.write(lambda tx: write_items(tx, items))
         await write_model_rows(store, RUN.id, ROWS)
         await write_current_run(store, RUN)
         await door.services.recommender.load(store, catalogue=True)

@@ -114,7 +114,7 @@ def test_a_strategy_can_be_used_alone() -> None:
 @pytest.mark.store
 async def test_a_model_that_is_not_fresh_is_not_used(store: GraphClient) -> None:
     recommender = WalkRecommender()
-    await store.write(lambda tx: write_items(tx, ITEMS, NOW))
+    await store.write(lambda tx: write_items(tx, ITEMS))
     await write_model_rows(store, RUN.id, ROWS)
     await write_current_run(store, RUN)
     await recommender.load(store)
@@ -152,7 +152,7 @@ async def test_the_current_run_is_loaded_once(store: GraphClient) -> None:
     recommender = WalkRecommender()
     await recommender.load(store)
     assert recommender.run is None
-    await store.write(lambda tx: write_items(tx, ITEMS, NOW))
+    await store.write(lambda tx: write_items(tx, ITEMS))
     await write_model_rows(store, RUN.id, ROWS)
     await write_current_run(store, RUN)
     await recommender.load(store)
@@ -166,7 +166,7 @@ async def test_the_current_run_is_loaded_once(store: GraphClient) -> None:
 @pytest.mark.store
 async def test_a_later_run_replaces_the_earlier_only_once_it_is_complete(store: GraphClient) -> None:
     recommender = WalkRecommender()
-    await store.write(lambda tx: write_items(tx, ITEMS, NOW))
+    await store.write(lambda tx: write_items(tx, ITEMS))
     await write_model_rows(store, RUN.id, ROWS)
     await write_current_run(store, RUN)
     await recommender.load(store)
@@ -187,19 +187,19 @@ async def test_the_catalogue_is_read_again_when_due_or_requested(
     monkeypatch.setattr("resolvers.catalogue.CATALOGUE_PAGE", 2)
     monkeypatch.setattr(models, "ROWS_READ", 2)
     recommender = WalkRecommender()
-    await store.write(lambda tx: write_items(tx, ITEMS, NOW))
+    await store.write(lambda tx: write_items(tx, ITEMS))
     await write_model_rows(store, RUN.id, ROWS)
     await write_current_run(store, RUN)
     await recommender.load(store)
     assert len(recommender.recommend([], 10, now=NOW)) == 4
     later = replace(ITEMS[0], available=False, updated_at=Millis(NOW + 1))
-    await store.write(lambda tx: write_items(tx, [later, ItemFacts(ItemKey("newer"))], Millis(NOW + 1)))
+    await store.write(lambda tx: write_items(tx, [later, ItemFacts(ItemKey("newer"))]))
     await recommender.load(store)
     assert "newer" not in keys(recommender.recommend([], 10, now=NOW))
     await recommender.load(store, catalogue=True)
     assert keys(recommender.recommend([], 10, now=NOW)) == ["heat", "aliens", "new", "newer"]
     monkeypatch.setattr(recommend, "CATALOGUE_SECONDS", 0.0)
     await recommender.load(store, catalogue=True)
-    await store.write(lambda tx: write_items(tx, [ItemFacts(ItemKey("newest"))], Millis(NOW + 2)))
+    await store.write(lambda tx: write_items(tx, [ItemFacts(ItemKey("newest"))]))
     await recommender.load(store)
     assert "newest" in keys(recommender.recommend([], 10, now=NOW))

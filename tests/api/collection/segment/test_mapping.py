@@ -372,7 +372,7 @@ def test_an_item_line_is_read() -> None:
     message = read(line, from_file=True)
     (item,) = message.items
     assert message.record is None
-    assert (item.key, item.title, item.price, item.year, item.declared) == ("50", "Star Wars", 9.9, 1977, True)
+    assert (item.key, item.title, item.price, item.year) == ("50", "Star Wars", 9.9, 1977)
     assert (item.topics, item.attributes) == ((("action", 1.0), ("space", 0.5)), {"a": [1]})
     assert item.updated_at == message.at == 1_704_067_200_000
 
