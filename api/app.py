@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from starlette.applications import Starlette
@@ -97,8 +98,9 @@ def list_routes(runtime: Runtime, settings: Settings, metrics: Metrics) -> list[
             await visit.count_stranger()
             return None
         context = await visit.watch(admit_request(request, runtime))
-        await visit.enter_client(name_credential(context.viewer))
-        return context
+        credential = name_credential(context.viewer)
+        await visit.enter_client(credential)
+        return replace(context, services=context.services.on_behalf_of(credential))
 
     graphql = GraphQLEndpoint(admit, runtime.ingestor, production=settings.production)
     routes: list[BaseRoute] = [

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Protocol, Self
 
 from graph.model.activity import RecentInteraction
 from graph.model.catalogue import ItemFacts
@@ -52,6 +52,10 @@ class Services:
     secret: bytes = field(repr=False)
     clock: Callable[[], Millis] = system_clock
     freshness: Freshness = field(default_factory=Freshness)
+
+    def on_behalf_of(self, reader: str) -> Self:
+        """Returns the same services, with a limit on how many reads of this reader run at once."""
+        return replace(self, client=self.client.on_behalf_of(reader))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
+from copy import copy
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Self, TypeVar
@@ -31,7 +32,7 @@ from neo4j.exceptions import DriverError, Neo4jError
 from graph.errors import ConsentricError, PayloadTooLarge, StoreTimeout, StoreUnavailable
 from graph.store.faults import is_worth_retrying, pauses, translate
 from graph.store.guard import refuse_writes
-from graph.store.turns import WriteTurns
+from graph.store.turns import ReadTurns, WriteTurns
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -72,7 +73,8 @@ class StoreLimits:
     """Limits of one client. Times in seconds.
 
     The server stops a statement after `statement`; if the server does not respond, the client gives up `grace` later.
-    After a lost race or a transient fault, the same work is retried for up to `persist`.
+    After a lost race or a transient fault, the same work is retried for up to `persist`. `reads` is how many reads of
+    one reader run at once.
     """
 
     statement: float = 30.0
@@ -82,6 +84,7 @@ class StoreLimits:
     connect: float = 10.0
     most_waiting: int = 2048
     longest_wait: float = 60.0
+    reads: int = 8
 
 
 class Writer:
@@ -113,6 +116,8 @@ class GraphClient:
         self._starting = True
         self._driver = driver
         self._session: dict[str, Any] = {"database": target.database, "fetch_size": 5000}
+        self._reader: str | None = None
+        self._reads = ReadTurns(limits.reads)
         self._turns: WriteTurns | None = None
         if target.engine is Engine.EMBEDDED:
             self._turns = WriteTurns(limits.most_waiting, limits.longest_wait)
@@ -149,6 +154,13 @@ class GraphClient:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
+    def on_behalf_of(self, reader: str) -> Self:
+        """Returns this client for one reader, whose reads wait for each other once too many run at once. Both share
+        everything else, and only this one is closed."""
+        shared = copy(self)
+        shared._reader = reader
+        return shared
+
     @property
     def waiting_writes(self) -> int:
         """How many writes are waiting for their turn; always 0 on Neo4j."""
@@ -161,8 +173,11 @@ class GraphClient:
         """
         refuse_writes(statement)
         query = Query(statement, timeout=self.limits.statement)
-        with self._observed("read"):
-            return await self._persist(lambda: self._auto_commit(query, parameters, default_access_mode=READ_ACCESS))
+        async with self._reads.turn(self._reader) if self._reader is not None else nullcontext():
+            with self._observed("read"):
+                return await self._persist(
+                    lambda: self._auto_commit(query, parameters, default_access_mode=READ_ACCESS)
+                )
 
     async def write(self, work: Callable[[Writer], Awaitable[T]]) -> T:
         """Runs `work` in one transaction and commits it, retrying after a lost race or a transient fault.

@@ -1,12 +1,14 @@
-"""A first-in, first-out queue of writers, with a limit on its length and on the time spent waiting.
+"""Turns at the store: one writer at a time, and a few reads at a time for each reader.
 
 The embedded engine checks for conflicts at commit, where a large transaction loses against a stream of small ones.
-Taking turns keeps large transactions from starving.
+Taking turns keeps large transactions from starving. Reads of one reader wait for each other, so that whoever asks for
+much at once slows down only themselves.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -44,3 +46,48 @@ class WriteTurns:
             yield
         finally:
             self._lock.release()
+
+
+class ReadTurns:
+    """Lets each reader have `at_once` reads in progress; further ones wait in order of arrival."""
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self._busy: dict[str, int] = {}
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+
+    @asynccontextmanager
+    async def turn(self, reader: str) -> AsyncIterator[None]:
+        """Holds one of the reader's places for the block."""
+        if self._busy.get(reader, 0) < self._at_once:
+            self._busy[reader] = self._busy.get(reader, 0) + 1
+        else:
+            await self._wait(reader)
+        try:
+            yield
+        finally:
+            self._leave(reader)
+
+    async def _wait(self, reader: str) -> None:
+        """Waits until somebody hands over a place."""
+        place = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(reader, deque()).append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():
+                self._leave(reader)
+            raise
+
+    def _leave(self, reader: str) -> None:
+        """Hands the place to the next that still waits, or gives it up."""
+        waiting = self._waiting.get(reader)
+        while waiting:
+            place = waiting.popleft()
+            if not place.done():
+                place.set_result(None)
+                return
+        self._waiting.pop(reader, None)
+        self._busy[reader] -= 1
+        if not self._busy[reader]:
+            del self._busy[reader]

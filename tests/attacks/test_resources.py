@@ -115,6 +115,30 @@ async def test_an_attacker_wants_a_filter_to_read_a_whole_history_for_nothing(to
     assert answer.json()["errors"][0]["extensions"]["code"] == "QUERY_TOO_COMPLEX"
 
 
+def scan(number: int) -> str:
+    """Returns filters that no item of the catalogue passes, side by side."""
+    filters = (f"a{n}: items(first: 100, where: {{minYear: {9000 + n}}}) {{ nodes {{ key }} }}" for n in range(number))
+    return f"{{ {' '.join(filters)} }}"
+
+
+async def test_a_partner_wants_scans_of_the_catalogue_to_starve_everybody_else(town: Town) -> None:
+    items = "UNWIND range(1, 500) AS n CREATE (:Item {key: toString($page) + '-' + toString(n), updated_at: 1})"
+    for page in range(10):
+        await town.world.services.client.write(lambda tx, page=page: tx.run(items, page=page))  # type: ignore[misc]
+    assert "QUERY_TOO_COMPLEX" in (await town.acme.post(scan(20))).text
+    flood = asyncio.gather(*(town.acme.post(scan(9)) for _ in range(60)))
+    await asyncio.sleep(1)
+    started = time.perf_counter()
+    assert await town.front.see(AT_SHOP, "id")
+    read = time.perf_counter() - started
+    await town.victim.withdraw("marketing")
+    withdrawn = time.perf_counter() - started - read
+    assert not flood.done(), "the flood was over too soon to delay anybody"
+    assert all(answer.status_code < 500 or "STORE_TIMEOUT" in answer.text for answer in await flood)
+    assert read < 2
+    assert withdrawn < 3
+
+
 async def test_an_attacker_wants_a_crowd_of_writes_to_delay_a_withdrawal(town: Town) -> None:
     await town.victim.state("personalisation")
     flood = [town.web.post(*(view(f"i{n}", anonymousId=new_device()) for n in range(200))) for _ in range(15)]

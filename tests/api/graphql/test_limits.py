@@ -185,6 +185,11 @@ def test_a_page_that_reads_the_whole_history_costs_more(page: str, variables: di
     assert cost_of(FILTERED % page, **variables) == 20 + cost + 1 + 1
 
 
+@pytest.mark.parametrize(("arguments", "cost"), [("first: 1", 20), ("first: 1, where: {minYear: 1}", SCAN)])
+def test_a_page_that_reads_the_whole_catalogue_costs_more(arguments: str, cost: int) -> None:
+    assert cost_of(f"{{ items({arguments}) {{ nodes {{ key }} }} }}") == cost + 1 + 1
+
+
 def test_filtered_pages_by_alias_add_up() -> None:
     def pages(number: int) -> str:
         return " ".join(

@@ -1,4 +1,4 @@
-"""The queue of writers: one at a time, first come, first served, and a writer that gives up makes room."""
+"""Turns of writers and readers: first come, first served, and whoever gives up makes room."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from graph.errors import RateLimited, StoreUnavailable
-from graph.store.turns import WriteTurns
+from graph.store.turns import ReadTurns, WriteTurns
 
 
 async def let_others_run() -> None:
@@ -106,3 +106,65 @@ async def test_an_error_inside_a_turn_ends_it() -> None:
         with pytest.raises(LookupError):
             async with turns.turn():
                 raise LookupError
+
+
+class Room:
+    """Readers who hold their turn until told to end it."""
+
+    def __init__(self, at_once: int) -> None:
+        self.turns = ReadTurns(at_once)
+        self.inside: list[str] = []
+        self.done: dict[str, asyncio.Event] = {}
+
+    async def read(self, name: str) -> None:
+        self.done[name] = asyncio.Event()
+        async with self.turns.turn(name[0]):
+            self.inside.append(name)
+            try:
+                await self.done[name].wait()
+            finally:
+                self.inside.remove(name)
+
+    async def queue(self, *names: str) -> list[asyncio.Task[None]]:
+        tasks = [asyncio.create_task(self.read(name)) for name in names]
+        await let_others_run()
+        return tasks
+
+    async def end(self, name: str) -> None:
+        self.done[name].set()
+        await let_others_run()
+
+
+async def test_reads_of_one_reader_wait_for_each_other_only() -> None:
+    room = Room(2)
+    tasks = await room.queue("a1", "a2", "a3", "a4", "b1")
+    assert room.inside == ["a1", "a2", "b1"]
+    await room.end("a2")
+    assert room.inside == ["a1", "b1", "a3"]
+    for name in ("a1", "a3", "a4", "b1"):
+        await room.end(name)
+    await asyncio.gather(*tasks)
+    again = await room.queue("a1", "a2", "a3")
+    assert room.inside == ["a1", "a2"]
+    for name in ("a1", "a2", "a3"):
+        await room.end(name)
+    await asyncio.gather(*again)
+
+
+async def test_a_reader_that_gives_up_takes_no_place() -> None:
+    room = Room(1)
+    first, waiting, handed, last = await room.queue("a1", "a2", "a3", "a4")
+    waiting.cancel()
+    await let_others_run()
+    room.done["a1"].set()
+    await asyncio.wait([first])
+    handed.cancel()  # it has its place, or is about to get it
+    await let_others_run()
+    assert room.inside == ["a4"]
+    await room.end("a4")
+    await last
+    assert (await asyncio.gather(waiting, handed, return_exceptions=True)) != [None, None]
+    (one,) = await room.queue("a1")
+    assert room.inside == ["a1"]
+    await room.end("a1")
+    await one
