@@ -11,7 +11,7 @@ from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
 from privacy.gate import SubjectPermits
 from privacy.policy import Policy
-from privacy.rules import initial_permits
+from privacy.states import initial_permits
 from resolvers.consent.permits import PermitDifference, check_permits, refresh_permits
 from resolvers.consent.recording import NewStatement, Recorded, record_consents
 

@@ -25,7 +25,7 @@ from graph.model.identity import RecordId, UserId
 from graph.model.time import Millis
 from graph.store.client import Writer
 from privacy.policy import Policy
-from privacy.rules import initial_permits
+from privacy.states import initial_permits
 from resolvers.collection.arrival import Arrival
 from resolvers.collection.evidence import touch_second_records, write_evidence
 from resolvers.collection.sessions import place_in_sessions

@@ -55,7 +55,7 @@ class ConfirmationRequest:
     days: int = 7
 
 
-class AskingCookie(NamedTuple):
+class BrowserSecret(NamedTuple):
     """The secret of the browser that asks, as a cookie."""
 
     name: str
@@ -69,7 +69,7 @@ class AskedConfirmation:
 
     token: str = field(repr=False)
     expires_at: Millis
-    cookie: AskingCookie | None = None
+    cookie: BrowserSecret | None = None
 
 
 async def ask_confirmation(context: RequestContext, asked: ConfirmationRequest) -> AskedConfirmation:
@@ -84,7 +84,7 @@ async def ask_confirmation(context: RequestContext, asked: ConfirmationRequest) 
     record, id_ = _name_record(asked.record), hash_token(services.secret, token)
     cookie = None
     if kind is not None and record.kind is RecordKind.USER:
-        cookie = AskingCookie(name_cookie(id_), secrets.token_urlsafe(32))
+        cookie = BrowserSecret(name_cookie(id_), secrets.token_urlsafe(32))
     stored = Confirmation(
         id=id_,
         record=record,

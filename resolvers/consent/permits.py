@@ -32,7 +32,8 @@ from graph.store.client import GraphClient, Writer
 from privacy.gate import SubjectPermits
 from privacy.policy import Policy
 from privacy.purposes import ANALYTICS, Permit
-from privacy.rules import PermitState, ends_of, fold, grants_of, instant_of, permits_of, until_of
+from privacy.rules import PermitState, fold, instant_of
+from privacy.states import ends_of, grants_of, permits_of, until_of
 from resolvers.consent.recording import find_bars
 
 PAGE: Final = 200

@@ -41,7 +41,7 @@ from graph.profile import (
 from privacy.fields import PERSONAL_FIELDS
 from privacy.gate import Decision, Role, Withheld, decide, reveal
 from privacy.purposes import ANALYTICS
-from privacy.rules import describe_states
+from privacy.states import describe_states
 from resolvers.consent.permits import fresh_permits, judge
 from resolvers.context import RequestContext
 from resolvers.profile.pacing import wait_for_beat

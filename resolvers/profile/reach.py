@@ -9,7 +9,7 @@ from graph.model.identity import Grade
 from graph.profile import FoundPerson, Reach, TiedDevice
 from privacy.gate import SubjectPermits, decide
 from privacy.purposes import PERSONALISATION
-from privacy.rules import ends_of, permits_of
+from privacy.states import ends_of, permits_of
 from resolvers.consent.permits import judge
 from resolvers.context import RequestContext
 
