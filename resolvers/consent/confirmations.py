@@ -26,7 +26,7 @@ from graph.consent.confirmations import (
 )
 from graph.errors import BadInput, NotFound
 from graph.model.consent import ConsentState, ConsentStatement
-from graph.model.identity import RecordKind, RecordRef
+from graph.model.identity import RecordKind, RecordRef, is_secret
 from graph.model.time import DAY, Millis
 from graph.store.client import Writer
 from privacy.gate import Role
@@ -172,6 +172,8 @@ def _name_record(record: NamedRecord) -> RecordRef:
     if record.user_id:
         return RecordRef(record.source, RecordKind.USER, record.user_id)
     if record.anonymous_id:
+        if not is_secret(record.anonymous_id):
+            raise BadInput("record: this anonymousId can be guessed, so a link proves nothing of its device.")
         return RecordRef(record.source, RecordKind.ANONYMOUS, record.anonymous_id)
     raise BadInput("record: userId or anonymousId is required.")
 

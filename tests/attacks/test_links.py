@@ -86,6 +86,17 @@ async def test_an_attacker_wants_the_victims_click_to_open_the_victims_account(t
     assert not (await town.victim.consents())["marketing", None]
 
 
+async def test_an_attacker_wants_to_confirm_for_a_device_that_anybody_can_name(town: Town) -> None:
+    """She enters an address of her own, with the anonymous ID of somebody else's old browser."""
+    await town.web.send(identify({"firstName": "Vera"}, anonymousId="visitor-1"))
+    asked = {"record": {"source": "web", "anonymousId": "visitor-1"}, "purpose": "personalisation"}
+    answer = await town.operator.post(ASK, input=asked)
+    made = (answer.json()["data"] or {}).get("requestConfirmation")
+    if made:
+        await town.world.http.post(made["path"])
+    assert (await town.front.see(record("web", "visitor-1"), "givenName"))["givenName"] is None
+
+
 async def test_an_attacker_wants_to_use_a_confirmation_again_after_the_victim_withdrew(town: Town) -> None:
     path = (await ask(town, "u17")).path
     await town.world.http.post(path)

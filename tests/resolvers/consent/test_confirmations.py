@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 
 import pytest
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.store
 ADA = RecordRef("shop", RecordKind.USER, "ada")
 STATEMENT = ConsentStatement("marketing", ConsentState.GIVEN, Millis(0), notice="letter", notice_version="2")
 ASKED = ConfirmationRequest(NamedRecord("shop", "ada"), STATEMENT, "email", "Ada@Example.org")
-VISITOR = RecordRef("shop", RecordKind.ANONYMOUS, "visitor-1")
+VISITOR = RecordRef("shop", RecordKind.ANONYMOUS, str(uuid.uuid4()))
 CREATE_RECORDS = "UNWIND $rows AS row CREATE (:Record {id: row[0], source: 'shop', kind: row[1], key: row[2]})"
 
 
@@ -88,7 +89,7 @@ async def test_only_the_browser_that_asked_proves_the_holding(context: RequestCo
 @pytest.mark.parametrize(
     "changes",
     [
-        {"record": NamedRecord("shop", anonymous_id="visitor-1")},
+        {"record": NamedRecord("shop", anonymous_id=VISITOR.key)},
         {"kind": None, "value": None},
     ],
 )
@@ -121,7 +122,8 @@ async def test_a_closed_confirmation_says_so(context: RequestContext) -> None:
         ({"kind": "crm_id"}, BadInput),
         ({"value": "nobody"}, BadInput),
         ({"record": NamedRecord("shop")}, BadInput),
-        ({"record": NamedRecord("shop", "ada", "visitor-1")}, BadInput),
+        ({"record": NamedRecord("shop", "ada", VISITOR.key)}, BadInput),
+        ({"record": NamedRecord("shop", anonymous_id="visitor-1")}, BadInput),
         ({"statement": replace(STATEMENT, purpose="world_peace")}, BadInput),
         ({"record": NamedRecord("shop", "eve")}, NotFound),
     ],
