@@ -106,9 +106,12 @@ class Regrading(NamedTuple):
     ended: Millis | None
 
 
+# All edges are found before the first is deleted: the embedded engine fails to find others while it deletes.
 WRITE_REMOVED_HOLDINGS: Final = """
 UNWIND $rows AS row
 MATCH (:Record {id: row[0]})-[h:IDENTIFIED_BY|CLAIMS]->(i:Identifier {id: row[1]})
+WITH collect(h) AS removed
+UNWIND removed AS h
 DELETE h
 """
 

@@ -76,3 +76,22 @@ async def test_a_record_remembers_its_identifiers_at_their_new_grade(store: Grap
     await store.write(lambda tx: write_remembered(tx, [(one, one.identifiers)]))
     (row,) = await store.read("MATCH (r:Record {id: $record}) RETURN r.known AS known", record=record("ada"))
     assert row["known"] == f"{email('ada').id}c5;"
+
+
+async def test_records_with_many_identifiers_are_graded_again_at_once(store: GraphClient) -> None:
+    names = [f"p{n}" for n in range(60)]
+    await write_newcomers(store, *names)
+    held = [
+        NewHolding(record(name), email(f"{name}-{n}"), Grade.PROVEN, Millis(5)) for name in names for n in range(22)
+    ]
+    await store.write(lambda tx: write_holdings(tx, held))
+
+    async def work(tx: Writer) -> None:
+        graded = await lock_graded(tx, [record(name) for name in names])
+        changes = [Regrading(one.record, each, Grade.CLAIMED, None) for one in graded for each in one.identifiers]
+        await write_regradings(tx, changes)
+
+    await store.write(work)
+    for name in names:
+        rows = await store.read(READ_EDGES, record=record(name))
+        assert [row["type"] for row in rows] == ["CLAIMS"] * 22
