@@ -18,27 +18,36 @@ from graph.model.time import Millis
 from graph.store.client import Writer, chunk_rows
 
 MOST_IDENTIFIERS: Final = 16
-"""How many of its identifiers a record leaves its denials on: those it has had longest."""
+"""How many of its identifiers a record leaves its denials on, beside those that link it or once did: contact data, then
+those it has had longest, devices last."""
 
 MOST_HEARERS: Final = 20
 """How many people of an identifier are refolded with a denial. If there are more, all are marked stale instead."""
 
 READ_BARRABLE: Final = """
 UNWIND $records AS record
-MATCH (:Record {id: record})-[held:IDENTIFIED_BY|CLAIMS]->(i:Identifier)
-RETURN record, collect([i.kind = 'anonymous_id', held.since, i.id, coalesce(held.grade, 'claimed')]) AS held
+MATCH (r:Record {id: record})
+RETURN record,
+  [(r)-[held:IDENTIFIED_BY|CLAIMS]->(i:Identifier) |
+    [i.kind = 'anonymous_id', NOT i.kind IN ['email', 'phone'], held.since, i.id, coalesce(held.grade, 'claimed')]
+  ] AS held,
+  [(r)-[l:LINKED]-(:Record) WHERE l.status = 'active' AND l.evidence IS NOT NULL | l.evidence] AS linked
 """
 
 
 async def read_barrable(tx: Writer, records: Collection[RecordId]) -> dict[RecordId, dict[str, Grade]]:
-    """Reads the identifiers on which each record leaves its denials, with their grades: those it has had longest,
-    devices last."""
+    """Reads the identifiers on which each record leaves its denials, with their grades: all that link it with other
+    records or once did, and up to MOST_IDENTIFIERS others."""
     found: dict[RecordId, dict[str, Grade]] = {}
     for row in await tx.run(READ_BARRABLE, records=sorted(records)):
         known: dict[str, Grade] = {}
-        for _, _, identifier, grade in sorted(row["held"]):
+        for *_, identifier, grade in sorted(row["held"]):
             known[identifier] = max(known.get(identifier, Grade.CLAIMED), Grade(grade), key=lambda one: one.rank)
-        found[RecordId(row["record"])] = dict(list(known.items())[:MOST_IDENTIFIERS])
+        linked = set(row["linked"])
+        others = [identifier for identifier in known if identifier not in linked][:MOST_IDENTIFIERS]
+        kept = {one: grade for one, grade in known.items() if one in linked or one in others}
+        if kept:
+            found[RecordId(row["record"])] = kept
     return found
 
 

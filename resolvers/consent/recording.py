@@ -22,6 +22,7 @@ from graph.consent.log import (
     write_linking_objections,
     write_repeats,
 )
+from graph.consent.permits import read_user_logs
 from graph.model.consent import UNPROVEN, Bar, ConsentEvent, ConsentStatement
 from graph.model.identity import Grade, Proof, RecordId, UserId
 from graph.model.time import Millis
@@ -107,6 +108,21 @@ async def spread_denials(tx: Writer, records: Collection[RecordId], now: Millis)
         return set()
     logs = await lock_logs(tx, records)
     return await _spread(tx, logs, [event for log in logs.values() for event in log.events], now)
+
+
+async def leave_denials(tx: Writer, places: Mapping[str, Collection[UserId]], now: Millis) -> set[UserId]:
+    """Leaves all that people denied, and all bars that they hear, on identifiers over which they are about to part, by
+    identifier ID. Returns the people whom this reaches. The caller has locked the people's records."""
+    if not places:
+        return set()
+    logs = await read_user_logs(tx, set().union(*places.values()))
+    left = {
+        one.stored.user: [*one.bars, *(bar for log in one.records for bar in find_bars(log, log.events, Grade.PROVEN))]
+        for one in logs
+    }
+    bars = {identifier: [bar for user in users for bar in left[user]] for identifier, users in places.items()}
+    decisive = await add_bars(tx, {identifier: some for identifier, some in bars.items() if some})
+    return await find_hearers(tx, decisive, now) if decisive else set()
 
 
 def find_bars(log: RecordLog, events: Sequence[ConsentEvent], grade: Grade) -> list[Bar]:

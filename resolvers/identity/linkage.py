@@ -9,7 +9,7 @@ transaction.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,6 +26,7 @@ from graph.model.time import Millis
 from graph.segments.memberships import end_unpermitted
 from graph.store.client import Writer
 from privacy.purposes import ANALYTICS
+from resolvers.consent.recording import leave_denials
 from resolvers.identity.neighbourhood import LockedNeighbourhood, lock_neighbourhood
 
 ACTOR: Final = "linkage/deterministic/1"
@@ -34,9 +35,10 @@ ACTOR: Final = "linkage/deterministic/1"
 
 @dataclass(frozen=True, slots=True)
 class LinkageChanges:
-    """What linkage changed. `affected_users` are live users whose records have changed; `merged` maps a retired user to
-    its survivor, `split` a user to those that some of its records moved to. `opened` and `ended` count edges, `visited`
-    are the records decided, `deferred` those whose neighbourhood is too large for an arrival."""
+    """What linkage changed. `affected_users` are live users whose records have changed, and those whom the denials of
+    people that parted reach; `merged` maps a retired user to its survivor, `split` a user to those that some of its
+    records moved to. `opened` and `ended` count edges, `visited` are the records decided, `deferred` those whose
+    neighbourhood is too large for an arrival."""
 
     affected_users: frozenset[UserId] = frozenset()
     merged: Mapping[UserId, UserId] = field(default_factory=dict)
@@ -70,11 +72,12 @@ async def _link(tx: Writer, records: Collection[RecordId], now: Millis, config: 
         return LinkageChanges()
     found = await lock_neighbourhood(tx, records, config)
     decision = link(found.evidence(), config)
-    opened, ended = await _write_edges(tx, found, decision, now)
+    opened, ended, parting = await _write_edges(tx, found, decision, now)
+    reached = await leave_denials(tx, parting, now)
     moved = assign_users(decision.components, found.memberships(), lambda: UserId(str(ULID())))
     await _write_succession(tx, moved, now)
     return LinkageChanges(
-        affected_users=frozenset(moved.affected),
+        affected_users=frozenset(moved.affected | reached),
         merged=moved.retired,
         split={user: tuple(successors) for user, successors in moved.split.items()},
         opened=opened,
@@ -84,8 +87,11 @@ async def _link(tx: Writer, records: Collection[RecordId], now: Millis, config: 
     )
 
 
-async def _write_edges(tx: Writer, found: LockedNeighbourhood, decision: Linkage, now: Millis) -> tuple[int, int]:
-    """Brings edges and refused identifiers in line with the decision. Returns how many edges were opened and ended."""
+async def _write_edges(
+    tx: Writer, found: LockedNeighbourhood, decision: Linkage, now: Millis
+) -> tuple[int, int, dict[str, set[UserId]]]:
+    """Brings edges and refused identifiers in line with the decision. Returns how many edges were opened and ended, and
+    what `_find_parting` does."""
     wanted = _wanted_edges(decision)
     refused = {each.evidence: each.reason for each in decision.refusals if each.left is None}
     present = {edge for edge in found.edges() if isinstance(edge.status, LinkOutcome)}
@@ -100,7 +106,26 @@ async def _write_edges(tx: Writer, found: LockedNeighbourhood, decision: Linkage
         await write_link_ends(tx, ended, now)
     if opened:
         await write_links(tx, opened, ACTOR, now)
-    return len(opened), len(ended)
+    return len(opened), len(ended), _find_parting(ended, found, decision)
+
+
+def _find_parting(
+    ended: Sequence[tuple[LinkEdge, str]], found: LockedNeighbourhood, decision: Linkage
+) -> dict[str, set[UserId]]:
+    """Returns the identifiers, by ID, over which people part now, each with those people: what was denied to any of
+    their records held for all, so it goes on to bar both sides. Only a judgement that two records are two people parts
+    their denials, too."""
+    place = {record: number for number, component in enumerate(decision.components) for record in component}
+    parting: dict[str, set[UserId]] = {}
+    for edge, reason in ended:
+        left, right = (found.records[record].membership.user for record in (edge.left, edge.right))
+        linked = edge.status is LinkOutcome.ACTIVE and edge.evidence and reason != _JUDGED
+        if linked and left == right and place[edge.left] != place[edge.right]:
+            parting.setdefault(edge.evidence, set()).add(left)
+    return parting
+
+
+_JUDGED: Final = RefusalReason.CANNOT_LINK
 
 
 def _wanted_edges(decision: Linkage) -> set[LinkEdge]:

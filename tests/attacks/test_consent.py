@@ -268,3 +268,47 @@ async def test_an_attacker_wants_to_fill_the_victims_list_of_consents_with_partn
     assert told["partner_sharing", None]
     assert len(told.keys() - before.keys()) == 32
     assert await town.acme.see(AT_CRM) is not None
+
+
+ORDERS = {
+    "externalIds": [{"type": f"order{n}", "id": f"o{n}", "collection": "users"} for n in range(18)],
+}
+"""More identifiers than a record leaves its denials on."""
+
+
+@pytest.mark.parametrize("when", ["before the people part", "after they parted"])
+async def test_an_attacker_wants_to_part_a_person_over_an_identifier_on_which_they_left_no_denial(
+    town: Town, when: str
+) -> None:
+    """The victim has many order numbers, and is joined with the CRM by a card that came later, and over the CRM with
+    the ERP."""
+    erp = await town.world.source("erp", Trust.RECORD, "erp")
+    card, number = external("card", "77"), external("number", "78")
+    await town.shop.send(identify(userId="w1", context=ORDERS))
+    town.world.clock.skip(seconds=5)
+    await town.shop.send(identify(userId="w1", context=card))
+    await town.crm.send(
+        identify({"email": "wen@example.org"}, userId="c77", context=card),
+        identify(userId="c77", context=number),
+        prefer("marketing", userId="c77"),
+    )
+    await erp.send(
+        identify({"email": "wen@example.net", "firstName": "Wen"}, userId="e78", context=number),
+        prefer("marketing", userId="e78"),
+    )
+    assert (await town.service.see(record("shop", "w1")))["givenName"] == "Wen"
+    person = await town.world.token("page", "shop", "w1")
+
+    async def withdraw() -> None:
+        await person.withdraw("marketing")
+
+    async def part() -> None:
+        await town.shop.send(*(identify(userId=f"crowd{n}", context=card) for n in range(30)))
+        await town.shop.send(*(identify(userId=f"mob{n}", context=number) for n in range(30)))
+        assert (await town.service.see(record("shop", "w1")))["givenName"] is None
+
+    for step in (withdraw, part) if when.startswith("before") else (part, withdraw):
+        await step()
+    assert (await town.mail.see(record("crm", "c77"), FEW))["email"] is None
+    if when.startswith("before"):
+        assert (await town.mail.see(record("erp", "e78"), FEW))["email"] is None

@@ -96,7 +96,9 @@ def state(
 def begin(life: Life, at: int) -> list[Message]:
     """Returns how the victim became known, and what they permitted at first."""
     traits = {"email": life.email, "phone": f"+4930{life.number:08}", "firstName": f"Vera{life.number}"}
+    orders = [{"type": "order", "id": f"order-{life.number}-{n}"} for n in range(life.rng.choice((0, 20)))]
     found = [
+        send(life, SHOP, at, type="identify", userId=life.victim, traits=traits, context={"externalIds": orders}),
         send(life, SHOP, at, type="identify", userId=life.victim, traits=traits,
              context={"externalIds": [{"type": "loyalty", "id": f"card-{life.number}"}]}),
         send(life, CRM, at, type="identify", userId=f"c{life.number}", traits={"email": life.email},
