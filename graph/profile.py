@@ -60,8 +60,7 @@ class FoundPerson:
     `asked` are the records that the key itself names. `own` is None unless the read was for a person's own credential:
     then it holds the records that the credential proves, and `proven_devices` the anonymous IDs of devices that it was
     used on. `unsettled` are the records of sources whose trust was lowered and whose evidence is still being derived
-    again. `grade` is how well an identifier is known to be the person's; `linking_objected` tells whether the record
-    through which the person was found objects to linkage.
+    again. `grade` is how well an identifier is known to be the person's.
     """
 
     id: UserId
@@ -79,7 +78,6 @@ class FoundPerson:
     unsettled: frozenset[RecordId]
     devices: tuple[TiedDevice, ...]
     grade: Grade
-    linking_objected: bool
 
 
 SETTLED: Final = """
@@ -93,13 +91,13 @@ _KNOWABLE: Final = f"($permit IS NULL OR ({IN_FORCE} AND {SETTLED}))"
 _FROM_USER: Final = f"""
 MATCH (first:User {{id: $user}})-[:RETIRED_INTO*0..]->(u:User)
 WHERE u.retired_at IS NULL AND ($permit IS NULL OR u.id = $user) AND {_KNOWABLE}
-WITH u, false AS objected, 0 AS place, 1 AS proven, [] AS asked, null AS own, [] AS used
+WITH u, 0 AS place, 1 AS proven, [] AS asked, null AS own, [] AS used
 """
 
 _FROM_OWN: Final = """
 MATCH (k:Record {id: $record})-[found:RESOLVES_TO]->(u:User)
 WHERE found.to IS NULL
-WITH u, false AS objected, 0 AS place, 1 AS proven, [k.id] AS asked,
+WITH u, 0 AS place, 1 AS proven, [k.id] AS asked,
   [k.id] + [(k)-[h:IDENTIFIED_BY]->(n:Identifier)<-[i:IDENTIFIED_BY]-(o:Record)
     WHERE k.kind = 'user' AND o.kind = 'user' AND n.kind = 'user_id' AND n.value = k.key
       AND coalesce(h.grade, 'proven') = 'proven' AND coalesce(i.grade, 'proven') = 'proven'
@@ -112,23 +110,23 @@ _FROM_RECORDS: Final = f"""
 UNWIND range(0, size($keys) - 1) AS place
 MATCH (k:Record {{id: $keys[place]}})-[found:RESOLVES_TO]->(u:User)
 WHERE found.to IS NULL AND {_KNOWABLE}
-WITH u, false AS objected, place, 1 AS proven, [k.id] AS asked, null AS own, [] AS used
+WITH u, place, 1 AS proven, [k.id] AS asked, null AS own, [] AS used
 """
 
 _FROM_IDENTIFIER: Final = f"""
 MATCH (n:Identifier {{id: $identifier}})<-[h:IDENTIFIED_BY]-(k:Record)-[found:RESOLVES_TO]->(u:User)
 WHERE found.to IS NULL AND h.ended IS NULL AND {_KNOWABLE}
-WITH u, min(CASE WHEN coalesce(k.linking_objected, false) THEN 1 ELSE 0 END) = 1 AS objected, 0 AS place,
+WITH u, 0 AS place,
   max(CASE WHEN coalesce(h.grade, 'proven') = 'proven' THEN 1 ELSE 0 END) AS proven, collect(k.id) AS asked,
   null AS own, [] AS used
-ORDER BY proven DESC, objected, u.id
+ORDER BY proven DESC, u.id
 LIMIT $most
 """
 
 _PERSON: Final = """
 RETURN u.id AS id, u.created_at AS created_at, u.updated_at AS updated_at, u.permits AS permits,
   u.permits_until AS permits_until, u.permit_ends AS permit_ends, u.permit_grants AS permit_grants,
-  coalesce(u.consent_epoch, 0) AS consent_epoch, objected, place, proven, asked, own, used,
+  coalesce(u.consent_epoch, 0) AS consent_epoch, place, proven, asked, own, used,
   [(u)<-[a:RESOLVES_TO]-(ra:Record) WHERE a.to IS NULL | ra.id] AS records,
   [(u)<-[b:RESOLVES_TO]-(rb:Record)-[:FROM]->(sb:Source)
     WHERE b.to IS NULL AND sb.settled_epoch < sb.trust_epoch | rb.id]
@@ -220,7 +218,6 @@ def _parse_person(row: Row) -> FoundPerson:
         unsettled=frozenset(row["unsettled"]),
         devices=tuple(_parse_device(entry) for entry in row["devices"] or ()),
         grade=Grade.PROVEN if row["proven"] else Grade.STATED,
-        linking_objected=bool(row["objected"]),
     )
 
 
