@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from graph.access.terms import UNSETTLED
 from graph.activity.history import INTERACTION_ENTRY, SESSION_ENTRY, parse_interactions, parse_sessions
 from graph.consent.log import parse_events
 from graph.consent.permits import IN_FORCE
@@ -80,13 +81,13 @@ class FoundPerson:
     grade: Grade
 
 
-SETTLED: Final = """
-NOT EXISTS { MATCH (u)<-[us:RESOLVES_TO]-(:Record)-[:FROM]->(ss:Source)
-             WHERE us.to IS NULL AND ss.settled_epoch < ss.trust_epoch }
+_SETTLED: Final = f"""
+NOT EXISTS {{ MATCH (u)<-[us:RESOLVES_TO]-(:Record)-[:FROM]->(x:Source)
+             WHERE us.to IS NULL AND {UNSETTLED} }}
 """
 """The condition that no record of a user `u` is from a source whose evidence is being derived again."""
 
-_KNOWABLE: Final = f"($permit IS NULL OR ({IN_FORCE} AND {SETTLED}))"
+_KNOWABLE: Final = f"($permit IS NULL OR ({IN_FORCE} AND {_SETTLED}))"
 
 _FROM_USER: Final = f"""
 MATCH (first:User {{id: $user}})-[:RETIRED_INTO*0..]->(u:User)
@@ -123,15 +124,15 @@ ORDER BY proven DESC, u.id
 LIMIT $most
 """
 
-_PERSON: Final = """
+_PERSON: Final = f"""
 RETURN u.id AS id, u.created_at AS created_at, u.updated_at AS updated_at, u.permits AS permits,
   u.permits_until AS permits_until, u.permit_ends AS permit_ends, u.permit_grants AS permit_grants,
   coalesce(u.consent_epoch, 0) AS consent_epoch, place, proven, asked, own, used,
   [(u)<-[a:RESOLVES_TO]-(ra:Record) WHERE a.to IS NULL | ra.id] AS records,
-  [(u)<-[b:RESOLVES_TO]-(rb:Record)-[:FROM]->(sb:Source)
-    WHERE b.to IS NULL AND sb.settled_epoch < sb.trust_epoch | rb.id]
-  + [(u)<-[c:RESOLVES_TO]-(:Record)<-[cc:COUNTS_FOR]-(rc:Record)-[:FROM]->(sc:Source)
-    WHERE c.to IS NULL AND cc.to IS NULL AND sc.settled_epoch < sc.trust_epoch | rc.id] AS unsettled,
+  [(u)<-[b:RESOLVES_TO]-(rb:Record)-[:FROM]->(x:Source)
+    WHERE b.to IS NULL AND {UNSETTLED} | rb.id]
+  + [(u)<-[c:RESOLVES_TO]-(:Record)<-[cc:COUNTS_FOR]-(rc:Record)-[:FROM]->(x:Source)
+    WHERE c.to IS NULL AND cc.to IS NULL AND {UNSETTLED} | rc.id] AS unsettled,
   CASE WHEN $behaviour THEN [
     (u)<-[d:RESOLVES_TO]-(rd:Record)<-[dd:COUNTS_FOR]-(de:Record)-[df:RESOLVES_TO]->(ud:User)
     WHERE d.to IS NULL AND dd.to IS NULL AND df.to IS NULL |

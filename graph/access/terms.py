@@ -37,10 +37,13 @@ async def read_terms(tx: Writer, names: Collection[str]) -> dict[str, SourceTerm
     }
 
 
-READ_UNSETTLED_SOURCES: Final = """
-MATCH (s:Source)
-WHERE coalesce(s.settled_epoch, 0) < coalesce(s.trust_epoch, 0)
-RETURN s.name AS name
+UNSETTLED: Final = "coalesce(x.settled_epoch, 0) < coalesce(x.trust_epoch, 0)"
+"""The condition that something rests on a source `x` that has not been derived under its present trust."""
+
+READ_UNSETTLED_SOURCES: Final = f"""
+MATCH (x:Source)
+WHERE {UNSETTLED}
+RETURN x.name AS name
 ORDER BY name
 """
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from graph.access.terms import UNSETTLED
 from graph.consent.permits import IN_FORCE
 from graph.model.catalogue import ItemKey
 from graph.model.identity import Grade, UserId
@@ -21,9 +22,9 @@ from graph.store.client import GraphClient, Writer
 PEOPLE_PAGE: Final = 2000
 HISTORIES_PAGE: Final = 200
 
-_UNSETTLED: Final = """
+_UNSETTLED: Final = f"""
 MATCH (x:Source)
-WHERE coalesce(x.settled_epoch, 0) < coalesce(x.trust_epoch, 0)
+WHERE {UNSETTLED}
 WITH collect(x.name) AS unsettled
 """
 """Begins every statement: the sources that are being re-derived. Usually there are none, and nothing is looked up."""
