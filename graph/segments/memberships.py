@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from graph.activity.scoped import read_still_in_scope
+from graph.consent.permits import IN_FORCE
 from graph.identity.locks import lock_users
 from graph.model.identity import UserId
 from graph.model.recommendation import RunId
@@ -146,19 +147,21 @@ async def lock_permitting(tx: Writer, people: Collection[UserId], scope: Permitt
     return await read_still_in_scope(tx, people, scope)
 
 
-READ_SEGMENT_SIZE: Final = """
-MATCH (u:User)-[m:IN_SEGMENT]->(s:Segment {key: $key})
-WHERE m.until IS NULL AND coalesce(s.purpose, $default_purpose) IN u.permits
-  AND (u.permits_until IS NULL OR u.permits_until > $now OR any(i IN range(0, size(u.permits) - 1)
-    WHERE u.permits[i] = coalesce(s.purpose, $default_purpose)
-      AND (u.permit_ends[i] = 0 OR u.permit_ends[i] > $now)))
+_PERMITS_ITS_PURPOSE: Final = IN_FORCE.replace("$permit", "coalesce(s.purpose, $default_purpose)")
+"""The condition that a user `u` permits the purpose of a segment `s`, which has no recipient."""
+
+READ_SEGMENT_SIZE: Final = f"""
+MATCH (u:User)-[m:IN_SEGMENT]->(s:Segment {{key: $key}})
+WHERE m.until IS NULL AND {_PERMITS_ITS_PURPOSE}
 RETURN count(u) AS size
 """
 
 
 async def count_members(client: GraphClient, key: SegmentKey, now: Millis, *, default_purpose: str) -> int:
     """Counts the people who are in a segment now and permit its purpose, or the default one if it has none."""
-    rows = await client.read(READ_SEGMENT_SIZE, key=key, default_purpose=default_purpose, now=now)
+    rows = await client.read(
+        READ_SEGMENT_SIZE, key=key, default_purpose=default_purpose, now=now, blanket="", barred=""
+    )
     return int(rows[0]["size"])
 
 
