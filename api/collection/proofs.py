@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from api.collection.origin import Origin
 from api.collection.reasons import Rejected, RejectionReason
 from graph.model.access import Trust
-from resolvers.access.proofs import InvalidProof, ProofTexts
-
-USER_HASH: Final = "userHash"
-USER_TOKEN: Final = "userToken"  # noqa: S105 - the name of a field
+from resolvers.access.proofs import USER_HASH, USER_TOKEN, InvalidProof, ProofTexts
 
 
 def carries_proof(value: Any) -> bool:

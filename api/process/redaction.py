@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from resolvers.access.proofs import USER_HASH, USER_TOKEN
+
 REMOVED: Final = "[removed]"
 
 FIELDS: Final = re.compile(
@@ -62,5 +64,5 @@ def drop_credentials(message: Any) -> Any:
     kept = {name: value for name, value in message.items() if name != "writeKey"}
     context = kept.get("context")
     if isinstance(context, dict):
-        kept["context"] = {name: value for name, value in context.items() if name not in ("userToken", "userHash")}
+        kept["context"] = {name: value for name, value in context.items() if name not in (USER_TOKEN, USER_HASH)}
     return kept

@@ -28,6 +28,10 @@ from graph.model.time import DAY, Millis
 from resolvers.access.keys import derive_key
 from resolvers.access.tokens import SKEW_SECONDS, SubjectClaims, TokenVerifier
 
+USER_HASH: Final = "userHash"
+USER_TOKEN: Final = "userToken"  # noqa: S105 - the name of a field
+"""The fields of a message's context that carry a proof."""
+
 MOST_DAYS: Final = 30
 """How long a user hash may be valid, and how long the previous hash key stays valid after a rotation."""
 
@@ -116,12 +120,12 @@ class ProofVerifier:
     def _check_hash(self, source: Source, user_id: str, anonymous_id: str, given: object, now: Millis) -> None:
         match = HASH_FORM.fullmatch(given) if isinstance(given, str) else None
         if match is None:
-            raise InvalidProof("userHash must have the form v1.EXPIRY.MAC, computed by your server.", "userHash")
+            raise InvalidProof("userHash must have the form v1.EXPIRY.MAC, computed by your server.", USER_HASH)
         expiry = int(match[1])
         if expiry * 1000 <= now:
-            raise InvalidProof("userHash has expired: let your server compute a new one.", "userHash")
+            raise InvalidProof("userHash has expired: let your server compute a new one.", USER_HASH)
         if expiry > now // 1000 + MOST_DAYS * DAY // 1000 + SKEW_SECONDS:
-            raise InvalidProof(f"userHash must expire within {MOST_DAYS} days.", "userHash")
+            raise InvalidProof(f"userHash must expire within {MOST_DAYS} days.", USER_HASH)
         generations = list_generations(source, now)
         wanted = [
             derive_hash_key(self._secret, source.name, one).sign(user_id, anonymous_id, expiry) for one in generations
@@ -129,11 +133,11 @@ class ProofVerifier:
         if not any(hmac.compare_digest(one, match[0]) for one in wanted):
             raise InvalidProof(
                 "userHash does not prove this userId and anonymousId: check the hash key and what is hashed.",
-                "userHash",
+                USER_HASH,
             )
 
     async def _check_token(self, subject: RecordRef, given: object, now: Millis) -> SubjectClaims:
-        refusal = InvalidProof("userToken is not a valid subject token for this source and userId.", "userToken")
+        refusal = InvalidProof("userToken is not a valid subject token for this source and userId.", USER_TOKEN)
         if not isinstance(given, str):
             raise refusal
         try:
