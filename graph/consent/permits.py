@@ -198,10 +198,7 @@ async def read_user_page(client: GraphClient, after: str, limit: int) -> list[Us
 def _hears(standing: Standing, kind: str, bar: Bar) -> bool:
     """Whether a record hears a bar on one of its identifiers. Accounts that used the same device may be two people of a
     family: they hear the device, not each other."""
-    return standing.device or kind != ANONYMOUS_ID or bar.device
-
-
-ANONYMOUS_ID: Final = "anonymous_id"
+    return standing.device or kind != "anonymous_id" or bar.device
 
 
 def _parse_permits(row: Row) -> StoredPermits:
