@@ -48,7 +48,7 @@ def add_evidence(found: Evidence, name: str, identifier: IdentifierRef, since: M
 
 
 @dataclass
-class World:
+class LinkingWorld:
     """A store with records under short names, and a clock that moves with every step."""
 
     client: GraphClient

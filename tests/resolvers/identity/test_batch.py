@@ -15,14 +15,14 @@ from privacy.policy import Policy
 from resolvers.identity.attachment import Evidence, attach_evidence
 from resolvers.identity.batch import resolve_all
 from resolvers.identity.linkage import link_records
-from tests.linking import SMALL, World, add_evidence, card, email, ref, user_id
+from tests.linking import SMALL, LinkingWorld, add_evidence, card, email, ref, user_id
 
 pytestmark = pytest.mark.store
 
 
 async def test_a_neighbourhood_too_large_for_an_arrival_is_left_to_the_batch(store: GraphClient) -> None:
     tight = SMALL.model_copy(update={"neighbourhood_cap": 3, "component_cap": 50, "limits": {"external": 50}})
-    world = World(store, tight)
+    world = LinkingWorld(store, tight)
     for number in range(6):
         await world.arrive(
             (f"r{number}", IdentifierRef("card", f"c{number}")), (f"r{number}", IdentifierRef("card", f"c{number + 1}"))
@@ -40,7 +40,7 @@ async def test_a_neighbourhood_too_large_for_an_arrival_is_left_to_the_batch(sto
 
 
 async def test_changed_rules_take_effect_in_the_batch(store: GraphClient) -> None:
-    world = World(store, SMALL)
+    world = LinkingWorld(store, SMALL)
     for name in "abcd":
         await world.arrive((name, email("desk@x.com")))
     assert len(await world.groups()) == 4
@@ -65,7 +65,7 @@ NAMES = [f"{source}.r{number}" for number in range(4) for source in ("shop", "cr
 async def test_arrivals_in_any_order_and_the_batch_agree(store: GraphClient, seed: int) -> None:
     """Each piece of evidence is an identifier, since when a record holds it, and for contact data, until when."""
     rng = random.Random(seed)
-    world = World(store, SMALL)
+    world = LinkingWorld(store, SMALL)
     held: dict[tuple[str, IdentifierRef], tuple[int, int | None]] = {}
     for _ in range(28):
         identifier, since = rng.choice(POOL)(rng.randrange(12)), rng.randrange(5)

@@ -13,13 +13,13 @@ from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
 from resolvers.identity.attachment import Evidence, attach_evidence
 from resolvers.identity.linkage import LinkageChanges, link_records
-from tests.linking import SMALL, World, add_evidence, card, email, ref, snapshot, user_id
+from tests.linking import SMALL, LinkingWorld, add_evidence, card, email, ref, snapshot, user_id
 
 pytestmark = pytest.mark.store
 
 
 async def test_records_that_share_an_identifier_become_one_person(store: GraphClient) -> None:
-    world = World(store)
+    world = LinkingWorld(store)
     first = await world.arrive(("web", email("ada@x.com")))
     assert first == LinkageChanges()
     outcome = await world.arrive(("app", email("ada@x.com")), ("crm", email("eve@x.com")))
@@ -33,7 +33,7 @@ async def test_records_that_share_an_identifier_become_one_person(store: GraphCl
 
 
 async def test_retired_ids_redirect_after_any_number_of_merges(store: GraphClient) -> None:
-    world = World(store)
+    world = LinkingWorld(store)
     await world.arrive(("c", card("d")))
     for name in ("b", "a"):
         await world.arrive((name, email(f"{name}@x.com")))
@@ -51,7 +51,7 @@ async def test_retired_ids_redirect_after_any_number_of_merges(store: GraphClien
 
 
 async def test_people_are_found_by_record(store: GraphClient) -> None:
-    world = World(store)
+    world = LinkingWorld(store)
     await world.arrive(("shop.a", user_id("1")), ("shop.a", card("both")), ("shop.a", email("a@x.com")))
     await world.arrive(("shop.b", user_id("2")), ("shop.b", card("both")))
     people = await read_people_of_records(store, [ref("shop.a").id, ref("shop.b").id, RecordId("none")])
@@ -59,7 +59,7 @@ async def test_people_are_found_by_record(store: GraphClient) -> None:
 
 
 async def test_a_card_of_two_accounts_of_a_shop_belongs_to_the_first(store: GraphClient) -> None:
-    world = World(store)
+    world = LinkingWorld(store)
     await world.arrive(("crm", card("c1")))
     await world.arrive(("shop.one", user_id("u1")), ("shop.one", card("c1")))
     await world.arrive(("shop.two", user_id("u2")), ("shop.two", card("c1")))
@@ -68,7 +68,7 @@ async def test_a_card_of_two_accounts_of_a_shop_belongs_to_the_first(store: Grap
 
 
 async def test_an_earlier_receipt_found_later_decides(store: GraphClient) -> None:
-    world = World(store)
+    world = LinkingWorld(store)
     await world.arrive(("crm", card("c1")), ("shop.one", user_id("u1")), ("shop.one", card("c1")))
     await world.arrive(("shop.two", user_id("u2")), ("shop.two", card("c1")))
     assert await world.groups() == [["crm", "shop.one"], ["shop.two"]]
@@ -86,7 +86,7 @@ async def test_an_earlier_receipt_found_later_decides(store: GraphClient) -> Non
 
 
 async def test_contact_data_that_a_source_holds_twice_links_nobody_until_an_end_is_known(store: GraphClient) -> None:
-    world = World(store)
+    world = LinkingWorld(store)
     await world.arrive(("shop.one", user_id("1")), ("shop.one", email("a@x.com")), ("crm", email("a@x.com")))
     assert await world.groups() == [["crm", "shop.one"]]
     await world.arrive(("shop.two", user_id("2")), ("shop.two", email("a@x.com")))
@@ -105,7 +105,7 @@ async def test_contact_data_that_a_source_holds_twice_links_nobody_until_an_end_
 
 
 async def test_an_alias_does_not_join_two_user_ids_of_a_source(store: GraphClient) -> None:
-    world = World(store)
+    world = LinkingWorld(store)
     await world.arrive(("shop.old", user_id("u1")), ("shop.new", user_id("u2")))
     outcome = await world.arrive(aliases=(("shop.new", "shop.old"),))
     assert len(await world.groups()) == 2
@@ -114,7 +114,7 @@ async def test_an_alias_does_not_join_two_user_ids_of_a_source(store: GraphClien
 
 
 async def test_an_alias_joins_accounts_of_different_systems(store: GraphClient) -> None:
-    world = World(store)
+    world = LinkingWorld(store)
     await world.arrive(("old", user_id("u1", "crm")), ("new", user_id("u2")))
     outcome = await world.arrive(aliases=(("new", "old"),))
     assert await world.groups() == [["new", "old"]]
@@ -127,7 +127,7 @@ async def test_an_alias_joins_accounts_of_different_systems(store: GraphClient) 
 
 
 async def test_an_identifier_that_is_too_frequent_stops_linking_with_the_reason(store: GraphClient) -> None:
-    world = World(store, SMALL)
+    world = LinkingWorld(store, SMALL)
     for name in "abc":
         await world.arrive((name, email("desk@x.com")))
     assert await world.groups() == [["a", "b", "c"]]
@@ -141,7 +141,7 @@ async def test_an_identifier_that_is_too_frequent_stops_linking_with_the_reason(
 
 
 async def test_an_objection_splits_and_its_reversal_restores(store: GraphClient) -> None:
-    world = World(store)
+    world = LinkingWorld(store)
     await world.arrive(("a", email("x@x.com")))
     await world.arrive(("b", email("x@x.com")), ("b", email("y@x.com")))
     await world.arrive(("c", email("y@x.com")))
@@ -161,7 +161,7 @@ async def test_an_objection_splits_and_its_reversal_restores(store: GraphClient)
 
 
 async def test_a_cannot_link_judgement_outranks_shared_identifiers(store: GraphClient) -> None:
-    world = World(store)
+    world = LinkingWorld(store)
     await world.arrive(("a", email("x@x.com")), ("b", email("x@x.com")))
     await world.judge_apart("a", "b")
     assert await world.groups() == [["a"], ["b"]]
@@ -172,7 +172,7 @@ async def test_a_cannot_link_judgement_outranks_shared_identifiers(store: GraphC
 
 
 async def test_the_part_that_keeps_most_records_keeps_the_id(store: GraphClient) -> None:
-    world = World(store)
+    world = LinkingWorld(store)
     await world.arrive(("a", email("x@x.com")))
     await world.arrive(("b", email("x@x.com")), ("b", email("y@x.com")), ("c", email("y@x.com")))
     ((original, _),) = (await world.people()).items()
@@ -181,7 +181,7 @@ async def test_the_part_that_keeps_most_records_keeps_the_id(store: GraphClient)
 
 
 async def test_a_retired_user_leaves_its_segments(store: GraphClient) -> None:
-    world = World(store)
+    world = LinkingWorld(store)
     await world.arrive(("a", user_id("1")), ("b", email("x@x.com")))
 
     async def enter(tx: Writer) -> None:
@@ -195,7 +195,7 @@ async def test_a_retired_user_leaves_its_segments(store: GraphClient) -> None:
 
 
 async def test_moves_end_edges_and_open_new_ones(store: GraphClient) -> None:
-    world = World(store)
+    world = LinkingWorld(store)
     await world.arrive(("a", email("x@x.com")))
     await world.arrive(("b", email("x@x.com")))
     rows = await store.read(
@@ -207,7 +207,7 @@ async def test_moves_end_edges_and_open_new_ones(store: GraphClient) -> None:
 
 
 async def test_linking_again_writes_nothing(store: GraphClient) -> None:
-    world = World(store, SMALL)
+    world = LinkingWorld(store, SMALL)
     evidence = [
         *((name, email("desk@x.com")) for name in "abcd"),
         ("a", card("d")), ("b", card("d")), ("a", user_id("1")), ("b", user_id("2")), ("c", card("d")),
@@ -221,7 +221,7 @@ async def test_linking_again_writes_nothing(store: GraphClient) -> None:
 
 
 async def test_repeating_known_evidence_requires_no_linking(store: GraphClient) -> None:
-    world = World(store)
+    world = LinkingWorld(store)
     await world.arrive(("a", email("x@x.com")), ("b", email("x@x.com")))
 
     async def work(tx: Writer) -> frozenset[RecordId]:
@@ -233,7 +233,7 @@ async def test_repeating_known_evidence_requires_no_linking(store: GraphClient) 
 
 
 async def test_two_writers_with_one_new_identifier_end_in_one_person(store: GraphClient) -> None:
-    world = World(store)
+    world = LinkingWorld(store)
     for number in range(12):
         shared, names = email(f"{number}@x.com"), (f"p{number}", f"q{number}")
         await world.arrive(*((name, user_id(name, name)) for name in names))
@@ -245,7 +245,7 @@ async def test_two_writers_with_one_new_identifier_end_in_one_person(store: Grap
 
 
 async def test_two_writers_that_link_overlapping_components_end_in_one_person(store: GraphClient) -> None:
-    world = World(store)
+    world = LinkingWorld(store)
     for number in range(3):
         a, b, c, d = (f"{letter}{number}" for letter in "abcd")
         for left, right in ((a, b), (c, d)):
@@ -257,7 +257,7 @@ async def test_two_writers_that_link_overlapping_components_end_in_one_person(st
 
 
 async def test_two_writers_cannot_together_break_a_veto_that_each_respects(store: GraphClient) -> None:
-    world = World(store)
+    world = LinkingWorld(store)
     for number in range(3):
         a, b, one, two = (f"{name}{number}" for name in ("a", "b", "shop.one", "shop.two"))
         await world.arrive((a, email(f"{a}@x.com")), (b, email(f"{a}@x.com")))
