@@ -111,7 +111,7 @@ async def _read_terms(tx: Writer, new: Sequence[Arrival]) -> dict[str, SourceTer
         if known is None:
             raise BadInput(f"There is no source {one.message.source}: register it first.")
         if (known.trust, known.verifies) != (one.message.trust, one.message.verifies):
-            raise StoreUnavailable("The trust of the source has just changed; send the message again.")
+            raise StoreUnavailable("What the source is trusted with has just changed; send the message again.")
     return terms
 
 

@@ -18,6 +18,7 @@ from api.collection.origin import Origin
 from api.collection.segment.mapping import read_message
 from api.graphql.endpoint import GraphQLEndpoint
 from api.process.runtime import Runtime
+from graph.access.sources import read_source
 from graph.model.access import Source, Trust
 from graph.model.identity import RecordKind, RecordRef
 from graph.model.time import Millis
@@ -76,8 +77,9 @@ class Door:
 
     async def load(self, *lines: Mapping[str, Any], source: str = "shop") -> None:
         """Ingests lines in the format of `consentric load`."""
-        known = Source(source, verifies=VERIFIED)
-        await register(self.services.client, known)
+        await register(self.services.client, Source(source, verifies=VERIFIED))
+        known = await read_source(self.services.client, source)
+        assert known is not None
         origin = Origin(known, self.clock(), self.services.policy, own_types=True, received_earlier=True)
         await self.runtime.ingestor.submit([read_message(dict(line), origin) for line in lines])
 

@@ -17,7 +17,9 @@ from api.collection.segment.mapping import read_message
 from graph.model.access import Source
 from graph.store.client import GraphClient
 from tests.api.door import Door, identify, open_door, viewed
+from tests.sources import VERIFIED
 
+SHOP = Source("shop", verifies=VERIFIED)
 pytestmark = pytest.mark.store
 
 FORGED = {"type": "consent", "userId": "ada", "purpose": "personalisation", "state": "given", "assurance": 9}
@@ -34,7 +36,7 @@ async def door(store: GraphClient) -> AsyncIterator[Door]:
 
 async def send(door: Door, *messages: dict[str, Any]) -> None:
     """Sends messages as `POST /v1/batch` does. All must be rejected."""
-    origin = Origin(Source("shop"), door.clock(), door.services.policy)
+    origin = Origin(SHOP, door.clock(), door.services.policy)
     entries = [Entry(message) for message in messages]
     receipt = await submit(door.runtime.ingestor, await read_entries(entries, origin))
     assert len(receipt.rejections) == len(messages)
@@ -53,7 +55,7 @@ async def test_a_rejected_consent_line_of_a_sender_is_not_accepted_by_replay(doo
 
 async def test_a_message_that_was_not_utf_8_is_not_accepted_by_replay(door: Door) -> None:
     body = b'{"batch": [{"type": "track", "userId": "ad\xff", "event": "X"}]}'
-    origin = Origin(Source("shop"), door.clock(), door.services.policy)
+    origin = Origin(SHOP, door.clock(), door.services.policy)
     receipt = await submit(door.runtime.ingestor, await read_entries(read_batch(body).entries, origin))
     assert receipt.rejected == {"bad_unicode": 1}
     report = await replay(door.runtime)
@@ -61,7 +63,9 @@ async def test_a_message_that_was_not_utf_8_is_not_accepted_by_replay(door: Door
 
 
 async def test_a_consent_line_that_an_operator_loaded_is_accepted_by_replay(door: Door) -> None:
-    origin = Origin(Source("shop"), door.clock(), door.services.policy, own_types=True, received_earlier=True)
+    origin = Origin(
+        Source("shop", verifies=VERIFIED), door.clock(), door.services.policy, own_types=True, received_earlier=True
+    )
     line = {"type": "consent", "userId": "ada", "purpose": "research", "state": "given"}
     with pytest.raises(Rejected) as refused:
         read_message(line, origin)
@@ -74,7 +78,7 @@ async def test_a_consent_line_that_an_operator_loaded_is_accepted_by_replay(door
 
 async def test_a_loaded_line_keeps_its_own_times_in_replay(door: Door) -> None:
     now = door.clock()
-    origin = Origin(Source("shop"), now, door.services.policy, own_types=True, received_earlier=True)
+    origin = Origin(SHOP, now, door.services.policy, own_types=True, received_earlier=True)
     line = viewed("ada", "tea", "m") | {"timestamp": now - 5000, "sentAt": now - 4000, "receivedAt": now - 3000}
     letter = write_letter(orjson.dumps(line).decode(), Rejected(RejectionReason.BAD_VALUE, ""), origin, from_file=True)
     await door.runtime.ingestor.submit([], [letter])
