@@ -18,6 +18,7 @@ from resolvers.access.proofs import (
     InvalidProof,
     ProofTexts,
     ProofVerifier,
+    Proven,
     derive_hash_key,
     list_generations,
 )
@@ -47,7 +48,7 @@ async def verify(
     anonymous: str = "a1",
     now: int = NOW,
     by: ProofVerifier | None = None,
-) -> Proof:
+) -> Proven:
     return await (by or verifier()).verify(source, user, anonymous, given, Millis(now))
 
 
@@ -74,9 +75,9 @@ def test_each_source_and_generation_has_a_hash_key_of_its_own() -> None:
 
 
 async def test_a_user_hash_proves_its_names() -> None:
-    assert await verify(hash_of()) is Proof.HASH
-    assert await verify(hash_of(anonymous=""), anonymous="") is Proof.HASH
-    assert await verify(hash_of(user="half \ud83d"), user="half \ud83d") is Proof.HASH
+    assert (await verify(hash_of())).proof is Proof.HASH
+    assert (await verify(hash_of(anonymous=""), anonymous="")).proof is Proof.HASH
+    assert (await verify(hash_of(user="half \ud83d"), user="half \ud83d")).proof is Proof.HASH
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ async def test_a_user_hash_expires() -> None:
         await verify(hash_of(expiry=NOW // 1000))
     with pytest.raises(InvalidProof, match="within 30 days"):
         await verify(hash_of(expiry=NOW // 1000 + MOST_DAYS * 86_400 + 60))
-    assert await verify(hash_of(expiry=NOW // 1000 + MOST_DAYS * 86_400)) is Proof.HASH
+    assert (await verify(hash_of(expiry=NOW // 1000 + MOST_DAYS * 86_400))).proof is Proof.HASH
 
 
 async def test_the_expiry_of_a_user_hash_cannot_be_moved() -> None:
@@ -119,7 +120,7 @@ async def test_two_hash_keys_are_valid_while_the_key_rotates() -> None:
     rotated = replace(SITE, hash_generation=3, hash_rotated_at=NOW)
     assert list_generations(rotated, NOW) == (3, 2)
     for generation in (2, 3):
-        assert await verify(hash_of(generation=generation), source=rotated) is Proof.HASH
+        assert (await verify(hash_of(generation=generation), source=rotated)).proof is Proof.HASH
     for generation in (1, 4):
         with pytest.raises(InvalidProof):
             await verify(hash_of(generation=generation), source=rotated)
@@ -130,7 +131,7 @@ async def test_two_hash_keys_are_valid_while_the_key_rotates() -> None:
 async def test_a_subject_token_proves_its_user() -> None:
     by = verifier()
     for _ in range(2):
-        assert await verify(token_of(), by=by) is Proof.TOKEN
+        assert (await verify(token_of(), by=by)).proof is Proof.TOKEN
     with pytest.raises(InvalidProof):
         await verify(token_of(), now=NOW + 601_000, by=by)
 
@@ -155,13 +156,14 @@ async def test_an_issuer_speaks_only_for_its_sources() -> None:
     restricted = replace(ISSUER.trusted(), sources=frozenset({"shop"}))
     with pytest.raises(InvalidProof):
         await verify(token_of(), by=verifier(restricted))
-    assert await verify(token_of(), by=verifier(replace(restricted, sources=frozenset({"site"})))) is Proof.TOKEN
+    of_site = verifier(replace(restricted, sources=frozenset({"site"})))
+    assert await verify(token_of(), by=of_site) == Proven(Proof.TOKEN, frozenset({"site"}))
 
 
 async def test_every_proof_that_is_given_must_hold() -> None:
     good, bad = hash_of(), hash_of(user="u18")
     token = token_of().user_token
-    assert await verify(ProofTexts(good.user_hash, token)) is Proof.TOKEN
+    assert (await verify(ProofTexts(good.user_hash, token))).proof is Proof.TOKEN
     with pytest.raises(InvalidProof):
         await verify(ProofTexts(bad.user_hash, token))
     with pytest.raises(InvalidProof):

@@ -172,7 +172,7 @@ async def test_user_hashes_are_accepted_until_their_key_is_rotated_twice(service
     for _ in range(2):
         site = await read_source(services.client, "site")
         assert site is not None
-        assert await proofs.verify(site, "u17", "a1", given, NOW) is Proof.HASH
+        assert (await proofs.verify(site, "u17", "a1", given, NOW)).proof is Proof.HASH
         assert await rotate_hash_key(services, "site") != made.hash_key
     site = await read_source(services.client, "site")
     assert site is not None
