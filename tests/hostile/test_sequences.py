@@ -34,7 +34,7 @@ from tests.hostile.steps import APP, COMPANY, CRM, SHOP, START, WEB, Life, begin
 
 pytestmark = pytest.mark.store
 
-NUMBER: Final = int(os.environ.get("CONSENTRIC_SEQUENCES", "100"))
+NUMBER: Final = int(os.environ.get("CONSENTRIC_SEQUENCES", "50"))
 ABREAST: Final = 200
 ROUNDS: Final = 8
 SEED: Final = int(os.environ.get("CONSENTRIC_SEED", "7"))

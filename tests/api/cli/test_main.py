@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -9,6 +10,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -54,6 +57,7 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
 
 
 def run(folder: Path, *arguments: str, stdin: str | None = None, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command in a process of its own, for what only a process shows."""
     return subprocess.run(
         [CONSENTRIC, *arguments],
         env=environment(folder, **settings),
@@ -65,19 +69,21 @@ def run(folder: Path, *arguments: str, stdin: str | None = None, **settings: str
     )
 
 
-@pytest.fixture
-def run_here(served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunHere:
-    """Like `run` on the served folder, but in this process, which saves starting another one."""
-    for name, value in environment(served.folder).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr("api.process.logs.configure_logs", lambda _: None)
-
-    def run_one(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run_within(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Like `run`, but in this process, which saves starting another one."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr("api.process.logs.configure_logs", lambda _: None)
+        for name, value in environment(folder).items():
+            patch.setenv(name, value)
         code = run_command(list(arguments))
-        printed = capsys.readouterr()
-        return subprocess.CompletedProcess(arguments, code, printed.out, printed.err)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
-    return run_one
+
+@pytest.fixture
+def run_here(served: Served) -> RunHere:
+    """Runs commands on the served folder, in this process."""
+    return partial(run_within, served.folder)
 
 
 def document(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
@@ -130,7 +136,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def write_key(served: Served) -> str:
-    made = document(run(served.folder, "source", "create", "shop", "--trust", "server", "--json"))
+    made = document(run_within(served.folder, "source", "create", "shop", "--trust", "server", "--json"))
     assert set(made) == {"source", "trust", "write_key"}
     assert made["source"] == "shop"
     return str(made["write_key"])
@@ -139,7 +145,7 @@ def write_key(served: Served) -> str:
 @pytest.fixture(scope="module")
 def api_key(served: Served) -> str:
     options = ("--role", "frontend", "--purpose", "personalisation", "--purpose", "service")
-    made = document(run(served.folder, "client", "create", "web", *options, "--json"))
+    made = document(run_within(served.folder, "client", "create", "web", *options, "--json"))
     assert set(made) == {"client", "key"}
     return str(made["key"])
 
@@ -148,7 +154,7 @@ def api_key(served: Served) -> str:
 def loaded(served: Served, write_key: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     file = tmp_path_factory.mktemp("files") / "events.ndjson"
     file.write_text("".join(json.dumps(line) + "\n" for line in LINES))
-    return document(run(served.folder, "load", str(file), "--source", "shop", "--json"))
+    return document(run_within(served.folder, "load", str(file), "--source", "shop", "--json"))
 
 
 def ask(served: Served, credential: str, query: str, **headers: str) -> dict[str, object]:
@@ -215,7 +221,8 @@ def test_a_batch_is_accepted_with_a_valid_write_key_only(served: Served, write_k
 
 
 def test_a_token_reaches_its_person(served: Served, api_key: str, loaded: dict[str, object]) -> None:
-    made = document(run(served.folder, "token", "--client", "web", "--source", "shop", "--user-id", "ada", "--json"))
+    subject = ("--source", "shop", "--user-id", "ada")
+    made = document(run_within(served.folder, "token", "--client", "web", *subject, "--json"))
     assert set(made) == {"token"}
     seen = ask(served, str(made["token"]), "{ me { givenName email } }")
     assert seen["data"]["me"] == {"givenName": "Ada", "email": "ada@example.com"}
@@ -315,10 +322,8 @@ def test_a_store_in_use_is_not_stopped(served: Served, run_here: RunHere) -> Non
     assert document(run_here("store", "status", "--json"))["running"] is True
 
 
-def test_a_second_registration_is_a_conflict(served: Served, run_here: RunHere, write_key: str) -> None:
-    assert (
-        failure(run(served.folder, "source", "create", "shop", "--trust", "server", "--json"), 73)["code"] == "CONFLICT"
-    )
+def test_a_second_registration_is_a_conflict(run_here: RunHere, write_key: str) -> None:
+    assert failure(run_here("source", "create", "shop", "--trust", "server", "--json"), 73)["code"] == "CONFLICT"
     done = run_here("source", "create", "shop", "--trust", "server")
     assert done.stderr.startswith("Error: Source shop has a write key")
     assert done.stderr.count("\n") == 1
@@ -333,7 +338,7 @@ def test_sigterm_stops_the_server_with_exit_code_0(served: Served) -> None:
     assert (
         not Path(f"/proc/{engine}/cmdline").exists() or b"arcadedb" not in Path(f"/proc/{engine}/cmdline").read_bytes()
     )
-    assert json.loads(run(served.folder, "store", "status", "--json").stdout)["running"] is False
+    assert json.loads(run_within(served.folder, "store", "status", "--json").stdout)["running"] is False
 
 
 def test_sigterm_during_startup_exits_with_code_0(tmp_path: Path) -> None:
@@ -378,11 +383,9 @@ def test_a_bad_setting_is_named_without_its_value(tmp_path: Path) -> None:
     assert "canary" not in done.stderr
 
 
-def test_a_started_store_runs_until_it_is_stopped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_here: RunHere
-) -> None:
-    monkeypatch.setenv("CONSENTRIC_DATA_DIR", str(tmp_path))
+def test_a_started_store_runs_until_it_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONSENTRIC_PORT", "0")
+    run_here: RunHere = partial(run_within, tmp_path)
     try:
         started = document(run(tmp_path, "store", "start", "--json"))
         assert (started["running"], started["started"], started["lasting"]) == (True, True, True)

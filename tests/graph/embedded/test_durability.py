@@ -1,7 +1,7 @@
 """What was acknowledged survives a kill of the embedded store in the middle of writes, and nothing is left half done.
 
 Every transaction writes two nodes in two statements. A round writes from several clients at once, kills the engine,
-starts it again on the same folder and compares.
+starts it again on the same folder and compares. CONSENTRIC_KILLS sets how many rounds run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from graph.errors import ConsentricError
 from graph.store.client import GraphClient, StoreLimits, Writer
 from migrations.runner import migrate
 
-ROUNDS = 10
+ROUNDS = int(os.environ.get("CONSENTRIC_KILLS", "5"))
 WRITERS = 3
 
 

@@ -15,10 +15,10 @@ import pytest
 from orjson import OPT_SORT_KEYS, dumps, loads
 
 from graph.consent.bars import parse_bars
-from graph.model.access import ALWAYS, Source, Trust
+from graph.model.access import Source, Trust
 from graph.model.identity import Proof
 from graph.model.message import Message
-from graph.model.time import DAY
+from graph.model.time import DAY, Millis
 from graph.store.client import GraphClient
 from resolvers.collection.arrival import Arrival
 from resolvers.collection.transaction import write_arrivals
@@ -29,7 +29,8 @@ from tests.conftest import empty
 pytestmark = pytest.mark.store
 
 WEB: Final = Source("web", trust=Trust.PUBLIC)
-SHOP: Final = Source("shop", verifies={"email": ALWAYS}, jurisdiction="US-CA")
+CHECKS_SINCE: Final = Millis(NOW - 5 * DAY)
+SHOP: Final = Source("shop", verifies={"email": CHECKS_SINCE}, jurisdiction="US-CA")
 TILL: Final = Source("till")
 CRM: Final = Source("crm", trust=Trust.RECORD, user_namespace="crm")
 SOURCES: Final = (WEB, SHOP, TILL, CRM)
