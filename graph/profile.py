@@ -10,10 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import nlargest
 from typing import Any, Final
 
 from graph.access.terms import UNSETTLED
-from graph.activity.history import INTERACTION_ENTRY, SESSION_ENTRY, parse_interactions, parse_sessions
+from graph.activity.history import (
+    INTERACTION_ENTRY,
+    OF_CLAIMED,
+    SESSION_ENTRY,
+    SESSIONS_OF_CLAIMED,
+    parse_interactions,
+    parse_sessions,
+    split_claimed,
+)
 from graph.consent.log import parse_events
 from graph.consent.permits import IN_FORCE
 from graph.identity.traits import parse_traits
@@ -247,11 +256,12 @@ class ProfileParts:
 @dataclass(frozen=True, slots=True)
 class Reach:
     """The records that parts are read from. `records`: traits, identifiers and consents. `behaviour`: sessions and
-    interactions, each record with the grade of its tie to the person. `recent`: what recommendations start from."""
+    interactions, each record with the grade of its tie to the person. `recent`: what recommendations start from, in
+    the same form."""
 
     records: frozenset[RecordId] = frozenset()
     behaviour: Mapping[RecordId, Grade] = field(default_factory=dict)
-    recent: frozenset[RecordId] = frozenset()
+    recent: Mapping[RecordId, Grade] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,23 +315,51 @@ RETURN
   CASE WHEN $recent > 0 THEN COLLECT {
     UNWIND $starting AS starting
     MATCH (:Record {id: starting})-[:HAD]->(:Session)-[xe]->(ie:Item)
-    RETURN [ie.key, type(xe), xe.at, xe.weight, xe.value] ORDER BY xe.at DESC, xe.message_id DESC LIMIT $recent
+    WITH xe, ie ORDER BY xe.at DESC, xe.message_id DESC LIMIT $recent
+    RETURN [xe.at, xe.message_id, ie.key, type(xe), xe.weight, xe.value]
   } ELSE NULL END AS recent,
+  CASE WHEN $recent > 0 AND size($claimed_starting) > 0 THEN COLLECT {
+    UNWIND $claimed_starting AS claimed
+    """
+    + OF_CLAIMED
+    + """
+    WHERE j:Item
+    RETURN [x.at, x.message_id, j.key, type(x), x.weight, x.value]
+  } ELSE NULL END AS claimed_recent,
   CASE WHEN $interactions > 0 THEN COLLECT {
     UNWIND $behaving AS acting
     MATCH (r:Record {id: acting})-[:HAD]->(:Session)-[x]->(j)
+    WITH r, x, j ORDER BY x.at DESC, x.message_id DESC LIMIT $interactions
     RETURN """
     + INTERACTION_ENTRY
     + """
-    ORDER BY x.at DESC, x.message_id DESC LIMIT $interactions
   } ELSE NULL END AS interactions,
+  CASE WHEN $interactions > 0 AND size($claimed) > 0 THEN COLLECT {
+    UNWIND $claimed AS claimed
+    """
+    + OF_CLAIMED
+    + """
+    ORDER BY x.at DESC, x.message_id DESC LIMIT $interactions
+    RETURN """
+    + INTERACTION_ENTRY
+    + """
+  } ELSE NULL END AS claimed_interactions,
   CASE WHEN $sessions > 0 THEN COLLECT {
     UNWIND $behaving AS visiting
     MATCH (r:Record {id: visiting})-[:HAD]->(s:Session)
+    WITH r, s ORDER BY s.started_at DESC, s.id DESC LIMIT $sessions
     RETURN """
     + SESSION_ENTRY
-    + """ ORDER BY s.started_at DESC, s.id DESC LIMIT $sessions
-  } ELSE NULL END AS sessions
+    + """
+  } ELSE NULL END AS sessions,
+  CASE WHEN $sessions > 0 AND size($claimed) > 0 THEN COLLECT {
+    """
+    + SESSIONS_OF_CLAIMED
+    + """
+    RETURN """
+    + SESSION_ENTRY
+    + """
+  } ELSE NULL END AS claimed_sessions
 """
 )
 
@@ -330,13 +368,17 @@ async def read_profile(
     client: GraphClient, user: UserId, epoch: int, reach: Reach, parts: ProfileParts
 ) -> StoredProfile | None:
     """Reads parts of a person. None if the person's permits have changed since the gate ruled on them (`epoch`)."""
+    behaving, claimed = split_claimed(reach.behaviour)
+    starting, claimed_starting = split_claimed(reach.recent)
     rows = await client.read(
         READ_PROFILE,
         user=user,
         epoch=epoch,
         records=sorted(reach.records),
-        behaving=sorted(reach.behaviour),
-        starting=sorted(reach.recent),
+        behaving=behaving,
+        claimed=claimed,
+        starting=starting,
+        claimed_starting=claimed_starting,
         traits=parts.traits,
         identifiers=parts.identifiers,
         consents=parts.consents,
@@ -347,10 +389,10 @@ async def read_profile(
         sessions=parts.sessions,
         default_purpose=parts.default_purpose,
     )
-    return _parse_profile(rows[0], reach) if rows else None
+    return _parse_profile(rows[0], reach, parts) if rows else None
 
 
-def _parse_profile(row: Row, reach: Reach) -> StoredProfile:
+def _parse_profile(row: Row, reach: Reach, parts: ProfileParts) -> StoredProfile:
     return StoredProfile(
         traits={RecordId(record): parse_traits(text) for record, text in sorted(row["traits"] or ())},
         trusts={RecordId(record): Trust(trust) for record, trust in row["trusts"] or ()},
@@ -361,10 +403,20 @@ def _parse_profile(row: Row, reach: Reach) -> StoredProfile:
         events=_parse_events(row["events"]),
         segments=tuple(sorted((_parse_membership(m) for m in row["segments"] or ()), key=lambda m: m.segment)),
         rfm=parse_rfm(row["derived"]),
-        recent=tuple(RecentInteraction(*entry) for entry in row["recent"] or ()),
-        interactions=parse_interactions(row["interactions"], reach.behaviour),
-        sessions=parse_sessions(row["sessions"], reach.behaviour),
+        recent=_parse_recent(_join(row, "recent"), parts.recent),
+        interactions=parse_interactions(_join(row, "interactions"), reach.behaviour, parts.interactions),
+        sessions=parse_sessions(_join(row, "sessions"), reach.behaviour, parts.sessions),
     )
+
+
+def _join(row: Row, name: str) -> list[Any]:
+    """Returns the entries of records that are read whole, and of claimed devices."""
+    return [*(row[name] or ()), *(row[f"claimed_{name}"] or ())]
+
+
+def _parse_recent(entries: Sequence[Sequence[Any]], limit: int) -> tuple[RecentInteraction, ...]:
+    latest = nlargest(limit, entries, key=lambda entry: (entry[0], entry[1]))
+    return tuple(RecentInteraction(item, type_, at, weight, value) for at, _, item, type_, weight, value in latest)
 
 
 def _parse_events(entries: Sequence[Sequence[Any]] | None) -> tuple[ConsentEvent, ...]:

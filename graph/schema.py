@@ -303,6 +303,8 @@ _NODES: Final = (
                  "Whether more devices name the account than may count for it; absent means no."),
         Property("denies", BOOLEAN, CONSENTS, DELETE, _LOG + _TRUST,
                  "Whether the record ever denied anything; absent means no."),
+        Property("recent_sessions", STRINGS, BEHAVIOUR, DELETE, (*_SESSIONS, "migrations.m0007_recent_sessions"),
+                 "The IDs of a device's 20 latest sessions, as they began to arrive."),
         Property("session_id", STRING, BEHAVIOUR, DELETE, _SESSIONS,
                  "The session that its next event is compared with."),
         Property("carried", STRING, CONSENTS, DELETE, _RECORDS,

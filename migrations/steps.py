@@ -11,6 +11,7 @@ from migrations import (
     m0004_confirmations,
     m0005_trust,
     m0006_declared_items,
+    m0007_recent_sessions,
 )
 from migrations.step import Step
 
@@ -21,4 +22,5 @@ STEPS: Final[tuple[Step, ...]] = (
     m0004_confirmations.STEP,
     m0005_trust.STEP,
     m0006_declared_items.STEP,
+    m0007_recent_sessions.STEP,
 )

@@ -6,7 +6,7 @@ invented item, and statements that name `(:Item)` as the other end don't match i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Final
@@ -63,6 +63,23 @@ async def write_sessions(tx: Writer, starts: Iterable[SessionStart]) -> None:
     """Creates sessions; interactions then extend their bounds."""
     for chunk in chunk_rows([[one.id, one.record, one.at, one.latest] for one in starts]):
         await tx.run(WRITE_SESSIONS, rows=list(chunk))
+
+
+MOST_RECENT: Final = 20
+"""How many sessions the record of a device lists."""
+
+WRITE_RECENT_SESSIONS: Final = f"""
+UNWIND $rows AS row
+MATCH (r:Record {{id: row[0]}})
+SET r.recent_sessions =
+  (row[1] + [known IN coalesce(r.recent_sessions, []) WHERE NOT known IN row[1]])[0..{MOST_RECENT}]
+"""
+
+
+async def write_recent_sessions(tx: Writer, begun: Mapping[RecordId, Sequence[SessionId]]) -> None:
+    """Adds sessions that begin, the latest first, to those that the records of devices list."""
+    for chunk in chunk_rows([[record, list(sessions)[:MOST_RECENT]] for record, sessions in sorted(begun.items())]):
+        await tx.run(WRITE_RECENT_SESSIONS, rows=list(chunk))
 
 
 READ_SESSIONS_AROUND: Final = """

@@ -57,6 +57,10 @@ class Engine(StrEnum):
     NEO4J = "neo4j"
 
 
+READS_AT_ONCE: Final = {Engine.EMBEDDED: 2, Engine.NEO4J: 8}
+"""How many reads of one reader run at once. The embedded engine shares its machine with this process."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoreTarget:
     """Address and credentials of a store."""
@@ -73,8 +77,7 @@ class StoreLimits:
     """Limits of one client. Times in seconds.
 
     The server stops a statement after `statement`; if the server does not respond, the client gives up `grace` later.
-    After a lost race or a transient fault, the same work is retried for up to `persist`. `reads` is how many reads of
-    one reader run at once.
+    After a lost race or a transient fault, the same work is retried for up to `persist`.
     """
 
     statement: float = 30.0
@@ -84,7 +87,6 @@ class StoreLimits:
     connect: float = 10.0
     most_waiting: int = 2048
     longest_wait: float = 60.0
-    reads: int = 8
 
 
 class Writer:
@@ -117,7 +119,7 @@ class GraphClient:
         self._driver = driver
         self._session: dict[str, Any] = {"database": target.database, "fetch_size": 5000}
         self._reader: str | None = None
-        self._reads = ReadTurns(limits.reads)
+        self._reads = ReadTurns(READS_AT_ONCE[target.engine])
         self._turns: WriteTurns | None = None
         if target.engine is Engine.EMBEDDED:
             self._turns = WriteTurns(limits.most_waiting, limits.longest_wait)

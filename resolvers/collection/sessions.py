@@ -13,11 +13,12 @@ from graph.activity.sessions import (
     SessionWindow,
     read_sessions_around,
     write_interactions,
+    write_recent_sessions,
     write_sessions,
 )
 from graph.identity.records import TouchedRecord
 from graph.model.activity import SessionId
-from graph.model.identity import RecordId
+from graph.model.identity import RecordId, RecordKind
 from graph.model.message import Message
 from graph.model.time import Millis
 from graph.store.client import Writer
@@ -34,11 +35,15 @@ async def place_in_sessions(tx: Writer, new: Sequence[Arrival], touched: dict[Re
         return
     spans = await _read_spans(tx, by_record, touched)
     starts: list[SessionStart] = []
+    begun: dict[RecordId, list[SessionId]] = {}
     rows: list[tuple[SessionId, Message]] = []
     for record, messages in by_record.items():
         placed, after = place_events(record, [(each.at, each.session) for each in messages], spans[record])
         rows.extend(zip(placed, messages, strict=True))
         current = touched[record].session
+        new_ones = [span for span in after if span.begins]
+        if new_ones and messages[0].record is not None and messages[0].record.kind is RecordKind.ANONYMOUS:
+            begun[record] = [span.id for span in sorted(new_ones, key=lambda span: span.end)][::-1]
         latest = after[0] if len(after) == 1 else max(after, key=lambda span: (span.end, span.start, span.id))
         if latest.id != current or len(after) > 1:
             starts += [
@@ -48,6 +53,7 @@ async def place_in_sessions(tx: Writer, new: Sequence[Arrival], touched: dict[Re
             ]
     if starts:
         await write_sessions(tx, sorted(starts, key=lambda start: (start.record, start.id)))
+    await write_recent_sessions(tx, begun)
     await write_interactions(tx, rows)
 
 

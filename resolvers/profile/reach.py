@@ -49,8 +49,9 @@ def reach_of(request: RequestContext, person: FoundPerson) -> Reach:
     own = person.records if person.own is None else person.records & person.own
     if person.records & person.unsettled:
         own &= person.asked
-        return Reach(own, dict.fromkeys(own, Grade.PROVEN), own)
-    behaviour, recent = dict.fromkeys(own, Grade.PROVEN), set(own)
+        proven = dict.fromkeys(own, Grade.PROVEN)
+        return Reach(own, proven, proven)
+    behaviour, recent = dict.fromkeys(own, Grade.PROVEN), dict.fromkeys(own, Grade.PROVEN)
     for device in person.devices:
         if device.account not in own or device.record.id in person.unsettled:
             continue
@@ -58,8 +59,8 @@ def reach_of(request: RequestContext, person: FoundPerson) -> Reach:
         if shown:
             behaviour[device.record.id] = device.grade
         if recommended:
-            recent.add(device.record.id)
-    return Reach(own, behaviour, frozenset(recent))
+            recent[device.record.id] = device.grade
+    return Reach(own, behaviour, recent)
 
 
 def _admit_device(request: RequestContext, person: FoundPerson, device: TiedDevice) -> tuple[bool, bool]:

@@ -13,7 +13,7 @@ import pytest
 
 from graph.store.client import GraphClient
 from tests.attacks.town import AT_SHOP, Town, build_town
-from tests.world import Reader, identify, new_device, open_world, prefer, record, view
+from tests.world import Reader, identify, new_device, open_world, prefer, record, view, viewed
 
 pytestmark = pytest.mark.store
 
@@ -137,6 +137,31 @@ async def test_a_partner_wants_scans_of_the_catalogue_to_starve_everybody_else(t
     assert all(answer.status_code < 500 or "STORE_TIMEOUT" in answer.text for answer in await flood)
     assert read < 2
     assert withdrawn < 3
+
+
+async def test_an_attacker_wants_long_histories_of_claimed_devices_to_slow_the_victim_down(town: Town) -> None:
+    async def read() -> float:
+        taken = []
+        for _ in range(5):
+            started = time.perf_counter()
+            for facts in ("interactions(first: 10) { nodes { id } }", "recommendations(first: 5) { score }"):
+                await town.front.see(AT_SHOP, facts)
+            taken.append(time.perf_counter() - started)
+        return sorted(taken)[2]
+
+    await town.victim.state("personalisation")
+    before = await read()
+    for _ in range(8):
+        device = new_device()
+        await town.web.send(prefer("personalisation", anonymousId=device), identify(userId="u17", anonymousId=device))
+        order = {"type": "track", "event": "Order Completed", "anonymousId": device}
+        for _ in range(4):
+            products = [{"product_id": f"x{number}"} for number in range(250)]
+            await town.web.send(*(order | {"properties": {"products": products}} for _ in range(3)))
+        views = (view(f"y{number}", anonymousId=device, context={"sessionId": number}) for number in range(100))
+        await town.web.send(*views)
+    assert "y99" in viewed(await town.front.see(AT_SHOP))
+    assert await read() < 3 * before + 0.15
 
 
 async def test_an_attacker_wants_a_crowd_of_writes_to_delay_a_withdrawal(town: Town) -> None:

@@ -43,7 +43,8 @@ async def find(client: GraphClient, key: str = "ada", kind: RecordKind = RecordK
 
 
 def reach_of(person: FoundPerson) -> Reach:
-    return Reach(person.records, dict.fromkeys(person.records, Grade.PROVEN), person.records)
+    proven = dict.fromkeys(person.records, Grade.PROVEN)
+    return Reach(person.records, proven, proven)
 
 
 async def test_a_person_is_found_without_any_facts(door: Door) -> None:

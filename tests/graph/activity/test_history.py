@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from graph.activity.history import (
+    MOST_CLAIMED,
     NEWEST,
     InteractionFilter,
     parse_interactions,
@@ -12,7 +13,8 @@ from graph.activity.history import (
     read_interactions,
     read_sessions,
 )
-from graph.model.activity import InteractionFacts
+from graph.activity.sessions import write_recent_sessions
+from graph.model.activity import InteractionFacts, SessionId
 from graph.model.identity import Grade, RecordId, UserId
 from graph.model.time import Millis
 from graph.store.client import GraphClient
@@ -83,11 +85,27 @@ async def test_only_the_records_that_were_decided_about_are_read(store: GraphCli
 
 async def test_what_happened_on_a_device_has_the_grade_of_its_tie(store: GraphClient) -> None:
     await write_crowd(store, [Person(ADA, [[Event("a")]]), Person("device", [[Event("b", days_ago=2)]])])
+    await store.write(lambda tx: write_recent_sessions(tx, {RecordId("device/0"): [SessionId("device/0")]}))
     both = {RecordId("ada/0"): Grade.PROVEN, RecordId("device/0"): Grade.CLAIMED}
     found = await read_interactions(store, both, InteractionFilter(), 50)
     assert [(one.id, one.grade) for one in found] == [("ada/0/0", Grade.PROVEN), ("device/0/0", Grade.CLAIMED)]
     sessions = await read_sessions(store, both, 50)
     assert {one.id: one.grade for one in sessions} == {"ada/0": Grade.PROVEN, "device/0": Grade.CLAIMED}
+
+
+async def test_of_a_claimed_device_the_latest_sessions_are_read_to_a_limit(store: GraphClient) -> None:
+    visits = [[Event(f"i{visit}-{n}", days_ago=100 - visit) for n in range(10)] for visit in range(25)]
+    await write_crowd(store, [Person("device", visits)])
+    for visit in range(25):
+        begun = {RecordId("device/0"): [SessionId(f"device/{visit}")]}
+        await store.write(lambda tx, begun=begun: write_recent_sessions(tx, begun))  # type: ignore[misc]
+    claimed = {RecordId("device/0"): Grade.CLAIMED}
+    found = await read_interactions(store, claimed, InteractionFilter(), 500)
+    assert len(found) == MOST_CLAIMED
+    sessions = await read_sessions(store, claimed, 500)
+    assert {one.id for one in sessions} == {f"device/{visit}" for visit in range(5, 25)}
+    assert {one.id.rpartition("/")[0] for one in found} <= {one.id for one in sessions}
+    assert await read_interactions(store, claimed, InteractionFilter(item="i1-1"), 500) == ()
 
 
 async def test_an_event_without_an_item_meets_no_filter_of_items(store: GraphClient) -> None:
@@ -100,6 +118,6 @@ async def test_an_event_without_an_item_meets_no_filter_of_items(store: GraphCli
 
 
 def test_what_a_statement_leaves_out_has_its_default() -> None:
-    assert parse_interactions(None, {}) == parse_sessions(None, {}) == ()
-    (bare,) = parse_interactions([["ada/0", "m", 1, "VIEWED", None, None, None, None, None, None, []]], own())
+    assert parse_interactions([], {}, 1) == parse_sessions([], {}, 1) == ()
+    (bare,) = parse_interactions([["ada/0", "m", 1, "VIEWED", None, None, None, None, None, None, []]], own(), 1)
     assert bare == InteractionFacts("m", Millis(1), "VIEWED", None)
