@@ -305,7 +305,7 @@ RETURN
   CASE WHEN $identifiers THEN [(u)<-[b:RESOLVES_TO]-(rb:Record)-[h:IDENTIFIED_BY]->(ib:Identifier)
     WHERE b.to IS NULL AND rb.id IN $records AND h.ended IS NULL |
     [rb.id, ib.kind, ib.value, ib.namespace, coalesce(h.grade, 'proven')]] ELSE NULL END AS identifiers,
-  CASE WHEN $consents THEN [(u)<-[c:RESOLVES_TO]-(rc:Record)-[:DECIDED]->(ec:ConsentEvent)
+  CASE WHEN $consents THEN [(u)<-[c:RESOLVES_TO]-(rc:Record)-[:DECIDED|FORMERLY_DECIDED]->(ec:ConsentEvent)
     WHERE c.to IS NULL AND rc.id IN $records |
     [rc.id, properties(ec)]] ELSE NULL END AS events,
   CASE WHEN $segments THEN [(u)-[d:IN_SEGMENT]->(sd:Segment) WHERE d.until IS NULL |

@@ -55,6 +55,7 @@ class Rel(StrEnum):
     HAD = "HAD"
     ABOUT = "ABOUT"
     DECIDED = "DECIDED"
+    FORMERLY_DECIDED = "FORMERLY_DECIDED"
     ASKED = "ASKED"
     FOR = "FOR"
     UNDER = "UNDER"
@@ -656,7 +657,9 @@ _RELATIONSHIPS: Final = (
         Property("weight", FLOAT, None, KEEP, _ITEMS, "How much the item is about the topic, 0 or more."),
     )),
     RelationshipType(Rel.DECIDED, (Label.RECORD,), (Label.CONSENT_EVENT,), DELETE,
-                     "What was stated through the record."),
+                     "What was stated through the record and may still matter."),
+    RelationshipType(Rel.FORMERLY_DECIDED, (Label.RECORD,), (Label.CONSENT_EVENT,), DELETE,
+                     "What was stated through the record and can't matter any more: a later statement supersedes it."),
     RelationshipType(Rel.ASKED, (Label.RECORD,), (Label.CONFIRMATION,), DELETE,
                      "Whose consent is to be confirmed."),
     RelationshipType(Rel.FOR, (Label.CONSENT_EVENT,), (Label.PURPOSE,), DELETE,

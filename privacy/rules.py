@@ -140,9 +140,7 @@ class _RecordStatements:
     def counts(self, event: ConsentEvent) -> bool:
         """Whether a statement has an effect: a grant by silence, by merely being shown a notice, or by a record that
         may not grant has none; nor has a lapse by such a record."""
-        mechanism = (event.statement.mechanism or Mechanism.OPT_IN).lower().replace("-", "_")
-        silent = _rank(event) is _Rank.GRANT and mechanism != Mechanism.OPT_IN
-        return _rank(event) is _Rank.DENIAL or (not silent and self.standing.grants(event))
+        return _rank(event) is _Rank.DENIAL or (not _is_silent(event) and self.standing.grants(event))
 
     def latest(self, permit: Permit) -> ConsentEvent | None:
         """Returns the latest statement on a permit: about the recipient itself, or else about every recipient."""
@@ -151,6 +149,12 @@ class _RecordStatements:
     def latest_granted(self, permit: Permit) -> ConsentEvent | None:
         """Returns the latest statement on a permit among those by which the record may grant."""
         return _latest([event for event in self.about(permit) if self.standing.grants(event)])
+
+
+def _is_silent(event: ConsentEvent) -> bool:
+    """Whether an event is a grant by silence or by a mere notice."""
+    mechanism = (event.statement.mechanism or Mechanism.OPT_IN).lower().replace("-", "_")
+    return _rank(event) is _Rank.GRANT and mechanism != Mechanism.OPT_IN
 
 
 def _latest(about: Sequence[ConsentEvent]) -> ConsentEvent | None:
@@ -405,6 +409,55 @@ def objects_to_linking(events: Sequence[ConsentEvent], at: Millis, standing: Sta
     about = [event for event in events if event.statement.purpose == IDENTITY_LINKING]
     standings = {event.record: standing for event in about}
     return fold(about, at, _DEFAULT_POLICY, standings)[Permit(IDENTITY_LINKING)].reason is PermitReason.DENIED
+
+
+def find_live(events: Iterable[ConsentEvent]) -> list[ConsentEvent]:
+    """Returns the events that may still matter, in order of arrival: all but those that a later one of the record
+    supersedes. O(events · live ones that state the same)."""
+    live: dict[tuple[object, ...], list[ConsentEvent]] = {}
+    for event in sorted(events, key=lambda one: one.seq, reverse=True):
+        later = live.setdefault(_what_is_stated(event), [])
+        if not any(supersedes(one, event) for one in later):
+            later.append(event)
+    return sorted((event for some in live.values() for event in some), key=lambda one: one.seq)
+
+
+def supersedes(later: ConsentEvent, earlier: ConsentEvent) -> bool:
+    """Whether an event of a record can never matter again because of a later one of the record, whatever is stated by
+    anybody afterwards: both state the same, and the later one is in effect, reaches at least as far, and lasts at least
+    as long."""
+    new, old = later.statement, earlier.statement
+    return (
+        later.seq > earlier.seq
+        and _what_is_stated(later) == _what_is_stated(earlier)
+        and _applies_from(earlier) <= _applies_from(later) <= later.received_at
+        and earlier.received_at <= later.received_at
+        and new.assurance >= old.assurance
+        and (
+            _rank(later) is not _Rank.GRANT
+            or (
+                _last_stated_at(later) >= _last_stated_at(earlier)
+                and (new.expires_at is None or (old.expires_at is not None and new.expires_at >= old.expires_at))
+            )
+        )
+    )
+
+
+def _what_is_stated(event: ConsentEvent) -> tuple[object, ...]:
+    statement = event.statement
+    return (
+        event.record,
+        statement.purpose,
+        statement.recipient,
+        _rank(event),
+        _is_silent(event),
+        event.proof,
+        event.reach,
+        statement.controller,
+        statement.notice,
+        statement.notice_version,
+        statement.jurisdiction,
+    )
 
 
 def last_statement(events: Iterable[ConsentEvent], purpose: str, recipient: str | None) -> ConsentEvent | None:

@@ -1,6 +1,7 @@
 """The consent log: events on `(Record)-[:DECIDED]->(ConsentEvent)`, locked, appended and read.
 
-The log is append-only. The one property set later is `repeated_at`, when a statement is carried along again.
+The log is append-only. The one property set later is `repeated_at`, when a statement is carried along again. An event
+that can never matter again is kept as `FORMERLY_DECIDED`, for whoever reads the history: folds don't read it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _STATEMENT_FIELDS: Final = tuple(f.name for f in fields(ConsentStatement) if f.n
 
 @dataclass(frozen=True, slots=True)
 class RecordLog:
-    """One record's part of the log, in order of arrival."""
+    """One record's part of the log, in order of arrival, without events that can never matter again."""
 
     record: RecordId
     events: tuple[ConsentEvent, ...]
@@ -31,10 +32,11 @@ class RecordLog:
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """An event to append, with the ID of the one it supersedes."""
+    """An event to append, with the ID of the one it supersedes. `former`: it can never matter again already."""
 
     event: ConsentEvent
     supersedes: str | None
+    former: bool = False
 
 
 READ_RECORD_LOGS: Final = """
@@ -85,6 +87,16 @@ MERGE (p:Purpose {key: row.purpose})
 MERGE (e)-[:FOR]->(p)
 """
 
+WRITE_FORMER_EVENTS: Final = """
+UNWIND $rows AS row
+MATCH (r:Record {id: row.record})
+MERGE (e:ConsentEvent {id: row.id})
+SET e += row.facts
+MERGE (r)-[:FORMERLY_DECIDED]->(e)
+MERGE (p:Purpose {key: row.purpose})
+MERGE (e)-[:FOR]->(p)
+"""
+
 WRITE_EVENT_RECIPIENTS: Final = """
 UNWIND $rows AS row
 MATCH (e:ConsentEvent {id: row.id})
@@ -111,15 +123,19 @@ MERGE (e)-[:SUPERSEDES]->(previous)
 async def append_events(tx: Writer, additions: Iterable[NewEvent]) -> None:
     """Appends events to their records' logs. All writers lock shared nodes in the same order, so none deadlock."""
     new = sorted(additions, key=lambda n: (n.event.statement.purpose, n.event.statement.recipient or "", n.event.id))
-    rows = [
-        {
-            "record": n.event.record,
-            "id": n.event.id,
-            "purpose": n.event.statement.purpose,
-            "facts": _properties(n.event),
-        }
-        for n in new
-    ]
+    rows, former = (
+        [
+            {
+                "record": n.event.record,
+                "id": n.event.id,
+                "purpose": n.event.statement.purpose,
+                "facts": _properties(n.event),
+            }
+            for n in new
+            if n.former is over
+        ]
+        for over in (False, True)
+    )
     recipients = [
         {"id": n.event.id, "recipient": n.event.statement.recipient} for n in new if n.event.statement.recipient
     ]
@@ -127,12 +143,30 @@ async def append_events(tx: Writer, additions: Iterable[NewEvent]) -> None:
     predecessors = [{"id": n.event.id, "supersedes": n.supersedes} for n in new if n.supersedes]
     for statement, some in (
         (WRITE_EVENTS, rows),
+        (WRITE_FORMER_EVENTS, former),
         (WRITE_EVENT_RECIPIENTS, recipients),
         (WRITE_EVENT_NOTICES, notices),
         (WRITE_EVENT_PREDECESSORS, predecessors),
     ):
         for chunk in chunk_rows(some):
             await tx.run(statement, rows=list(chunk))
+
+
+WRITE_FORMER: Final = """
+UNWIND $ids AS id
+MATCH (r:Record)-[d:DECIDED]->(e:ConsentEvent {id: id})
+WITH collect([r, d, e]) AS found
+UNWIND found AS one
+WITH one[0] AS r, one[1] AS d, one[2] AS e
+CREATE (r)-[:FORMERLY_DECIDED]->(e)
+DELETE d
+"""
+
+
+async def retire_events(tx: Writer, ids: Collection[str]) -> None:
+    """Marks events that can never matter again. The caller has locked their records."""
+    for chunk in chunk_rows(sorted(ids)):
+        await tx.run(WRITE_FORMER, ids=list(chunk))
 
 
 WRITE_DENYING: Final = """

@@ -19,6 +19,7 @@ from graph.consent.log import (
     lock_logs,
     mark_denying,
     read_known_events,
+    retire_events,
     write_linking_objections,
     write_repeats,
 )
@@ -28,7 +29,7 @@ from graph.model.identity import Grade, Proof, RecordId, UserId
 from graph.model.time import Millis
 from graph.store.client import Writer
 from privacy.purposes import IDENTITY_LINKING, Assurance
-from privacy.rules import instant_of, is_denial, is_repeat, last_statement, objects_to_linking
+from privacy.rules import find_live, instant_of, is_denial, is_repeat, last_statement, objects_to_linking, supersedes
 
 MOST_RECIPIENTS: Final = 32
 """How many recipients the bars of one record name. What it denies to others bars the whole purpose."""
@@ -72,7 +73,9 @@ async def record_consents(tx: Writer, statements: Sequence[NewStatement], now: M
         return NOTHING
     logs = await lock_logs(tx, {one.record for one in statements})
     known = await read_known_events(tx, {one.event_id for one in statements})
-    events = {record: list(one.events) for record, one in logs.items()}
+    events = {record: find_live(one.events) for record, one in logs.items()}
+    former = {event.id for record, one in logs.items() for event in one.events if event not in events[record]}
+    stored = {event.id for one in logs.values() for event in one.events}
     added: list[NewEvent] = []
     repeated: dict[str, ConsentEvent] = {}
     for record, event_id, statement, received, proof, until, reach in statements:
@@ -89,16 +92,25 @@ async def record_consents(tx: Writer, statements: Sequence[NewStatement], now: M
         about = [e for e in log if (e.statement.purpose, e.statement.recipient) == _subject_of(statement)]
         event = ConsentEvent(event_id, log[-1].seq + 1 if log else 1, record, received, statement, proof, reach=reach)
         added.append(NewEvent(event, about[-1].id if about else None))
-        log.append(event)
+        former |= _append(log, event)
         if until is not None and last is not None and _is_carried_denial(last) and last.received_at < received:
             again = _restate(last, event, until)
             added.append(NewEvent(again, event.id))
-            log.append(again)
-    await append_events(tx, added)
+            former |= _append(log, again)
+    await retire_events(tx, former & stored)
+    await append_events(tx, [replace(one, former=one.event.id in former) for one in added])
     await write_repeats(tx, repeated.values())
     relinked = await _keep_linking_objections(tx, logs, events, now)
-    hearers = await _spread(tx, logs, [one.event for one in added], now)
+    hearers = await _spread(tx, logs, [one.event for one in added if one.event.id not in former], now)
     return Recorded(frozenset(relinked), frozenset(hearers))
+
+
+def _append(log: list[ConsentEvent], event: ConsentEvent) -> set[str]:
+    """Appends an event to a log, and removes those that can't matter any more. Returns their IDs."""
+    former = {one.id for one in log if supersedes(event, one)}
+    log[:] = [one for one in log if one.id not in former]
+    log.append(event)
+    return former
 
 
 async def spread_denials(tx: Writer, records: Collection[RecordId], now: Millis) -> set[UserId]:

@@ -173,3 +173,15 @@ async def test_an_attacker_wants_a_crowd_of_writes_to_delay_a_withdrawal(town: T
     unfinished = not sending.done()
     await sending
     assert unfinished, "the withdrawal waited for everybody else"
+
+
+async def test_an_attacker_wants_a_long_log_to_hold_every_statement_of_others(town: Town) -> None:
+    device = new_device()
+    for _ in range(2):
+        await town.web.send(*(prefer("personalisation", n % 2 == 0, anonymousId=device) for n in range(700)))
+    logs = "MATCH (r:Record {key: $device})-[d]->(e:ConsentEvent) RETURN type(d) AS type, count(e) AS n ORDER BY type"
+    rows = await town.world.services.client.read(logs, device=device)
+    assert [(row["type"], row["n"]) for row in rows] == [("DECIDED", 2), ("FORMERLY_DECIDED", 1398)]
+    started = time.perf_counter()
+    await town.web.send(prefer("personalisation", anonymousId=device))
+    assert time.perf_counter() - started < 0.5

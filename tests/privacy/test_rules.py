@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graph.model.consent import UNPROVEN, Bar, ConsentEvent, ConsentState, ConsentStatement, Standing
@@ -19,6 +19,7 @@ from privacy.purposes import Permit, Regime
 from privacy.rules import (
     PermitReason,
     PermitState,
+    find_live,
     fold,
     instant_of,
     is_repeat,
@@ -588,6 +589,69 @@ def overrides(grant: ConsentEvent, denial: ConsentEvent) -> bool:
 def permitted(states: Mapping[Permit, PermitState], permit: Permit) -> bool:
     """Whether a permit holds, of a recipient that may not be named."""
     return (states.get(permit) or states[Permit(permit.purpose, "*")]).permitted
+
+
+@st.composite
+def repetitive_histories(draw: st.DrawFn) -> list[ConsentEvent]:
+    """Histories of two records about one purpose: statements often repeat an earlier one, with one difference."""
+    found: list[ConsentEvent] = []
+    for number in range(draw(st.integers(2, 8))):
+        differing = draw(
+            st.sampled_from(["state", "assurance", "controller", "notice", "jurisdiction", "expires_at", "mechanism"])
+        )
+        values: dict[str, list[Any]] = {
+            "state": [ConsentState.GIVEN, ConsentState.WITHDRAWN, ConsentState.UNKNOWN],
+            "assurance": [0, 1, 2],
+            "controller": [None, "A", "B"],
+            "notice": [None, "n", "m"],
+            "jurisdiction": [None, "US-CA", "DE"],
+            "expires_at": [None, Millis(9), Millis(30)],
+            "mechanism": [None, "notice_only"],
+        }
+        like = draw(st.sampled_from(found)) if found else event("given", 1, draw(st.sampled_from([WEB, APP])))
+        received = Millis(draw(st.integers(number, number + 2)))
+        statement = replace(
+            like.statement,
+            effective_at=Millis(draw(st.sampled_from([received, received, 0, received + 1]))),
+            **{differing: draw(st.sampled_from(values[differing]))},
+        )
+        record = draw(st.sampled_from([like.record, like.record, WEB, APP]))
+        proof = draw(st.sampled_from([like.proof, None, Proof.TOKEN])) if STANDINGS[record].public else None
+        again = draw(st.sampled_from([None, None, Millis(received + 2)]))
+        found.append(ConsentEvent(f"e{number}", number, record, received, statement, proof, again))
+    return found
+
+
+@settings(max_examples=1500, deadline=None)
+@given(repetitive_histories(), st.integers(2, 8), BARS, instants)
+def test_what_is_superseded_can_never_matter_again(
+    events: list[ConsentEvent], place: int, bars: list[Bar], at: Millis
+) -> None:
+    early, further = events[:place], events[place:]
+    live = [one for record in STANDINGS for one in find_live([each for each in early if each.record == record])]
+    now = instant_of(early, at)
+    for standings in (STANDINGS, {record: replace(one, public=True) for record, one in STANDINGS.items()}):
+        every = fold([*early, *further], now, POLICY, standings, bars)
+        without = fold([*live, *further], now, POLICY, standings, bars)
+        assert {permit: replace(state, until=None) for permit, state in every.items()} == {
+            permit: replace(state, until=None) for permit, state in without.items()
+        }
+    assert find_live(live) == sorted(live, key=lambda one: one.seq)
+
+
+@given(repetitive_histories())
+def test_the_last_statement_of_each_subject_is_live(events: list[ConsentEvent]) -> None:
+    own = [one for one in events if one.record == WEB]
+    live = find_live(own)
+    assert own[-1:] == live[-1:]
+    for one in own:
+        subject = one.statement.purpose, one.statement.recipient
+        assert last_statement(own, *subject) == last_statement(live, *subject)
+
+
+def test_a_log_of_equal_statements_in_turn_has_two_that_are_live() -> None:
+    events = [replace(event("given" if n % 2 else "withdrawn", n), seq=n) for n in range(50)]
+    assert [one.seq for one in find_live(events)] == [48, 49]
 
 
 @given(histories(), instants)

@@ -15,6 +15,7 @@ from graph.consent.log import (
     mark_denying,
     parse_standing,
     read_known_events,
+    retire_events,
     write_linking_objections,
     write_repeats,
 )
@@ -170,3 +171,15 @@ async def test_records_that_denied_or_objected_are_marked(store: GraphClient) ->
     await store.write(lambda tx: write_linking_objections(tx, {WEB: False, APP: True}))
     rows = await store.read("MATCH (r:Record) RETURN r.denies AS denies, r.linking_objected AS objected ORDER BY r.id")
     assert [tuple(row.values()) for row in rows] == [(None, True), (True, False)]
+
+
+async def test_events_that_can_never_matter_again_leave_the_log_and_stay_in_the_history(store: GraphClient) -> None:
+    await create(store, WEB)
+    await append(store, event(1), event(2), event(3))
+    await store.write(lambda tx: retire_events(tx, ["web/1", "web/2", "none"]))
+    await store.write(lambda tx: append_events(tx, [NewEvent(event(4), "web/3", former=True)]))
+    assert await log(store) == (event(3),)
+    rows = await store.read("MATCH (:Record)-[:FORMERLY_DECIDED]->(e) RETURN e.seq AS seq ORDER BY seq")
+    assert [row["seq"] for row in rows] == [1, 2, 4]
+    ids = ["web/1", "web/4"]
+    assert await store.write(lambda tx: read_known_events(tx, ids)) == set(ids)

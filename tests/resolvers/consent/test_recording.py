@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from graph.consent.log import RecordLog
+from graph.consent.log import NewEvent, RecordLog, append_events, lock_logs
 from graph.identity.identifiers import NewHolding, write_claims, write_holdings
 from graph.model.consent import UNPROVEN, ConsentEvent, ConsentState, ConsentStatement, Standing
 from graph.model.identity import Grade, Proof, RecordId, UserId
@@ -122,6 +122,23 @@ async def test_sequence_numbers_of_a_record_are_dense_under_races(store: GraphCl
     )
     rows = await store.read("MATCH (e:ConsentEvent) RETURN e.seq AS seq ORDER BY seq")
     assert [row["seq"] for row in rows] == list(range(1, 17))
+
+
+@pytest.mark.store
+async def test_a_log_keeps_what_may_still_matter_and_an_old_one_is_shortened_by_the_next_statement(
+    store: GraphClient,
+) -> None:
+    events = [
+        ConsentEvent(f"o{n}", n, WEB, Millis(n), statement_of("analytics", "given" if n % 2 else "withdrawn", n))
+        for n in range(20)
+    ]
+    await person(store, ANNE, WEB)
+    await store.write(lambda tx: append_events(tx, [NewEvent(one, None) for one in events]))
+    await append(store, WEB, statement_of("analytics", "given", NOW), ids=["new"])
+    logs = await store.write(lambda tx: lock_logs(tx, [WEB]))
+    assert [one.id for one in logs[WEB].events] == ["o18", "new"]
+    rows = await store.read("MATCH (:Record)-[d:DECIDED|FORMERLY_DECIDED]->() RETURN count(d) AS n")
+    assert rows == [{"n": 21}]
 
 
 def bars_of(
