@@ -432,13 +432,12 @@ def supersedes(later: ConsentEvent, earlier: ConsentEvent) -> bool:
         and _what_is_stated(later) == _what_is_stated(earlier)
         and _applies_from(earlier) <= _applies_from(later) <= later.received_at
         and earlier.received_at <= later.received_at
+        and _last_stated_at(earlier) <= _last_stated_at(later)
         and new.assurance >= old.assurance
         and (
             _rank(later) is not _Rank.GRANT
-            or (
-                _last_stated_at(later) >= _last_stated_at(earlier)
-                and (new.expires_at is None or (old.expires_at is not None and new.expires_at >= old.expires_at))
-            )
+            or new.expires_at is None
+            or (old.expires_at is not None and new.expires_at >= old.expires_at)
         )
     )
 
