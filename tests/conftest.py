@@ -21,9 +21,12 @@ from migrations.runner import migrate
 settings.register_profile("house", deadline=None)  # a slow machine must not fail a test
 settings.load_profile("house")
 
+PAGE = 2000
+"""Nodes deleted in one transaction."""
+
 WRITE_EMPTY = """
 MATCH (n) WHERE NOT n:Migration AND NOT n:Lock
-WITH n LIMIT 2000
+WITH n LIMIT $page
 DETACH DELETE n
 RETURN count(*) AS deleted
 """
@@ -61,7 +64,7 @@ async def empty(client: GraphClient) -> None:
     """Deletes everything but the record of migrations."""
 
     async def work(tx: Writer) -> int:
-        return int((await tx.run(WRITE_EMPTY))[0]["deleted"])
+        return int((await tx.run(WRITE_EMPTY, page=PAGE))[0]["deleted"])
 
-    while await client.write(work):
+    while await client.write(work) == PAGE:
         pass

@@ -10,7 +10,7 @@ import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -246,8 +246,17 @@ async def serve(runtime: Runtime, settings: Settings) -> AsyncIterator[httpx.Asy
             async with httpx.AsyncClient(base_url=address_of(listener), timeout=60) as http:
                 yield http
         finally:
-            server.should_exit = True
-            await serving
+            await stop(server, serving)
+
+
+async def stop(server: Server, serving: asyncio.Task[None]) -> None:
+    """Ends a server to which nobody is connected any more. Its own shutdown would wait for those who might be."""
+    for one in server.servers:
+        one.close()
+        await one.wait_closed()
+    serving.cancel()
+    with suppress(asyncio.CancelledError):
+        await serving
 
 
 def record(source: str, key: str) -> dict[str, Any]:
