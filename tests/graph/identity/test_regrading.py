@@ -88,7 +88,9 @@ async def test_records_with_many_identifiers_are_graded_again_at_once(store: Gra
 
     async def work(tx: Writer) -> None:
         graded = await lock_graded(tx, [record(name) for name in names])
-        changes = [Regrading(one.record, each, Grade.CLAIMED, None) for one in graded for each in one.identifiers]
+        changes = [
+            Regrading(one.record, each, Grade.CLAIMED, each.since, None) for one in graded for each in one.identifiers
+        ]
         await write_regradings(tx, changes)
 
     await store.write(work)
