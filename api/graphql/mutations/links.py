@@ -60,7 +60,8 @@ class ConfirmationPayload:
     path: str = strawberry.field(description="Path and query of the link; put this server's public address before it.")
     expires_at: DateTime = strawberry.field(description="When the link expires.")
     cookie: AskingCookie | None = strawberry.field(
-        description="For an account with contact data: a cookie to set in the browser that asks, and nowhere else."
+        description="For an account with contact data: a cookie to set in the browser that asks, and nowhere else. "
+        "Otherwise null."
     )
 
 
