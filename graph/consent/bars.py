@@ -116,13 +116,16 @@ RETURN identifier, COLLECT {{
 }} AS users
 """
 
-WRITE_STALE: Final = f"""
+READ_FRESH_HEARERS: Final = f"""
 MATCH (i:Identifier {{id: $identifier}})<-[h:IDENTIFIED_BY|CLAIMS]-(r:Record)-[x:RESOLVES_TO]->(u:User)
 WHERE x.to IS NULL AND coalesce(u.permits_until, 2) <> 1 AND {HEARD}
-WITH DISTINCT u
-LIMIT 500
+RETURN collect(DISTINCT u.id) AS users
+"""
+
+WRITE_STALE: Final = """
+UNWIND $users AS id
+MATCH (u:User {id: id})
 SET u.permits_until = 1, u.permit_ends = [permit IN u.permits | 1], u.permits_changed_at = $now
-RETURN count(u) AS marked
 """
 
 
@@ -135,8 +138,9 @@ async def find_hearers(tx: Writer, identifiers: Collection[str], now: Millis) ->
         if len(row["users"]) <= MOST_HEARERS:
             found.update(UserId(user) for user in row["users"])
             continue
-        while (await tx.run(WRITE_STALE, identifier=row["identifier"], now=now))[0]["marked"]:
-            pass
+        fresh = (await tx.run(READ_FRESH_HEARERS, identifier=row["identifier"]))[0]["users"]
+        for chunk in chunk_rows(sorted(fresh)):
+            await tx.run(WRITE_STALE, users=list(chunk), now=now)
     return found
 
 
