@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from graph.model.access import Trust
@@ -312,3 +314,20 @@ async def test_an_attacker_wants_to_part_a_person_over_an_identifier_on_which_th
     assert (await town.mail.see(record("crm", "c77"), FEW))["email"] is None
     if when.startswith("before"):
         assert (await town.mail.see(record("erp", "e78"), FEW))["email"] is None
+
+
+async def test_an_attacker_wants_a_denial_and_a_claim_of_the_same_instant_to_miss_each_other(town: Town) -> None:
+    devices = [new_device() for _ in range(12)]
+    addresses = [f"{number}-{EMAIL}" for number in range(12)]
+    claims = [
+        town.web.send(identify({"email": one}, anonymousId=device))
+        for one, device in zip(addresses, devices, strict=True)
+    ]
+    denials = [town.web.send(prefer("marketing", False, anonymousId=device)) for device in devices]
+    await asyncio.gather(*claims, *denials)
+    rows = await town.world.services.client.read(
+        "MATCH (i:Identifier {kind: 'email'}) WHERE i.value IN $addresses AND i.bars IS NOT NULL "
+        "RETURN i.value AS value",
+        addresses=addresses,
+    )
+    assert sorted(row["value"] for row in rows) == sorted(addresses)
