@@ -23,6 +23,8 @@ from algorithms.identity.blocking import DEFAULT_BLOCKING, EMAIL, PHONE, BlockRe
 ID_LIMIT: Final = 512
 EARLIEST_BIRTH: Final = date(1850, 1, 1)
 _CACHED: Final = 65_536
+LONGEST_CACHED: Final = 64
+"""Characters of the longest value that is cached: senders choose values, and memory must not follow them."""
 
 
 class Unusable(StrEnum):
@@ -103,7 +105,8 @@ def normalise_email(value: object) -> Normalised:
         return Normalised(None, Unusable.NOT_TEXT)
     if len(value) > ID_LIMIT:
         return Normalised(None, Unusable.TOO_LONG)
-    return _email(value)
+    read = _email if len(value) <= LONGEST_CACHED else _email.__wrapped__
+    return read(value)
 
 
 def normalise_phone(value: object, *, region: str | None = None) -> Normalised:
@@ -119,7 +122,8 @@ def normalise_phone(value: object, *, region: str | None = None) -> Normalised:
         return Normalised(None, Unusable.NOT_TEXT)
     if len(value) > ID_LIMIT:
         return Normalised(None, Unusable.TOO_LONG)
-    return _phone(value, region.upper() if region else None)
+    read = _phone if len(value) <= LONGEST_CACHED else _phone.__wrapped__
+    return read(value, region.upper() if region else None)
 
 
 def normalise_birth_date(value: object, *, day_first: bool | None = None, today: date | None = None) -> Normalised:

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import Final, NamedTuple, Self
 
 from algorithms.identity.blocking import ANONYMOUS_ID, USER_ID
-from algorithms.identity.normalise import normalise_identifier
+from algorithms.identity.normalise import LONGEST_CACHED, normalise_identifier
 from graph.model.consent import ConsentStatement
 from graph.model.identity import Grade, IdentifierRef, RecordId, RecordKind, RecordRef, StatedIdentifier
 from graph.model.message import Message
@@ -102,25 +102,36 @@ def _digest(*parts: str) -> str:
     return blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-@lru_cache(maxsize=65_536)
 def record_id_of(source: str, kind: RecordKind, key: str) -> RecordId:
-    """Returns `RecordRef.id`, cached."""
+    """Returns `RecordRef.id`; those of short keys are cached."""
+    read = _record_id if len(key) <= LONGEST_CACHED else _record_id.__wrapped__
+    return read(source, kind, key)
+
+
+@lru_cache(maxsize=65_536)
+def _record_id(source: str, kind: RecordKind, key: str) -> RecordId:
     return RecordRef(source, kind, key).id
 
 
+def identifier_id(identifier: IdentifierRef) -> str:
+    """Returns `IdentifierRef.id`; those of short values are cached."""
+    short = len(identifier.value) + len(identifier.namespace) <= LONGEST_CACHED
+    read = _identifier_id if short else _identifier_id.__wrapped__
+    return read(identifier.kind, identifier.value, identifier.namespace)
+
+
 @lru_cache(maxsize=65_536)
-def identifier_id_of(kind: str, value: str, namespace: str) -> str:
-    """Returns `IdentifierRef.id`, cached."""
+def _identifier_id(kind: str, value: str, namespace: str) -> str:
     return IdentifierRef(kind, value, namespace).id
 
 
-@lru_cache(maxsize=65_536)
 def identifier_of_device(key: str) -> IdentifierRef | None:
     """Returns the identifier that a device has by its own key; None if the key is not usable as one."""
+    read = _identifier_of_device if len(key) <= LONGEST_CACHED else _identifier_of_device.__wrapped__
+    return read(key)
+
+
+@lru_cache(maxsize=65_536)
+def _identifier_of_device(key: str) -> IdentifierRef | None:
     value = normalise_identifier(ANONYMOUS_ID, key)
     return IdentifierRef(ANONYMOUS_ID, value) if value is not None else None
-
-
-def identifier_id(identifier: IdentifierRef) -> str:
-    """Returns `IdentifierRef.id`, cached."""
-    return identifier_id_of(identifier.kind, identifier.value, identifier.namespace)

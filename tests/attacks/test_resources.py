@@ -11,7 +11,13 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from algorithms.identity.normalise import examine_identifier
+from api.collection.segment.traits import find_fact
+from graph.model.identity import Grade, IdentifierRef, RecordKind, RecordRef, StatedIdentifier
+from graph.model.message import Message
+from graph.model.time import Millis
 from graph.store.client import GraphClient
+from resolvers.collection.arrival import Arrival
 from tests.attacks.town import AT_SHOP, Town, build_town
 from tests.world import Reader, identify, new_device, open_world, prefer, record, view, viewed
 
@@ -45,6 +51,23 @@ async def test_an_attacker_wants_documents_without_a_credential_to_fill_the_memo
         answer = await town.world.http.post("/graphql", json={"query": query})
         assert answer.status_code < 500
     assert process.memory_info().rss - before < 120 << 20
+
+
+def test_an_attacker_wants_long_names_to_fill_the_caches() -> None:
+    process = psutil.Process()
+
+    def send(long: str) -> None:
+        device = RecordRef("web", RecordKind.ANONYMOUS, long)
+        claimed = StatedIdentifier(IdentifierRef("user_id", long), Grade.CLAIMED)
+        Arrival.of(Message("m", "web", device, Millis(1), Millis(1), also=device, identifiers=(claimed,)))
+        examine_identifier("email", f"{long}@shop.example")
+        examine_identifier("phone", long)
+        find_fact(long)
+
+    before = process.memory_info().rss
+    for number in range(20_000):
+        send(f"{number}-" + "\U0001f600" * 480)
+    assert process.memory_info().rss - before < 60 << 20
 
 
 @pytest.fixture

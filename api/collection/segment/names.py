@@ -12,16 +12,13 @@ from typing import Any, Final
 
 from algorithms.identity.blocking import ANONYMOUS_ID, EMAIL, PHONE, USER_ID, BlockReason
 from algorithms.identity.grades import grade_identifier
-from algorithms.identity.normalise import examine_identifier, normalise_identifier
+from algorithms.identity.normalise import LONGEST_CACHED, examine_identifier, normalise_identifier
 from api.collection.reasons import Rejected, RejectionReason
 from graph.model.access import ALWAYS, Source, Trust
 from graph.model.identity import IdentifierRef, Proof, RecordKind, RecordRef, StatedIdentifier
 from graph.model.time import Millis
 
 _NAMES: Final = 65_536
-LONGEST_CACHED: Final = 64
-"""Characters of the longest name that is cached: senders choose names, and memory must not follow them."""
-
 RESERVED_KINDS: Final = frozenset({"alias", "external", "former_person"})
 """Kinds that linkage has a meaning of its own for."""
 

@@ -14,7 +14,13 @@ from typing import Any, Final
 from orjson import JSONEncodeError, dumps
 
 from algorithms.identity.blocking import EMAIL, PHONE
-from algorithms.identity.normalise import normalise_birth_date, normalise_email, normalise_identifier, normalise_phone
+from algorithms.identity.normalise import (
+    LONGEST_CACHED,
+    normalise_birth_date,
+    normalise_email,
+    normalise_identifier,
+    normalise_phone,
+)
 from algorithms.identity.survivorship import OLDEST
 from api.collection.reasons import Rejected, RejectionReason
 from graph.model.identity import IdentifierRef
@@ -45,9 +51,13 @@ NAMES: Final[Mapping[str, str]] = {
 does not end up among attributes. `name` is read separately: it is split unless its parts are stated."""
 
 
-@lru_cache(maxsize=4096)
 def find_fact(trait: str) -> str | None:
     """Returns the profile fact that a trait stands for, or None if it is an attribute."""
+    return _find_fact(trait) if len(trait) <= LONGEST_CACHED else None
+
+
+@lru_cache(maxsize=4096)
+def _find_fact(trait: str) -> str | None:
     return NAMES.get(trait.translate(_SEPARATORS).casefold())
 
 
