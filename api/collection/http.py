@@ -69,7 +69,7 @@ def _handle_batch(runtime: Runtime) -> Handler:
             sized=len(body) <= MAX_EVENT and not body.startswith(GZIP_MAGIC),
             context=context if isinstance(context, dict) else None,
         )
-        return _respond(await submit(runtime.ingestor, submission))
+        return _respond(await submit(runtime.ingestor, submission, _name_sender(request, source)))
 
     return handle
 
@@ -86,10 +86,15 @@ def _handle_single(runtime: Runtime, kind: str) -> Handler:
         source = await _admit(request, source, write_key, runtime)
         entries = [Entry(_set_type(value, kind))]
         submission = await read_entries(entries, _origin(request, source, runtime), sized=True)
-        receipt = await submit(runtime.ingestor, submission)
+        receipt = await submit(runtime.ingestor, submission, _name_sender(request, source))
         return _respond_rejected(receipt.rejections[0]) if receipt.rejections else _respond(receipt)
 
     return handle
+
+
+def _name_sender(request: Request, source: Source) -> str:
+    """Returns who waits in turn with others: a source at an address, because all browsers of a site share its key."""
+    return f"{source.name} {visit_of(request).address}"
 
 
 def _set_type(value: Any, kind: str) -> Any:

@@ -128,9 +128,9 @@ def write_letter(text: str, error: Rejected, origin: Origin, *, from_file: bool 
     )
 
 
-async def submit(ingestor: Ingestor, submission: Submission) -> Receipt:
+async def submit(ingestor: Ingestor, submission: Submission, sender: str = "") -> Receipt:
     """Writes the messages and the dead letters of what was rejected. Returns once all of it is on disk."""
-    outcomes = await ingestor.submit(list(submission.messages.values()), submission.letters)
+    outcomes = await ingestor.submit(list(submission.messages.values()), submission.letters, sender)
     receipt = Receipt(rejections=list(submission.rejections))
     for index, outcome in zip(submission.messages, outcomes, strict=True):
         if outcome is MessageOutcome.ACCEPTED:

@@ -109,10 +109,11 @@ class _Guarded:
 class Visit:
     """One request, and the places that it occupies until its response is sent."""
 
-    __slots__ = ("_address", "_places", "_throttle")
+    __slots__ = ("_address", "_places", "_throttle", "address")
 
     def __init__(self, throttle: Throttle, address: str) -> None:
         self._throttle = throttle
+        self.address = address
         self._address = f"address {address}"
         self._places: list[str] = []
 

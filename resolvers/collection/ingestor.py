@@ -85,8 +85,11 @@ class Ingestor:
         """Number of rows that wait for their transaction."""
         return sum(lane.rows for lane in (self._events, self._consents, self._banners))
 
-    async def submit(self, messages: Sequence[Message], letters: Sequence[DeadLetter] = ()) -> list[MessageOutcome]:
-        """Writes messages and dead letters. Returns the outcome of each message once all are on disk.
+    async def submit(
+        self, messages: Sequence[Message], letters: Sequence[DeadLetter] = (), sender: str = ""
+    ) -> list[MessageOutcome]:
+        """Writes messages and dead letters. Returns the outcome of each message once all are on disk. While they wait,
+        senders take turns.
 
         A message that the store refuses becomes a dead letter with its payload. Raises RateLimited if too much is
         waiting, StoreUnavailable or StoreTimeout if the store can't be written to; then submit everything again.
@@ -100,11 +103,11 @@ class Ingestor:
         for one in arrivals:
             parts[self._lane_of(one)].append(one)
         for lane, part in parts.items():
-            lane.check_room(len(part) + (len(letters) if lane is self._events else 0))
+            lane.check_room(sum(one.rows for one in part) + (len(letters) if lane is self._events else 0))
         batches = [
             batch
             for lane, part in parts.items()
-            for batch in lane.enqueue(part, letters if lane is self._events else ())
+            for batch in lane.enqueue(part, letters if lane is self._events else (), sender)
         ]
         outcomes = [outcome for each in await gather(*(batch.outcomes for batch in batches)) for outcome in each]
         ordered = [one for part in parts.values() for one in part]

@@ -1,12 +1,13 @@
 """Lanes: queues of submissions whose batches are grouped into transactions.
 
-While one group commits, the next one gathers, so concurrent submissions share commits.
+While one group commits, the next one gathers, so concurrent submissions share commits. Senders take turns, so that a
+flood from one of them delays the others by no more than a group.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -57,7 +58,8 @@ class Lane:
         self._number = workers
         self._linger = linger
         self._most_waiting = most_waiting
-        self._queue: deque[WaitingBatch] = deque()
+        self._queues: OrderedDict[str, deque[WaitingBatch]] = OrderedDict()
+        self._waiting = 0
         self._wake = asyncio.Event()
         self._complete = asyncio.Event()
         self._previous_size = 1
@@ -70,8 +72,10 @@ class Lane:
         if self.rows and self.rows + rows > self._most_waiting:
             raise RateLimited("Too much is waiting to be written; try again after a pause.")
 
-    def enqueue(self, arrivals: Sequence[Arrival], letters: Sequence[DeadLetter] = ()) -> list[WaitingBatch]:
-        """Queues batches, each no larger than a group."""
+    def enqueue(
+        self, arrivals: Sequence[Arrival], letters: Sequence[DeadLetter] = (), sender: str = ""
+    ) -> list[WaitingBatch]:
+        """Queues batches of a sender, each no larger than a group."""
         loop = asyncio.get_running_loop()
         batches: list[WaitingBatch] = []
         for part in _split(arrivals):
@@ -80,7 +84,8 @@ class Lane:
             batches.append(WaitingBatch((), letters[start : start + GROUP], loop.create_future()))
         if not batches:
             return batches
-        self._queue.extend(batches)
+        self._queues.setdefault(sender, deque()).extend(batches)
+        self._waiting += len(batches)
         self.rows += sum(batch.rows for batch in batches)
         if not self._workers:
             self._workers = [loop.create_task(self._work(), name=f"{self._name}-{n}") for n in range(self._number)]
@@ -99,7 +104,7 @@ class Lane:
     async def _work(self) -> None:
         """Writes one group after another."""
         while True:
-            if not self._queue:
+            if not self._waiting:
                 if self._closing:
                     return
                 self._wake.clear()
@@ -120,16 +125,24 @@ class Lane:
         timeout.cancel()
 
     def _is_group_ready(self) -> bool:
-        return len(self._queue) >= self._previous_size or self.rows >= GROUP
+        return self._waiting >= self._previous_size or self.rows >= GROUP
 
     def _take(self) -> list[WaitingBatch]:
         group: list[WaitingBatch] = []
         rows = 0
-        while self._queue and (not group or rows + self._queue[0].rows <= GROUP):
-            batch = self._queue.popleft()
+        while self._queues:
+            sender, queue = next(iter(self._queues.items()))
+            if group and rows + queue[0].rows > GROUP:
+                break
+            batch = queue.popleft()
             rows += batch.rows
             group.append(batch)
+            if queue:
+                self._queues.move_to_end(sender)
+            else:
+                del self._queues[sender]
         self.rows -= rows
+        self._waiting -= len(group)
         return group
 
     async def _write_group(self, group: Sequence[WaitingBatch]) -> None:

@@ -12,7 +12,10 @@ import psutil
 import pytest
 
 from algorithms.identity.normalise import examine_identifier
+from api.collection.origin import Origin
+from api.collection.segment.mapping import read_message
 from api.collection.segment.traits import find_fact
+from graph.access.sources import read_source
 from graph.model.identity import Grade, IdentifierRef, RecordKind, RecordRef, StatedIdentifier
 from graph.model.message import Message
 from graph.model.time import Millis
@@ -185,6 +188,27 @@ async def test_an_attacker_wants_long_histories_of_claimed_devices_to_slow_the_v
         await town.web.send(*views)
     assert "y99" in viewed(await town.front.see(AT_SHOP))
     assert await read() < 3 * before + 0.15
+
+
+async def test_an_attacker_wants_a_flood_of_banners_to_delay_those_of_others(town: Town) -> None:
+    flood = [
+        town.web.post(*(prefer("personalisation", number % 2 == 0, anonymousId=new_device()) for number in range(1000)))
+        for _ in range(4)
+    ]
+    sending = asyncio.gather(*flood)
+    for _ in range(500):
+        if town.world.runtime.ingestor.waiting >= 2000:
+            break
+        await asyncio.sleep(0.02)
+    services = town.world.services
+    source = await read_source(services.client, "web")
+    assert source is not None
+    banner = prefer("marketing", anonymousId=new_device(), messageId="elsewhere")
+    message = read_message(banner, Origin(source, services.clock(), services.policy))
+    await town.world.runtime.ingestor.submit([message], sender="web elsewhere")
+    unfinished = not sending.done()
+    await sending
+    assert unfinished, "the banner waited for everybody else's"
 
 
 async def test_an_attacker_wants_a_crowd_of_writes_to_delay_a_withdrawal(town: Town) -> None:

@@ -87,3 +87,17 @@ async def test_an_error_reaches_every_sender_of_the_group() -> None:
     with pytest.raises(StoreUnavailable):
         await batch.outcomes
     await one.close()
+
+
+async def test_a_flood_of_one_sender_delays_the_others_by_a_group() -> None:
+    desk = Desk()
+    desk.open.clear()
+    one = lane(desk)
+    flood = one.enqueue(arrivals(5 * GROUP), sender="flood")
+    await asyncio.sleep(0.01)
+    other = one.enqueue(arrivals(1), sender="other")
+    desk.open.set()
+    await asyncio.gather(*(batch.outcomes for batch in flood + other))
+    assert desk.groups == [GROUP, GROUP, 1, GROUP, GROUP, GROUP]
+    assert one.rows == 0
+    await one.close()
