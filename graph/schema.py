@@ -331,6 +331,9 @@ _NODES: Final = (
         Property("bars", JSON, CONSENTS, RECOMPUTE, _BARS,
                  "Denials that records left on it, for everyone who has it: purpose, recipient, assurance, instant, "
                  "record, event."),
+        Property("unheard_since", INSTANT, CONSENTS, RECOMPUTE, _BARS,
+                 "Since when people who hear its bars wait to be marked stale, because they are many; absent: nobody "
+                 "waits."),
         Property("_v", INTEGER, None, UNSHARED, _BARS, "Touch counter: a write locks the node. No statement reads it."),
         Property("refused", STRING, LINKAGE, RECOMPUTE, _IDENTIFIERS,
                  "Why it links no records, such as `frequency_cap`; absent while it may link."),

@@ -12,6 +12,7 @@ from migrations import (
     m0005_trust,
     m0006_declared_items,
     m0007_recent_sessions,
+    m0008_unheard_bars,
 )
 from migrations.step import Step
 
@@ -23,4 +24,5 @@ STEPS: Final[tuple[Step, ...]] = (
     m0005_trust.STEP,
     m0006_declared_items.STEP,
     m0007_recent_sessions.STEP,
+    m0008_unheard_bars.STEP,
 )

@@ -8,14 +8,14 @@ denials of either side still bar the other.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from orjson import dumps, loads
 
 from graph.model.consent import UNPROVEN, Bar
 from graph.model.identity import Grade, RecordId, UserId
 from graph.model.time import Millis
-from graph.store.client import Writer, chunk_rows
+from graph.store.client import GraphClient, Writer, chunk_rows
 
 MOST_IDENTIFIERS: Final = 16
 """How many of its identifiers a record leaves its denials on, beside those that link it or once did: contact data, then
@@ -23,6 +23,10 @@ those it has had longest, devices last."""
 
 MOST_HEARERS: Final = 20
 """How many people of an identifier are refolded with a denial. If there are more, all are marked stale instead."""
+
+MOST_MARKED: Final = 500
+"""How many people of an identifier are marked stale with a denial. If there are more, a server marks them beside its
+requests."""
 
 READ_BARRABLE: Final = """
 UNWIND $records AS record
@@ -112,36 +116,92 @@ MATCH (i:Identifier {{id: identifier}})
 RETURN identifier, COLLECT {{
   MATCH (i)<-[h:IDENTIFIED_BY|CLAIMS]-(r:Record)-[x:RESOLVES_TO]->(u:User)
   WHERE x.to IS NULL AND {HEARD}
-  RETURN u.id LIMIT $most
+  RETURN DISTINCT u.id LIMIT $most
 }} AS users
-"""
-
-READ_FRESH_HEARERS: Final = f"""
-MATCH (i:Identifier {{id: $identifier}})<-[h:IDENTIFIED_BY|CLAIMS]-(r:Record)-[x:RESOLVES_TO]->(u:User)
-WHERE x.to IS NULL AND coalesce(u.permits_until, 2) <> 1 AND {HEARD}
-RETURN collect(DISTINCT u.id) AS users
 """
 
 WRITE_STALE: Final = """
 UNWIND $users AS id
 MATCH (u:User {id: id})
+WHERE coalesce(u.permits_until, 2) <> 1
 SET u.permits_until = 1, u.permit_ends = [permit IN u.permits | 1], u.permits_changed_at = $now
+"""
+
+WRITE_UNHEARD: Final = """
+UNWIND $identifiers AS identifier
+MATCH (i:Identifier {id: identifier})
+SET i.unheard_since = $now
 """
 
 
 async def find_hearers(tx: Writer, identifiers: Collection[str], now: Millis) -> set[UserId]:
     """Returns the people who hear the bars on one of the identifiers. Where an identifier has more than MOST_HEARERS,
-    its people are marked stale instead: what they permitted is over until they are refolded."""
+    its people are marked stale instead: what they permitted is over until they are refolded. Where there are more than
+    MOST_MARKED, they are left to `read_unheard`, so that no withdrawal waits for thousands of others."""
     found: set[UserId] = set()
-    rows = await tx.run(READ_HEARERS, identifiers=sorted(identifiers), most=MOST_HEARERS + 1)
+    stale: set[UserId] = set()
+    crowds: list[str] = []
+    rows = await tx.run(READ_HEARERS, identifiers=sorted(identifiers), most=MOST_MARKED + 1)
     for row in rows:
-        if len(row["users"]) <= MOST_HEARERS:
-            found.update(UserId(user) for user in row["users"])
-            continue
-        fresh = (await tx.run(READ_FRESH_HEARERS, identifier=row["identifier"]))[0]["users"]
-        for chunk in chunk_rows(sorted(fresh)):
-            await tx.run(WRITE_STALE, users=list(chunk), now=now)
+        users = {UserId(user) for user in row["users"]}
+        if len(users) > MOST_MARKED:
+            crowds.append(row["identifier"])
+        elif len(users) > MOST_HEARERS:
+            stale |= users
+        else:
+            found |= users
+    await mark_stale(tx, stale, now)
+    if crowds:
+        await tx.run(WRITE_UNHEARD, identifiers=crowds, now=now)
     return found
+
+
+async def mark_stale(tx: Writer, users: Collection[UserId], now: Millis) -> None:
+    """Ends what people permitted, until they are refolded."""
+    for chunk in chunk_rows(sorted(users)):
+        await tx.run(WRITE_STALE, users=list(chunk), now=now)
+
+
+EVERYBODY: Final = 2**31 - 1
+"""The largest limit that both engines take."""
+
+
+class UnheardBars(NamedTuple):
+    """An identifier with bars that not all who hear them are marked for yet, and since when."""
+
+    identifier: str
+    since: Millis
+
+
+READ_UNHEARD: Final = """
+MATCH (i:Identifier)
+WHERE i.unheard_since > 0
+RETURN i.id AS identifier, i.unheard_since AS since
+LIMIT 10
+"""
+
+
+async def read_unheard(client: GraphClient) -> list[UnheardBars]:
+    """Returns up to 10 identifiers whose people have still to be marked stale."""
+    return [UnheardBars(row["identifier"], Millis(row["since"])) for row in await client.read(READ_UNHEARD)]
+
+
+async def read_crowd(client: GraphClient, identifier: str) -> list[UserId]:
+    """Returns everybody who hears the bars on an identifier. Time and memory: O(people)."""
+    rows = await client.read(READ_HEARERS, identifiers=[identifier], most=EVERYBODY)
+    return [UserId(user) for row in rows for user in row["users"]]
+
+
+FINISH_UNHEARD: Final = """
+MATCH (i:Identifier {id: $identifier})
+WHERE i.unheard_since = $since
+REMOVE i.unheard_since
+"""
+
+
+async def finish_unheard(tx: Writer, one: UnheardBars) -> None:
+    """Removes the mark, unless further bars have been left since."""
+    await tx.run(FINISH_UNHEARD, identifier=one.identifier, since=one.since)
 
 
 def parse_bars(text: str | None) -> list[Bar]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
+from graph.consent.bars import finish_unheard, mark_stale, read_crowd, read_unheard
 from graph.consent.permits import (
     StoredPermits,
     UserLog,
@@ -28,7 +29,7 @@ from graph.model.identity import Grade, UserId
 from graph.model.time import Millis
 from graph.segments.memberships import end_unpermitted
 from graph.segments.rfm import remove_unpermitted_rfm
-from graph.store.client import GraphClient, Writer
+from graph.store.client import GraphClient, Writer, chunk_rows
 from privacy.gate import SubjectPermits
 from privacy.policy import Policy
 from privacy.purposes import ANALYTICS, Permit
@@ -108,9 +109,20 @@ def _refold(one: UserLog, policy: Policy, now: Millis) -> StoredPermits:
     )
 
 
+async def mark_crowds(client: GraphClient, now: Millis) -> None:
+    """Marks everyone stale who hears new bars on an identifier that too many hold for one transaction. If interrupted,
+    it starts over the next time."""
+    while waiting := await read_unheard(client):
+        for one in waiting:
+            for chunk in chunk_rows(await read_crowd(client, one.identifier)):
+                await client.write(partial(mark_stale, users=chunk, now=now))
+            await client.write(partial(finish_unheard, one=one))
+
+
 async def refresh_stale(client: GraphClient, policy: Policy, now: Millis) -> int:
-    """Refolds everyone whose permits are stale, because of an expiry or of a statement with a later effective date.
-    Returns how many people."""
+    """Refolds everyone whose permits are stale, because of an expiry, of a statement with a later effective date, or of
+    a denial at an identifier that many hold. Returns how many people."""
+    await mark_crowds(client, now)
     total = 0
     while users := await read_stale_users(client, now, PAGE):
         await client.write(partial(refresh_permits, users=users, policy=policy, now=now))

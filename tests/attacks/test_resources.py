@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,12 +16,15 @@ from api.collection.origin import Origin
 from api.collection.segment.mapping import read_message
 from api.collection.segment.traits import find_fact
 from graph.access.sources import read_source
-from graph.model.identity import Grade, IdentifierRef, RecordKind, RecordRef, StatedIdentifier
+from graph.consent import bars
+from graph.consent.bars import MOST_MARKED, mark_stale
+from graph.model.identity import Grade, IdentifierRef, RecordKind, RecordRef, StatedIdentifier, UserId
 from graph.model.message import Message
 from graph.model.time import Millis
-from graph.store.client import GraphClient
+from graph.store.client import GraphClient, Writer
 from resolvers.collection.arrival import Arrival
-from tests.attacks.town import AT_SHOP, Town, build_town
+from resolvers.consent.permits import refresh_stale
+from tests.attacks.town import AT_SHOP, EMAIL, Town, build_town
 from tests.world import Reader, identify, new_device, open_world, prefer, record, view, viewed
 
 pytestmark = pytest.mark.store
@@ -232,3 +235,39 @@ async def test_an_attacker_wants_a_long_log_to_hold_every_statement_of_others(to
     started = time.perf_counter()
     await town.web.send(prefer("personalisation", anonymousId=device))
     assert time.perf_counter() - started < 0.5
+
+
+FOLLOWERS = """
+UNWIND range(1, $number) AS n
+MATCH (i:Identifier {kind: 'email', value: $email})
+MATCH (s:Source {name: 'shop'})
+CREATE (r:Record {id: 'guest' + toString(n), source: 'shop', kind: 'user', key: 'guest-' + toString(n)})
+CREATE (u:User {id: 'guest-person' + toString(n), permits: ['marketing', 'service'], permit_ends: [0, 0],
+  permit_grants: ['', ''], consent_epoch: 1, created_at: 1, updated_at: 1})
+CREATE (r)-[:RESOLVES_TO {from: 1}]->(u)
+CREATE (r)-[:FROM]->(s)
+CREATE (r)-[:IDENTIFIED_BY {grade: 'stated', since: 1}]->(i)
+"""
+
+
+async def test_an_attacker_wants_the_victims_withdrawal_to_wait_for_all_accounts_with_the_same_address(
+    town: Town,
+) -> None:
+    """She opened thousands of accounts at the shop with the victim's address. Each is barred, but not all at once."""
+    client = town.world.services.client
+    await town.crm.send(prefer("marketing", userId="c17"))
+    await client.write(lambda tx: tx.run(FOLLOWERS, number=2 * MOST_MARKED, email=EMAIL))
+    ended: list[int] = []
+
+    async def count(tx: Writer, users: Collection[UserId], now: Millis) -> None:
+        ended.append(len(users))
+        await mark_stale(tx, users, now)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bars, "mark_stale", count)
+        await (await town.world.token("page", "crm", "c17")).withdraw("marketing")
+    assert sum(ended) <= MOST_MARKED
+    assert not (await (await town.world.token("page", "crm", "c17")).consents())["marketing", None]
+    await refresh_stale(client, town.world.services.policy, town.world.clock())
+    rows = await client.read("MATCH (u:User) WHERE 'marketing' IN u.permits RETURN count(u) AS number")
+    assert rows[0]["number"] == 0

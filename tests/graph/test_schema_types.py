@@ -12,6 +12,7 @@ import pytest
 
 from algorithms.identity.devices import MOST_DEVICES
 from api.collection.files.load import load_files
+from graph.consent import bars
 from graph.model.access import Trust
 from graph.schema import NODES, RELATIONSHIPS, InteractionType, Label, Property, ValueType
 from graph.store.client import GraphClient
@@ -117,6 +118,15 @@ async def write_everything(world: World, login: World, folder: Path) -> None:
     await write_devices(company)
     await write_people(company)
     await write_changes(company)
+    await write_crowd(company)
+
+
+async def write_crowd(company: Company) -> None:
+    """A denial at an identifier that more people hold than one transaction marks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bars, "MOST_MARKED", 0)
+        await company.crm.send(identify({"email": "info@firm.example"}, userId="c5"), prefer("analytics", userId="c5"))
+        await company.crm.send(prefer("analytics", False, userId="c5"))
 
 
 async def write_tastes(company: Company) -> None:

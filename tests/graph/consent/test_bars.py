@@ -8,13 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graph.consent import bars as bars_module
 from graph.consent.bars import (
     MOST_HEARERS,
     MOST_IDENTIFIERS,
+    UnheardBars,
     add_bars,
     find_hearers,
+    finish_unheard,
+    mark_stale,
     parse_bars,
     read_barrable,
+    read_crowd,
+    read_unheard,
     write_bars,
 )
 from graph.identity.identifiers import NewHolding, write_claims, write_holdings
@@ -161,3 +167,24 @@ async def test_where_too_many_would_hear_all_become_stale_at_once(store: GraphCl
     assert await hearers(store, ADA, BEN) == {user("other")}
     rows = await store.read("MATCH (u:User) RETURN u.permits_until AS until, u.permit_ends AS ends, count(u) AS n")
     assert {(row["until"], *(row["ends"] or [])): row["n"] for row in rows} == {(1, 1): len(names), (None,): 1}
+
+
+@pytest.mark.store
+async def test_where_thousands_would_hear_they_are_left_for_later(
+    store: GraphClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bars_module, "MOST_MARKED", MOST_HEARERS)
+    names = [f"{number:02}" for number in range(MOST_HEARERS + 1)]
+    await write_newcomers(store, *names)
+    await attach(store, ADA, *names)
+    assert await hearers(store, ADA) == set()
+    assert await read_unheard(store) == [UnheardBars(ADA.id, NOW)]
+    crowd = await read_crowd(store, ADA.id)
+    assert set(crowd) == {user(name) for name in names}
+    await store.write(lambda tx: mark_stale(tx, crowd, NOW))
+    await store.write(lambda tx: finish_unheard(tx, UnheardBars(ADA.id, Millis(NOW - 1))))
+    assert await read_unheard(store), "further bars came since"
+    await store.write(lambda tx: finish_unheard(tx, UnheardBars(ADA.id, NOW)))
+    assert await read_unheard(store) == []
+    rows = await store.read("MATCH (u:User) WHERE u.permits_until = 1 RETURN count(u) AS n")
+    assert rows[0]["n"] == len(names)
