@@ -24,7 +24,7 @@ a grant that is older than a denial never revives.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from typing import Final
 
@@ -117,38 +117,56 @@ def _order(event: ConsentEvent) -> tuple[int, int, int]:
     return (_applies_from(event), _rank(event), event.seq)
 
 
+@dataclass(slots=True)
+class _Subject:
+    """The statements of one record about one purpose, and about one recipient or every recipient, that have an effect:
+    the latest, the latest of those by which the record may grant, the live grants, and the denials that no later one of
+    at least the same assurance subsumes."""
+
+    latest: ConsentEvent | None = None
+    latest_granted: ConsentEvent | None = None
+    grants: list[ConsentEvent] = field(default_factory=list)
+    denials: list[ConsentEvent] = field(default_factory=list)
+
+    def add(self, event: ConsentEvent, at: Millis, *, granted: bool) -> None:
+        """Adds the next event in order."""
+        self.latest = event
+        if granted:
+            self.latest_granted = event
+        if _is_live(event, at):
+            self.grants.append(event)
+        if _rank(event) is _Rank.DENIAL:
+            assurance = event.statement.assurance
+            self.denials = [*(one for one in self.denials if one.statement.assurance > assurance), event]
+
+
 @dataclass(frozen=True, slots=True)
 class _RecordStatements:
-    """The statements of one record that are in effect, in order, about any purpose; what they are worth; the
-    jurisdiction that applies to it; and the controllers and, per purpose, the notices with their versions under all of
-    which a grant must be to cover the record.
+    """The statements of one record that are in effect and have an effect, by purpose and recipient; what they are
+    worth; the jurisdiction that applies to it; and the controllers and, per purpose, the notices with their versions
+    under all of which a grant must be to cover the record.
 
     These are the one that the record vouched for last and those of any statements since: what a stranger may have
     stated can narrow, but opens nothing."""
 
-    events: tuple[ConsentEvent, ...]
+    subjects: Mapping[tuple[str, str | None], _Subject]
     standing: Standing
     jurisdiction: str | None
     controllers: frozenset[str]
     notices: Mapping[str, frozenset[_Notice]]
 
-    def about(self, permit: Permit) -> list[ConsentEvent]:
-        """Returns the statements about the permit's recipient and about every recipient that have an effect, in
-        order."""
-        return [event for event in self.events if _is_about(event, permit) and self.counts(event)]
-
-    def counts(self, event: ConsentEvent) -> bool:
-        """Whether a statement has an effect: a grant by silence, by merely being shown a notice, or by a record that
-        may not grant has none; nor has a lapse by such a record."""
-        return _rank(event) is _Rank.DENIAL or (not _is_silent(event) and self.standing.grants(event))
+    def about(self, permit: Permit) -> list[_Subject]:
+        """Returns the statements about the permit's recipient, if any, and those about every recipient."""
+        recipients = (None,) if permit.recipient is None else (permit.recipient, None)
+        return [found for recipient in recipients if (found := self.subjects.get((permit.purpose, recipient)))]
 
     def latest(self, permit: Permit) -> ConsentEvent | None:
         """Returns the latest statement on a permit: about the recipient itself, or else about every recipient."""
-        return _latest(self.about(permit))
+        return next((one.latest for one in self.about(permit) if one.latest), None)
 
     def latest_granted(self, permit: Permit) -> ConsentEvent | None:
         """Returns the latest statement on a permit among those by which the record may grant."""
-        return _latest([event for event in self.about(permit) if self.standing.grants(event)])
+        return next((one.latest_granted for one in self.about(permit) if one.latest_granted), None)
 
 
 def _is_silent(event: ConsentEvent) -> bool:
@@ -157,14 +175,16 @@ def _is_silent(event: ConsentEvent) -> bool:
     return _rank(event) is _Rank.GRANT and mechanism != Mechanism.OPT_IN
 
 
-def _latest(about: Sequence[ConsentEvent]) -> ConsentEvent | None:
-    exact = [event for event in about if event.statement.recipient is not None]
-    return next(reversed(exact or about), None)
+def _is_live(event: ConsentEvent, at: Millis) -> bool:
+    """Whether a statement is a grant that has not expired."""
+    expires = event.statement.expires_at
+    return _rank(event) is _Rank.GRANT and (expires is None or expires > at)
 
 
-def _is_about(event: ConsentEvent, permit: Permit) -> bool:
-    statement = event.statement
-    return statement.purpose == permit.purpose and statement.recipient in (None, permit.recipient)
+def _counts(event: ConsentEvent, standing: Standing) -> bool:
+    """Whether a statement has an effect: a grant by silence, by merely being shown a notice, or by a record that may
+    not grant has none; nor has a lapse by such a record."""
+    return _rank(event) is _Rank.DENIAL or (not _is_silent(event) and standing.grants(event))
 
 
 def _group_by_record(
@@ -176,16 +196,20 @@ def _group_by_record(
         known = by_record.setdefault(event.record, [])
         if _applies_from(event) <= at:
             known.append(event)
-    return {record: _collect(own, standings.get(record, OWN_STANDING), policy) for record, own in by_record.items()}
+    return {record: _collect(own, standings.get(record, OWN_STANDING), at, policy) for record, own in by_record.items()}
 
 
-def _collect(events: list[ConsentEvent], standing: Standing, policy: Policy) -> _RecordStatements:
+def _collect(events: list[ConsentEvent], standing: Standing, at: Millis, policy: Policy) -> _RecordStatements:
     jurisdiction = standing.jurisdiction
     own = policy.controller if any(map(standing.vouches, events)) else None
     since: set[str | None] = set()
     notices: dict[str, set[_Notice]] = {}
+    subjects: dict[tuple[str, str | None], _Subject] = {}
     for event in events:
         statement, vouched = event.statement, standing.vouches(event)
+        if _counts(event, standing):
+            subject = subjects.setdefault((statement.purpose, statement.recipient), _Subject())
+            subject.add(event, at, granted=standing.grants(event))
         if vouched:
             jurisdiction = statement.jurisdiction or jurisdiction
         if not vouched:
@@ -196,7 +220,7 @@ def _collect(events: list[ConsentEvent], standing: Standing, policy: Policy) -> 
             narrowed = set() if vouched else notices.get(statement.purpose, set())
             notices[statement.purpose] = narrowed | {(statement.notice, statement.notice_version)}
     return _RecordStatements(
-        events=tuple(events),
+        subjects=subjects,
         standing=standing,
         jurisdiction=jurisdiction,
         controllers=frozenset(one for one in {own, *since} if one),
@@ -214,28 +238,6 @@ class _Case:
     records: Mapping[RecordId, _RecordStatements]
     bars: Sequence[Bar]
 
-    def grants(self) -> list[ConsentEvent]:
-        """Returns the live grants of all records."""
-        about = (event for record in self.records.values() for event in record.about(self.permit))
-        return [event for event in about if self.is_live(event)]
-
-    def is_live(self, event: ConsentEvent) -> bool:
-        """Whether a statement is a grant that has not expired."""
-        expires = event.statement.expires_at
-        return _rank(event) is _Rank.GRANT and (expires is None or expires > self.at)
-
-    def denials(self) -> list[ConsentEvent]:
-        """Returns, per record and recipient, the denials that no later one of at least the same assurance subsumes."""
-        found: list[ConsentEvent] = []
-        for record in self.records.values():
-            highest: dict[str | None, int] = {}
-            for event in reversed(record.about(self.permit)):
-                statement = event.statement
-                if _rank(event) is _Rank.DENIAL and statement.assurance > highest.get(statement.recipient, -1):
-                    highest[statement.recipient] = statement.assurance
-                    found.append(event)
-        return found
-
     def lapses(self) -> list[tuple[ConsentEvent, int]]:
         """Returns the records' latest statements that expired or state that nothing is known, each with the instant of
         the lapse."""
@@ -248,7 +250,7 @@ class _Case:
                 else _applies_from(event),
             )
             for event in latest
-            if _rank(event) is not _Rank.DENIAL and not self.is_live(event)
+            if _rank(event) is not _Rank.DENIAL and not _is_live(event, self.at)
         ]
 
     def is_overridden(self, denial: ConsentEvent, grants: Iterable[ConsentEvent]) -> bool:
@@ -309,10 +311,11 @@ def _lifts(grant: ConsentEvent, bar: Bar) -> bool:
 def _judge(case: _Case, until: Millis | None) -> PermitState:
     """Decides one permit."""
     permit, records = case.permit, case.records
-    regime, grants = case.regime(), case.grants()
-    denials = [denial for denial in case.denials() if not case.is_overridden(denial, grants)]
+    subjects, regime = [one for record in records.values() for one in record.about(permit)], case.regime()
+    grants = [event for one in subjects for event in one.grants]
+    denials = [event for one in subjects for event in one.denials if not case.is_overridden(event, grants)]
     lapses = [lapse for lapse, at in case.lapses() if not any(case.overrides(g, lapse, at) for g in grants)]
-    given = [event for record in records.values() if (event := record.latest(permit)) and case.is_live(event)]
+    given = [event for record in records.values() if (event := record.latest(permit)) and _is_live(event, case.at)]
     givers = {event.record for event in given}
     covered = all(
         id_ in givers or any(case.covers(event, record) for event in given) for id_, record in records.items()
@@ -354,22 +357,33 @@ def fold(
     each recipient that a statement names or a bar excepts, and one (`ANY_RECIPIENT`) for all others.
 
     `standings` are those of all of the person's records, including silent ones; a record that is missing is one of the
-    company's own. `bars` are those on the person's identifiers. O(events · (permits + denials of different assurance)).
+    company's own. `bars` are those on the person's identifiers. O(events + permits · grants · denials of one subject).
     """
     ordered = sorted(events, key=_order)
     records = _group_by_record(ordered, at, policy, standings or {})
-    starts = [_applies_from(event) for event in ordered]
+    start = min((instant for event in ordered if (instant := _applies_from(event)) > at), default=None)
+    ends = _find_ends(ordered, at)
     states: dict[Permit, PermitState] = {}
-    stated = _permits(ordered, policy)
+    stated = dict.fromkeys(_permits(ordered, policy))
     for permit in [*stated, *_barred_permits(bars, policy)]:
         if permit in states or (permit not in stated and not states[Permit(permit.purpose, ANY_RECIPIENT)].permitted):
             continue
-        ends: list[int] = [event.statement.expires_at or at for event in ordered if _is_about(event, permit)]
-        until = min((instant for instant in starts + ends if instant > at), default=None)
+        own = (ends.get((permit.purpose, recipient)) for recipient in {None, permit.recipient})
+        until = min((instant for instant in (start, *own) if instant is not None), default=None)
         state = _judge(_Case(permit, at, policy, records, bars), None if until is None else Millis(until))
         if permit in stated or not state.permitted:
             states[permit] = state
     return states
+
+
+def _find_ends(events: Iterable[ConsentEvent], at: Millis) -> dict[tuple[str, str | None], Millis]:
+    """Returns the earliest instant after `at` at which a statement expires, by purpose and recipient."""
+    ends: dict[tuple[str, str | None], Millis] = {}
+    for event in events:
+        subject, expires = (event.statement.purpose, event.statement.recipient), event.statement.expires_at
+        if expires is not None and expires > at:
+            ends[subject] = min(expires, ends.get(subject, expires))
+    return ends
 
 
 def _barred_permits(bars: Iterable[Bar], policy: Policy) -> list[Permit]:
