@@ -20,7 +20,7 @@ from api.collection.segment.mapping import read_message
 from api.process.redaction import redact
 from graph.collection.dead_letters import LONGEST_PAYLOAD, DeadLetter
 from graph.model.message import Message
-from resolvers.collection.ingestor import NO_ROOM, NOT_STORABLE, STORE_REFUSED, TOO_MANY_TRAITS, Ingestor
+from resolvers.collection.ingestor import NO_ROOM, NOT_STORABLE, STORE_REFUSED, Ingestor
 from resolvers.collection.transaction import MessageOutcome
 
 YIELD_EVERY: Final = 16
@@ -137,8 +137,9 @@ async def submit(ingestor: Ingestor, submission: Submission, sender: str = "") -
             receipt.accepted += 1
         elif outcome is MessageOutcome.DUPLICATE:
             receipt.duplicate += 1
-        elif outcome is MessageOutcome.FULL:
-            receipt.rejections.append(RejectedEntry(index, TOO_MANY_TRAITS, NO_ROOM, "traits"))
+        elif outcome in NO_ROOM:
+            place = "traits" if outcome is MessageOutcome.TOO_MANY_TRAITS else None
+            receipt.rejections.append(RejectedEntry(index, str(outcome), NO_ROOM[outcome], place))
         else:
             receipt.rejections.append(RejectedEntry(index, STORE_REFUSED, NOT_STORABLE))
     receipt.rejections.sort(key=lambda rejection: rejection.index)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from enum import StrEnum
 
 from graph.errors import BadInput
-from resolvers.collection.ingestor import STORE_REFUSED, TOO_MANY_TRAITS
+from resolvers.collection.ingestor import STORE_REFUSED
+from resolvers.collection.transaction import MessageOutcome
 
 
 class RejectionReason(StrEnum):
@@ -30,7 +31,8 @@ class RejectionReason(StrEnum):
     WRONG_TYPE = "wrong_type"
     BAD_TIMESTAMP = "bad_timestamp"
     BAD_VALUE = "bad_value"
-    TOO_MANY_TRAITS = TOO_MANY_TRAITS
+    TOO_MANY_TRAITS = MessageOutcome.TOO_MANY_TRAITS.value
+    TOO_MANY_CONSENTS = MessageOutcome.TOO_MANY_CONSENTS.value
     UNKNOWN_SOURCE = "unknown_source"
     STORE_REFUSED = STORE_REFUSED
 

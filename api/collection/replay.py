@@ -17,7 +17,7 @@ from graph.collection.dead_letters import DeadLetter
 from graph.model.access import Source
 from graph.model.message import Message
 from resolvers.collection.dead_letters import ReplayReport, replay_letters
-from resolvers.collection.ingestor import STORE_REFUSED, TOO_MANY_TRAITS
+from resolvers.collection.ingestor import NO_ROOM, STORE_REFUSED
 
 
 async def replay(runtime: Runtime, *, source: str | None = None, reason: str | None = None) -> ReplayReport:
@@ -39,7 +39,7 @@ async def replay(runtime: Runtime, *, source: str | None = None, reason: str | N
         if letter.reason == RejectionReason.BAD_PROOF:
             raise Rejected(RejectionReason.BAD_PROOF, letter.message)
         known = sources.get(letter.source) or Source(letter.source)
-        read_before = letter.reason == STORE_REFUSED or (letter.reason == TOO_MANY_TRAITS and letter.field is None)
+        read_before = letter.reason == STORE_REFUSED or (letter.reason in NO_ROOM and letter.field is None)
         passed = letter.from_file or read_before
         origin = Origin(
             known,

@@ -16,7 +16,7 @@ from starlette.routing import Route, request_response
 
 from api.collection.intake import Submission, submit
 from api.collection.origin import Origin
-from api.collection.reasons import Rejected
+from api.collection.reasons import Rejected, RejectionReason
 from api.collection.segment.consents import StatementPayload
 from api.collection.segment.mapping import open_message
 from api.collection.segment.names import grade
@@ -173,6 +173,8 @@ async def _write(
         )
     message = replace(message, payload=StatementPayload(message, frozenset({"messageId", "timestamp"})))
     receipt = await submit(runtime.ingestor, Submission({0: message}))
+    if RejectionReason.TOO_MANY_CONSENTS in receipt.rejected:
+        raise BadInput(receipt.rejections[0].message)
     if receipt.rejections:
         raise StoreUnavailable("The statement could not be written; try again.")
     return True

@@ -77,6 +77,10 @@ class Arrival:
             return message.id
         return f"{message.id}|{digest_statements(message.consents)}"
 
+    def statements(self) -> list[tuple[str, ConsentStatement]]:
+        """Returns the message's statements, each with the ID of its event."""
+        return [(self.statement_id(number), statement) for number, statement in enumerate(self.message.consents)]
+
     def statement_id(self, number: int) -> str:
         """Returns the ID of the event for one of the message's statements, which differs by door, credential, record
         and content."""

@@ -166,8 +166,7 @@ def _find_statements(new: Sequence[Arrival], touched: Touched, repeated: dict[Re
                 repeated[record] = Repeat(message.carried, received)
             else:
                 until = touched[record].carried_at
-        for number, statement in enumerate(message.consents):
-            id_ = one.statement_id(number)
+        for id_, statement in one.statements():
             found.append(NewStatement(record, id_, statement, received, message.proof, until, message.reach))
     return found
 

@@ -2,16 +2,16 @@
 
 A bounded queue is grouped into transactions of at most 500 rows; while one group commits, the next one gathers. A group
 that the store refuses because of its contents is halved until the cause stands alone: that message becomes a dead
-letter and the rest is written. A message whose record has no room for its traits becomes a dead letter, too. Transient
-faults (the store is busy, restarting or unreachable) fail the submissions concerned instead, so that their senders try
-again.
+letter and the rest is written. A message whose record has no room for its traits or consents becomes a dead letter,
+too. Transient faults (the store is busy, restarting or unreachable) fail the submissions concerned instead, so that
+their senders try again.
 """
 
 from __future__ import annotations
 
 from asyncio import gather
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Self
 
@@ -26,6 +26,7 @@ from privacy.policy import Policy
 from resolvers.collection.arrival import Arrival
 from resolvers.collection.lanes import Lane
 from resolvers.collection.transaction import MessageOutcome, NoRoom, write_arrivals
+from resolvers.consent.recording import MOST_LIVE, MOST_UNVOUCHED
 
 LINGER: Final = 0.003
 """Maximum time that a group waits to grow, in seconds."""
@@ -38,10 +39,15 @@ STORE_REFUSED: Final = "store_refused"
 
 NOT_STORABLE: Final = "The store can't hold a value of this message."
 
-TOO_MANY_TRAITS: Final = "too_many_traits"
-"""The reason of a message whose record has no room for its traits."""
-
-NO_ROOM: Final = f"The record has no room for these traits: it keeps at most {MOST_TRAITS}, in {MOST_BYTES} bytes."
+NO_ROOM: Final[Mapping[MessageOutcome, str]] = {
+    MessageOutcome.TOO_MANY_TRAITS: f"The record has no room for these traits: it keeps at most {MOST_TRAITS}, in "
+    f"{MOST_BYTES} bytes.",
+    MessageOutcome.TOO_MANY_CONSENTS: "The record has too many different consent statements: it keeps at most "
+    f"{MOST_LIVE}, {MOST_UNVOUCHED} of them without proof from a public source. A withdrawal for all recipients is "
+    "always recorded.",
+}
+"""What senders are told of a message whose record has no room for it. The outcome is also the reason of its
+rejection."""
 
 _TRANSIENT: Final = (StoreUnavailable, StoreTimeout, RateLimited, Conflict)
 _REFUSALS: Final = (ConsentricError, UnicodeError, OverflowError, ValueError)
@@ -154,7 +160,7 @@ class Ingestor:
         except _TRANSIENT:
             raise
         except NoRoom as error:
-            return await self._write_others(arrivals, letters, error.orders)
+            return await self._write_others(arrivals, letters, error)
         except _REFUSALS as error:
             if len(arrivals) == 1 and not letters:
                 return await self._write_refused(arrivals[0].message, error)
@@ -166,19 +172,22 @@ class Ingestor:
             return first + await self._write(arrivals[half:], ())
 
     async def _write_others(
-        self, arrivals: Sequence[Arrival], letters: Sequence[DeadLetter], full: frozenset[int]
+        self, arrivals: Sequence[Arrival], letters: Sequence[DeadLetter], full: NoRoom
     ) -> list[MessageOutcome]:
         """Writes a group without the messages whose records have no room, which become dead letters. What they state
-        about consent is written all the same: no withdrawal is lost because a record is full."""
-        refused = [arrivals[order].message for order in sorted(full)]
-        others = [order for order in range(len(arrivals)) if order not in full]
-        consents = [Arrival.of(_keep_consents(message)) for message in refused if message.consents]
-        more = [_write_refusal(message, TOO_MANY_TRAITS, NO_ROOM) for message in refused]
-        written = await self._write([*(arrivals[order] for order in others), *consents], [*letters, *more])
-        outcomes = [MessageOutcome.FULL] * len(arrivals)
-        for order, outcome in zip(others, written, strict=False):
-            outcomes[order] = outcome
-        return outcomes
+        about consent is written all the same if there is room for it, as there always is for a denial of a whole
+        purpose: no withdrawal is lost because a record is full."""
+        refused = {order: arrivals[order] for order in sorted(full.outcomes)}
+        others = [order for order in range(len(arrivals)) if order not in refused]
+        kept = [message for one in refused.values() if (message := _keep_consents(one, full.statements)) is not None]
+        more = [
+            _write_refusal(one.message, full.outcomes[order], NO_ROOM[full.outcomes[order]])
+            for order, one in refused.items()
+            if one.message.payload is not None  # otherwise it is what was kept of a message that is a letter already
+        ]
+        written = await self._write([*(arrivals[order] for order in others), *map(Arrival.of, kept)], [*letters, *more])
+        outcomes = {**full.outcomes, **dict(zip(others, written, strict=False))}
+        return [outcomes[order] for order in range(len(arrivals))]
 
     async def _write_letters(self, letters: Sequence[DeadLetter]) -> None:
         if letters:
@@ -206,6 +215,14 @@ def _write_refusal(message: Message, reason: str, text: str) -> DeadLetter:
     )
 
 
-def _keep_consents(message: Message) -> Message:
-    """Returns a message with the consents of another, under an ID of its own: the other may still be replayed."""
-    return replace(message, id=f"{message.id}|consents", traits=None, identifiers=(), also=None, payload=None)
+def _keep_consents(one: Arrival, refused: frozenset[str]) -> Message | None:
+    """Returns a message with the consents of another for which there is room, under an ID of its own: the other may
+    still be replayed. None if there are none. What was carried along only in part is not remembered as repeated."""
+    message = one.message
+    kept = tuple(statement for id_, statement in one.statements() if id_ not in refused)
+    if not kept:
+        return None
+    if not one.states_consent:
+        message = replace(message, traits=None, identifiers=(), also=None, interactions=(), session=None)
+    carried = message.carried if kept == message.consents else None
+    return replace(message, id=f"{message.id}|consents", consents=kept, carried=carried, payload=None)

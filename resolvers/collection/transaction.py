@@ -29,6 +29,7 @@ from privacy.states import initial_permits
 from resolvers.collection.arrival import Arrival
 from resolvers.collection.evidence import touch_second_records, write_evidence
 from resolvers.collection.sessions import place_in_sessions
+from resolvers.consent.recording import NoRoomForConsents
 
 
 class MessageOutcome(StrEnum):
@@ -37,16 +38,19 @@ class MessageOutcome(StrEnum):
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
     REFUSED = "refused"
-    FULL = "full"
+    TOO_MANY_TRAITS = "too_many_traits"
+    TOO_MANY_CONSENTS = "too_many_consents"
 
 
 class NoRoom(Exception):
-    """The records of some messages have no room for their traits. `orders` are the positions of these messages. Nothing
-    is written; handled by the ingestor, which keeps them as dead letters and writes the others."""
+    """The records of some messages have no room for their traits or consents. `outcomes` are the outcomes of these
+    messages by position, `statements` the IDs of the events that have no room. Nothing is written; handled by the
+    ingestor, which keeps these messages as dead letters and writes the others."""
 
-    def __init__(self, orders: frozenset[int]) -> None:
-        super().__init__("records have no room for traits")
-        self.orders = orders
+    def __init__(self, outcomes: Mapping[int, MessageOutcome], statements: frozenset[str] = frozenset()) -> None:
+        super().__init__("records have no room")
+        self.outcomes = outcomes
+        self.statements = statements
 
 
 async def write_arrivals(tx: Writer, arrivals: Sequence[Arrival], policy: Policy, now: Millis) -> list[MessageOutcome]:
@@ -65,7 +69,11 @@ async def write_arrivals(tx: Writer, arrivals: Sequence[Arrival], policy: Policy
     await _write_traits(tx, new, touched, now)
     await write_items(tx, [item for one in new for item in one.message.items])
     await place_in_sessions(tx, new, touched)
-    await write_evidence(tx, new, touched, policy=policy, now=now)
+    try:
+        await write_evidence(tx, new, touched, policy=policy, now=now)
+    except NoRoomForConsents as error:
+        full = [one.order for one in new if any(id_ in error.event_ids for id_, _ in one.statements())]
+        raise NoRoom(dict.fromkeys(full, MessageOutcome.TOO_MANY_CONSENTS), error.event_ids) from None
     return outcomes
 
 
@@ -145,6 +153,6 @@ async def _write_traits(
         if merged.text is not None:
             texts.append((record, merged.text))
     if full:
-        raise NoRoom(frozenset(full))
+        raise NoRoom(dict.fromkeys(full, MessageOutcome.TOO_MANY_TRAITS))
     if texts:
         await write_traits(tx, texts, now)

@@ -24,7 +24,7 @@ from graph.consent.log import (
     write_repeats,
 )
 from graph.consent.permits import read_user_logs
-from graph.model.consent import UNPROVEN, Bar, ConsentEvent, ConsentStatement
+from graph.model.consent import UNPROVEN, Bar, ConsentEvent, ConsentStatement, Standing
 from graph.model.identity import Grade, Proof, RecordId, UserId
 from graph.model.time import Millis
 from graph.store.client import Writer
@@ -33,6 +33,14 @@ from privacy.rules import find_live, instant_of, is_denial, is_repeat, last_stat
 
 MOST_RECIPIENTS: Final = 32
 """How many recipients the bars of one record name. What it denies to others bars the whole purpose."""
+
+
+MOST_LIVE: Final = 1024
+"""How many live events a record keeps of statements that something vouches for. Every further statement reads and folds
+them all, so without a bound one sender could slow down everybody's."""
+
+MOST_UNVOUCHED: Final = 128
+"""How many it keeps of statements that nothing vouches for."""
 
 
 class NewStatement(NamedTuple):
@@ -61,10 +69,23 @@ class Recorded:
 NOTHING: Final = Recorded()
 
 
+class NoRoomForConsents(Exception):
+    """Records have no room for some statements: `event_ids` are those of their events. Nothing is written."""
+
+    def __init__(self, event_ids: frozenset[str]) -> None:
+        super().__init__("records have no room for consents")
+        self.event_ids = event_ids
+
+
 async def record_consents(tx: Writer, statements: Sequence[NewStatement], now: Millis) -> Recorded:
     """Appends statements to the logs of their records, which must exist. An ID that the log already holds is skipped;
     one that was only carried along and repeats the record's last statement makes that one fresher. The statements must
     be valid (`Policy.check_statement`).
+
+    A record has room for MOST_LIVE live events, or MOST_UNVOUCHED of statements that nothing vouches for. What
+    supersedes an event needs no room, and a denial of a whole purpose always has it: on a full record, it is kept
+    without controller, notice and jurisdiction, so that the next one supersedes it. Raises NoRoomForConsents for
+    everything else.
 
     Call `refresh_permits` for the people of all these records, and for those whom it reaches, in the same transaction,
     after any linkage.
@@ -78,6 +99,7 @@ async def record_consents(tx: Writer, statements: Sequence[NewStatement], now: M
     stored = {event.id for one in logs.values() for event in one.events}
     added: list[NewEvent] = []
     repeated: dict[str, ConsentEvent] = {}
+    refused: set[str] = set()
     for record, event_id, statement, received, proof, until, reach in statements:
         if event_id in known or record not in events:
             continue
@@ -90,19 +112,38 @@ async def record_consents(tx: Writer, statements: Sequence[NewStatement], now: M
             log[log.index(last)] = repeated[last.id] = fresh
             continue
         about = [e for e in log if (e.statement.purpose, e.statement.recipient) == _subject_of(statement)]
-        event = ConsentEvent(event_id, log[-1].seq + 1 if log else 1, record, received, statement, proof, reach=reach)
+        stated = ConsentEvent(event_id, log[-1].seq + 1 if log else 1, record, received, statement, proof, reach=reach)
+        event = _fit(log, stated, logs[record].standing)
+        if event is None:
+            refused.add(event_id)
+            continue
         added.append(NewEvent(event, about[-1].id if about else None))
         former |= _append(log, event)
         if until is not None and last is not None and _is_carried_denial(last) and last.received_at < received:
             again = _restate(last, event, until)
             added.append(NewEvent(again, event.id))
             former |= _append(log, again)
+    if refused:
+        raise NoRoomForConsents(frozenset(refused))
     await retire_events(tx, former & stored)
     await append_events(tx, [replace(one, former=one.event.id in former) for one in added])
     await write_repeats(tx, repeated.values())
     relinked = await _keep_linking_objections(tx, logs, events, now)
     hearers = await _spread(tx, logs, [one.event for one in added if one.event.id not in former], now)
     return Recorded(frozenset(relinked), frozenset(hearers))
+
+
+def _fit(log: Sequence[ConsentEvent], event: ConsentEvent, standing: Standing) -> ConsentEvent | None:
+    """Returns an event as the record has room for it; None if it has none."""
+    vouched = standing.vouches(event)
+    alike = [one for one in log if standing.vouches(one) is vouched]
+    if len(alike) < (MOST_LIVE if vouched else MOST_UNVOUCHED) or any(supersedes(event, one) for one in alike):
+        return event
+    statement = event.statement
+    if not is_denial(statement) or statement.recipient is not None:
+        return None
+    bare = replace(statement, controller=None, notice=None, notice_version=None, notice_sha256=None, jurisdiction=None)
+    return replace(event, statement=bare)
 
 
 def _append(log: list[ConsentEvent], event: ConsentEvent) -> set[str]:

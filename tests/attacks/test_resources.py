@@ -23,6 +23,7 @@ from graph.model.message import Message
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
 from resolvers.collection.arrival import Arrival
+from resolvers.consent import recording
 from resolvers.consent.permits import refresh_stale
 from tests.attacks.town import AT_SHOP, EMAIL, Town, build_town
 from tests.world import Reader, identify, new_device, open_world, prefer, record, view, viewed
@@ -271,3 +272,45 @@ async def test_an_attacker_wants_the_victims_withdrawal_to_wait_for_all_accounts
     await refresh_stale(client, town.world.services.policy, town.world.clock())
     rows = await client.read("MATCH (u:User) WHERE 'marketing' IN u.permits RETURN count(u) AS number")
     assert rows[0]["number"] == 0
+
+
+async def count_live(town: Town, key: str) -> int:
+    """The number of statements on a record that every further one reads."""
+    logs = "MATCH (:Record {key: $key})-[:DECIDED]->(e:ConsentEvent) RETURN count(e) AS n"
+    return int((await town.world.services.client.read(logs, key=key))[0]["n"])
+
+
+async def test_an_attacker_wants_consents_of_tomorrow_to_fill_a_log(town: Town) -> None:
+    device = new_device()
+    await town.web.send(prefer("analytics", anonymousId=device))
+    for part in range(3):
+        at = town.world.clock() + 3_600_000 + part
+        await town.web.try_send(*(prefer("personalisation", timestamp=at, anonymousId=device) for _ in range(200)))
+    assert await count_live(town, device) == recording.MOST_UNVOUCHED
+    for _ in range(3):
+        await town.web.send(prefer("analytics", False, anonymousId=device))
+        await town.web.send(prefer("personalisation", False, anonymousId=device))
+    assert await count_live(town, device) <= recording.MOST_UNVOUCHED + 2
+    town.world.clock.skip(days=1)
+    told = await town.auditor.consents(record("web", device))
+    assert not told["analytics", None]
+    assert not told["personalisation", None]
+
+
+@pytest.mark.parametrize("varied", ["recipient", "notice", "noticeVersion", "controller", "jurisdiction"])
+async def test_an_attacker_wants_different_consents_to_fill_a_log(
+    town: Town, varied: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "MOST_LIVE", 20)
+    mallory = await town.mallory("shop")
+    mutation = "mutation($input: ConsentInput!) { recordConsent(input: $input) { accepted } }"
+    for state in ("GIVEN", "UNKNOWN", "REFUSED"):
+        for number in range(12):
+            statement = {"purpose": "partner_sharing", "state": state, "notice": "n", varied: f"X{number}"}
+            answer = await mallory.post(mutation, input=statement)
+            assert "errors" not in answer.json() or "different consent statements" in answer.text
+    assert await count_live(town, "mallory") <= 21
+    await mallory.withdraw("partner_sharing", jurisdiction="DE")
+    assert await count_live(town, "mallory") <= 21
+    told = await mallory.consents()
+    assert not any(permitted for (purpose, _), permitted in told.items() if purpose == "partner_sharing")

@@ -158,6 +158,8 @@ async def _state(context: GraphQLContext, speaker: Speaker, input: ConsentInput 
     generated = frozenset(name for name, value in stated.items() if not value)
     message = replace(message, payload=StatementPayload(message, generated))
     receipt = await _submit(context, Submission({0: message}))
+    if receipt.rejections:
+        raise BadInput(f"input: {receipt.rejections[0].message}")
     consents = None
     if speaker.subject is not None:
         view = await find_own(replace(request, now=services.clock()), Wanted(frozenset({"consents"})))

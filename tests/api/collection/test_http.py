@@ -29,6 +29,7 @@ from resolvers.access.credentials import Authority
 from resolvers.access.registration import register_source
 from resolvers.access.tokens import TokenIssuer, TokenVerifier
 from resolvers.collection.ingestor import Ingestor
+from resolvers.consent import recording
 from resolvers.context import Services
 from resolvers.recommendation.serve import WalkRecommender
 
@@ -315,6 +316,46 @@ async def test_a_withdrawal_counts_although_its_record_is_full(sender: Sender) -
     assert response.json()["error"]["reason"] == "too_many_traits"
     refused = "MATCH (e:ConsentEvent {purpose: 'personalisation', state: 'refused'}) RETURN count(e) AS n"
     assert await sender.count(refused) == 1
+
+
+def prefer(id_: str, at: int | None = None, **preferences: bool) -> dict[str, Any]:
+    context = {"consent": {"categoryPreferences": preferences}}
+    message = {"type": "track", "userId": "ada", "event": "Segment Consent Preference Updated", "context": context}
+    return message | {"messageId": id_} | ({} if at is None else {"timestamp": at})
+
+
+async def test_consents_of_a_full_record_do_not_affect_their_batch(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "MOST_LIVE", 3)
+    tomorrow = system_clock() + 3_600_000
+    await sender.post("batch", {"batch": [prefer(f"p{n}", tomorrow + n, Analytics=True) for n in range(3)]})
+    both = prefer("both", Functional=True, Advertising=False)
+    carrying = track(7, context={"consent": {"categoryPreferences": {"Functional": True, "Analytics": False}}})
+    batch = [track(0), both, carrying, prefer("q", Functional=True), prefer("r", Advertising=False), track(1)]
+    body = (await sender.post("batch", {"batch": batch})).json()
+    assert (body["accepted"], body["rejected"]) == (3, {"too_many_consents": 3})
+    assert [(one["index"], one["reason"]) for one in body["errors"]] == [(n, "too_many_consents") for n in (1, 2, 3)]
+    letters = await sender.letters()
+    assert sorted(orjson.loads(payload)["messageId"] for _, payload in letters) == ["both", "m7", "q"]
+    assert await sender.count(VIEWS) == 2
+    refused = (
+        "MATCH (:Record)-[:DECIDED]->(e:ConsentEvent {state: 'refused'}) RETURN e.purpose AS purpose ORDER BY purpose"
+    )
+    rows = await sender.services.client.read(refused)
+    assert [row["purpose"] for row in rows] == ["analytics", "marketing"]
+    assert await sender.count("MATCH (:Record)-[:DECIDED]->(e:ConsentEvent) RETURN count(e) AS n") == 5
+
+
+async def test_traits_and_consents_may_both_have_no_room(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "MOST_LIVE", 0)
+    await grow(sender, 2)
+    choice = {"context": {"consent": {"categoryPreferences": {"Functional": True, "Advertising": False}}}}
+    response = await sender.post("identify", {"userId": "ada", "traits": {"new": "v" * 30_000}} | choice)
+    assert response.json()["error"]["reason"] == "too_many_traits"
+    assert [reason for reason, _ in await sender.letters()] == ["too_many_traits"]
+    rows = await sender.services.client.read("MATCH (e:ConsentEvent) RETURN e.purpose AS purpose, e.state AS state")
+    assert [(row["purpose"], row["state"]) for row in rows] == [("marketing", "refused")]
 
 
 async def test_the_key_of_a_server_is_refused_in_a_browser(sender: Sender) -> None:

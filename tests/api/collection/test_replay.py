@@ -16,6 +16,7 @@ from api.collection.replay import replay
 from api.collection.segment.mapping import read_message
 from graph.model.access import Source
 from graph.store.client import GraphClient
+from resolvers.consent import recording
 from tests.api.door import Door, identify, open_door, viewed
 from tests.sources import VERIFIED
 
@@ -97,4 +98,16 @@ async def test_traits_that_had_no_room_are_accepted_once_there_is_some(door: Doo
     assert (await replay(door.runtime)).accepted == 0
     await door.load(identify("ada", **{f"old{n}": None for n in range(3)}))
     report = await replay(door.runtime)
+    assert (report.accepted, report.kept) == (1, [])
+
+
+async def test_a_consent_that_had_no_room_is_accepted_once_there_is_some(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stated = {"type": "consent", "userId": "ada", "purpose": "marketing", "state": "given"}
+    with monkeypatch.context() as full:
+        full.setattr(recording, "MOST_LIVE", 0)
+        await door.load(stated)
+        assert (await replay(door.runtime)).accepted == 0
+    report = await replay(door.runtime, reason="too_many_consents")
     assert (report.accepted, report.kept) == (1, [])

@@ -9,6 +9,7 @@ import pytest
 
 from graph.model.access import Trust
 from graph.store.client import GraphClient
+from resolvers.consent import recording
 from tests.world import Reader, World, identify, open_world, record
 
 pytestmark = pytest.mark.store
@@ -122,6 +123,19 @@ async def test_an_unknown_link_says_so_and_nothing_more(world: World, path: str,
         await world.http.post(path, params={"token": token}),
     ):
         assert (answer.status_code, "This link is not valid" in answer.text) == (404, True)
+
+
+async def test_a_link_that_a_full_record_has_no_room_for_says_so(
+    world: World, desk: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = {"record": NAMED, "purpose": "partner_sharing", "recipient": "acme"}
+    path = (await desk.ask(LINK, input=wanted))["createUnsubscribeLink"]["path"]
+    monkeypatch.setattr(recording, "MOST_LIVE", 0)
+    refused = await world.http.post(path, data={"List-Unsubscribe": "One-Click"})
+    assert (refused.status_code, "different consent statements" in refused.text) == (400, True)
+    everybody = await desk.ask(LINK, input={"record": NAMED, "purpose": "partner_sharing"})
+    done = await world.http.post(everybody["createUnsubscribeLink"]["path"], data={"List-Unsubscribe": "One-Click"})
+    assert done.status_code == 200
 
 
 async def test_a_form_of_too_many_fields_is_an_error_of_the_client(world: World, desk: Reader) -> None:

@@ -13,7 +13,14 @@ from graph.model.identity import Grade, Proof, RecordId, UserId
 from graph.model.time import Millis
 from graph.store.client import GraphClient
 from resolvers.consent.permits import refresh_permits
-from resolvers.consent.recording import MOST_RECIPIENTS, find_bars, spread_denials
+from resolvers.consent.recording import (
+    MOST_LIVE,
+    MOST_RECIPIENTS,
+    MOST_UNVOUCHED,
+    NoRoomForConsents,
+    find_bars,
+    spread_denials,
+)
 from tests.consenting import (
     ANNE,
     APP,
@@ -139,6 +146,60 @@ async def test_a_log_keeps_what_may_still_matter_and_an_old_one_is_shortened_by_
     assert [one.id for one in logs[WEB].events] == ["o18", "new"]
     rows = await store.read("MATCH (:Record)-[d:DECIDED|FORMERLY_DECIDED]->() RETURN count(d) AS n")
     assert rows == [{"n": 21}]
+
+
+async def find_live_states(store: GraphClient) -> dict[str, int]:
+    """The number of live events of the record, by state."""
+    rows = await store.read("MATCH (:Record {id: $id})-[:DECIDED]->(e) RETURN e.state AS state, count(e) AS n", id=WEB)
+    return {row["state"]: row["n"] for row in rows}
+
+
+@pytest.mark.store
+async def test_a_record_has_room_for_few_live_statements_that_nothing_vouches_for(store: GraphClient) -> None:
+    await person(store, ANNE, WEB)
+    await store.write(
+        lambda tx: tx.run(
+            "MATCH (r:Record {id: $id}) CREATE (r)-[:FROM]->(:Source {name: 's', trust: 'public'})", id=WEB
+        )
+    )
+    later = [statement_of("analytics", at=NOW + n) for n in range(1, MOST_UNVOUCHED + 2)]
+    await append(store, WEB, *later[:-1])
+    with pytest.raises(NoRoomForConsents) as refused:
+        await append(store, WEB, later[-1], statement_of("marketing", "withdrawn"), ids=["one more", "denial"])
+    assert refused.value.event_ids == {"one more"}
+    assert await find_live_states(store) == {"given": MOST_UNVOUCHED}
+    await append(store, WEB, statement_of("marketing"), ids=["proven"], proof=Proof.TOKEN)
+    assert "marketing" in (await read_stored(store)).permits
+    for n in range(3):
+        denial = statement_of("marketing", "withdrawn", controller=f"c{n}", notice="n", notice_version=f"{n}")
+        await append(store, WEB, denial, ids=[f"d{n}"], now=NOW + n)
+    assert "marketing" not in (await read_stored(store)).permits
+    assert await find_live_states(store) == {"given": MOST_UNVOUCHED + 1, "withdrawn": 1}
+    assert await differences(store, POLICY, Millis(NOW + 2)) == ()
+
+
+@pytest.mark.store
+async def test_a_full_log_keeps_working(store: GraphClient) -> None:
+    stated = [statement_of("partner_sharing", recipient=f"p{n}", at=n) for n in range(MOST_LIVE + 6)]
+    events = [ConsentEvent(f"o{n}", n, WEB, Millis(n), one) for n, one in enumerate(stated)]
+    await person(store, ANNE, WEB)
+    await store.write(lambda tx: append_events(tx, [NewEvent(one, None) for one in events]))
+    for new in (
+        statement_of("partner_sharing", recipient="new"),
+        statement_of("partner_sharing", "withdrawn", recipient="p0"),
+        statement_of("analytics"),
+        statement_of("analytics", "expired"),
+    ):
+        with pytest.raises(NoRoomForConsents):
+            await append(store, WEB, new)
+    await append(store, WEB, statement_of("partner_sharing", recipient="p1"), ids=["again"])
+    assert "partner_sharing@p1" in (await read_stored(store)).permits
+    details = {"controller": "c", "notice": "n", "notice_version": "1", "notice_sha256": "h", "jurisdiction": "DE"}
+    await append(store, WEB, statement_of("partner_sharing", "withdrawn", **details), ids=["all"], now=NOW + 1)
+    assert not [one for one in (await read_stored(store)).permits if one.startswith("partner")]
+    logs = await store.write(lambda tx: lock_logs(tx, [WEB]))
+    assert logs[WEB].events[-1].statement == statement_of("partner_sharing", "withdrawn")
+    assert await find_live_states(store) == {"given": MOST_LIVE + 6, "withdrawn": 1}
 
 
 def bars_of(
