@@ -15,7 +15,7 @@ import pytest
 from graph.model.access import Source, Trust
 from graph.model.identity import Proof
 from graph.model.time import DAY, Millis
-from resolvers.access.proofs import HashKey, ProofTexts, ProofVerifier, derive_hash_key
+from resolvers.access.proofs import HashKey, ProofTexts, ProofVerifier, Proven, derive_hash_key
 from resolvers.access.tokens import TokenVerifier
 
 PAGE = Path(__file__).parent.parent / "docs" / "trust.md"
@@ -62,7 +62,7 @@ async def test_an_example_computes_the_hash_that_is_verified(language: str, name
     now = Millis(time.time_ns() // 1_000_000)
     assert abs(expiry * 1000 - now - DAY) < DAY // 24
     verifier = ProofVerifier(SECRET, TokenVerifier([], "consentric"), no_client)
-    assert await verifier.verify(SITE, *names, ProofTexts(user_hash=found), now) is Proof.HASH
+    assert await verifier.verify(SITE, *names, ProofTexts(user_hash=found), now) == Proven(Proof.HASH)
 
 
 def test_every_example_of_the_page_is_executed() -> None:
