@@ -67,7 +67,7 @@ RETURN u.id AS user, count(e) AS seen
 
 
 def describe(item: int) -> dict[str, Any]:
-    """Returns an item as every event mentions it."""
+    """Returns the properties of an item in an event."""
     return {"product_id": f"sku-{item}", "name": f"Article {item}", "price": 5 + item % 90, "category": f"c{item % 12}"}
 
 

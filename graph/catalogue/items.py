@@ -1,4 +1,5 @@
-"""Writing the facts and topics of items, as catalogues declare them. Events only name items, and say nothing of them.
+"""Writing the facts and topics of items, as catalogues declare them. Events only name items; what else they state about
+items is not kept.
 
 Each fact has the time at which it was declared, so that the result does not depend on the order of arrival: the later
 of two declarations wins, and a missing value never overwrites a known one.

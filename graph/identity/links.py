@@ -98,8 +98,8 @@ RETURN collect([
 
 
 Stands = Callable[[str, Trust, Verified, Millis, Proof | None], bool]
-"""Whether a proven holding of a kind still stands under its source's present trust, what that verifies, the receipt
-since which it is held, and its proof."""
+"""Whether a proven holding of a kind still stands under its source's present trust, what the source verifies, the
+receipt since which it is held, and its proof."""
 
 
 async def lock_evidence(tx: Writer, records: Iterable[RecordId], stands: Stands) -> dict[RecordId, LockedRecord]:

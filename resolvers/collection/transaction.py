@@ -1,9 +1,8 @@
 """The transaction that writes messages to the graph, and the order of its steps.
 
 Messages are claimed, which removes duplicates; their records are touched, which locks them. Then come traits, items,
-sessions and interactions (`sessions.py`), identifiers, consents and linkage, and last the permits of
-everyone affected (`evidence.py`). Once a message is acknowledged, its profile shows it, and no reader ever sees half
-of it.
+sessions and interactions (`sessions.py`), identifiers, consents and linkage, and last the permits of everyone affected
+(`evidence.py`). Once a message is acknowledged, its profile shows it, and no reader ever sees half of it.
 """
 
 from __future__ import annotations

@@ -173,7 +173,7 @@ def _name_record(record: NamedRecord) -> RecordRef:
         return RecordRef(record.source, RecordKind.USER, record.user_id)
     if record.anonymous_id:
         if not is_secret(record.anonymous_id):
-            raise BadInput("record: this anonymousId can be guessed, so a link proves nothing of its device.")
+            raise BadInput("record: this anonymousId can be guessed, so a link proves nothing about its device.")
         return RecordRef(record.source, RecordKind.ANONYMOUS, record.anonymous_id)
     raise BadInput("record: userId or anonymousId is required.")
 

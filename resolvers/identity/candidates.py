@@ -65,9 +65,9 @@ def _find_unverified(one: SharedIdentifier) -> set[str]:
 def advise_proof(report: CandidateReport) -> list[str]:
     """Returns, for each source, what would prove candidates that rest on its word."""
     return [
-        f"{one.number:,} rest on the {_NAMES.get(one.kind, one.kind)} that {one.source} stated without verifying: if "
-        f"it has always checked them, `consentric source set {one.source} --verifies {one.kind} --verified-since "
-        "always`; if it does from now on, the same without --verified-since."
+        f"Candidates that rest on the {_NAMES.get(one.kind, one.kind)} that {one.source} stated without verifying: "
+        f"{one.number:,}. If {one.source} has always verified them, run `consentric source set {one.source} --verifies "
+        f"{one.kind} --verified-since always`; if it starts now, leave out `--verified-since`."
         for one in report.unverified
     ]
 

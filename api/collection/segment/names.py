@@ -98,7 +98,9 @@ def _find_name(source: str, namespace: str, kind: RecordKind, key: str) -> Name 
 def _refuse_spelling() -> Rejected:
     """Two spellings of one ID may be proven to two people."""
     return Rejected(
-        RejectionReason.BAD_ID, "userId must be spelled in normal form (NFC), without spaces around it.", "userId"
+        RejectionReason.BAD_ID,
+        "userId must be in Unicode normal form C (NFC), without leading or trailing white space.",
+        "userId",
     )
 
 

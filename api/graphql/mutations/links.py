@@ -27,7 +27,8 @@ class ContactInput:
 @strawberry.input(description="A consent that a person is asked to confirm.")
 class ConfirmationInput:
     record: RecordName = strawberry.field(
-        description="Whose consent it is: an account by its user ID, or a device by its anonymous ID; not both."
+        description="Whose consent it is: an account by its user ID, or a device by an anonymous ID that nobody can "
+        "guess; not both."
     )
     purpose: str = strawberry.field(description="Key of a purpose in the policy; `purposes` lists them.")
     recipient: str | None = optional("Partner that the consent is about. Left out: all partners.")

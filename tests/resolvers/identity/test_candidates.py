@@ -28,9 +28,9 @@ async def test_candidates_are_counted_with_what_would_prove_them(store: GraphCli
     assert report == CandidateReport({"email": 2}, (Unverified("shop", "email", 1),))
     assert report.total == 2
     assert advise_proof(report) == [
-        "1 rest on the e-mail addresses that shop stated without verifying: if it has always checked them, `consentric "
-        "source set shop --verifies email --verified-since always`; if it does from now on, the same without "
-        "--verified-since."
+        "Candidates that rest on the e-mail addresses that shop stated without verifying: 1. If shop has always "
+        "verified them, run `consentric source set shop --verifies email --verified-since always`; if it starts now, "
+        "leave out `--verified-since`."
     ]
 
 

@@ -74,7 +74,7 @@ async def test_what_a_source_no_longer_verifies_joins_nobody(store: GraphClient)
     assert await people(store) == [["ada"], ["c1"]]
 
 
-async def test_of_the_receipts_of_an_address_those_count_from_which_on_its_source_checks_it(store: GraphClient) -> None:
+async def test_an_address_is_proven_by_receipts_since_its_source_began_to_verify(store: GraphClient) -> None:
     """Whatever was checked when it arrived: deriving again leads to what is known as if it had been so then."""
     await begin(store)  # received at NOW
     again = message(
