@@ -70,10 +70,8 @@ SET i.bars = row[1]
 
 
 async def add_bars(tx: Writer, bars: Mapping[str, Iterable[Bar]]) -> set[str]:
-    """Adds bars by identifier ID, under the identifiers' locks. Returns the identifiers on which this may decide
-    anything: a bar that any higher assurance lifts decides nothing if there was one before."""
+    """Adds bars by identifier ID, under the identifiers' locks. Returns the identifiers whose bars this changed."""
     changed: dict[str, str] = {}
-    decisive: set[str] = set()
     for chunk in chunk_rows(sorted(bars)):
         for identifier, text in (await tx.run(WRITE_BAR_LOCKS, identifiers=list(chunk)))[0]["bars"]:
             known = {_subject_of(bar): bar for bar in parse_bars(text)}
@@ -82,11 +80,9 @@ async def add_bars(tx: Writer, bars: Mapping[str, Iterable[Bar]]) -> set[str]:
                 if before is None or (before.at, before.event) < (bar.at, bar.event):
                     known[_subject_of(bar)] = bar
                     changed[identifier] = write_bars(known.values())
-                    if before is None or not bar.unproven:
-                        decisive.add(identifier)
     for rows in chunk_rows([list(row) for row in sorted(changed.items())]):
         await tx.run(WRITE_BARS, rows=list(rows))
-    return decisive
+    return set(changed)
 
 
 READ_DENYING_RECORDS: Final = """
@@ -156,10 +152,46 @@ async def find_hearers(tx: Writer, identifiers: Collection[str], now: Millis) ->
     return found
 
 
+READ_PROVEN_DEVICES: Final = """
+UNWIND $users AS id
+MATCH (:User {id: id})<-[x:RESOLVES_TO]-(a:Record {kind: 'user'})-[h:IDENTIFIED_BY]->(i:Identifier)
+WHERE x.to IS NULL AND i.kind = 'anonymous_id' AND coalesce(h.grade, 'proven') = 'proven'
+MATCH (i)<-[:CLAIMS]-(d:Record {kind: 'anonymous'})-[y:RESOLVES_TO]->(v:User)
+WHERE y.to IS NULL AND d.key = i.value
+RETURN DISTINCT v.id AS user
+"""
+
+
+async def read_proven_devices(tx: Writer, users: Collection[UserId]) -> set[UserId]:
+    """Reads the people of the devices that these people's accounts proved to use: they hear what is denied there."""
+    return {UserId(row["user"]) for row in await tx.run(READ_PROVEN_DEVICES, users=sorted(users))}
+
+
+READ_DEVICES_TO_TELL: Final = """
+UNWIND $identifiers AS identifier
+MATCH (i:Identifier {id: identifier})<-[h:IDENTIFIED_BY]-(a:Record {kind: 'user'})-[x:RESOLVES_TO]->(u:User)
+WHERE i.kind = 'anonymous_id' AND coalesce(h.grade, 'proven') = 'proven' AND x.to IS NULL AND EXISTS {
+  MATCH (u)<-[y:RESOLVES_TO]-(b:Record)
+  WHERE y.to IS NULL AND (b.denies = true
+    OR EXISTS { MATCH (b)-[:IDENTIFIED_BY|CLAIMS]->(n:Identifier) WHERE n.bars IS NOT NULL })
+}
+MATCH (i)<-[:CLAIMS]-(d:Record {kind: 'anonymous'})
+WHERE d.key = i.value
+RETURN DISTINCT d.id AS device
+"""
+
+
+async def find_devices_to_tell(tx: Writer, identifiers: Collection[str]) -> set[RecordId]:
+    """Returns the devices with one of these anonymous IDs whose accounts denied or heard anything. Other kinds of
+    identifiers are passed over."""
+    return {RecordId(row["device"]) for row in await tx.run(READ_DEVICES_TO_TELL, identifiers=sorted(identifiers))}
+
+
 async def mark_stale(tx: Writer, users: Collection[UserId], now: Millis) -> None:
-    """Ends what people permitted, until they are refolded."""
+    """Ends what people and their devices permitted, until they are refolded."""
     for chunk in chunk_rows(sorted(users)):
-        await tx.run(WRITE_STALE, users=list(chunk), now=now)
+        heard = await read_proven_devices(tx, chunk)
+        await tx.run(WRITE_STALE, users=sorted(heard.union(chunk)), now=now)
 
 
 EVERYBODY: Final = 2**31 - 1

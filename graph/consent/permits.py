@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -40,12 +40,12 @@ before permits had ends have no `permit_ends`: all their permits end at `permits
 @dataclass(frozen=True, slots=True)
 class UserLog:
     """A person's stored permits, and what they should follow from: the logs of the person's live records, the bars on
-    their identifiers and, for a device, the person of the account that it counts for with proof."""
+    their identifiers and, for a device, the people of the accounts that proved to use it."""
 
     stored: StoredPermits
     records: tuple[RecordLog, ...]
     bars: tuple[Bar, ...] = ()
-    account: UserLog | None = None
+    accounts: tuple[UserLog, ...] = ()
 
     @property
     def events(self) -> list[ConsentEvent]:
@@ -71,36 +71,47 @@ RETURN u.id AS user, u.permits AS permits, u.permits_until AS until, coalesce(u.
        u.permit_ends AS ends, u.permit_grants AS grants, r.id AS record, events,
        [r.kind, r.key, s.trust, s.jurisdiction, r.source] AS standing,
        CASE WHEN r IS NULL THEN [] ELSE
-         [(r)-[h:IDENTIFIED_BY|CLAIMS]->(i:Identifier) WHERE i.bars IS NOT NULL AND {HEARD} | [i.kind, i.bars]]
+         [(r)-[h:IDENTIFIED_BY|CLAIMS]->(i:Identifier) WHERE i.bars IS NOT NULL AND {HEARD} |
+           [i.kind, i.bars, i.id, coalesce(h.heard, false) OR coalesce(h.grade, 'proven') <> 'proven', h.ended]]
        END AS bars,
+       CASE WHEN r IS NULL THEN [] ELSE
+         [(r)-[l:LINKED]-(:Record) WHERE l.status = 'active' AND l.evidence IS NOT NULL | l.evidence]
+       END AS linked,
        CASE WHEN r IS NULL OR r.kind <> 'anonymous' THEN [] ELSE
-         [(r)-[c:COUNTS_FOR]->(:Record)-[y:RESOLVES_TO]->(v:User)
-           WHERE c.to IS NULL AND c.grade = 'proven' AND y.to IS NULL | v.id]
+         [(r)-[:CLAIMS]->(n:Identifier)<-[g:IDENTIFIED_BY]-(a:Record)-[y:RESOLVES_TO]->(v:User)
+           WHERE n.kind = 'anonymous_id' AND n.value = r.key AND a.kind = 'user'
+             AND coalesce(g.grade, 'proven') = 'proven' AND y.to IS NULL | [g.since, v.id]]
        END AS accounts
 """
 
 
 async def read_user_logs(tx: Writer | GraphClient, users: Collection[UserId]) -> list[UserLog]:
     """Reads the stored permits and the log of each person: all live records, including those without statements, the
-    bars on their identifiers, and the log of the account that a device counts for."""
+    bars on their identifiers, and the logs of the first MOST_ACCOUNTS that proved to use a device."""
     logs, accounts = await _read_logs(tx, users)
     known = {one.stored.user: one for one in logs}
-    missing = set(accounts.values()) - known.keys()
+    missing = {account for some in accounts.values() for account in some} - known.keys()
     if missing:
         known |= {one.stored.user: one for one in (await _read_logs(tx, missing))[0]}
     return [
-        replace(one, account=known.get(accounts[one.stored.user])) if one.stored.user in accounts else one
+        replace(one, accounts=tuple(known[each] for each in accounts.get(one.stored.user, ()) if each in known))
         for one in logs
     ]
 
 
-async def _read_logs(tx: Writer | GraphClient, users: Collection[UserId]) -> tuple[list[UserLog], dict[UserId, UserId]]:
-    """Reads people's logs, and for devices the person of the account that they count for with proof."""
+MOST_ACCOUNTS: Final = 20
+"""How many of the accounts that proved to use a device it hears directly: those that did first. All leave bars."""
+
+
+async def _read_logs(
+    tx: Writer | GraphClient, users: Collection[UserId]
+) -> tuple[list[UserLog], dict[UserId, list[UserId]]]:
+    """Reads people's logs, and for devices the people of the accounts that proved to use them."""
     run = tx.run if isinstance(tx, Writer) else tx.read
     stored: dict[UserId, StoredPermits] = {}
     logs: dict[UserId, list[RecordLog]] = {}
     bars: dict[UserId, set[Bar]] = {}
-    accounts: dict[UserId, UserId] = {}
+    accounts: dict[UserId, list[UserId]] = {}
     for row in await run(READ_USER_LOGS, users=sorted(users)):
         user = UserId(row["user"])
         stored[user] = _parse_permits(row)
@@ -108,27 +119,15 @@ async def _read_logs(tx: Writer | GraphClient, users: Collection[UserId]) -> tup
         if row["record"] is not None:
             standing = parse_standing(row["standing"])
             known.append(RecordLog(row["record"], parse_events(row["record"], row["events"]), standing=standing))
-            bars.setdefault(user, set()).update(
-                bar for kind, text in row["bars"] for bar in parse_bars(text) if _hears(standing, kind, bar)
-            )
-            for account in row["accounts"]:
-                accounts[user] = UserId(account)
+            heard = bars.setdefault(user, set())
+            for kind, text, identifier, unproven, ended in row["bars"]:
+                since = None if identifier in row["linked"] else ended
+                heard.update(_hear(parse_bars(text), standing, kind, unproven=bool(unproven), ended=since))
+            if row["accounts"]:
+                first = dict.fromkeys(UserId(account) for _, account in sorted(row["accounts"]))
+                accounts[user] = list(first)[:MOST_ACCOUNTS]
     found = [UserLog(one, tuple(logs[user]), tuple(bars.get(user, ()))) for user, one in stored.items()]
     return found, accounts
-
-
-READ_PROVEN_DEVICES: Final = """
-UNWIND $users AS id
-MATCH (:User {id: id})<-[x:RESOLVES_TO]-(:Record)<-[c:COUNTS_FOR]-(:Record)-[y:RESOLVES_TO]->(v:User)
-WHERE x.to IS NULL AND c.to IS NULL AND c.grade = 'proven' AND y.to IS NULL
-RETURN DISTINCT v.id AS user
-"""
-
-
-async def read_proven_devices(tx: Writer, users: Collection[UserId]) -> set[UserId]:
-    """Reads the people that the devices are which count with proof for these people's accounts: they hear what is
-    denied there."""
-    return {UserId(row["user"]) for row in await tx.run(READ_PROVEN_DEVICES, users=sorted(users))}
 
 
 READ_SUCCESSORS: Final = """
@@ -195,10 +194,16 @@ async def read_user_page(client: GraphClient, after: str, limit: int) -> list[Us
     return [UserId(row["user"]) for row in await client.read(READ_USER_PAGE, after=after, limit=limit)]
 
 
-def _hears(standing: Standing, kind: str, bar: Bar) -> bool:
-    """Whether a record hears a bar on one of its identifiers. Accounts that used the same device may be two people of a
-    family: they hear the device, not each other."""
-    return standing.device or kind != "anonymous_id" or bar.device
+def _hear(bars: Iterable[Bar], standing: Standing, kind: str, *, unproven: bool, ended: Millis | None) -> Iterator[Bar]:
+    """Yields what a record hears of the bars on one of its identifiers.
+
+    Accounts that used the same device may be two people of a family: they hear the device, not each other. Since a
+    record's holding ended, the identifier may be somebody else's. Where the holding isn't proven, the record may be
+    somebody else's who typed it in: it hears that the purpose is denied, and not to whom.
+    """
+    for bar in bars:
+        if (standing.device or kind != "anonymous_id" or bar.device) and (ended is None or bar.at < ended):
+            yield bar._replace(recipient=None) if unproven else bar
 
 
 def _parse_permits(row: Row) -> StoredPermits:

@@ -203,6 +203,21 @@ async def write_counting(
         await tx.run(WRITE_CROWDED, accounts=list(accounts))
 
 
+READ_USED_NAMES: Final = """
+UNWIND $records AS record
+MATCH (a:Record {id: record, kind: 'user'})-[:IDENTIFIED_BY]->(i:Identifier {kind: 'anonymous_id'})
+MATCH (a)-[x:RESOLVES_TO]->(u:User)
+WHERE x.to IS NULL
+RETURN i.id AS identifier, collect(DISTINCT u.id) AS users
+"""
+
+
+async def read_used_names(tx: Writer, accounts: Collection[RecordId]) -> dict[str, set[UserId]]:
+    """Returns the anonymous IDs that accounts hold, as IDs of identifiers, each with the people of these accounts."""
+    rows = await tx.run(READ_USED_NAMES, records=sorted(accounts))
+    return {row["identifier"]: {UserId(user) for user in row["users"]} for row in rows}
+
+
 class SharedDevice(NamedTuple):
     """A device that is not alone, as devices were before sources had a trust: its person is another record's as well,
     or was retired."""

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from algorithms.identity.contacts import ContactStatement, merge_contacts
 from algorithms.identity.grades import CONTACT_KINDS, covers
+from graph.consent.bars import find_devices_to_tell
+from graph.identity.devices import read_identifiers_of_accounts
 from graph.identity.identifiers import NewHolding
 from graph.identity.records import (
     Carried,
@@ -70,7 +72,12 @@ async def write_evidence(tx: Writer, new: Sequence[Arrival], touched: Touched, *
         affected |= (await link_records(tx, concerned, now)).affected_users
     own = attached.barred | {one.record for one in statements}
     if attached.devices or attached.named or recorded.relinked:
-        own |= await settle_devices(tx, attached.devices | recorded.relinked, attached.named, now)
+        named = set(attached.named)
+        if recorded.relinked:
+            named |= await read_identifiers_of_accounts(tx, recorded.relinked)
+        await settle_devices(tx, attached.devices | recorded.relinked, named, now)
+    if attached.named:
+        own |= await find_devices_to_tell(tx, attached.named)
     if own:
         owners = await read_people_of_records(tx, own)
         affected |= {user for user, _ in owners.values()}

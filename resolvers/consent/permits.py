@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from graph.consent.bars import finish_unheard, mark_stale, read_crowd, read_unheard
+from graph.consent.bars import finish_unheard, mark_stale, read_crowd, read_proven_devices, read_unheard
 from graph.consent.permits import (
     StoredPermits,
     UserLog,
-    read_proven_devices,
     read_stale_users,
     read_successors,
     read_user_logs,
@@ -85,13 +84,13 @@ async def refresh_permits(tx: Writer, users: Collection[UserId], policy: Policy,
 def judge(one: UserLog, policy: Policy, now: Millis) -> dict[Permit, PermitState]:
     """Returns what a person's log permits now. Whatever is shown of someone's consents comes from here.
 
-    A device that proved to be an account's hears all that was denied there, and what the account hears of others unless
-    a stranger may have left it.
+    A device hears all that was denied by the people of accounts that proved to use it, and what these hear of others
+    unless a stranger may have left it.
     """
-    bars = one.bars
-    if one.account is not None:
-        told = [bar for bar in one.account.bars if not bar.unproven]
-        bars += (*told, *(bar for log in one.account.records for bar in find_bars(log, log.events, Grade.PROVEN)))
+    bars = list(one.bars)
+    for account in one.accounts:
+        bars += [bar for bar in account.bars if not bar.unproven]
+        bars += [bar for log in account.records for bar in find_bars(log, log.events, Grade.PROVEN)]
     return fold(one.events, instant_of(one.events, now), policy, one.standings, bars)
 
 

@@ -174,8 +174,8 @@ async def leave_denials(tx: Writer, places: Mapping[str, Collection[UserId]], no
         for one in logs
     }
     bars = {identifier: [bar for user in users for bar in left[user]] for identifier, users in places.items()}
-    decisive = await add_bars(tx, {identifier: some for identifier, some in bars.items() if some})
-    return await find_hearers(tx, decisive, now) if decisive else set()
+    changed = await add_bars(tx, {identifier: some for identifier, some in bars.items() if some})
+    return await find_hearers(tx, changed, now) if changed else set()
 
 
 def find_bars(log: RecordLog, events: Sequence[ConsentEvent], grade: Grade) -> list[Bar]:
@@ -185,8 +185,8 @@ def find_bars(log: RecordLog, events: Sequence[ConsentEvent], grade: Grade) -> l
     A proof tells who somebody is, not whose address they claim: what a public source's account claims, it bars as any
     stranger. What a server merely states was typed in by somebody: it bars as a statement, whoever made the denial.
 
-    A stranger could invent recipients, so what a stranger may have left names none and bars the whole purpose; so does
-    a denial of any recipient but the record's first MOST_RECIPIENTS.
+    A stranger could invent recipients, so what a stranger may have left, or who typed the identifier in, names none and
+    bars the whole purpose; so does a denial of any recipient beyond MOST_RECIPIENTS of those that the record denies.
     """
     own = grade is not Grade.CLAIMED or not log.standing.public
     most = Assurance.STATED if grade is Grade.STATED else max(Assurance)
@@ -198,7 +198,7 @@ def find_bars(log: RecordLog, events: Sequence[ConsentEvent], grade: Grade) -> l
         bars.append(
             Bar(
                 statement.purpose,
-                statement.recipient if proven and statement.recipient in named else None,
+                statement.recipient if proven and grade is not Grade.STATED and statement.recipient in named else None,
                 min(statement.assurance, most) if proven else UNPROVEN,
                 event.received_at,
                 log.record,
@@ -233,8 +233,8 @@ async def _spread(
     for record, identifiers in (await read_barrable(tx, denying)).items():
         for identifier, grade in identifiers.items():
             bars.setdefault(identifier, []).extend(find_bars(logs[record], by_record[record], grade))
-    decisive = await add_bars(tx, bars)
-    return await find_hearers(tx, decisive, now) if decisive else set()
+    changed = await add_bars(tx, bars)
+    return await find_hearers(tx, changed, now) if changed else set()
 
 
 def _is_carried_denial(event: ConsentEvent) -> bool:

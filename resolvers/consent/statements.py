@@ -14,7 +14,7 @@ from graph.model.identity import RecordKind, RecordRef
 from graph.model.message import Message
 from privacy.gate import Role, Viewer
 from privacy.policy import Policy
-from privacy.purposes import Assurance, spell_recipient
+from privacy.purposes import IDENTITY_LINKING, Assurance, spell_recipient
 
 RECORDING_ROLES: Final = frozenset({Role.SUBJECT, Role.OPERATOR})
 """Front-ends with their own key are excluded: no viewer may grant itself what consent would open to it."""
@@ -106,10 +106,12 @@ def admit_recording(viewer: Viewer, state: ConsentState, record: NamedRecord | N
     return _choose_speaker(viewer, record)
 
 
-def admit_withdrawal(viewer: Viewer, jurisdiction: str | None, record: NamedRecord | None) -> Speaker:
-    """Returns who speaks when a viewer withdraws a consent. Raises Forbidden if the viewer may not, or may not state
-    the jurisdiction, BadInput if `record` is missing."""
+def admit_withdrawal(viewer: Viewer, purpose: str, jurisdiction: str | None, record: NamedRecord | None) -> Speaker:
+    """Returns who speaks when a viewer withdraws a consent. Raises Forbidden if the viewer may not, or may not for this
+    purpose, or may not state the jurisdiction, BadInput if `record` is missing."""
     _check_role(viewer, WITHDRAWAL_ROLES, "withdrawConsent")
+    if viewer.role is Role.FRONTEND and purpose == IDENTITY_LINKING:
+        raise Forbidden(f"purpose: only the person or an operator may object to {IDENTITY_LINKING}: it parts records.")
     if viewer.role is Role.FRONTEND and jurisdiction is not None:
         raise Forbidden("jurisdiction: a front-end may not set it, because it decides what silence means.")
     if viewer.role is Role.FRONTEND and record is not None and record.user_id and record.anonymous_id:

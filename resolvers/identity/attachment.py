@@ -44,9 +44,9 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """What has to be decided afresh: accounts to link; records that got identifiers (`changed`), those among them whose
-    identifiers carry bars (`barred`), devices to settle, and user IDs and anonymous IDs (`named`, by identifier ID) by
-    which devices may now count for an account."""
+    """What has to be decided afresh: accounts to link; records that got identifiers (`changed`), those that may hear
+    other bars now (`barred`), devices to settle, and user IDs and anonymous IDs (`named`, by identifier ID) by which
+    devices may now count for an account."""
 
     linking: frozenset[RecordId] = frozenset()
     changed: frozenset[RecordId] = frozenset()
@@ -69,12 +69,13 @@ async def attach_evidence(tx: Writer, evidence: Evidence) -> Attached:
     written = await _write_claims(tx, claims)
     if evidence.ends:
         await end_holdings(tx, evidence.ends)
+    ended = {record for record, _ in evidence.ends}
     linking = {new.record for new, _ in holdings if new.grade is Grade.PROVEN and new.identifier.kind != ANONYMOUS_ID}
-    linking |= {record for record, _ in evidence.ends}
+    linking |= ended
     return Attached(
         linking=frozenset(linking),
         changed=frozenset(record for record, _ in evidence.held),
-        barred=frozenset(barred | written.barred),
+        barred=frozenset(barred | written.barred | ended),
         devices=frozenset(written.tied),
         named=frozenset(
             new.identifier.id

@@ -13,7 +13,6 @@ from algorithms.identity.linkage import DEFAULT_LINKAGE, LinkageConfig
 from graph.identity.devices import count_devices
 from graph.identity.identifiers import count_refused_identifiers
 from graph.identity.links import count_links
-from graph.identity.records import read_people_of_records
 from graph.identity.users import count_records_and_people, read_record_page
 from graph.model.identity import LinkOutcome, RecordId
 from graph.model.time import Millis
@@ -82,12 +81,9 @@ async def _resolve_page(
     tx: Writer, records: Collection[RecordId], policy: Policy, now: Millis, config: LinkageConfig
 ) -> LinkageChanges:
     outcome = await relink_records(tx, records, now, config)
-    settled = await settle_devices(tx, records, (), now)
-    affected = set(outcome.affected_users)
-    if settled:
-        affected |= {user for user, _ in (await read_people_of_records(tx, settled)).values()}
-    if affected:
-        await refresh_permits(tx, affected, policy, now)
+    await settle_devices(tx, records, (), now)
+    if outcome.affected_users:
+        await refresh_permits(tx, outcome.affected_users, policy, now)
     return outcome
 
 

@@ -37,8 +37,7 @@ async def settle_devices(
     tx: Writer, devices: Collection[RecordId], identifiers: Collection[str], now: Millis
 ) -> set[RecordId]:
     """Decides afresh for devices, and for those that name one of the identifiers (user IDs or anonymous IDs, by ID).
-    Returns the devices that began or ceased to count for an account with proof: they hear other denials than before.
-    The caller holds the lock of each record whose evidence changed.
+    Returns the accounts whose devices changed. The caller holds the lock of each record whose evidence changed.
 
     A device that leaves a crowded account makes room for another one, so this may take two rounds.
     """
@@ -57,8 +56,7 @@ async def settle_devices(
 
 
 async def _settle(tx: Writer, devices: Collection[RecordId], now: Millis) -> tuple[set[RecordId], set[RecordId]]:
-    """Decides for devices. Returns those that began or ceased to count with proof, and the accounts that have room for
-    waiting ones."""
+    """Decides for devices. Returns the accounts whose devices changed, and those that have room for waiting ones."""
     evidence = await read_devices(tx, devices)
     claimed = {one.claim[1] for one in evidence if one.claim is not None}
     accounts = await read_accounts_of_user_ids(tx, claimed) if claimed else {}
@@ -72,7 +70,7 @@ async def _settle(tx: Writer, devices: Collection[RecordId], now: Millis) -> tup
     ended, begun, full = _compare(counting, ties, concerned)
     await write_counting(tx, ended, begun, full - crowded, now)
     left = {one.account for one in ended if (tie := ties.get(one.device)) is None or tie.account != one.account}
-    return {one.device for one in (*ended, *begun) if one.grade is Grade.PROVEN}, left & crowded
+    return {one.account for one in (*ended, *begun)}, left & crowded
 
 
 def _tie(one: DeviceEvidence, accounts: dict[str, list[ProvenUse]]) -> DeviceTie | None:

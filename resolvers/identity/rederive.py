@@ -20,6 +20,7 @@ from algorithms.identity.grades import covers, grade_identifier
 from graph.access.terms import SourceTerms, read_terms, read_unsettled_sources, settle_source
 from graph.consent.bars import read_denying_records
 from graph.errors import NotFound
+from graph.identity.devices import read_devices_of_identifiers, read_used_names
 from graph.identity.records import read_people_of_records
 from graph.identity.regrading import (
     GradedIdentifier,
@@ -35,9 +36,9 @@ from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
 from privacy.policy import Policy
 from resolvers.consent.permits import refresh_permits
-from resolvers.consent.recording import spread_denials
+from resolvers.consent.recording import leave_denials, spread_denials
 from resolvers.context import Services
-from resolvers.identity.devices import settle_devices
+from resolvers.identity.devices import MOST_WAITING, settle_devices
 from resolvers.identity.linkage import relink_records
 from resolvers.identity.upgrade import restore_contacts, separate_devices
 
@@ -151,8 +152,10 @@ class _Rederivation:
 
 
 async def _spread(tx: Writer, records: Collection[RecordId], policy: Policy, now: Millis) -> None:
-    """Leaves the denials of a page of records on their identifiers."""
+    """Leaves the denials of a page of records on their identifiers, and those of their people on the names of the
+    devices that they use."""
     affected = await spread_denials(tx, await read_denying_records(tx, records), now)
+    affected |= await leave_denials(tx, await read_used_names(tx, records), now)
     if affected:
         await refresh_permits(tx, affected, policy, now)
 
@@ -178,8 +181,9 @@ async def _rederive(
         for each in one.identifiers
         if each.ref.kind in (USER_ID, ANONYMOUS_ID)
     }
-    settled = await settle_devices(tx, {one.record for one in graded if one.kind is RecordKind.ANONYMOUS}, named, now)
-    affected |= {user for user, _ in (await read_people_of_records(tx, settled.union(records))).values()}
+    await settle_devices(tx, {one.record for one in graded if one.kind is RecordKind.ANONYMOUS}, named, now)
+    told = await read_devices_of_identifiers(tx, named, MOST_WAITING)
+    affected |= {user for user, _ in (await read_people_of_records(tx, told.union(records))).values()}
     await refresh_permits(tx, affected, policy, now)
     return RederiveReport(len(records), len(changes), separated, len(linked.merged), len(linked.split))
 

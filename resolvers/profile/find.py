@@ -15,9 +15,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from algorithms.identity.blocking import ANONYMOUS_ID
 from algorithms.identity.normalise import normalise_identifier
 from algorithms.identity.survivorship import RecordTraits, derive_facts
-from graph.consent.permits import read_user_logs
 from graph.errors import BadInput, Forbidden, StoreTimeout
 from graph.identity.users import find_live_user
 from graph.model.access import Trust
@@ -42,11 +42,11 @@ from privacy.fields import PERSONAL_FIELDS
 from privacy.gate import Decision, Role, Withheld, decide, reveal
 from privacy.purposes import ANALYTICS
 from privacy.states import describe_states
-from resolvers.consent.permits import fresh_permits, judge
+from resolvers.consent.permits import fresh_permits
 from resolvers.context import RequestContext
 from resolvers.profile.pacing import wait_for_beat
 from resolvers.profile.pseudonyms import Pseudonyms, is_current
-from resolvers.profile.reach import kept_permits, reach_of, settled_permits
+from resolvers.profile.reach import judge_settled, kept_permits, reach_of, settled_permits
 from resolvers.segments.reading import choose_memberships, choose_rfm
 
 TRAITS: Final = frozenset(
@@ -226,9 +226,10 @@ BUSY: Final = "The person's consents change faster than they can be read; try ag
 
 
 async def _find_any(request: RequestContext, key: ProfileKey, wanted: Wanted) -> PersonView | None:
-    seen = [
-        one for person in await _find_people(request, key, wanted.behaviour) if (one := await _see(request, person))
-    ]
+    people = await _find_people(request, key, wanted.behaviour)
+    if isinstance(key, ByRecord):
+        people = people[:1]  # a device must not answer for the account of the same name that may not be shown
+    seen = [one for person in people if (one := await _see(request, person))]
     if isinstance(key, ByIdentifier):
         seen = [one for one in seen if one.person.grade is seen[0].person.grade]
         if len(seen) > 1:
@@ -340,10 +341,7 @@ async def _read(request: RequestContext, seen: _Seen, wanted: Wanted, *, identif
 async def _judge(request: RequestContext, seen: _Seen) -> tuple[ConsentStateFacts, ...]:
     """Returns the permits in force, from the same log and the same fold as those that the gate decides by. What
     happened on records that the viewer can't read is only told in effect."""
-    services = request.services
-    logs = await read_user_logs(services.client, [seen.person.id])
-    states = judge(logs[0], services.policy, request.now) if logs else {}
-    return describe_states(states, seen.reach.records)
+    return describe_states(await judge_settled(request, seen.person), seen.reach.records)
 
 
 async def _view(request: RequestContext, seen: _Seen, stored: StoredProfile, wanted: Wanted) -> PersonView:
@@ -358,7 +356,7 @@ async def _view(request: RequestContext, seen: _Seen, stored: StoredProfile, wan
         id=shown,
         created_at=person.created_at,
         updated_at=person.updated_at,
-        identifiers=stored.identifiers,
+        identifiers=_hide_secrets(request, stored.identifiers),
         consents=consents,
         consent_history=stored.events,
         sessions=stored.sessions,
@@ -371,6 +369,12 @@ async def _view(request: RequestContext, seen: _Seen, stored: StoredProfile, wan
     )
     revealed = _reveal_visible(seen.decision, facts)
     return PersonView(request, seen.decision, revealed, wanted, seen.reach.behaviour, pseudonyms, grant)
+
+
+def _hide_secrets(request: RequestContext, identifiers: Sequence[IdentifierRef]) -> tuple[IdentifierRef, ...]:
+    """Leaves out anonymous IDs, except for operators and auditors: whoever has one may grant for the device."""
+    shown = request.viewer.role in (Role.OPERATOR, Role.AUDITOR)
+    return tuple(one for one in identifiers if shown or one.kind != ANONYMOUS_ID)
 
 
 def _traits_of(stored: StoredProfile) -> dict[RecordId, RecordTraits]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from graph.consent.permits import read_user_logs
 from graph.model.identity import Grade
 from graph.profile import FoundPerson, Reach, TiedDevice
 from privacy.gate import SubjectPermits, decide
-from privacy.purposes import PERSONALISATION
+from privacy.purposes import PERSONALISATION, Permit
+from privacy.rules import PermitState
 from privacy.states import ends_of, permits_of
 from resolvers.consent.permits import judge
 from resolvers.context import RequestContext
@@ -19,16 +21,22 @@ async def settled_permits(request: RequestContext, person: FoundPerson, subject:
     its grants don't count, so the log is folded without them."""
     if not person.records & person.unsettled:
         return subject
+    states = await judge_settled(request, person)
+    return replace(subject, permits=permits_of(states), permits_until=None, ends=ends_of(states), grants=())
+
+
+async def judge_settled(request: RequestContext, person: FoundPerson) -> Mapping[Permit, PermitState]:
+    """Returns what a person's log permits now, without the grants of sources whose trust was lowered and not settled
+    since. Empty if the person is gone."""
     services = request.services
     logs = await read_user_logs(services.client, [person.id])
     if not logs:
-        return replace(subject, permits=(), ends=(), grants=())
+        return {}
     records = tuple(
         replace(one, standing=replace(one.standing, public=True)) if one.record in person.unsettled else one
         for one in logs[0].records
     )
-    states = judge(replace(logs[0], records=records), services.policy, request.now)
-    return replace(subject, permits=permits_of(states), permits_until=None, ends=ends_of(states), grants=())
+    return judge(replace(logs[0], records=records), services.policy, request.now)
 
 
 def kept_permits(person: FoundPerson) -> SubjectPermits:

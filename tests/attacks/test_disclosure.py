@@ -188,3 +188,19 @@ async def test_an_attacker_wants_one_expired_permit_to_hide_or_open_another(town
     town.world.clock.skip(seconds=7200)
     assert await beta.see(AT_SHOP, "country") is None
     assert (await town.acme.see(AT_SHOP, "country"))["country"] == TRAITS["address"]["country"]
+
+
+async def test_a_marketing_front_end_wants_the_secret_of_the_victims_device_to_grant_with_it(town: Town) -> None:
+    """The anonymous ID is a bearer secret: whoever has it grants for the device. The victim permits marketing only."""
+    await town.victim.state("marketing")
+    await town.web.send(view("secret", anonymousId=town.device))
+    await town.web.send(identify(userId="u17", anonymousId=town.device, context=await town.prove()))
+    assert not viewed(await town.front.see(record("web", town.device)))
+    shown = {}
+    for key in (AT_SHOP, record("web", "u17"), AT_CRM, identifier("email", EMAIL)):
+        seen = await town.mail.see(key, "identifiers { kind value }")
+        shown |= {one["value"]: one["kind"] for one in (seen or {}).get("identifiers") or ()}
+    for value, kind in shown.items():
+        if kind == "anonymous_id":
+            await town.web.try_send(prefer("personalisation", anonymousId=value))
+    assert not viewed(await town.front.see(record("web", town.device)))

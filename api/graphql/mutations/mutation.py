@@ -32,6 +32,7 @@ from resolvers.profile.find import Wanted, find_own
 MOST_ENTRIES: Final = 500
 RECORD_ROLES: Final = frozenset({Role.OPERATOR})
 ITEM_ROLES: Final = frozenset({Role.OPERATOR})
+TWO_NAMES: Final = "Name the userId or the anonymousId: a front-end can't state that both are one person's."
 TRACK_ROLES: Final = frozenset({Role.FRONTEND, Role.OPERATOR})
 
 
@@ -42,10 +43,13 @@ def _bound(entries: Sequence[Any]) -> None:
 
 def _read_entry(context: GraphQLContext, submission: Submission, index: int, raw: RawMessage, source: Source) -> None:
     """Adds an entry to a submission: its message, or the reason for its rejection. An operator's credential proves the
-    names in it; a front-end's doesn't."""
+    names in it; a front-end's doesn't, nor may it state that a device is an account's."""
     services = context.request.services
-    proof = Proof.CREDENTIAL if context.request.viewer.role is Role.OPERATOR else None
+    operator = context.request.viewer.role is Role.OPERATOR
+    proof = Proof.CREDENTIAL if operator else None
     try:
+        if not operator and raw.get("userId") and raw.get("anonymousId"):
+            raise Rejected(RejectionReason.BAD_VALUE, TWO_NAMES, "anonymousId")
         origin = Origin(source, services.clock(), services.policy, own_types=True, proof=proof)
         submission.messages[index] = read_message(raw, origin)
     except Rejected as error:
@@ -134,7 +138,7 @@ class Mutation(LinkMutation):
     ) -> ConsentPayload:
         record = given(input.record)
         viewer = info.context.request.viewer
-        speaker = admit_withdrawal(viewer, given(input.jurisdiction), record.named() if record else None)
+        speaker = admit_withdrawal(viewer, input.purpose, given(input.jurisdiction), record.named() if record else None)
         return await _state(info.context, speaker, input)
 
 

@@ -50,7 +50,7 @@ def test_other_roles_may_not_record_a_consent(role: Role) -> None:
 @pytest.mark.parametrize("role", [Role.PARTNER, Role.AUDITOR])
 def test_other_roles_may_not_withdraw_a_consent(role: Role) -> None:
     with pytest.raises(Forbidden, match="withdrawConsent"):
-        admit_withdrawal(viewer(role), None, NAMED)
+        admit_withdrawal(viewer(role), "marketing", None, NAMED)
 
 
 def test_only_states_that_a_person_can_state_are_recorded() -> None:
@@ -64,9 +64,9 @@ def test_only_states_that_a_person_can_state_are_recorded() -> None:
 
 def test_a_front_end_may_not_state_a_jurisdiction() -> None:
     with pytest.raises(Forbidden, match="jurisdiction"):
-        admit_withdrawal(viewer(Role.FRONTEND), "US-CA", NAMED)
-    assert admit_withdrawal(viewer(Role.FRONTEND), None, NAMED) == Speaker(NAMED, "web")
-    assert admit_withdrawal(viewer(Role.OPERATOR), "US-CA", NAMED) == Speaker(NAMED, "web")
+        admit_withdrawal(viewer(Role.FRONTEND), "marketing", "US-CA", NAMED)
+    assert admit_withdrawal(viewer(Role.FRONTEND), "marketing", None, NAMED) == Speaker(NAMED, "web")
+    assert admit_withdrawal(viewer(Role.OPERATOR), "identity_linking", "US-CA", NAMED) == Speaker(NAMED, "web")
 
 
 def test_a_client_must_name_whose_statement_it_is() -> None:
@@ -94,7 +94,7 @@ def test_a_person_speaks_only_for_their_own_record(subject: RecordRef, own: Name
     ]
     for record in others:
         with pytest.raises(Forbidden, match="own record"):
-            admit_withdrawal(me, None, record)
+            admit_withdrawal(me, "marketing", None, record)
 
 
 def test_message_ids_of_a_person_are_kept_apart_from_all_others() -> None:
