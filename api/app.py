@@ -28,7 +28,6 @@ from api.http.throttle import open_throttle, visit_of
 from api.process.runtime import Runtime
 from api.process.settings import Settings
 from graph.errors import ConsentricError
-from privacy.gate import Viewer
 from resolvers.context import RequestContext
 
 GRAPHQL: Final = "/graphql"
@@ -98,7 +97,7 @@ def list_routes(runtime: Runtime, settings: Settings, metrics: Metrics) -> list[
             await visit.count_stranger()
             return None
         context = await visit.watch(admit_request(request, runtime))
-        credential = name_credential(context.viewer)
+        credential = context.viewer.credential
         await visit.enter_client(credential)
         return replace(context, services=context.services.on_behalf_of(credential))
 
@@ -117,11 +116,6 @@ def list_routes(runtime: Runtime, settings: Settings, metrics: Metrics) -> list[
     if not settings.production:
         routes.append(Mount(MOUNT, page_files()))
     return routes
-
-
-def name_credential(viewer: Viewer) -> str:
-    """Returns what limits a viewer's requests: the client, or the person behind a subject token of the client."""
-    return viewer.client if viewer.subject is None else f"{viewer.client} {viewer.subject.id}"
 
 
 async def serve_home(_: Request) -> Response:

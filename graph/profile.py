@@ -23,12 +23,10 @@ from graph.activity.history import (
     parse_sessions,
     split_claimed,
 )
-from graph.consent.log import parse_events
 from graph.consent.permits import IN_FORCE
 from graph.identity.traits import parse_traits
 from graph.model.access import Trust
 from graph.model.activity import InteractionFacts, RecentInteraction, SessionFacts
-from graph.model.consent import ConsentEvent
 from graph.model.identity import Grade, IdentifierRef, RecordId, RecordKind, RecordRef, Traits, UserId
 from graph.model.segments import MembershipFacts, RfmFacts, SegmentKey
 from graph.model.time import Millis
@@ -244,7 +242,6 @@ class ProfileParts:
 
     traits: bool = False
     identifiers: bool = False
-    consents: bool = False
     segments: bool = False
     rfm: bool = False
     recent: int = 0
@@ -255,7 +252,7 @@ class ProfileParts:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """The records that parts are read from. `records`: traits, identifiers and consents. `behaviour`: sessions and
+    """The records that parts are read from. `records`: traits and identifiers. `behaviour`: sessions and
     interactions, each record with the grade of its tie to the person. `recent`: what recommendations start from, in
     the same form."""
 
@@ -280,7 +277,6 @@ class StoredProfile:
     traits: Mapping[RecordId, Traits]
     trusts: Mapping[RecordId, Trust]
     holdings: tuple[HeldIdentifier, ...]
-    events: tuple[ConsentEvent, ...]
     segments: tuple[MembershipFacts, ...]
     rfm: RfmFacts | None
     recent: tuple[RecentInteraction, ...]
@@ -305,9 +301,6 @@ RETURN
   CASE WHEN $identifiers THEN [(u)<-[b:RESOLVES_TO]-(rb:Record)-[h:IDENTIFIED_BY]->(ib:Identifier)
     WHERE b.to IS NULL AND rb.id IN $records AND h.ended IS NULL |
     [rb.id, ib.kind, ib.value, ib.namespace, coalesce(h.grade, 'proven')]] ELSE NULL END AS identifiers,
-  CASE WHEN $consents THEN [(u)<-[c:RESOLVES_TO]-(rc:Record)-[:DECIDED|FORMERLY_DECIDED]->(ec:ConsentEvent)
-    WHERE c.to IS NULL AND rc.id IN $records |
-    [rc.id, properties(ec)]] ELSE NULL END AS events,
   CASE WHEN $segments THEN [(u)-[d:IN_SEGMENT]->(sd:Segment) WHERE d.until IS NULL |
     [sd.key, coalesce(sd.purpose, $default_purpose), d.since,
      d.score, d.version, sd.title, sd.kind, sd.description, coalesce(sd.shown, false)]] ELSE NULL END AS segments,
@@ -381,7 +374,6 @@ async def read_profile(
         claimed_starting=claimed_starting,
         traits=parts.traits,
         identifiers=parts.identifiers,
-        consents=parts.consents,
         segments=parts.segments,
         rfm=parts.rfm,
         recent=parts.recent,
@@ -400,7 +392,6 @@ def _parse_profile(row: Row, reach: Reach, parts: ProfileParts) -> StoredProfile
             HeldIdentifier(RecordId(record), IdentifierRef(kind, value, namespace or ""), Grade(grade))
             for record, kind, value, namespace, grade in row["identifiers"] or ()
         ),
-        events=_parse_events(row["events"]),
         segments=tuple(sorted((_parse_membership(m) for m in row["segments"] or ()), key=lambda m: m.segment)),
         rfm=parse_rfm(row["derived"]),
         recent=_parse_recent(_join(row, "recent"), parts.recent),
@@ -417,12 +408,6 @@ def _join(row: Row, name: str) -> list[Any]:
 def _parse_recent(entries: Sequence[Sequence[Any]], limit: int) -> tuple[RecentInteraction, ...]:
     latest = nlargest(limit, entries, key=lambda entry: (entry[0], entry[1]))
     return tuple(RecentInteraction(item, type_, at, weight, value) for at, _, item, type_, weight, value in latest)
-
-
-def _parse_events(entries: Sequence[Sequence[Any]] | None) -> tuple[ConsentEvent, ...]:
-    """Returns the events of all records, latest received first."""
-    events = (event for record, row in entries or () for event in parse_events(record, [row]))
-    return tuple(sorted(events, key=lambda event: (event.received_at, event.id), reverse=True))
 
 
 def _parse_membership(entry: Sequence[Any]) -> MembershipFacts:

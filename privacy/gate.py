@@ -47,6 +47,11 @@ class Viewer:
     scopes: frozenset[str] = frozenset()
     sources: frozenset[str] | None = None
 
+    @property
+    def credential(self) -> str:
+        """What limits the viewer's requests: the client, or the person behind a subject token of the client."""
+        return self.client if self.subject is None else f"{self.client} {self.subject.id}"
+
 
 @dataclass(frozen=True, slots=True)
 class SubjectPermits:

@@ -172,7 +172,7 @@ async def _write(
             message, identifiers=(*message.identifiers, grade(contact, source, message.received_at, proof))
         )
     message = replace(message, payload=StatementPayload(message, frozenset({"messageId", "timestamp"})))
-    receipt = await submit(runtime.ingestor, Submission({0: message}))
+    receipt = await submit(runtime.ingestor, Submission({0: message}), f"link {message.record and message.record.id}")
     if RejectionReason.TOO_MANY_CONSENTS in receipt.rejected:
         raise BadInput(receipt.rejections[0].message)
     if receipt.rejections:

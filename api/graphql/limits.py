@@ -8,6 +8,7 @@ specification: a field's own weight, plus the cost of its children times the num
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -92,6 +93,7 @@ class Limits:
     directives_per_node: int = 5
     spread_chain: int = 30
     cost: int = 20_000
+    repeats: int = 24
     errors: int = 20
 
 
@@ -139,6 +141,7 @@ class Meter:
 
     def check(self) -> None:
         """Measures every operation and fragment. Raises QueryTooComplex at the first limit exceeded."""
+        self._check_repeats()
         definitions = self.document.definitions
         self._fragments = {d.name.value: d for d in definitions if isinstance(d, FragmentDefinitionNode)}
         self.variables = {**_defaults(self.document), **self.variables}
@@ -151,6 +154,25 @@ class Meter:
                 self._check_limits(total)
         for name in self._fragments:
             self._check_limits(self._fragment(name))
+
+    def _check_repeats(self) -> None:
+        """Limits how often fields with a selection have the same name in the answer, anywhere in the document:
+        validation compares each pair of them, with all that they select."""
+        repeats: Counter[str] = Counter()
+        waiting: list[SelectionSetNode] = [
+            one.selection_set
+            for one in self.document.definitions
+            if isinstance(one, OperationDefinitionNode | FragmentDefinitionNode)
+        ]
+        while waiting:
+            for selection in waiting.pop().selections:
+                inner = None if isinstance(selection, FragmentSpreadNode) else selection.selection_set  # type: ignore[attr-defined]
+                if inner is None:
+                    continue
+                if isinstance(selection, FieldNode):
+                    repeats[(selection.alias or selection.name).value] += 1
+                waiting.append(inner)
+        self._limit("fields of one name", max(repeats.values(), default=0), self.limits.repeats)
 
     def _check_limits(self, total: Measure) -> None:
         limits = self.limits

@@ -20,11 +20,11 @@ LONGEST_PAYLOAD: Final = 32_768
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One rejected message. `payload` is what arrived, as text. The same payload from the same source is one letter,
-    however often it arrives; `times` counts the arrivals. `from_file` tells that an operator loaded it from a file, so
-    it may have one of our own line types, `imported` that the message states when it was received. `proof` is what
-    proved its names when it arrived, by an issuer who may speak for the sources in `reach` (None: for any); the proof
-    itself is not kept."""
+    """One rejected message. `payload` is what arrived, as text. The same payload from the same source, proven alike, is
+    one letter, however often it arrives; `times` counts the arrivals. `from_file` tells that an operator loaded it from
+    a file, so it may have one of our own line types, `imported` that the message states when it was received. `proof`
+    is what proved its names when it arrived, by an issuer who may speak for the sources in `reach` (None: for any); the
+    proof itself is not kept."""
 
     source: str
     reason: str
@@ -41,8 +41,10 @@ class DeadLetter:
 
     @property
     def id(self) -> str:
-        """Deterministic ID, 32 hex digits."""
-        text = f"{self.source}\0{self.payload}".encode("utf-8", "surrogatepass")
+        """Deterministic ID, 32 hex digits. What proves a letter is part of it, so that nobody who sends the same text
+        without the proof changes it."""
+        proof = "" if self.proof is None else f"\0{self.proof}"
+        text = f"{self.source}\0{self.payload}{proof}".encode("utf-8", "surrogatepass")
         return blake2b(text, digest_size=16).hexdigest()
 
 

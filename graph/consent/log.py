@@ -15,7 +15,8 @@ from graph.identity.locks import lock_records
 from graph.model.access import Trust
 from graph.model.consent import OWN_STANDING, ConsentEvent, ConsentState, ConsentStatement, Standing
 from graph.model.identity import Proof, RecordId, RecordKind, is_secret
-from graph.store.client import Row, Writer, chunk_rows
+from graph.model.time import Millis
+from graph.store.client import GraphClient, Row, Writer, chunk_rows
 
 _STATEMENT_FIELDS: Final = tuple(f.name for f in fields(ConsentStatement) if f.name not in ("state", "categories"))
 
@@ -167,6 +168,26 @@ async def retire_events(tx: Writer, ids: Collection[str]) -> None:
     """Marks events that can never matter again. The caller has locked their records."""
     for chunk in chunk_rows(sorted(ids)):
         await tx.run(WRITE_FORMER, ids=list(chunk))
+
+
+READ_HISTORY: Final = """
+UNWIND $records AS record
+MATCH (r:Record {id: record})-[:DECIDED|FORMERLY_DECIDED]->(e:ConsentEvent)
+WHERE e.received_at < $at OR (e.received_at = $at AND e.id < $id)
+WITH r, e ORDER BY e.received_at DESC, e.id DESC LIMIT $limit
+RETURN collect([r.id, properties(e)]) AS events
+"""
+
+
+async def read_history(
+    client: GraphClient, records: Collection[RecordId], limit: int, before: tuple[Millis, str]
+) -> tuple[ConsentEvent, ...]:
+    """Returns up to `limit` events of the records' logs before a position (a receipt and an ID), latest received first,
+    including those that can never matter again."""
+    at, id_ = before
+    rows = await client.read(READ_HISTORY, records=sorted(records), at=at, id=id_, limit=limit)
+    events = (event for record, row in rows[0]["events"] for event in parse_events(RecordId(record), [row]))
+    return tuple(sorted(events, key=lambda event: (event.received_at, event.id), reverse=True))
 
 
 WRITE_DENYING: Final = """

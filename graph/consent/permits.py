@@ -99,7 +99,7 @@ async def read_user_logs(tx: Writer | GraphClient, users: Collection[UserId]) ->
     ]
 
 
-MOST_ACCOUNTS: Final = 20
+MOST_ACCOUNTS: Final = 100
 """How many of the accounts that proved to use a device it hears directly: those that did first. All leave bars."""
 
 

@@ -11,7 +11,7 @@ of a source is being derived again, its people are shown record by record, and n
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -22,7 +22,7 @@ from graph.errors import BadInput, Forbidden, StoreTimeout
 from graph.identity.users import find_live_user
 from graph.model.access import Trust
 from graph.model.activity import InteractionFacts, SessionFacts
-from graph.model.consent import ConsentStateFacts
+from graph.model.consent import ConsentEvent, ConsentStateFacts
 from graph.model.identity import Grade, IdentifierRef, RecordId, RecordKind, RecordRef, UserId
 from graph.model.profile import RevealedFacts, StoredFacts
 from graph.model.recommendation import RankedItem
@@ -115,7 +115,6 @@ class Wanted:
             default_purpose=ANALYTICS,
             traits=bool(TRAITS & fields),
             identifiers=contacts or "identifiers" in fields,
-            consents=bool({"consents", "consentHistory"} & fields),
             segments="segments" in fields,
             rfm="rfm" in fields,
             recent=RECENT if "recommendations" in fields else 0,
@@ -126,14 +125,15 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class PersonView:
-    """One person as one viewer may see them: the decision, the facts it reveals, and the records that sessions and
-    interactions are from. `pseudonyms` (None: the viewer sees real IDs) name what a partner sees, as long as `grant`
-    decides."""
+    """One person as one viewer may see them: the decision, the facts it reveals, the records that the log of consents
+    is from, and those that sessions and interactions are from. `pseudonyms` (None: the viewer sees real IDs) name what
+    a partner sees, as long as `grant` decides."""
 
     request: RequestContext
     decision: Decision
     facts: RevealedFacts
     wanted: Wanted
+    records: Collection[RecordId]
     behaviour: Mapping[RecordId, Grade]
     pseudonyms: Pseudonyms | None = None
     grant: str = ""
@@ -154,6 +154,7 @@ class PersonView:
     def reveal(
         self,
         *,
+        consent_history: Sequence[ConsentEvent] | None = None,
         interactions: Sequence[InteractionFacts] | None = None,
         sessions: Sequence[SessionFacts] | None = None,
         recommendations: Sequence[RankedItem] | None = None,
@@ -163,6 +164,7 @@ class PersonView:
             self.facts.id,
             self.facts.created_at,
             self.facts.updated_at,
+            consent_history=None if consent_history is None else tuple(consent_history),
             interactions=None if interactions is None else tuple(interactions),
             sessions=None if sessions is None else tuple(sessions),
             recommendations=None if recommendations is None else tuple(recommendations),
@@ -358,7 +360,6 @@ async def _view(request: RequestContext, seen: _Seen, stored: StoredProfile, wan
         updated_at=person.updated_at,
         identifiers=_hide_secrets(request, stored.identifiers),
         consents=consents,
-        consent_history=stored.events,
         sessions=stored.sessions,
         interactions=stored.interactions,
         # Both are computed from all records, so they are not shown for some of them.
@@ -368,7 +369,9 @@ async def _view(request: RequestContext, seen: _Seen, stored: StoredProfile, wan
         **derive_facts(_traits_of(stored), request.now),
     )
     revealed = _reveal_visible(seen.decision, facts)
-    return PersonView(request, seen.decision, revealed, wanted, seen.reach.behaviour, pseudonyms, grant)
+    return PersonView(
+        request, seen.decision, revealed, wanted, seen.reach.records, seen.reach.behaviour, pseudonyms, grant
+    )
 
 
 def _hide_secrets(request: RequestContext, identifiers: Sequence[IdentifierRef]) -> tuple[IdentifierRef, ...]:

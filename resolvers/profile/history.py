@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from graph.activity.history import NEWEST, InteractionFilter, read_interactions, read_sessions
+from graph.consent.log import read_history
 from graph.errors import BadInput
 from graph.model.activity import InteractionFacts, SessionFacts, SessionId
 from graph.model.consent import ConsentEvent
@@ -52,15 +53,14 @@ async def page_sessions(view: PersonView, first: int, after: str | None) -> Page
     return replace(page, nodes=[replace(one, id=SessionId(view.name_part("session", one.id))) for one in page.nodes])
 
 
-def page_consents(view: PersonView, first: int, after: str | None) -> Page[ConsentEvent] | None:
-    """Returns a page of the consent log, latest received first; None if it is withheld. Raises BadInput. The whole log
-    came with the profile, because the fold needs it."""
+async def page_consents(view: PersonView, first: int, after: str | None) -> Page[ConsentEvent] | None:
+    """Returns a page of the consent log, latest received first; None if it is withheld. Raises BadInput."""
     place, cursors, request = _open(view, "consentHistory", first, after)
     if not view.permits("consentHistory"):
         return None
-    before = _before(request)
-    found = [event for event in view.facts.consent_history or () if (event.received_at, event.id) < before]
-    return cursors.page(place, request, found, lambda event: (event.received_at, event.id))
+    found = await read_history(view.request.services.client, view.records, first + 1, _before(request))
+    shown = view.reveal(consent_history=found).consent_history or ()
+    return cursors.page(place, request, shown, lambda event: (event.received_at, event.id))
 
 
 def _open(view: PersonView, field: str, first: int, after: str | None) -> tuple[str, CursorSealer, PageRequest]:

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from api.collection.replay import replay
+from graph.collection.dead_letters import read_letters
+from graph.model.identity import Proof
 from graph.store.client import GraphClient
 from tests.attacks.town import AT_CRM, AT_SHOP, Town, build_town, leaks
-from tests.world import Reader, identify, new_device, open_world, prefer, record, restrict_issuer, view, viewed
+from tests.world import DAY, Reader, identify, new_device, open_world, prefer, record, restrict_issuer, view, viewed
 
 pytestmark = pytest.mark.store
 
@@ -131,3 +134,32 @@ async def test_the_issuer_of_one_site_wants_to_grant_for_the_records_of_others(
         assert not leaks(await town.mail.see(AT_CRM, "email"))
         assert not leaks(await town.mail.see(record("web", "u17"), "email"))
         assert not (await town.consents())["marketing", None]
+
+
+async def test_an_attacker_wants_to_move_a_proven_letter_past_a_withdrawal_without_a_proof(town: Town) -> None:
+    """The victim's page has a wrong clock, so its proven grant becomes a letter. The victim withdraws; whoever sends
+    the same text again, without the proof, makes the letter a proven one that was received now."""
+    grant = prefer("marketing", userId="u17", messageId="optin-u17", timestamp=town.world.clock() + 2 * DAY)
+    proven = prefer("marketing", userId="u17", messageId="optin-u17", timestamp=grant["timestamp"])
+    proven["context"] = {**(await town.prove()), **proven["context"]}
+    assert (await town.web.post(proven)).json()["rejected"] == {"bad_timestamp": 1}
+    town.world.clock.skip(days=1.5)
+    await town.shop.send(prefer("marketing", userId="u17"), prefer("marketing", False, userId="u17"))
+    assert (await town.mail.see(AT_SHOP, "email"))["email"] is None
+    town.world.clock.skip(seconds=60)
+    assert (await town.web.post(grant)).json()["rejected"] == {"unproven_user": 1}
+    await replay(town.world.runtime)
+    town.world.clock.skip(days=1)
+    assert (await town.mail.see(AT_SHOP, "email"))["email"] is None
+
+
+async def test_an_attacker_wants_a_proven_withdrawal_never_to_be_replayed(town: Town) -> None:
+    """She sends the text of a dead letter again with a bad proof: that is another letter, and changes nothing."""
+    denial = prefer("marketing", False, userId="u17", messageId="optout-u17", timestamp=town.world.clock() + 2 * DAY)
+    consent = denial["context"]
+    denial["context"] = {**(await town.prove()), **consent}
+    assert (await town.web.post(denial)).json()["rejected"] == {"bad_timestamp": 1}
+    denial["context"] = {"userToken": "x.y.z", **consent}
+    assert (await town.web.post(denial)).json()["rejected"] == {"bad_proof": 1}
+    letters = await read_letters(town.world.services.client, 10)
+    assert {(one.reason, one.proof) for one in letters} == {("bad_timestamp", Proof.TOKEN), ("bad_proof", None)}

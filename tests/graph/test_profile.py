@@ -26,9 +26,7 @@ from tests.shop import WRITE_DERIVED, record
 
 pytestmark = pytest.mark.store
 
-ALL = ProfileParts(
-    traits=True, identifiers=True, consents=True, segments=True, rfm=True, recent=5, interactions=5, sessions=5
-)
+ALL = ProfileParts(traits=True, identifiers=True, segments=True, rfm=True, recent=5, interactions=5, sessions=5)
 ANYONE = Sharing()
 
 
@@ -58,7 +56,7 @@ async def test_parts_that_are_not_requested_are_empty(door: Door) -> None:
     ada = await find(door.services.client)
     found = await read_profile(door.services.client, ada.id, ada.consent_epoch, reach_of(ada), ProfileParts())
     assert found is not None
-    parts = (found.traits, found.identifiers, found.events, found.segments, found.recent, found.interactions)
+    parts = (found.traits, found.identifiers, found.segments, found.recent, found.interactions)
     assert not any((*parts, found.sessions, found.rfm, found.trusts))
 
 
@@ -73,7 +71,6 @@ async def test_all_parts_in_one_read(door: Door) -> None:
     assert {name: trait.value for name, trait in traits.items()} == {"email": "ada@example.com", "givenName": "Ada"}
     assert found.trusts == {record("ada"): Trust.RECORD}
     assert [(i.kind, i.value) for i in found.identifiers] == [("email", "ada@example.com"), ("user_id", "ada")]
-    assert [event.statement.purpose for event in found.events] == ["analytics"]
     (member,) = found.segments
     assert (member.segment, member.purpose, member.since, member.score) == ("buyers", "analytics", 5, 0.5)
     assert (member.version, member.title, member.kind) == (2, "Buyers", "rfm")
@@ -96,7 +93,7 @@ async def test_nothing_is_read_beyond_the_records_ruled_on_or_after_a_change_of_
     ada = await find(client)
     nothing = await read_profile(client, ada.id, ada.consent_epoch, Reach(), ALL)
     assert nothing is not None
-    assert not any((nothing.traits, nothing.holdings, nothing.events, nothing.recent, nothing.interactions))
+    assert not any((nothing.traits, nothing.holdings, nothing.recent, nothing.interactions))
     await door.load(*given("ada", "marketing"))
     assert await read_profile(client, ada.id, ada.consent_epoch, reach_of(ada), ALL) is None
 

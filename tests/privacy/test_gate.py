@@ -449,7 +449,7 @@ def show(request: RequestContext, decision: Decision, stored: StoredFacts) -> Pe
     facts = {facts}
     if facts is None:
         return None
-    return PersonView(request, decision, facts, Wanted(frozenset()), {})
+    return PersonView(request, decision, facts, Wanted(frozenset()), (), {})
 """
 
 

@@ -58,7 +58,7 @@ def _read_entry(context: GraphQLContext, submission: Submission, index: int, raw
 
 async def _submit(context: GraphQLContext, submission: Submission) -> Receipt:
     """Writes a submission. Raises BadInput if the store refuses one of its messages."""
-    receipt = await submit(context.ingestor, submission)
+    receipt = await submit(context.ingestor, submission, context.request.viewer.credential)
     if RejectionReason.STORE_REFUSED in receipt.rejected:
         raise BadInput("input: the store can't hold one of its values; it was kept as a dead letter.")
     return receipt

@@ -193,8 +193,8 @@ class Profile(Node):
     @strawberry.field(
         description="The consent log, latest received first. Null unless the viewer is the person or an auditor."
     )
-    def consent_history(self, first: First, after: After = strawberry.UNSET) -> Connection[ConsentEvent] | None:
-        page = page_consents(self._view, first, given(after))
+    async def consent_history(self, first: First, after: After = strawberry.UNSET) -> Connection[ConsentEvent] | None:
+        page = await page_consents(self._view, first, given(after))
         return show_page(page, show_event) if page else None
 
     @strawberry.field(description="The person's sessions, latest first. Null if withheld.")

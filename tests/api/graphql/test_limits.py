@@ -76,12 +76,14 @@ CHAIN = " ".join(f"fragment c{n} on Profile {{ ...c{n + 1} }}" for n in range(40
         ("{ " + " ".join(f"a{n}: __typename" for n in range(21)) + " }", "root fields"),
         ("{ me { " + " ".join(f"a{n}: email" for n in range(51)) + " } }", "aliases"),
         ("{ me { " + "email " * 201 + "} }", "fields side by side"),
+        ("{ me { " + "address { city } " * 25 + "} }", "fields of one name"),
+        ("{ me { ...c } } fragment c on Profile { " + "... { address { city } } " * 25 + "}", "fields of one name"),
         ("{ me { email " + "@skip(if: true) " * 6 + "} }", "directives on one node"),
         ("{ me { " + "email @skip(if: true) " * 51 + "} }", "directives"),
         ("{ me { ...c0 } } " + CHAIN, "nested fragments"),
         ("{ __schema { types " + "{ ofType " * 20 + "{ name }" + " }" * 20 + " } }", "depth of introspection"),
         (
-            "{ items(first: 100) { edges { node { " + " ".join(f"topics {{ k{n}: key weight }}" for n in range(30))
+            "{ items(first: 100) { edges { node { " + " ".join(f"topics {{ k{n}: key weight }}" for n in range(24))
             + " } } } }",
             "cost",
         ),

@@ -210,10 +210,10 @@ async def test_the_profile_shows_states_and_history(store: GraphClient) -> None:
     assert states["partner_sharing", "acme"].permitted
     assert not states["partner_sharing", None].permitted
     assert states["personalisation", None].state is None
-    first = page_consents(view, 2, None)
+    first = await page_consents(view, 2, None)
     assert first is not None
     assert [event.id for event in first.nodes] == ["c", "b"]
-    rest = page_consents(view, 2, first.cursors[-1])
+    rest = await page_consents(view, 2, first.cursors[-1])
     assert rest is not None
     assert [event.id for event in rest.nodes] == ["a"]
     assert rest.nodes[0].statement == statement_of("analytics", expires_at=NOW + 50)

@@ -72,7 +72,7 @@ async def test_facts_read_after_the_profile_pass_the_gate_as_well(door: Door) ->
         decision = decide(viewer, SubjectPermits(permits), policy, now)
         facts = reveal(decision, StoredFacts(UserId("u"), now, now, sessions=(visit,)))
         assert facts is not None
-        view = PersonView(RequestContext(door.services, viewer, now), decision, facts, Wanted(frozenset()), {})
+        view = PersonView(RequestContext(door.services, viewer, now), decision, facts, Wanted(frozenset()), (), {})
         assert facts.sessions == view.reveal(sessions=[visit]).sessions == seen
 
 
