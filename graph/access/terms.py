@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Final, NamedTuple
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final, NamedTuple
 
 from graph.model.access import Trust, Verified, pair_verified
 from graph.store.client import GraphClient, Writer
@@ -20,20 +20,28 @@ class SourceTerms(NamedTuple):
     settled_epoch: int = 0
 
 
-READ_TERMS: Final = """
+TERMS: Final = """[s.name, s.trust, s.verifies, s.verified_since, s.jurisdiction, coalesce(s.trust_epoch, 0),
+  coalesce(s.settled_epoch, 0)]"""
+"""The terms of a source `s` as `parse_terms` takes them."""
+
+READ_TERMS: Final = f"""
 UNWIND $names AS name
-MATCH (s:Source {name: name})
-RETURN collect([name, s.trust, s.verifies, s.verified_since, s.jurisdiction, coalesce(s.trust_epoch, 0),
-  coalesce(s.settled_epoch, 0)]) AS terms
+MATCH (s:Source {{name: name}})
+RETURN collect({TERMS}) AS terms
 """
 
 
 async def read_terms(tx: Writer, names: Collection[str]) -> dict[str, SourceTerms]:
     """Reads the terms of sources. Sources that aren't registered are left out."""
-    rows = (await tx.run(READ_TERMS, names=sorted(names)))[0]["terms"]
+    return parse_terms((await tx.run(READ_TERMS, names=sorted(names)))[0]["terms"])
+
+
+def parse_terms(rows: Iterable[Sequence[Any]]) -> dict[str, SourceTerms]:
+    """Returns the terms by source from what `TERMS` reads; rows without a source are left out."""
     return {
         name: SourceTerms(Trust(trust or Trust.SERVER), pair_verified(kinds, since), jurisdiction, epoch, settled)
         for name, trust, kinds, since, jurisdiction, epoch, settled in rows
+        if name is not None
     }
 
 

@@ -14,7 +14,7 @@ from enum import StrEnum
 from ulid import ULID
 
 from algorithms.identity.grades import CONTACT_KINDS
-from graph.access.terms import SourceTerms, read_terms
+from graph.access.terms import SourceTerms
 from graph.catalogue.items import write_items
 from graph.collection.messages import claim_messages
 from graph.errors import BadInput, StoreUnavailable
@@ -56,12 +56,12 @@ async def write_arrivals(tx: Writer, arrivals: Sequence[Arrival], policy: Policy
     """Writes each message once and returns the outcomes. `GraphClient.write` may run it several times, with the effect
     of one run. `now` is the time of writing. Raises NoRoom."""
     outcomes = [MessageOutcome.DUPLICATE] * len(arrivals)
-    new = await _claim(tx, arrivals)
+    new, terms = await _claim(tx, arrivals)
     if not new:
         return outcomes
     for one in new:
         outcomes[one.order] = MessageOutcome.ACCEPTED
-    terms = await _read_terms(tx, new)
+    _check_terms(new, terms)
     touched = await touch_records(tx, _find_calls(new), now)
     await touch_second_records(tx, new, touched, now)
     await _give_people(tx, touched, terms, policy, now)
@@ -76,14 +76,15 @@ async def write_arrivals(tx: Writer, arrivals: Sequence[Arrival], policy: Policy
     return outcomes
 
 
-async def _claim(tx: Writer, arrivals: Sequence[Arrival]) -> list[Arrival]:
-    """Returns the messages that are new, the first of each ID, in their order."""
+async def _claim(tx: Writer, arrivals: Sequence[Arrival]) -> tuple[list[Arrival], dict[str, SourceTerms]]:
+    """Returns the messages that are new, the first of each ID, in their order, and the terms of the sources."""
     first: dict[str, Arrival] = {}
     for order, one in enumerate(arrivals):
         if first.setdefault(one.ledger_id, one) is one:
             one.order = order
-    known = await claim_messages(tx, [(id_, one.message.at) for id_, one in first.items()])
-    return [one for id_, one in first.items() if id_ not in known] if known else list(first.values())
+    sources = {one.message.source for one in first.values() if one.message.record is not None}
+    known, terms = await claim_messages(tx, [(id_, one.message.at) for id_, one in first.items()], sources)
+    return [one for id_, one in first.items() if id_ not in known] if known else list(first.values()), terms
 
 
 def _find_calls(new: Sequence[Arrival]) -> list[RecordCall]:
@@ -105,21 +106,18 @@ def _find_calls(new: Sequence[Arrival]) -> list[RecordCall]:
     return list(calls.values())
 
 
-async def _read_terms(tx: Writer, new: Sequence[Arrival]) -> dict[str, SourceTerms]:
-    """Returns what the sources of people's messages are trusted with; what is only about items rests on no trust.
-
-    Raises BadInput if a source isn't registered, StoreUnavailable if its trust or what it verifies has changed since
-    the message was admitted; if it is sent again, it is read under the new terms.
-    """
-    about_people = [one for one in new if one.message.record is not None]
-    terms = await read_terms(tx, {one.message.source for one in about_people})
-    for one in about_people:
+def _check_terms(new: Sequence[Arrival], terms: Mapping[str, SourceTerms]) -> None:
+    """Raises BadInput if the source of a message isn't registered, StoreUnavailable if its trust or what it verifies
+    has changed since the message was admitted; if it is sent again, it is read under the new terms. What is only about
+    items rests on no trust."""
+    for one in new:
+        if one.message.record is None:
+            continue
         known = terms.get(one.message.source)
         if known is None:
             raise BadInput(f"There is no source {one.message.source}: register it first.")
         if (known.trust, known.verifies) != (one.message.trust, one.message.verifies):
             raise StoreUnavailable("What the source is trusted with has just changed; send the message again.")
-    return terms
 
 
 async def _give_people(

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 
 import pytest
 
+from graph.access.terms import SourceTerms
 from graph.collection.messages import claim_messages, is_claimed
+from graph.model.access import Trust
 from graph.model.time import Millis
 from graph.store.client import GraphClient, StoreTarget, Writer
 
@@ -15,7 +17,7 @@ pytestmark = pytest.mark.store
 
 
 async def claim(store: GraphClient, ids: Iterable[str], at: int = 1) -> set[str]:
-    return await store.write(lambda tx: claim_messages(tx, [(id_, Millis(at)) for id_ in ids]))
+    return (await store.write(lambda tx: claim_messages(tx, [(id_, Millis(at)) for id_ in ids]))).known
 
 
 async def test_a_message_is_new_once(store: GraphClient) -> None:
@@ -29,7 +31,7 @@ async def test_a_message_is_new_once(store: GraphClient) -> None:
 
 async def test_a_claim_is_rolled_back_with_its_transaction(store: GraphClient) -> None:
     async def work(tx: Writer) -> None:
-        assert await claim_messages(tx, [("a", Millis(1))]) == set()
+        assert (await claim_messages(tx, [("a", Millis(1))])).known == set()
         raise LookupError
 
     with pytest.raises(LookupError):
@@ -54,3 +56,10 @@ async def test_one_of_several_racing_claims_finds_it_new(store_target: StoreTarg
         await client.close()
     new = [id_ for order, those in zip(orders, known, strict=True) for id_ in order if id_ not in those]
     assert sorted(new) == sorted(ids)
+
+
+async def test_the_terms_of_sources_come_with_a_claim(store: GraphClient) -> None:
+    await store.write(lambda tx: tx.run("CREATE (:Source {name: 'web', trust: 'public'})"))
+    claimed = await store.write(lambda tx: claim_messages(tx, [("a", Millis(1))], ["web", "nobody"]))
+    assert claimed.terms == {"web": SourceTerms(Trust.PUBLIC, {}, None)}
+    assert (await store.write(lambda tx: claim_messages(tx, [("a", Millis(1))]))) == ({"a"}, {})
