@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from graph.model.access import Trust
 from graph.model.identity import RecordKind, RecordRef
 from resolvers.access import registration
 from resolvers.identity.batch import resolve_all
@@ -157,3 +158,31 @@ async def test_a_denial_at_a_crowded_address_holds_at_once_on_the_devices(town: 
     seen = await opened(town, device)
     told = (await town.victim.consents())["personalisation", None]
     assert (seen, told) == ([], False)
+
+
+async def test_a_device_whose_tie_ends_by_a_lowered_trust_stays_closed(town: Town) -> None:
+    """The shop named the device; a denial at the CRM closed it. Then the shop's trust is lowered."""
+    device = new_device()
+    await town.web.send(prefer("personalisation", anonymousId=device), view("tea", anonymousId=device))
+    await town.shop.send(view("milk", userId="u17", anonymousId=device))
+    at_crm = await town.world.token("page", "crm", "c17")
+    await at_crm.withdraw("personalisation")
+    assert await opened(town, device) == []
+    await town.world.set_source("shop", trust=Trust.PUBLIC)
+    assert await opened(town, device) == []
+
+
+@pytest.mark.parametrize("where", [("web", "u17"), ("shop", "u17"), ("crm", "c17")], ids=["web", "shop", "crm"])
+async def test_an_attacker_wants_a_planted_device_to_stay_open_after_the_victim_withdrew(
+    town: Town, where: tuple[str, str]
+) -> None:
+    """She proves the device first and plants it with a link; the victim accepts the banner, logs in, and withdraws. It
+    must not matter at which of the victim's records."""
+    device = new_device()
+    mallory = await town.world.token("page", "web", "mallory")
+    await town.web.send(identify(userId="mallory", anonymousId=device, context={"userToken": mallory.credential}))
+    await use(town, device)
+    assert await opened(town, device) == [0]
+    victim = await town.world.token("page", *where)
+    await victim.withdraw("personalisation")
+    assert await opened(town, device) == []
