@@ -26,14 +26,18 @@ async def report_alive(_: Request) -> Response:
 
 
 class Readiness:
-    """Checks whether the store is reachable and its graph has the schema of this version."""
+    """Checks whether the store is reachable and its graph has the schema of this version. Anybody may ask, so whoever
+    asks during a check waits for its answer."""
 
     def __init__(self, client: GraphClient) -> None:
         self._client = client
+        self._checking: asyncio.Task[dict[str, str]] | None = None
 
     async def report_ready(self, _: Request) -> Response:
         """Responds with 200 if requests can be served, or else with 503 and the reason."""
-        found = await self.check()
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.create_task(self.check())
+        found = await asyncio.shield(self._checking)
         ready = found == {"store": "reachable", "migrations": "current"}
         return respond(200 if ready else 503, {"status": "ready" if ready else "unready"} | found)
 

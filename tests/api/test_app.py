@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from starlette.requests import Request
 
 from api.app import create_app
 from api.http.health import Readiness
@@ -77,11 +79,14 @@ async def test_a_graph_of_another_version_is_not_ready(store: GraphClient) -> No
         assert (await http.get("/healthz")).status_code == 200
 
 
-async def test_an_unreachable_store_is_not_ready() -> None:
-    class Gone:
-        async def read(self, *_: object, **__: object) -> None:
-            raise StoreUnavailable("gone")
+class Gone:
+    """A client whose store is away."""
 
+    async def read(self, *_: object, **__: object) -> None:
+        raise StoreUnavailable("gone")
+
+
+async def test_an_unreachable_store_is_not_ready() -> None:
     assert await Readiness(Gone()).check() == {"store": "unreachable", "migrations": "unknown"}  # type: ignore[arg-type]
 
 
@@ -173,3 +178,20 @@ async def test_the_documentation_of_an_error_needs_no_credential(store: GraphCli
             "# UNAUTHENTICATED", "# NOT_FOUND", "# METHOD_NOT_ALLOWED", "# UNAUTHENTICATED", "# Rejections",
         ]  # fmt: skip
         assert f"\n## {links[-1].partition('#')[2]}\n" in pages[-1]
+
+
+async def test_whoever_asks_during_a_check_waits_for_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    checks = 0
+
+    async def check(_: Readiness) -> dict[str, str]:
+        nonlocal checks
+        checks += 1
+        await asyncio.sleep(0.01)
+        return {"store": "reachable", "migrations": "current"}
+
+    monkeypatch.setattr(Readiness, "check", check)
+    readiness, request = Readiness(Gone()), Request({"type": "http"})  # type: ignore[arg-type]
+    answers = await asyncio.gather(*(readiness.report_ready(request) for _ in range(20)))
+    assert ({answer.status_code for answer in answers}, checks) == ({200}, 1)
+    await readiness.report_ready(request)
+    assert checks == 2
