@@ -152,7 +152,7 @@ async def find_hearers(tx: Writer, identifiers: Collection[str], now: Millis) ->
     return found
 
 
-READ_PROVEN_DEVICES: Final = """
+READ_PEOPLE_OF_DEVICES: Final = """
 UNWIND $users AS id
 MATCH (:User {id: id})<-[x:RESOLVES_TO]-(a:Record {kind: 'user'})-[h:IDENTIFIED_BY]->(i:Identifier)
 WHERE x.to IS NULL AND i.kind = 'anonymous_id' AND coalesce(h.grade, 'proven') = 'proven'
@@ -162,9 +162,9 @@ RETURN DISTINCT v.id AS user
 """
 
 
-async def read_proven_devices(tx: Writer, users: Collection[UserId]) -> set[UserId]:
+async def read_people_of_devices(tx: Writer, users: Collection[UserId]) -> set[UserId]:
     """Reads the people of the devices that these people's accounts proved to use: they hear what is denied there."""
-    return {UserId(row["user"]) for row in await tx.run(READ_PROVEN_DEVICES, users=sorted(users))}
+    return {UserId(row["user"]) for row in await tx.run(READ_PEOPLE_OF_DEVICES, users=sorted(users))}
 
 
 READ_DEVICES_TO_TELL: Final = """
@@ -190,7 +190,7 @@ async def find_devices_to_tell(tx: Writer, identifiers: Collection[str]) -> set[
 async def mark_stale(tx: Writer, users: Collection[UserId], now: Millis) -> None:
     """Ends what people and their devices permitted, until they are refolded."""
     for chunk in chunk_rows(sorted(users)):
-        heard = await read_proven_devices(tx, chunk)
+        heard = await read_people_of_devices(tx, chunk)
         await tx.run(WRITE_STALE, users=sorted(heard.union(chunk)), now=now)
 
 

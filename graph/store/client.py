@@ -157,8 +157,8 @@ class GraphClient:
         await self.close()
 
     def on_behalf_of(self, reader: str) -> Self:
-        """Returns this client for one reader, whose reads wait for each other once too many run at once. Both share
-        everything else, and only this one is closed."""
+        """Returns a view of this client for one reader, whose reads wait for each other once too many run at once. It
+        uses the same connections and queues; close the original, not the view."""
         shared = copy(self)
         shared._reader = reader
         return shared

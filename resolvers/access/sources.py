@@ -103,7 +103,10 @@ async def change_source(services: Services, name: str, change: SourceChange) -> 
 def weakens(before: Source, after: Source) -> bool:
     """Whether some of what rests on the source may no longer hold: an identifier has a lower grade, whenever it was
     received, or its silent records belong to another jurisdiction."""
-    instants = {ALWAYS, *before.verifies.values()}  # grades only rise with time, and after the change not earlier
+    instants = {
+        ALWAYS,
+        *before.verifies.values(),
+    }  # a grade changes only at these receipts, so a lower one shows at one of them
     lower = any(_grade(kind, after, at).rank < _grade(kind, before, at).rank for kind in GRADED for at in instants)
     return lower or before.jurisdiction != after.jurisdiction
 

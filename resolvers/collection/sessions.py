@@ -41,9 +41,9 @@ async def place_in_sessions(tx: Writer, new: Sequence[Arrival], touched: dict[Re
         placed, after = place_events(record, [(each.at, each.session) for each in messages], spans[record])
         rows.extend(zip(placed, messages, strict=True))
         current = touched[record].session
-        new_ones = [span for span in after if span.begins]
-        if new_ones and messages[0].record is not None and messages[0].record.kind is RecordKind.ANONYMOUS:
-            begun[record] = [span.id for span in sorted(new_ones, key=lambda span: span.end)][::-1]
+        beginning = [span for span in after if span.begins]
+        if beginning and messages[0].record is not None and messages[0].record.kind is RecordKind.ANONYMOUS:
+            begun[record] = [span.id for span in sorted(beginning, key=lambda span: span.end, reverse=True)]
         latest = after[0] if len(after) == 1 else max(after, key=lambda span: (span.end, span.start, span.id))
         if latest.id != current or len(after) > 1:
             starts += [

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from graph.consent.bars import finish_unheard, mark_stale, read_crowd, read_proven_devices, read_unheard
+from graph.consent.bars import finish_unheard, mark_stale, read_crowd, read_people_of_devices, read_unheard
 from graph.consent.permits import (
     StoredPermits,
     UserLog,
@@ -65,7 +65,7 @@ async def refresh_permits(tx: Writer, users: Collection[UserId], policy: Policy,
     """Refolds people's logs and those of their devices, and stores what changed: permits, until when they hold, the
     next consent epoch. Ends memberships in segments of a purpose that is not permitted. Retired people are followed to
     their successors."""
-    waiting, done = set(users) | await read_proven_devices(tx, users), set()
+    waiting, done = set(users) | await read_people_of_devices(tx, users), set()
     while waiting:
         some = sorted(waiting)[:PAGE]
         await lock_users(tx, some)

@@ -95,8 +95,8 @@ async def record_consents(tx: Writer, statements: Sequence[NewStatement], now: M
     logs = await lock_logs(tx, {one.record for one in statements})
     known = await read_known_events(tx, {one.event_id for one in statements})
     events = {record: find_live(one.events) for record, one in logs.items()}
-    former = {event.id for record, one in logs.items() for event in one.events if event not in events[record]}
     stored = {event.id for one in logs.values() for event in one.events}
+    former = stored - {event.id for some in events.values() for event in some}
     added: list[NewEvent] = []
     repeated: dict[str, ConsentEvent] = {}
     refused: set[str] = set()
