@@ -11,6 +11,7 @@ from graph.store.client import GraphClient
 from tests.world import open_world
 
 TOKEN = "metrics-" + "t" * 32
+PRODUCTION = {"env": "production", "secret": "s" * 32}
 pytestmark = pytest.mark.store
 
 
@@ -21,15 +22,16 @@ async def test_production_serves_metrics_only_with_the_token(
     file.write_text(TOKEN + "\n")
     monkeypatch.setenv("CONSENTRIC_METRICS_TOKEN_FILE", str(file))
     caplog.set_level(logging.DEBUG)
-    async with open_world(store, tmp_path, env="production") as world:
+    async with open_world(store, tmp_path, **PRODUCTION) as world:
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"}):
             response = await world.http.get("/metrics", headers=headers)
             assert (response.status_code, response.json()["error"]["code"]) == (401, "UNAUTHENTICATED")
         response = await world.http.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
         assert "consentric_requests_total" in response.text
+    assert "/metrics" in caplog.text
     assert TOKEN not in caplog.text
 
 
 async def test_production_without_a_token_serves_no_metrics(store: GraphClient, tmp_path: Path) -> None:
-    async with open_world(store, tmp_path, env="production") as world:
+    async with open_world(store, tmp_path, **PRODUCTION) as world:
         assert (await world.http.get("/metrics")).status_code == 404

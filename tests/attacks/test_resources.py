@@ -156,17 +156,24 @@ async def test_a_partner_wants_scans_of_the_catalogue_to_starve_everybody_else(t
     for page in range(10):
         await town.world.services.client.write(lambda tx, page=page: tx.run(items, page=page))  # type: ignore[misc]
     assert "QUERY_TOO_COMPLEX" in (await town.acme.post(scan(20))).text
-    flood = asyncio.gather(*(town.acme.post(scan(9)) for _ in range(60)))
+    answered, over = 0, asyncio.Event()
+
+    async def flood() -> None:
+        nonlocal answered
+        while not over.is_set():
+            answer = await town.acme.post(scan(9))
+            assert answer.status_code < 500 or "STORE_TIMEOUT" in answer.text
+            answered += 1
+
+    flooding = [asyncio.create_task(flood()) for _ in range(60)]
     await asyncio.sleep(1)
-    started = time.perf_counter()
+    before = answered
     assert await town.front.see(AT_SHOP, "id")
-    read = time.perf_counter() - started
+    meanwhile = answered - before
     await town.victim.withdraw("marketing")
-    withdrawn = time.perf_counter() - started - read
-    assert not flood.done(), "the flood was over too soon to delay anybody"
-    assert all(answer.status_code < 500 or "STORE_TIMEOUT" in answer.text for answer in await flood)
-    assert read < 2
-    assert withdrawn < 3
+    over.set()
+    await asyncio.gather(*flooding)
+    assert meanwhile < len(flooding) / 2, "others waited until most of the flood was answered"
 
 
 async def test_an_attacker_wants_long_histories_of_claimed_devices_to_slow_the_victim_down(town: Town) -> None:
