@@ -24,10 +24,6 @@ class ArrivedIdentifier(NamedTuple):
     grade: Grade
 
 
-STATEMENT_ROWS: Final = 4
-"""How many rows a statement of consent counts as."""
-
-
 @dataclass(slots=True)
 class Arrival:
     """A message with the IDs of what it names, computed while other messages are written. `device` is the identifier
@@ -62,9 +58,10 @@ class Arrival:
 
     @property
     def rows(self) -> int:
-        """How much the message counts towards the size of a transaction: an order by its products, and each statement
-        of consent as several, because a person's permits are folded with it."""
-        return max(1, len(self.message.interactions) + STATEMENT_ROWS * len(self.message.consents))
+        """How much the message counts towards the size of a transaction: an order by its products, a statement of
+        consent by its purposes."""
+        stated = len(self.message.consents) if self.states_consent else 0
+        return max(1, len(self.message.interactions) + stated)
 
     @property
     def states_consent(self) -> bool:

@@ -101,3 +101,12 @@ def test_a_message_that_carries_consents_along_counts_once_for_its_record() -> N
     assert carrying.ledger_id == stating(DENIED, carried="other").ledger_id == f"m|{carrying.record}"
     assert arrive(ADA).ledger_id == "m"
     assert [stating(GIVEN).states_consent, stating(GIVEN, carried="digest").states_consent] == [True, False]
+
+
+def test_a_statement_weighs_as_its_purposes_and_what_is_carried_along_as_nothing() -> None:
+    stated = tuple(ConsentStatement(key, ConsentState.GIVEN, Millis(1)) for key in ("analytics", "marketing"))
+    message = Message("m", "shop", ADA, Millis(1), Millis(1), consents=stated)
+    weights = [
+        Arrival.of(one).rows for one in (message, replace(message, carried="digest"), replace(message, consents=()))
+    ]
+    assert weights == [2, 1, 1]
