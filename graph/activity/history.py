@@ -42,14 +42,20 @@ SESSION_ENTRY: Final = "[r.id, s.id, r.source, s.started_at, s.ended_at]"
 """What a statement returns for a session `s` of record `r`; `parse_sessions` reads it."""
 
 MOST_CLAIMED: Final = 50
-"""How many interactions, and how many sessions, of a claimed device are read at most."""
+"""How many interactions of a claimed device are read at most, from its recent sessions, latest session first. Within a
+session any may be left out: sorting would read them all. A filter searches only these."""
 
 OF_CLAIMED: Final = f"""
 CALL (claimed) {{
   MATCH (r:Record {{id: claimed}})
-  UNWIND r.recent_sessions AS latest
-  MATCH (s:Session {{id: latest}})-[x]->(j)
-  RETURN r, x, j LIMIT {MOST_CLAIMED}
+  UNWIND range(0, size(coalesce(r.recent_sessions, [])) - 1) AS place
+  WITH r, place, r.recent_sessions[place] AS latest
+  CALL (latest) {{
+    MATCH (s:Session {{id: latest}})-[x]->(j)
+    RETURN x, j LIMIT {MOST_CLAIMED}
+  }}
+  WITH r, x, j, place ORDER BY place LIMIT {MOST_CLAIMED}
+  RETURN r, x, j
 }}
 WITH r, x, j
 """

@@ -43,7 +43,7 @@ async def place_in_sessions(tx: Writer, new: Sequence[Arrival], touched: dict[Re
         current = touched[record].session
         beginning = [span for span in after if span.begins]
         if beginning and messages[0].record is not None and messages[0].record.kind is RecordKind.ANONYMOUS:
-            begun[record] = [span.id for span in sorted(beginning, key=lambda span: span.end, reverse=True)]
+            begun[record] = [span.id for span in sorted(beginning, key=lambda span: span.end)[::-1]]
         latest = after[0] if len(after) == 1 else max(after, key=lambda span: (span.end, span.start, span.id))
         if latest.id != current or len(after) > 1:
             starts += [

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from api.process.keystore import make_signing_key
 from graph.store.client import GraphClient
 from tests.world import open_world
 
 TOKEN = "metrics-" + "t" * 32
-PRODUCTION = {"env": "production", "secret": "s" * 32}
+PRODUCTION = {"env": "production", "secret": "s" * 32, "signing_key": make_signing_key().decode()}
 pytestmark = pytest.mark.store
 
 
