@@ -146,8 +146,8 @@ class _RecordStatements:
     worth; the jurisdiction that applies to it; and the controllers and, per purpose, the notices with their versions
     under all of which a grant must be to cover the record.
 
-    These are the one that the record vouched for last and those of any statements since: what a stranger may have
-    stated can narrow, but opens nothing."""
+    `controllers` and `notices` hold what the record vouched for last, and whatever was stated since without being
+    vouched for. A grant must match all of them, so what a stranger may have stated only narrows."""
 
     subjects: Mapping[tuple[str, str | None], _Subject]
     standing: Standing
@@ -201,8 +201,8 @@ def _group_by_record(
 
 def _collect(events: list[ConsentEvent], standing: Standing, at: Millis, policy: Policy) -> _RecordStatements:
     jurisdiction = standing.jurisdiction
-    own = policy.controller if any(map(standing.vouches, events)) else None
-    since: set[str | None] = set()
+    vouched_controller = policy.controller if any(map(standing.vouches, events)) else None
+    unvouched_controllers: set[str | None] = set()
     notices: dict[str, set[_Notice]] = {}
     subjects: dict[tuple[str, str | None], _Subject] = {}
     for event in events:
@@ -213,17 +213,17 @@ def _collect(events: list[ConsentEvent], standing: Standing, at: Millis, policy:
         if vouched:
             jurisdiction = statement.jurisdiction or jurisdiction
         if not vouched:
-            since.add(statement.controller or policy.controller)
+            unvouched_controllers.add(statement.controller or policy.controller)
         elif statement.controller:
-            own, since = statement.controller, set()
+            vouched_controller, unvouched_controllers = statement.controller, set()
         if statement.notice or statement.notice_version:
-            narrowed = set() if vouched else notices.get(statement.purpose, set())
-            notices[statement.purpose] = narrowed | {(statement.notice, statement.notice_version)}
+            stated_before = set() if vouched else notices.get(statement.purpose, set())
+            notices[statement.purpose] = stated_before | {(statement.notice, statement.notice_version)}
     return _RecordStatements(
         subjects=subjects,
         standing=standing,
         jurisdiction=jurisdiction,
-        controllers=frozenset(one for one in {own, *since} if one),
+        controllers=frozenset(one for one in {vouched_controller, *unvouched_controllers} if one),
         notices={purpose: frozenset(stated) for purpose, stated in notices.items()},
     )
 
