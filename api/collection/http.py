@@ -53,7 +53,7 @@ def _handle_batch(runtime: Runtime) -> Handler:
         try:
             batch = read_batch(decompress(body, MAX_BATCH), salvage=source is not None)
         except Rejected as error:
-            return await _refuse(runtime, await _admit(request, source, None, runtime), body, error)
+            return await _refuse(request, runtime, await _admit(request, source, None, runtime), body, error)
         if batch is None:
             raise Unauthenticated(NO_WRITE_KEY)
         source = await _admit(request, source, batch.head.get("writeKey"), runtime)
@@ -62,7 +62,7 @@ def _handle_batch(runtime: Runtime) -> Handler:
         try:
             origin = _origin(request, source, runtime, sent_at)
         except Rejected as error:
-            return await _refuse(runtime, source, body, error)
+            return await _refuse(request, runtime, source, body, error)
         submission = await read_entries(
             batch.entries,
             origin,
@@ -81,7 +81,7 @@ def _handle_single(runtime: Runtime, kind: str) -> Handler:
         try:
             value = read_single(decompress(body, MAX_EVENT))
         except Rejected as error:
-            return await _refuse(runtime, await _admit(request, source, None, runtime), body, error)
+            return await _refuse(request, runtime, await _admit(request, source, None, runtime), body, error)
         write_key = value.get("writeKey") if isinstance(value, dict) else None
         source = await _admit(request, source, write_key, runtime)
         entries = [Entry(_set_type(value, kind))]
@@ -120,7 +120,7 @@ async def _admit(request: Request, source: Source | None, write_key: Any, runtim
     if source is None:
         source = await visit.watch(_admit_by_body(write_key, runtime))
         refuse_browser(request, source)
-    await visit.enter_client(f"source {source.name}")
+    visit.enter_client(f"source {source.name}")
     return source
 
 
@@ -149,11 +149,11 @@ def _origin(request: Request, source: Source, runtime: Runtime, sent_at: Any = N
     )
 
 
-async def _refuse(runtime: Runtime, source: Source, body: bytes, error: Rejected) -> Response:
+async def _refuse(request: Request, runtime: Runtime, source: Source, body: bytes, error: Rejected) -> Response:
     """Stores a body that can't be read at all as one dead letter, and returns the response to it."""
     text = body.decode("utf-8", "replace").replace("\0", "\ufffd")
     letter = write_letter(text, error, Origin(source, runtime.services.clock(), runtime.services.policy))
-    await runtime.ingestor.submit([], [letter])
+    await runtime.ingestor.submit([], [letter], _name_sender(request, source))
     return _respond_rejected(RejectedEntry(0, error.reason, error.message, error.field))
 
 

@@ -27,14 +27,18 @@ class ArrivedIdentifier(NamedTuple):
 @dataclass(slots=True)
 class Arrival:
     """A message with the IDs of what it names, computed while other messages are written. `device` is the identifier
-    of its second record; `identifiers` are those of the first. `order` is its position in the group; `settled` tells
-    whether its record has all its identifiers already. Each attempt at the transaction sets both."""
+    of its second record; `identifiers` are those of the first. `states_consent` tells whether it is a statement of
+    consent and doesn't merely carry one along. `rows` is how much it counts towards the size of a
+    transaction: an order by its products, a statement of consent by its purposes. `order` is its position in the group;
+    `settled` tells whether its record has all its identifiers already. Each attempt at the transaction sets both."""
 
     message: Message
     record: RecordId | None
     also: RecordId | None
     device: ArrivedIdentifier | None
     identifiers: list[ArrivedIdentifier]
+    states_consent: bool
+    rows: int
     order: int = 0
     settled: bool = False
 
@@ -48,25 +52,16 @@ class Arrival:
         device = None if also is None else identifier_of_device(also.key)
         if device is not None and all(one.ref != device for one in stated):
             stated = (*stated, StatedIdentifier(device, Grade.PROVEN))
+        states_consent = bool(message.consents) and message.carried is None
         return cls(
             message,
             None if ref is None else record_id_of(ref.source, ref.kind, ref.key),
             None if also is None else record_id_of(also.source, also.kind, also.key),
             None if device is None else ArrivedIdentifier(device, identifier_id(device), Grade.CLAIMED),
             [ArrivedIdentifier(one.ref, identifier_id(one.ref), one.grade) for one in stated],
+            states_consent,
+            max(1, len(message.interactions) + (len(message.consents) if states_consent else 0)),
         )
-
-    @property
-    def rows(self) -> int:
-        """How much the message counts towards the size of a transaction: an order by its products, a statement of
-        consent by its purposes."""
-        stated = len(self.message.consents) if self.states_consent else 0
-        return max(1, len(self.message.interactions) + stated)
-
-    @property
-    def states_consent(self) -> bool:
-        """Whether the message is a statement of consent, and doesn't merely carry one along."""
-        return bool(self.message.consents) and self.message.carried is None
 
     @property
     def ledger_id(self) -> str:

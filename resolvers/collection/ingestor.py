@@ -24,7 +24,7 @@ from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
 from privacy.policy import Policy
 from resolvers.collection.arrival import Arrival
-from resolvers.collection.lanes import Lane
+from resolvers.collection.lanes import OPERATOR, Lane
 from resolvers.collection.transaction import MessageOutcome, NoRoom, write_arrivals
 from resolvers.consent.recording import MOST_LIVE, MOST_UNVOUCHED
 
@@ -92,7 +92,7 @@ class Ingestor:
         return sum(lane.rows for lane in (self._events, self._consents, self._banners))
 
     async def submit(
-        self, messages: Sequence[Message], letters: Sequence[DeadLetter] = (), sender: str = ""
+        self, messages: Sequence[Message], letters: Sequence[DeadLetter] = (), sender: str = OPERATOR
     ) -> list[MessageOutcome]:
         """Writes messages and dead letters. Returns the outcome of each message once all are on disk. While they wait,
         senders take turns.
@@ -105,16 +105,13 @@ class Ingestor:
         if not messages and not letters:
             return []
         arrivals = [Arrival.of(message) for message in messages]
-        parts: dict[Lane, list[Arrival]] = {self._consents: [], self._banners: [], self._events: []}
+        parts: dict[Lane, list[Arrival]] = {self._events: []} if letters else {}
         for one in arrivals:
-            parts[self._lane_of(one)].append(one)
+            parts.setdefault(self._lane_of(one), []).append(one)
+        own = {self._events: letters}
         for lane, part in parts.items():
-            lane.check_room(sum(one.rows for one in part) + (len(letters) if lane is self._events else 0))
-        batches = [
-            batch
-            for lane, part in parts.items()
-            for batch in lane.enqueue(part, letters if lane is self._events else (), sender)
-        ]
+            lane.check_room(sum(one.rows for one in part) + len(own.get(lane, ())), sender)
+        batches = [batch for lane, part in parts.items() for batch in lane.enqueue(part, own.get(lane, ()), sender)]
         outcomes = [outcome for each in await gather(*(batch.outcomes for batch in batches)) for outcome in each]
         ordered = [one for part in parts.values() for one in part]
         settled = {id(one): outcome for one, outcome in zip(ordered, outcomes, strict=True)}

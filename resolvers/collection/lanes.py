@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from graph.collection.dead_letters import DeadLetter
@@ -19,6 +19,12 @@ from resolvers.collection.transaction import MessageOutcome
 
 GROUP: Final = 500
 """Maximum number of rows in a transaction, including dead letters."""
+
+SHARES: Final = 4
+"""A sender may fill one of this many equal parts of a lane, so that no single one closes it to others."""
+
+OPERATOR: Final = ""
+"""The sender of what operators load and replay."""
 
 WriteGroup = Callable[[Sequence[Arrival], Sequence[DeadLetter]], Awaitable[list[MessageOutcome]]]
 """Writes messages and dead letters, and returns the outcome of each message once all are on disk."""
@@ -30,12 +36,8 @@ class WaitingBatch:
 
     arrivals: Sequence[Arrival]
     letters: Sequence[DeadLetter]
+    rows: int
     outcomes: asyncio.Future[list[MessageOutcome]]
-
-    @property
-    def rows(self) -> int:
-        """Number of rows in the batch."""
-        return sum(one.rows for one in self.arrivals) + len(self.letters)
 
     def settle(self, outcomes: list[MessageOutcome]) -> None:
         """Returns the outcomes to the sender, if it is still waiting."""
@@ -48,9 +50,17 @@ class WaitingBatch:
             self.outcomes.set_exception(error)
 
 
+@dataclass(slots=True)
+class _Queue:
+    """What one sender waits for."""
+
+    batches: deque[WaitingBatch] = field(default_factory=deque)
+    rows: int = 0
+
+
 class Lane:
-    """One queue with its workers. At most `most_waiting` rows wait; a lone sender never waits to share a commit, others
-    at most `linger` seconds."""
+    """Queues of senders with their workers. At most `most_waiting` rows wait, a quarter of them from one sender. A lone
+    sender never waits to share a commit, others at most `linger` seconds."""
 
     def __init__(self, name: str, write: WriteGroup, *, workers: int, linger: float, most_waiting: int) -> None:
         self._name = name
@@ -58,7 +68,7 @@ class Lane:
         self._number = workers
         self._linger = linger
         self._most_waiting = most_waiting
-        self._queues: OrderedDict[str, deque[WaitingBatch]] = OrderedDict()
+        self._queues: OrderedDict[str, _Queue] = OrderedDict()
         self._waiting = 0
         self._wake = asyncio.Event()
         self._complete = asyncio.Event()
@@ -67,26 +77,32 @@ class Lane:
         self._workers: list[asyncio.Task[None]] = []
         self.rows = 0
 
-    def check_room(self, rows: int) -> None:
-        """Raises RateLimited if too much is waiting to add this many rows. An empty lane takes any number."""
+    def check_room(self, rows: int, sender: str = OPERATOR) -> None:
+        """Raises RateLimited if too much is waiting, of everybody or of this sender, to add this many rows. An empty
+        lane and an empty share take any number; operators have no share."""
         if self.rows and self.rows + rows > self._most_waiting:
             raise RateLimited("Too much is waiting to be written; try again after a pause.")
+        own = self._queues.get(sender)
+        if own is not None and sender != OPERATOR and own.rows + rows > self._most_waiting // SHARES:
+            raise RateLimited("Too much of what you sent is waiting to be written; try again after a pause.")
 
     def enqueue(
-        self, arrivals: Sequence[Arrival], letters: Sequence[DeadLetter] = (), sender: str = ""
+        self, arrivals: Sequence[Arrival], letters: Sequence[DeadLetter] = (), sender: str = OPERATOR
     ) -> list[WaitingBatch]:
         """Queues batches of a sender, each no larger than a group."""
         loop = asyncio.get_running_loop()
-        batches: list[WaitingBatch] = []
-        for part in _split(arrivals):
-            batches.append(WaitingBatch(part, (), loop.create_future()))
+        batches = [WaitingBatch(part, (), rows, loop.create_future()) for part, rows in _split(arrivals)]
         for start in range(0, len(letters), GROUP):
-            batches.append(WaitingBatch((), letters[start : start + GROUP], loop.create_future()))
+            part = letters[start : start + GROUP]
+            batches.append(WaitingBatch((), part, len(part), loop.create_future()))
         if not batches:
             return batches
-        self._queues.setdefault(sender, deque()).extend(batches)
+        rows = sum(batch.rows for batch in batches)
+        queue = self._queues.setdefault(sender, _Queue())
+        queue.batches.extend(batches)
+        queue.rows += rows
         self._waiting += len(batches)
-        self.rows += sum(batch.rows for batch in batches)
+        self.rows += rows
         if not self._workers:
             self._workers = [loop.create_task(self._work(), name=f"{self._name}-{n}") for n in range(self._number)]
         self._wake.set()
@@ -132,12 +148,13 @@ class Lane:
         rows = 0
         while self._queues:
             sender, queue = next(iter(self._queues.items()))
-            if group and rows + queue[0].rows > GROUP:
+            if group and rows + queue.batches[0].rows > GROUP:
                 break
-            batch = queue.popleft()
+            batch = queue.batches.popleft()
+            queue.rows -= batch.rows
             rows += batch.rows
             group.append(batch)
-            if queue:
+            if queue.batches:
                 self._queues.move_to_end(sender)
             else:
                 del self._queues[sender]
@@ -161,15 +178,16 @@ class Lane:
             done += len(batch.arrivals)
 
 
-def _split(arrivals: Sequence[Arrival]) -> Iterator[list[Arrival]]:
-    """Yields the messages in parts of at most GROUP rows; a message with more is a part of its own."""
+def _split(arrivals: Sequence[Arrival]) -> Iterator[tuple[list[Arrival], int]]:
+    """Yields the messages in parts of at most GROUP rows, each with its number of rows. A message with
+    more is a part of its own."""
     part: list[Arrival] = []
     rows = 0
     for one in arrivals:
         if part and rows + one.rows > GROUP:
-            yield part
+            yield part, rows
             part, rows = [], 0
         part.append(one)
         rows += one.rows
     if part:
-        yield part
+        yield part, rows

@@ -79,6 +79,26 @@ async def test_a_full_lane_refuses_and_an_empty_one_never() -> None:
     await one.close()
 
 
+async def test_one_sender_fills_a_quarter_of_a_lane_and_operators_all_of_it() -> None:
+    desk = Desk()
+    desk.open.clear()
+    one = lane(desk, most_waiting=40)
+    one.enqueue(arrivals(1))
+    await asyncio.sleep(0.01)
+    one.check_room(20, "flood")
+    one.enqueue(arrivals(10), sender="flood")
+    with pytest.raises(RateLimited, match="of what you sent"):
+        one.check_room(1, "flood")
+    one.check_room(10, "other")
+    one.enqueue(arrivals(20))
+    one.check_room(5)
+    with pytest.raises(RateLimited, match="Too much is waiting"):
+        one.check_room(11, "other")
+    desk.open.set()
+    await one.close()
+    one.check_room(20, "flood")
+
+
 async def test_an_error_reaches_every_sender_of_the_group() -> None:
     desk = Desk()
     desk.error = StoreUnavailable("down")
