@@ -94,11 +94,11 @@ def list_routes(runtime: Runtime, settings: Settings, metrics: Metrics) -> list[
     async def admit(request: Request) -> RequestContext | None:
         visit = visit_of(request)
         if "authorization" not in request.headers:
-            await visit.count_stranger()
+            visit.count_stranger()
             return None
         context = await visit.watch(admit_request(request, runtime))
         credential = context.viewer.credential
-        await visit.enter_client(credential)
+        visit.enter_client(credential)
         return replace(context, services=context.services.on_behalf_of(credential))
 
     graphql = GraphQLEndpoint(admit, runtime.ingestor, production=settings.production)

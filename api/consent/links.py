@@ -69,7 +69,7 @@ def _handle_confirm(runtime: Runtime) -> Handler:
         services = runtime.services
         found = await find_confirmation(services, request.query_params.get("token", ""))
         if found is None:
-            await visit_of(request).count_stranger()
+            visit_of(request).count_stranger()
             return _unknown_link()
         statement = read_confirmed(found, services.clock())
         if request.method != "POST":
@@ -88,7 +88,7 @@ def _handle_unsubscribe(runtime: Runtime) -> Handler:
         services = runtime.services
         found = open_unsubscription(services.secret, request.query_params.get("token", ""))
         if found is None or found.purpose not in services.policy.purposes:
-            await visit_of(request).count_stranger()
+            visit_of(request).count_stranger()
             return _unknown_link()
         if request.method != "POST":
             title = services.policy.purposes[found.purpose].title

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from math import floor
 from typing import Final
 
-from limits.aio.storage import SlidingWindowCounterSupport, Storage
+from limits.storage import SlidingWindowCounterSupport, Storage
 
 MOST_KEYS: Final = 16_384
 """About 4 MB. The least recently used key is forgotten first, so a key that keeps asking is never forgotten."""
@@ -35,7 +35,7 @@ class WindowMemory(Storage, SlidingWindowCounterSupport):
         """The errors that the storage may raise: none."""
         return ValueError
 
-    async def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+    def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Counts `amount` requests, unless the weighted count of both windows would then exceed the limit."""
         now = time.time()
         window, previous, current = self._find(key, expiry, now)
@@ -45,42 +45,42 @@ class WindowMemory(Storage, SlidingWindowCounterSupport):
         self._keep(key, (window, previous, current + amount))
         return True
 
-    async def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
+    def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
         """Returns the counts of both windows, each followed by the seconds until it no longer matters."""
         now = time.time()
         _, previous, current = self._find(key, expiry, now)
         left = self._left(expiry, now)
         return previous, left if previous else 0.0, current, left + expiry
 
-    async def clear_sliding_window(self, key: str, expiry: int) -> None:
+    def clear_sliding_window(self, key: str, expiry: int) -> None:
         """Forgets a key."""
         self._counts.pop(key, None)
 
-    async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Counts `amount` requests without a limit; returns the count of the current window."""
         window, previous, current = self._find(key, expiry, time.time())
         self._keep(key, (window, previous, current + amount))
         return current + amount
 
-    async def get(self, key: str) -> int:
+    def get(self, key: str) -> int:
         """Returns the latest count of a key."""
         return self._counts.get(key, (0, 0, 0))[2]
 
-    async def get_expiry(self, key: str) -> float:
+    def get_expiry(self, key: str) -> float:
         """Returns the present: counts have no time of their own, since windows are aligned to the clock."""
         return time.time()
 
-    async def check(self) -> bool:
+    def check(self) -> bool:
         """Returns whether the storage can be used: always."""
         return True
 
-    async def reset(self) -> int | None:
+    def reset(self) -> int | None:
         """Forgets everything; returns the number of keys forgotten."""
         number = len(self._counts)
         self._counts.clear()
         return number
 
-    async def clear(self, key: str) -> None:
+    def clear(self, key: str) -> None:
         """Forgets a key."""
         self._counts.pop(key, None)
 

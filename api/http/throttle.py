@@ -14,7 +14,7 @@ from math import ceil
 from typing import Final, TypeVar
 
 from limits import RateLimitItem, parse
-from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from limits.strategies import SlidingWindowCounterRateLimiter
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -62,10 +62,10 @@ class Throttle:
         RateLimited is raised. The application finds the request's `Visit` with `visit_of`."""
         return _Guarded(self, app, refuse)
 
-    async def count(self, rate: RateLimitItem, key: str, message: str) -> None:
+    def count(self, rate: RateLimitItem, key: str, message: str) -> None:
         """Counts one request of a key. Raises RateLimited, with the seconds until there is room again."""
-        if not await self._limiter.hit(rate, key):
-            stats = await self._limiter.get_window_stats(rate, key)
+        if not self._limiter.hit(rate, key):
+            stats = self._limiter.get_window_stats(rate, key)
             raise RateLimited(message, max(1, ceil(stats.reset_time - time.time())))
 
     def occupy(self, key: str, most: int, message: str) -> None:
@@ -95,7 +95,7 @@ class _Guarded:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         visit = Visit(self._throttle, self._throttle.addresses.find(scope))
         try:
-            await visit.enter()
+            visit.enter()
             scope.setdefault("state", {})[VISIT] = visit
             await self._app(scope, receive, send)
         except RateLimited as error:
@@ -117,21 +117,21 @@ class Visit:
         self._address = f"address {address}"
         self._places: list[str] = []
 
-    async def enter(self) -> None:
+    def enter(self) -> None:
         """Counts the request against its address. Raises RateLimited."""
         quota = self._throttle.address
         self._occupy(self._address, quota.at_once, ADDRESS_AT_ONCE)
-        await self._throttle.count(quota.rate, self._address, ADDRESS_RATE)
+        self._throttle.count(quota.rate, self._address, ADDRESS_RATE)
 
-    async def enter_client(self, client: str) -> None:
+    def enter_client(self, client: str) -> None:
         """Counts the request against its client. Raises RateLimited."""
         quota, key = self._throttle.client, f"client {client}"
         self._occupy(key, quota.at_once, CLIENT_AT_ONCE)
-        await self._throttle.count(quota.rate, key, CLIENT_RATE)
+        self._throttle.count(quota.rate, key, CLIENT_RATE)
 
-    async def count_stranger(self) -> None:
+    def count_stranger(self) -> None:
         """Counts the request as one without a valid credential. Raises RateLimited."""
-        await self._throttle.count(self._throttle.strangers, f"stranger at {self._address}", STRANGER_RATE)
+        self._throttle.count(self._throttle.strangers, f"stranger at {self._address}", STRANGER_RATE)
 
     async def watch(self, admission: Awaitable[T]) -> T:
         """Returns what an admission returns. Raises RateLimited instead of Unauthenticated if the address has failed
@@ -139,7 +139,7 @@ class Visit:
         try:
             return await admission
         except Unauthenticated:
-            await self.count_stranger()
+            self.count_stranger()
             raise
 
     def leave(self) -> None:

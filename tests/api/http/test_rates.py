@@ -6,7 +6,7 @@ import time
 
 import pytest
 from limits import parse
-from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from limits.strategies import SlidingWindowCounterRateLimiter
 
 from api.http.rates import WindowMemory
 
@@ -30,53 +30,53 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-async def hits(limiter: SlidingWindowCounterRateLimiter, number: int, key: str = "a") -> int:
-    return sum([await limiter.hit(RATE, key) for _ in range(number)])
+def hits(limiter: SlidingWindowCounterRateLimiter, number: int, key: str = "a") -> int:
+    return sum([limiter.hit(RATE, key) for _ in range(number)])
 
 
-async def test_no_more_than_the_rate_passes(clock: Clock) -> None:
+def test_no_more_than_the_rate_passes(clock: Clock) -> None:
     limiter = SlidingWindowCounterRateLimiter(WindowMemory())
-    assert await hits(limiter, 8) == 5
-    assert await hits(limiter, 8, "b") == 5
+    assert hits(limiter, 8) == 5
+    assert hits(limiter, 8, "b") == 5
 
 
-async def test_room_comes_back_gradually_and_when_it_was_announced(clock: Clock) -> None:
+def test_room_comes_back_gradually_and_when_it_was_announced(clock: Clock) -> None:
     limiter = SlidingWindowCounterRateLimiter(WindowMemory())
-    await hits(limiter, 5)
-    clock.now = (await limiter.get_window_stats(RATE, "a")).reset_time + 0.01
-    assert await hits(limiter, 5) == 1
+    hits(limiter, 5)
+    clock.now = (limiter.get_window_stats(RATE, "a")).reset_time + 0.01
+    assert hits(limiter, 5) == 1
     clock.now += 5
-    assert 1 <= await hits(limiter, 5) <= 3
+    assert 1 <= hits(limiter, 5) <= 3
     clock.now += 30
-    assert await hits(limiter, 8) == 5
+    assert hits(limiter, 8) == 5
 
 
-async def test_refused_requests_do_not_count(clock: Clock) -> None:
+def test_refused_requests_do_not_count(clock: Clock) -> None:
     limiter = SlidingWindowCounterRateLimiter(WindowMemory())
-    await hits(limiter, 1000)
+    hits(limiter, 1000)
     clock.now += 20
-    assert await hits(limiter, 8) == 5
+    assert hits(limiter, 8) == 5
 
 
-async def test_memory_is_bounded_and_a_busy_key_is_not_forgotten(clock: Clock) -> None:
+def test_memory_is_bounded_and_a_busy_key_is_not_forgotten(clock: Clock) -> None:
     memory = WindowMemory(most=100)
     limiter = SlidingWindowCounterRateLimiter(memory)
     passed = 0
     for number in range(1000):
-        passed += await limiter.hit(RATE, "busy") if number < 5 else 0
-        await limiter.hit(RATE, f"key {number}")
+        passed += limiter.hit(RATE, "busy") if number < 5 else 0
+        limiter.hit(RATE, f"key {number}")
         if number % 50 == 0:
-            assert (await memory.get_sliding_window(RATE.key_for("busy"), 10))[2] <= 5
+            assert (memory.get_sliding_window(RATE.key_for("busy"), 10))[2] <= 5
     assert len(memory) == 100
     assert passed == 5
-    assert await memory.reset() == 100
+    assert memory.reset() == 100
 
 
-async def test_the_counters_of_other_strategies_work(clock: Clock) -> None:
+def test_the_counters_of_other_strategies_work(clock: Clock) -> None:
     memory = WindowMemory()
-    assert await memory.check()
-    assert [await memory.incr("k", 10) for _ in range(3)] == [1, 2, 3]
-    assert await memory.get("k") == 3
-    assert await memory.get_expiry("k") == clock.now
-    await memory.clear("k")
-    assert await memory.get("k") == 0
+    assert memory.check()
+    assert [memory.incr("k", 10) for _ in range(3)] == [1, 2, 3]
+    assert memory.get("k") == 3
+    assert memory.get_expiry("k") == clock.now
+    memory.clear("k")
+    assert memory.get("k") == 0
