@@ -8,9 +8,9 @@ much at once slows down only themselves.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from weakref import WeakValueDictionary
 
 from graph.errors import RateLimited, StoreUnavailable
 
@@ -53,41 +53,13 @@ class ReadTurns:
 
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
-        self._busy: dict[str, int] = {}
-        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        self._places: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     @asynccontextmanager
     async def turn(self, reader: str) -> AsyncIterator[None]:
         """Holds one of the reader's places for the block."""
-        if self._busy.get(reader, 0) < self._at_once:
-            self._busy[reader] = self._busy.get(reader, 0) + 1
-        else:
-            await self._wait(reader)
-        try:
+        places = self._places.get(reader)
+        if places is None:
+            places = self._places[reader] = asyncio.Semaphore(self._at_once)
+        async with places:
             yield
-        finally:
-            self._leave(reader)
-
-    async def _wait(self, reader: str) -> None:
-        """Waits until somebody hands over a place."""
-        place = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(reader, deque()).append(place)
-        try:
-            await place
-        except asyncio.CancelledError:
-            if place.done() and not place.cancelled():
-                self._leave(reader)
-            raise
-
-    def _leave(self, reader: str) -> None:
-        """Hands the place to the next that still waits, or gives it up."""
-        waiting = self._waiting.get(reader)
-        while waiting:
-            place = waiting.popleft()
-            if not place.done():
-                place.set_result(None)
-                return
-        self._waiting.pop(reader, None)
-        self._busy[reader] -= 1
-        if not self._busy[reader]:
-            del self._busy[reader]
