@@ -14,7 +14,7 @@ KEEP_DECLARED_FACTS: Final = """
 MATCH (i:Item)
 WHERE i.key > $after
 WITH i ORDER BY i.key LIMIT 250
-WITH i, i.created_at IS NOT NULL AS old,
+WITH i,
   i.title_rank AS title,
   i.category_rank AS category,
   i.price_rank AS price,
@@ -22,6 +22,7 @@ WITH i, i.created_at IS NOT NULL AS old,
   i.year_rank AS year,
   i.attributes_rank AS attributes,
   i.topics_rank AS topics
+WITH *, any(rank IN [title, category, price, available, year, attributes] WHERE rank < 1000000000000000) AS told
 SET i.title = CASE WHEN title < 1000000000000000 THEN NULL ELSE i.title END,
     i.category = CASE WHEN category < 1000000000000000 THEN NULL ELSE i.category END,
     i.price = CASE WHEN price < 1000000000000000 THEN NULL ELSE i.price END,
@@ -38,7 +39,7 @@ SET i.title = CASE WHEN title < 1000000000000000 THEN NULL ELSE i.title END,
     i.topics_at = CASE WHEN topics >= 1000000000000000 THEN topics - 1000000000000000 ELSE i.topics_at END,
     i.title_rank = NULL, i.category_rank = NULL, i.price_rank = NULL, i.available_rank = NULL,
     i.year_rank = NULL, i.attributes_rank = NULL, i.topics_rank = NULL, i.created_at = NULL
-RETURN sum(CASE WHEN old THEN 1 ELSE 0 END) AS changed, max(i.key) AS last
+RETURN sum(CASE WHEN told THEN 1 ELSE 0 END) AS changed, max(i.key) AS last
 """
 
-STEP: Final = Step(6, "declared items", StepKind.PAGES, (KEEP_DECLARED_FACTS,))
+STEP: Final = Step(6, "undeclared item facts removed", StepKind.PAGES, (KEEP_DECLARED_FACTS,))
