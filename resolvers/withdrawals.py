@@ -93,7 +93,8 @@ class Watch:
 
     async def _find_staleness(self, run: ModelRun, unsettled: Collection[str]) -> Millis | None:
         """Returns since when a run uses somebody who withdrew; None if it uses nobody who did. A run that does not tell
-        whom it used, or that other code computed, was never fit to be served.
+        whom it used, or that other code computed, was never fit to be served. One that left out a source which is
+        settled by now is stale, too, so that it is soon computed with that source.
 
         A change that is stamped earlier than the run's last check of consent was committed after it, or the run would
         not have used the person."""
@@ -109,7 +110,7 @@ class Watch:
             return Millis(since + OVERLAP)
         if used := find_members(members, run.id, leavers):
             return max(run.consent_at, min(leavers[user] for user in used))
-        if not set(unsettled) <= set(run.left_out):
+        if set(unsettled) != set(run.left_out):
             return now
         self._looked[run.id] = now
         return None

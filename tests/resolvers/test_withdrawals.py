@@ -126,7 +126,7 @@ async def test_a_person_merged_into_one_who_permits_has_not_left(services: Servi
         assert None not in (await stale_runs(services)).values()
 
 
-async def test_an_unsettled_source_makes_runs_stale_until_they_leave_it_out(
+async def test_runs_leave_out_an_unsettled_source_and_take_it_in_once_it_is_settled(
     services: Services, store: GraphClient, clock: Clock
 ) -> None:
     await run(store, "CREATE (:Source {name: 'web', trust_epoch: 1, settled_epoch: 0})")
@@ -140,6 +140,14 @@ async def test_an_unsettled_source_makes_runs_stale_until_they_leave_it_out(
         await watch.look()
     runs = await read_current_runs(services.client, 9)
     assert {(one.people, one.left_out, one.stale_since) for one in runs} == {(19, ("web",), None)}
+    await run(store, "MATCH (s:Source {name: 'web'}) SET s.settled_epoch = 1")
+    async with watching(services) as watch:
+        await watch.look()
+        clock.now += GRACE
+        await watch.look()
+        await watch.settle()
+    runs = await read_current_runs(services.client, 9)
+    assert {(one.people, one.left_out, one.stale_since) for one in runs} == {(20, (), None)}
 
 
 async def test_only_one_process_computes_a_run(services: Services, clock: Clock) -> None:
