@@ -42,7 +42,8 @@ from api.process.keystore import open_keys
 from api.process.runtime import Runtime, open_runtime, own_issuer
 from api.process.settings import Settings
 from api.server import Server, address_of, bind, open_connections
-from graph.errors import Conflict
+from graph.embedded.store import is_store_running
+from graph.errors import Conflict, StoreInUse
 from graph.model.consent import ConsentState
 from graph.model.identity import RecordRef
 from graph.model.time import Millis
@@ -119,7 +120,8 @@ def timed(summary: dict[str, Any], step: str) -> Iterator[None]:
 def empty_folder(settings: Settings) -> Settings:
     """Returns settings whose data folder is the demonstration's own, marked as such.
 
-    With the embedded store, the folder is emptied first; raises Conflict if the demonstration did not create it.
+    With the embedded store, the folder is emptied first. Raises Conflict if the demonstration did not create it,
+    StoreInUse if one is running there.
     """
     folder = settings.data_dir / FOLDER
     if settings.embedded:
@@ -127,6 +129,8 @@ def empty_folder(settings: Settings) -> Settings:
             raise Conflict(
                 f"{folder} was not created by the demonstration and is left unchanged: choose another data folder."
             )
+        if is_store_running(folder):
+            raise StoreInUse(f"A demonstration is running in {folder}: stop it first, with Ctrl-C in its terminal.")
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / MARK).touch()

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from api.demo.play import play
+from api.demo.play import empty_folder, play
 from api.demo.show import Show
 from api.process.settings import Settings
 from api.server import bind
-from graph.errors import SettingsInvalid
+from graph.embedded.store import EmbeddedStore
+from graph.errors import SettingsInvalid, StoreInUse
 
 pytestmark = pytest.mark.demo
 ROOT = Path(__file__).parents[3]
@@ -47,6 +48,14 @@ async def test_a_port_in_use_is_refused_before_the_first_step(tmp_path: Path) ->
         with pytest.raises(SettingsInvalid, match="CONSENTRIC_PORT"):
             await play(settings, Show(), tmp_path, serve=True, publish=lambda _: None)
     assert not (tmp_path / "data").exists()
+
+
+async def test_a_demonstration_that_runs_is_left_alone(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    folder = empty_folder(settings).data_dir
+    with EmbeddedStore.start(folder), pytest.raises(StoreInUse, match="Ctrl-C"):
+        empty_folder(settings)
+    assert empty_folder(settings).data_dir == folder
 
 
 @pytest.mark.timeout(600)
