@@ -168,9 +168,8 @@ async def _write(
     except (Rejected, InvalidStatement):
         return False
     if contact is not None:
-        message = replace(
-            message, identifiers=(*message.identifiers, grade(contact, source, message.received_at, proof))
-        )
+        held = grade(contact, source, message.received_at, proof)
+        message = replace(message, identifiers=(*message.identifiers, held), traits={contact.kind: contact.value})
     message = replace(message, payload=StatementPayload(message, frozenset({"messageId", "timestamp"})))
     receipt = await submit(runtime.ingestor, Submission({0: message}), f"link {message.record and message.record.id}")
     if RejectionReason.TOO_MANY_CONSENTS in receipt.rejected:

@@ -82,6 +82,14 @@ async def test_the_browser_that_asked_is_known_by_its_cookie_or_a_field_of_the_f
     assert (await service.see(ADA, "familyName"))["familyName"] == "Lovelace"
 
 
+async def test_a_confirmed_address_replaces_the_one_on_record(world: World, desk: Reader, mail: Reader) -> None:
+    query = ASK.replace("path", "path cookie { name value }")
+    asked = {"record": NAMED, "purpose": "marketing", "contact": {"kind": "email", "value": "Ada@new.example"}}
+    made = (await desk.ask(query, input=asked))["requestConfirmation"]
+    await world.http.post(made["path"], data={"browser": made["cookie"]["value"]})
+    assert (await mail.see(ADA, "email"))["email"] == "ada@new.example"
+
+
 async def test_a_link_may_be_fetched_and_examined_without_effect(world: World, desk: Reader, mail: Reader) -> None:
     path = await ask(desk)
     for _ in range(3):
