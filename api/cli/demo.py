@@ -38,6 +38,10 @@ def demo(
     from api.demo.play import play
     from api.demo.show import Show
     from api.process.settings import load_settings
+    from graph.errors import BadInput
+
+    if json_file is not None and not json_file.absolute().parent.is_dir():
+        raise BadInput(f"--json: there is no folder {json_file.parent}.")
 
     def publish(summary: dict[str, Any]) -> None:
         if json_file is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -165,18 +166,36 @@ def set_(
         read_since(verified_since),
     )
 
-    def show_made(changed: ChangedSource) -> None:
+    def show_change(changed: ChangedSource) -> None:
         """Shows new keys before anything else, since it can be interrupted."""
-        if changed.made is not None and not as_json:
+        if as_json:
+            return
+        if changed.made is not None:
             print_keys(changed.made)
             say("The old write key is revoked. Store the new one above: it is not shown again.")
+        say(describe_change(changed.before, changed.after))
+        if changed.after.trust_epoch > changed.before.trust_epoch:
+            say("Deriving again what rests on it: this waits half a minute for what was begun under the earlier trust.")
 
     with show_progress("records", hidden=as_json) as advance:
-        made, source = run_with_services(lambda services: change_with(services, name, change, show_made, advance))
+        made, source = run_with_services(lambda services: change_with(services, name, change, show_change, advance))
     if as_json:
         print_json(show_source(source) | list_keys(made))
     else:
-        say(f"Source {name} is changed, and what rests on it is derived again.")
+        say(f"What rests on source {name} is derived again.")
+
+
+def describe_change(before: Source, after: Source) -> str:
+    """Returns what a source is trusted with after a change, and which kinds it no longer verifies, as a sentence."""
+    facts = [str(after.trust)]
+    if after.verifies:
+        facts.append(f"verifies {', '.join(after.verifies)}")
+    if dropped := [kind for kind in before.verifies if kind not in after.verifies]:
+        facts.append(f"no longer verifies {', '.join(dropped)}")
+    if after.jurisdiction:
+        facts.append(f"jurisdiction {after.jurisdiction}")
+    same = after == replace(before, trust_epoch=after.trust_epoch)
+    return f"Source {after.name} is {'as before' if same else 'changed'}: {'; '.join(facts)}."
 
 
 def read_since(text: str | None) -> Millis | None:

@@ -40,6 +40,8 @@ class SourceChange:
         """Returns the changed source. One that is no server verifies no kinds. Raises BadInput."""
         if self.verified_since is not None and not self.verifies:
             raise BadInput("Name the kinds of contact data that the source checks: --verifies email, --verifies phone.")
+        if self.verified_since is not None and self.verified_since > now:
+            raise BadInput("--verified-since is in the future: give a time until now, or leave it out.")
         trust = self.trust or source.trust
         verifies = source.verifies if trust is Trust.SERVER else {}
         if self.verifies is not None:
@@ -103,10 +105,8 @@ async def change_source(services: Services, name: str, change: SourceChange) -> 
 def weakens(before: Source, after: Source) -> bool:
     """Whether some of what rests on the source may no longer hold: an identifier has a lower grade, whenever it was
     received, or its silent records belong to another jurisdiction."""
-    instants = {
-        ALWAYS,
-        *before.verifies.values(),
-    }  # a grade changes only at these receipts, so a lower one shows at one of them
+    # A grade changes only at these receipts, so a lower one shows at one of them.
+    instants = {ALWAYS, *before.verifies.values()}
     lower = any(_grade(kind, after, at).rank < _grade(kind, before, at).rank for kind in GRADED for at in instants)
     return lower or before.jurisdiction != after.jurisdiction
 

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,8 @@ import httpx
 import pytest
 
 from api.cli.main import run as run_command
+from api.cli.sources import describe_change
+from graph.model.access import ALWAYS, Source, Trust
 from resolvers.access.proofs import HashKey
 
 RunHere = Callable[..., subprocess.CompletedProcess[str]]
@@ -276,6 +279,30 @@ def test_a_source_is_changed_and_shown(run_here: RunHere) -> None:
     assert "email since" not in run_here("source", "list").stdout
     error = failure(run_here("source", "set", "till", "--verified-since", "always", "--json"), 65)
     assert "--verifies email" in str(error["message"])
+    assert "in the future" in str(failure(run_here(*since, "2999-01-01", "--json"), 65)["message"])
+
+
+def test_a_changed_source_is_described(run_here: RunHere) -> None:
+    document(run_here("source", "create", "kiosk", "--trust", "server", "--jurisdiction", "de", "--json"))
+    said = run_here("source", "set", "kiosk", "--verifies", "phone").stderr
+    assert "Source kiosk is changed: server; verifies phone; jurisdiction DE." in said
+    assert (
+        "Source kiosk is as before: server; verifies phone; jurisdiction DE."
+        in run_here("source", "set", "kiosk").stderr
+    )
+
+
+def test_what_a_source_no_longer_verifies_is_said() -> None:
+    before = Source("kiosk", trust=Trust.SERVER, verifies={"email": ALWAYS})
+    after = replace(before, verifies={"phone": ALWAYS}, trust_epoch=1)
+    assert describe_change(before, after) == (
+        "Source kiosk is changed: server; verifies phone; no longer verifies email."
+    )
+
+
+def test_the_demonstration_needs_the_folder_of_its_summary(run_here: RunHere) -> None:
+    error = failure(run_here("demo", "--json", "/nonexistent/summary.json"), 65)
+    assert "/nonexistent" in str(error["message"])
 
 
 def test_a_public_source_proves_users_with_its_hash_key(run_here: RunHere) -> None:
