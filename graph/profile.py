@@ -99,13 +99,13 @@ _KNOWABLE: Final = f"($permit IS NULL OR ({IN_FORCE} AND {_SETTLED}))"
 _FROM_USER: Final = f"""
 MATCH (first:User {{id: $user}})-[:RETIRED_INTO*0..]->(u:User)
 WHERE u.retired_at IS NULL AND ($permit IS NULL OR u.id = $user) AND {_KNOWABLE}
-WITH u, 0 AS place, 1 AS proven, [] AS asked, null AS own, [] AS used
+WITH u, 1 AS proven, [] AS asked, null AS own, [] AS used
 """
 
 _FROM_OWN: Final = """
 MATCH (k:Record {id: $record})-[found:RESOLVES_TO]->(u:User)
 WHERE found.to IS NULL
-WITH u, 0 AS place, 1 AS proven, [k.id] AS asked,
+WITH u, 1 AS proven, [k.id] AS asked,
   [k.id] + [(k)-[h:IDENTIFIED_BY]->(n:Identifier)<-[i:IDENTIFIED_BY]-(o:Record)
     WHERE k.kind = 'user' AND o.kind = 'user' AND n.kind = 'user_id' AND n.value = k.key
       AND coalesce(h.grade, 'proven') = 'proven' AND coalesce(i.grade, 'proven') = 'proven'
@@ -114,17 +114,16 @@ WITH u, 0 AS place, 1 AS proven, [k.id] AS asked,
     WHERE k.kind = 'user' AND t.proof = 'token' AND m.kind = 'anonymous_id' | m.value] AS used
 """
 
-_FROM_RECORDS: Final = f"""
-UNWIND range(0, size($keys) - 1) AS place
-MATCH (k:Record {{id: $keys[place]}})-[found:RESOLVES_TO]->(u:User)
+_FROM_RECORD: Final = f"""
+MATCH (k:Record {{id: $record}})-[found:RESOLVES_TO]->(u:User)
 WHERE found.to IS NULL AND {_KNOWABLE}
-WITH u, place, 1 AS proven, [k.id] AS asked, null AS own, [] AS used
+WITH u, 1 AS proven, [k.id] AS asked, null AS own, [] AS used
 """
 
 _FROM_IDENTIFIER: Final = f"""
 MATCH (n:Identifier {{id: $identifier}})<-[h:IDENTIFIED_BY]-(k:Record)-[found:RESOLVES_TO]->(u:User)
 WHERE found.to IS NULL AND h.ended IS NULL AND {_KNOWABLE}
-WITH u, 0 AS place,
+WITH u,
   max(CASE WHEN coalesce(h.grade, 'proven') = 'proven' THEN 1 ELSE 0 END) AS proven, collect(k.id) AS asked,
   null AS own, [] AS used
 ORDER BY proven DESC, u.id
@@ -134,7 +133,7 @@ LIMIT $most
 _PERSON: Final = f"""
 RETURN u.id AS id, u.created_at AS created_at, u.updated_at AS updated_at, u.permits AS permits,
   u.permits_until AS permits_until, u.permit_ends AS permit_ends, u.permit_grants AS permit_grants,
-  coalesce(u.consent_epoch, 0) AS consent_epoch, place, proven, asked, own, used,
+  coalesce(u.consent_epoch, 0) AS consent_epoch, proven, asked, own, used,
   [(u)<-[a:RESOLVES_TO]-(ra:Record) WHERE a.to IS NULL | ra.id] AS records,
   [(u)<-[b:RESOLVES_TO]-(rb:Record)-[:FROM]->(x:Source)
     WHERE b.to IS NULL AND {UNSETTLED} | rb.id]
@@ -145,12 +144,12 @@ RETURN u.id AS id, u.created_at AS created_at, u.updated_at AS updated_at, u.per
     WHERE d.to IS NULL AND dd.to IS NULL AND df.to IS NULL |
     [de.source, de.kind, de.key, rd.id, dd.grade, ud.permits, ud.permits_until, ud.permit_ends]]
     ELSE NULL END AS devices
-ORDER BY place, proven DESC, id
+ORDER BY proven DESC, id
 """
 
 READ_PERSON_OF_USER: Final = _FROM_USER + _PERSON
 READ_PERSON_OF_OWN: Final = _FROM_OWN + _PERSON
-READ_PEOPLE_OF_RECORDS: Final = _FROM_RECORDS + _PERSON
+READ_PERSON_OF_RECORD: Final = _FROM_RECORD + _PERSON
 READ_PEOPLE_OF_IDENTIFIER: Final = _FROM_IDENTIFIER + _PERSON
 """Each joins the opening for one kind of key to what is read of a person."""
 
@@ -173,12 +172,11 @@ async def find_own_person(
     return _find(await client.read(READ_PERSON_OF_OWN, record=record, sources=limited, behaviour=behaviour))
 
 
-async def find_people_of_records(
-    client: GraphClient, records: Sequence[RecordId], sharing: Sharing, *, behaviour: bool = False
+async def find_person_of_record(
+    client: GraphClient, record: RecordId, sharing: Sharing, *, behaviour: bool = False
 ) -> list[FoundPerson]:
-    """Finds the people of the records, in the order given. Records that don't exist are left out."""
-    rows = await client.read(READ_PEOPLE_OF_RECORDS, keys=list(records), behaviour=behaviour, **_bind(sharing))
-    return _find(rows)
+    """Finds the person of a record. Empty for an unknown record."""
+    return _find(await client.read(READ_PERSON_OF_RECORD, record=record, behaviour=behaviour, **_bind(sharing)))
 
 
 async def find_people_of_identifier(

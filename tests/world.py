@@ -260,8 +260,13 @@ async def stop(server: Server, serving: asyncio.Task[None]) -> None:
 
 
 def record(source: str, key: str) -> dict[str, Any]:
-    """Names a person by the ID that a source knows them under."""
+    """Names a person by the user ID that a source knows them under."""
     return {"record": {"source": source, "key": key}}
+
+
+def browser(source: str, key: str) -> dict[str, Any]:
+    """Names a person by the anonymous ID of a device."""
+    return {"record": {"source": source, "key": key, "kind": "ANONYMOUS"}}
 
 
 def identifier(kind: str, value: str) -> dict[str, Any]:

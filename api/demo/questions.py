@@ -10,8 +10,8 @@ import httpx
 from graph.errors import ConsentricError
 from graph.model.identity import RecordRef
 
-PERSON: Final = """query Person($source: String!, $key: String!) {
-  profile(by: {record: {source: $source, key: $key}}) {
+PERSON: Final = """query Person($source: String!, $key: String!, $kind: RecordKind! = USER) {
+  profile(by: {record: {source: $source, key: $key, kind: $kind}}) {
     givenName
     familyName
     email
@@ -25,15 +25,15 @@ PERSON: Final = """query Person($source: String!, $key: String!) {
   }
 }"""
 
-RANKINGS: Final = """query Rankings($source: String!, $key: String!, $first: Int!) {
-  profile(by: {record: {source: $source, key: $key}}) {
+RANKINGS: Final = """query Rankings($source: String!, $key: String!, $kind: RecordKind! = USER, $first: Int!) {
+  profile(by: {record: {source: $source, key: $key, kind: $kind}}) {
     walk: recommendations(first: $first) { item { key } }
     popular: recommendations(first: $first, strategy: POPULAR) { item { key } }
   }
 }"""
 
-RECOMMENDATIONS: Final = """query Recommendations($source: String!, $key: String!) {
-  profile(by: {record: {source: $source, key: $key}}) {
+RECOMMENDATIONS: Final = """query Recommendations($source: String!, $key: String!, $kind: RecordKind! = USER) {
+  profile(by: {record: {source: $source, key: $key, kind: $kind}}) {
     recommendations(first: 3) { item { title } }
   }
 }"""
@@ -74,7 +74,8 @@ class ApiClient:
 
     async def ask_profile(self, query: str, record: RecordRef, **variables: Any) -> dict[str, Any] | None:
         """Returns the profile of the person with this record; None if there is none for this viewer."""
-        data = await self.ask(query, source=record.source, key=record.key, **variables)
+        named = {"source": record.source, "key": record.key, "kind": record.kind.name}
+        data = await self.ask(query, **named, **variables)
         profile: dict[str, Any] | None = data["profile"]
         return profile
 

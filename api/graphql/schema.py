@@ -23,12 +23,12 @@ from api.graphql.types.personal import describe_arguments
 from api.graphql.types.profile import IDENTIFIER_KINDS, Profile
 from api.graphql.types.purpose import Purpose, list_purposes
 from api.graphql.types.relay import After, Connection, First, Node, given, optional, read_global_id, show_page
-from api.graphql.types.scalars import SCALARS
+from api.graphql.types.scalars import SCALARS, expose_enum
 from api.graphql.types.segment import Segment
 from api.graphql.types.selection import wanted_of
 from api.graphql.types.system import VERSION, System
 from graph.errors import BadInput
-from graph.model.identity import UserId
+from graph.model.identity import RecordKind, UserId
 from resolvers.catalogue import find_item, page_items
 from resolvers.profile.find import ById, ByIdentifier, ByRecord, PersonView, ProfileKey, find_own, find_profile
 from resolvers.segments.reading import find_segment, page_segments
@@ -52,14 +52,29 @@ class IdentifierKey:
     )
 
 
+expose_enum(
+    RecordKind,
+    "RecordKind",
+    "Which of a source's two kinds of name a record carries.",
+    {
+        RecordKind.USER: "The record of an account, named by a user ID.",
+        RecordKind.ANONYMOUS: "The record of a device, such as a browser, named by an anonymous ID.",
+    },
+)
+
+
 @strawberry.input(description="Finds a person by the ID that a source knows them under.")
 class RecordKey:
     """Finds a person by a source record."""
 
     source: str = strawberry.field(description="Name of the source, at most 512 characters.")
     key: str = strawberry.field(
-        description="The source's user ID for the person, or else its anonymous ID, spelled exactly as in the source; "
-        "at most 512 characters."
+        description="The source's ID for the person, spelled exactly as in the source; at most 512 characters."
+    )
+    kind: RecordKind = strawberry.field(
+        default=RecordKind.USER,
+        description="Which kind of ID `key` is. A user ID never finds a device of the same name, nor an anonymous ID "
+        "an account.",
     )
 
 
@@ -76,7 +91,7 @@ class KeyInput:
         if self.identifier:
             return ByIdentifier(self.identifier.kind, self.identifier.value)
         if self.record:
-            return ByRecord(self.record.source, self.record.key)
+            return ByRecord(self.record.source, self.record.key, self.record.kind)
         if self.id:
             type_name, key = read_global_id(self.id)
             return ById(UserId(key)) if type_name == "Profile" else None

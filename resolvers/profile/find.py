@@ -34,7 +34,7 @@ from graph.profile import (
     StoredProfile,
     find_own_person,
     find_people_of_identifier,
-    find_people_of_records,
+    find_person_of_record,
     find_user,
     read_profile,
 )
@@ -84,10 +84,19 @@ class ByIdentifier:
 
 @dataclass(frozen=True, slots=True)
 class ByRecord:
-    """A person by a source's own key for them: a user ID, or else an anonymous ID."""
+    """A person by a source's own key for them. Its kind is part of the key: whoever sends with a public key can name a
+    device after an account's user ID, and must not answer for the account."""
 
     source: str
     key: str
+    kind: RecordKind = RecordKind.USER
+
+    @property
+    def record(self) -> RecordRef:
+        """The record that the key names. Raises BadInput."""
+        if max(len(self.source), len(self.key)) > LONGEST_KEY:
+            raise BadInput(f"by: a source and a key have at most {LONGEST_KEY} characters.")
+        return RecordRef(self.source, self.kind, self.key)
 
 
 ProfileKey = ById | ByIdentifier | ByRecord
@@ -229,8 +238,6 @@ BUSY: Final = "The person's consents change faster than they can be read; try ag
 
 async def _find_any(request: RequestContext, key: ProfileKey, wanted: Wanted) -> PersonView | None:
     people = await _find_people(request, key, wanted.behaviour)
-    if isinstance(key, ByRecord):
-        people = people[:1]  # a device must not answer for the account of the same name that may not be shown
     seen = [one for person in people if (one := await _see(request, person))]
     if isinstance(key, ByIdentifier):
         seen = [one for one in seen if one.person.grade is seen[0].person.grade]
@@ -261,17 +268,10 @@ async def _means(request: RequestContext, key: ProfileKey, seen: _Seen, stored: 
         case ById(user):
             return await find_live_user(request.services.client, user) == seen.person.id
         case ByRecord():
-            return any(ref.id in seen.reach.records for ref in _refs(key))
+            return key.record.id in seen.reach.records
         case ByIdentifier(kind, value):
             normal = normalise_identifier(kind, value)
             return normal is not None and IdentifierRef(kind, normal) in stored.identifiers
-
-
-def _refs(key: ByRecord) -> list[RecordRef]:
-    """Returns the records that a source's own key may mean. Raises BadInput."""
-    if max(len(key.source), len(key.key)) > LONGEST_KEY:
-        raise BadInput(f"by: a source and a key have at most {LONGEST_KEY} characters.")
-    return [RecordRef(key.source, kind, key.key) for kind in (RecordKind.USER, RecordKind.ANONYMOUS)]
 
 
 async def _find_people(request: RequestContext, key: ProfileKey, behaviour: bool) -> Sequence[FoundPerson]:
@@ -285,7 +285,7 @@ async def _find_people(request: RequestContext, key: ProfileKey, behaviour: bool
             found = await find_user(client, meant, sharing, behaviour=behaviour)
             return [one for one in found if is_current(grant, _grant(request, one))]
         case ByRecord():
-            return await find_people_of_records(client, [ref.id for ref in _refs(key)], sharing, behaviour=behaviour)
+            return await find_person_of_record(client, key.record.id, sharing, behaviour=behaviour)
         case ByIdentifier(kind, value):
             normal = normalise_identifier(kind, value)
             if normal is None:

@@ -9,7 +9,7 @@ import pytest
 from graph.model.access import Trust
 from resolvers.access.sources import SourceChange, change_source
 from tests.attacks.town import AT_CRM, AT_SHOP, CUSTOMER, EMAIL, PHONE, Town
-from tests.world import DAY, external, identifier, identify, new_device, prefer, record, view, viewed
+from tests.world import DAY, browser, external, identifier, identify, new_device, prefer, record, view, viewed
 
 pytestmark = pytest.mark.store
 
@@ -121,7 +121,7 @@ async def test_an_attacker_wants_to_swallow_a_withdrawal_by_squatting_its_messag
     other = new_device()
     await town.app.send(prefer("personalisation", anonymousId=other), view("tea", anonymousId=other))
     await town.app.send(prefer("personalisation", False, messageId="opt-out-u17", anonymousId=other))
-    assert not viewed(await town.front.see(record("app", other)))
+    assert not viewed(await town.front.see(browser("app", other)))
 
 
 async def test_an_attacker_wants_a_front_ends_withdrawal_to_count_as_a_duplicate(town: Town) -> None:
@@ -199,13 +199,13 @@ async def test_an_attacker_wants_to_import_a_grant_into_the_past_with_a_public_k
         prefer("personalisation", anonymousId=device, receivedAt=future, timestamp=future), consentric_import="true"
     )
     assert answer.status_code == 403
-    assert not viewed(await town.front.see(record("app", device)))
+    assert not viewed(await town.front.see(browser("app", device)))
 
 
 async def test_an_attacker_wants_to_open_a_device_that_anybody_can_name(town: Town) -> None:
     guessable = "kiosk-1"
     await town.web.send(view("tea", anonymousId=guessable), prefer("personalisation", anonymousId=guessable))
-    assert not viewed(await town.front.see(record("web", guessable)))
+    assert not viewed(await town.front.see(browser("web", guessable)))
 
 
 async def test_an_attacker_wants_an_alias_to_carry_her_grant_to_the_victim(town: Town) -> None:
@@ -246,7 +246,7 @@ async def test_a_device_wants_to_overhear_that_its_account_withdrew(town: Town) 
     at_crm = await town.world.token("page", "crm", "c17")
     await at_crm.withdraw("personalisation")
     await town.web.send(identify(userId="u17", anonymousId=late, context=proof))
-    assert [one for one in (*devices, late) if viewed(await town.front.see(record("web", one)))] == []
+    assert [one for one in (*devices, late) if viewed(await town.front.see(browser("web", one)))] == []
 
 
 async def test_an_attacker_wants_to_fill_the_victims_list_of_consents_with_partners_that_she_invents(

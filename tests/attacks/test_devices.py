@@ -10,7 +10,7 @@ from graph.model.identity import RecordKind, RecordRef
 from resolvers.access import registration
 from resolvers.identity.batch import resolve_all
 from tests.attacks.town import AT_SHOP, EMAIL, Town
-from tests.world import Reader, identify, new_device, prefer, record, view, viewed
+from tests.world import Reader, browser, identify, new_device, prefer, record, view, viewed
 
 pytestmark = pytest.mark.store
 
@@ -26,7 +26,7 @@ async def use(town: Town, device: str, *, grant: bool = True) -> None:
 
 async def opened(town: Town, *devices: str) -> list[int]:
     """Returns which of the devices are open."""
-    return [n for n, one in enumerate(devices) if viewed(await town.front.see(record("web", one)))]
+    return [n for n, one in enumerate(devices) if viewed(await town.front.see(browser("web", one)))]
 
 
 @pytest.mark.parametrize("number", [3, 20])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.attacks.town import AT_CRM, AT_SHOP, CUSTOMER, EMAIL, PHONE, TRAITS, Town, leaks
-from tests.world import FACTS, identifier, identify, new_device, prefer, record, view, viewed
+from tests.world import FACTS, browser, identifier, identify, new_device, prefer, record, view, viewed
 
 pytestmark = pytest.mark.store
 
@@ -29,7 +29,7 @@ async def test_an_attacker_wants_to_read_the_victim_on_her_own_page_by_claiming(
     await town.web.try_send(identify(**{"anonymousId": device, "userId": "mallory", **claim}))
     await town.web.try_send(identify(**{"anonymousId": device, **claim}))
     own = set(claim.get("traits", {}).values())  # what she typed herself
-    for key in (record("web", device), record("web", "mallory"), record("web", "u17")):
+    for key in (browser("web", device), record("web", "mallory"), record("web", "u17")):
         assert not set(leaks(await town.service.see(key))) - own
     mallory = await town.world.token("page", "web", "mallory")
     assert not set(leaks(await mallory.see_me())) - own
@@ -51,8 +51,24 @@ async def test_an_attacker_wants_an_alias_to_show_her_the_victim(town: Town, nam
     known = {"device": own, "victim's device": device}
     alias = {"type": "alias", "userId": names[0], "previousId": known.get(names[1], names[1]), "anonymousId": own}
     await town.web.try_send(alias)
-    for key in (record("web", own), record("web", "mallory")):
+    for key in (browser("web", own), record("web", "mallory")):
         assert not leaks(await town.service.see(key))
+
+
+@pytest.mark.parametrize("user", ["u17", "6f1d2c9e-3b7a-4c58-9e21-0d4b8a7f5c36"], ids=["a name", "a UUID"])
+async def test_an_attacker_wants_her_device_to_answer_for_the_user_id_that_it_is_named_after(
+    town: Town, user: str
+) -> None:
+    """The shop proved the user ID in the namespace; the site's own source has no account of it."""
+    await town.shop.send(identify(userId=user))
+    await town.web.try_send(
+        identify({"firstName": "Mallory"}, anonymousId=user),
+        prefer("personalisation", anonymousId=user),
+        prefer("partner_sharing", anonymousId=user, recipient="acme"),
+    )
+    for reader in (town.service, town.front, town.acme):
+        assert await reader.see(record("web", user), "id givenName") is None
+    assert (await town.service.see(browser("web", user), "givenName"))["givenName"] == "Mallory"
 
 
 @pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS.keys())
@@ -84,7 +100,7 @@ async def test_an_attacker_wants_to_read_through_a_device_that_she_planted_befor
         view("diary", userId="u17", anonymousId=planted, context=proof),
     )
     for reader in (town.service, town.front):
-        seen = await reader.see(record("web", planted))
+        seen = await reader.see(browser("web", planted))
         assert not leaks(seen)
         assert "diary" not in viewed(seen)
 
@@ -162,7 +178,7 @@ async def test_an_attacker_wants_to_tell_a_person_who_does_not_share_from_one_wh
         "identifier": (identifier("email", EMAIL), identifier("email", "nobody@example.org")),
         "id": ({"id": there}, {"id": absent}),
         "node": ({"id": there}, {"id": absent}),
-        "device": (record("web", town.device), record("web", new_device())),
+        "device": (browser("web", town.device), browser("web", new_device())),
     }[kind]
     query = f"query($by: ProfileKey!) {{ profile(by: $by) {{ {FACTS} }} }}"
     node = "query($by: ID!) { node(id: $by) { id } }"
@@ -195,7 +211,7 @@ async def test_a_marketing_front_end_wants_the_secret_of_the_victims_device_to_g
     await town.victim.state("marketing")
     await town.web.send(view("secret", anonymousId=town.device))
     await town.web.send(identify(userId="u17", anonymousId=town.device, context=await town.prove()))
-    assert not viewed(await town.front.see(record("web", town.device)))
+    assert not viewed(await town.front.see(browser("web", town.device)))
     shown = {}
     for key in (AT_SHOP, record("web", "u17"), AT_CRM, identifier("email", EMAIL)):
         seen = await town.mail.see(key, "identifiers { kind value }")
@@ -203,4 +219,4 @@ async def test_a_marketing_front_end_wants_the_secret_of_the_victims_device_to_g
     for value, kind in shown.items():
         if kind == "anonymous_id":
             await town.web.try_send(prefer("personalisation", anonymousId=value))
-    assert not viewed(await town.front.see(record("web", town.device)))
+    assert not viewed(await town.front.see(browser("web", town.device)))

@@ -7,7 +7,7 @@ import pytest
 from graph.model.access import Trust
 from resolvers.access.sources import SourceChange, change_source
 from tests.attacks.town import AT_CRM, AT_SHOP, CUSTOMER, EMAIL, Town, leaks
-from tests.world import DAY, Reader, external, identifier, identify, new_device, prefer, record, view, viewed
+from tests.world import DAY, Reader, browser, external, identifier, identify, new_device, prefer, record, view, viewed
 
 pytestmark = pytest.mark.store
 
@@ -150,7 +150,7 @@ async def test_an_attacker_wants_a_user_id_in_an_external_id_to_prove_an_account
         identify({"externalId": "u17"}, anonymousId=device, context=named),
         identify(anonymousId=device, userId="mallory", context=named),
     )
-    assert not leaks(await town.service.see(record("web", device)))
+    assert not leaks(await town.service.see(browser("web", device)))
     assert not leaks(await town.service.see(record("web", "mallory")))
 
 

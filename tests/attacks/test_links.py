@@ -11,7 +11,7 @@ import pytest
 
 from graph.model.access import Trust
 from tests.attacks.town import AT_CRM, AT_SHOP, EMAIL, Town, leaks
-from tests.world import identify, new_device, record
+from tests.world import browser, identify, new_device, record
 
 pytestmark = pytest.mark.store
 
@@ -94,7 +94,7 @@ async def test_an_attacker_wants_to_confirm_for_a_device_that_anybody_can_name(t
     made = (answer.json()["data"] or {}).get("requestConfirmation")
     if made:
         await town.world.http.post(made["path"])
-    assert (await town.front.see(record("web", "visitor-1"), "givenName"))["givenName"] is None
+    assert (await town.front.see(browser("web", "visitor-1"), "givenName"))["givenName"] is None
 
 
 async def test_an_attacker_wants_to_use_a_confirmation_again_after_the_victim_withdrew(town: Town) -> None:

@@ -26,7 +26,7 @@ from resolvers.collection.arrival import Arrival
 from resolvers.consent import recording
 from resolvers.consent.permits import refresh_stale
 from tests.attacks.town import AT_SHOP, EMAIL, Town, build_town
-from tests.world import Reader, identify, new_device, open_world, prefer, record, view, viewed
+from tests.world import Reader, browser, identify, new_device, open_world, prefer, view, viewed
 
 pytestmark = pytest.mark.store
 
@@ -121,7 +121,7 @@ async def test_an_attacker_wants_to_grow_a_record_without_end(town: Town) -> Non
         rejected += sum(answer.json()["rejected"].values())
     assert rejected
     await town.web.send(prefer("personalisation", anonymousId=device))
-    seen = await town.front.see(record("web", device), "attributes")
+    seen = await town.front.see(browser("web", device), "attributes")
     assert len(str(seen["attributes"])) < 300_000
 
 
@@ -298,7 +298,7 @@ async def test_an_attacker_wants_consents_of_tomorrow_to_fill_a_log(town: Town) 
         await town.web.send(prefer("personalisation", False, anonymousId=device))
     assert await count_live(town, device) <= recording.MOST_UNVOUCHED + 2
     town.world.clock.skip(days=1)
-    told = await town.auditor.consents(record("web", device))
+    told = await town.auditor.consents(browser("web", device))
     assert not told["analytics", None]
     assert not told["personalisation", None]
 

@@ -15,7 +15,7 @@ from graph.profile import (
     Sharing,
     find_own_person,
     find_people_of_identifier,
-    find_people_of_records,
+    find_person_of_record,
     find_user,
     read_profile,
 )
@@ -36,7 +36,7 @@ def sharing_with(partner: str, now: int) -> Sharing:
 
 
 async def find(client: GraphClient, key: str = "ada", kind: RecordKind = RecordKind.USER) -> FoundPerson:
-    (found,) = await find_people_of_records(client, [record(key, kind)], ANYONE, behaviour=True)
+    (found,) = await find_person_of_record(client, record(key, kind), ANYONE, behaviour=True)
     return found
 
 
@@ -98,13 +98,12 @@ async def test_nothing_is_read_beyond_the_records_ruled_on_or_after_a_change_of_
     assert await read_profile(client, ada.id, ada.consent_epoch, reach_of(ada), ALL) is None
 
 
-async def test_people_are_returned_in_the_order_requested(door: Door) -> None:
+async def test_an_account_and_a_device_of_the_same_name_are_two_people(door: Door) -> None:
     client = door.services.client
     await door.load({"type": "identify", "anonymousId": "ada", "traits": {"firstName": "Nobody"}})
-    keys = [record("ada"), record("nobody"), record("ada", RecordKind.ANONYMOUS)]
-    found = await find_people_of_records(client, keys, ANYONE)
-    assert [person.records for person in found] == [{record("ada")}, {record("ada", RecordKind.ANONYMOUS)}]
-    assert await find_people_of_records(client, [record("nobody")], ANYONE) == []
+    for one in (record("ada"), record("ada", RecordKind.ANONYMOUS)):
+        assert [person.records for person in await find_person_of_record(client, one, ANYONE)] == [{one}]
+    assert await find_person_of_record(client, record("nobody"), ANYONE) == []
 
 
 async def test_a_retired_id_leads_to_its_survivor_but_not_for_a_partner(door: Door) -> None:
@@ -131,7 +130,7 @@ async def test_every_key_leads_only_to_people_the_viewer_may_know_about(door: Do
     async def ways(sharing: Sharing) -> list[int]:
         found = (
             await find_people_of_identifier(client, mail, sharing),
-            await find_people_of_records(client, [record("ada")], sharing),
+            await find_person_of_record(client, record("ada"), sharing),
             await find_user(client, ada.id, sharing),
         )
         return [len(people) for people in found]
@@ -204,7 +203,7 @@ async def test_devices_that_count_come_with_what_their_own_users_permit(door: Do
     (device,) = (await find(client)).devices
     assert (device.record.key, device.account, device.grade) == ("phone", record("ada"), Grade.CLAIMED)
     assert "service" in device.permits
-    (without,) = await find_people_of_records(client, [record("ada")], ANYONE)
+    (without,) = await find_person_of_record(client, record("ada"), ANYONE)
     assert without.devices == ()
     await run(client, "MATCH (:Record)-[c:COUNTS_FOR]->(:Record) SET c.to = 5")
     assert (await find(client)).devices == ()

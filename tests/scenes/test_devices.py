@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from graph.model.access import Trust
-from tests.world import Reader, Sender, World, identify, new_device, prefer, record, view, viewed
+from tests.world import Reader, Sender, World, browser, identify, new_device, prefer, record, view, viewed
 
 pytestmark = pytest.mark.store
 
@@ -21,9 +21,13 @@ class Site:
     app: Sender
     front: Reader
 
-    async def behaviour(self, source: str, key: str) -> set[str]:
-        """What the front-end can personalise with."""
-        return viewed(await self.front.see(record(source, key)))
+    async def behaviour(self, user: str) -> set[str]:
+        """What the front-end can personalise with for an account."""
+        return viewed(await self.front.see(record("web", user)))
+
+    async def on_device(self, device: str) -> set[str]:
+        """What it can personalise with on a device."""
+        return viewed(await self.front.see(browser("web", device)))
 
 
 @pytest.fixture
@@ -39,11 +43,11 @@ async def site(world: World) -> Site:
 async def test_a_device_is_personalised_at_once_after_its_banner(site: Site) -> None:
     device = new_device()
     await site.web.send(view("tea", anonymousId=device))
-    assert await site.behaviour("web", device) == set()
+    assert await site.on_device(device) == set()
     await site.web.send(prefer("personalisation", anonymousId=device))
-    assert await site.behaviour("web", device) == {"tea"}
+    assert await site.on_device(device) == {"tea"}
     await site.web.send(prefer("personalisation", False, anonymousId=device))
-    assert await site.behaviour("web", device) == set()
+    assert await site.on_device(device) == set()
 
 
 async def test_with_a_user_hash_the_account_of_a_browser_only_site_works_too(site: Site) -> None:
@@ -75,7 +79,7 @@ async def test_an_app_that_was_offline_sends_its_queue_twice_and_everything_coun
     await site.app.send(*queue)
     again = (await site.app.post(*queue)).json()
     assert (again["accepted"], again["duplicate"]) == (0, 4)
-    seen = await site.front.see(record("app", device), "interactions(first: 9) { nodes { item { key } } }")
+    seen = await site.front.see(browser("app", device), "interactions(first: 9) { nodes { item { key } } }")
     assert [node["item"]["key"] for node in seen["interactions"]["nodes"]] == ["item3", "item2", "item1"]
 
 
@@ -85,10 +89,10 @@ async def test_what_was_done_before_the_login_counts_for_the_account_afterwards(
     names = {"userId": "ada", "anonymousId": device}
     proof = {"userHash": await site.world.user_hash("web", "ada", device)}
     await site.web.send(identify(context=proof, **names))
-    assert await site.behaviour("web", "ada") == set(), "the account has not permitted it"
+    assert await site.behaviour("ada") == set(), "the account has not permitted it"
     await site.web.send(prefer("personalisation", context=proof, **names), view("after", context=proof, **names))
-    assert await site.behaviour("web", "ada") == {"before", "after"}
-    assert await site.behaviour("web", device) == {"before"}
+    assert await site.behaviour("ada") == {"before", "after"}
+    assert await site.on_device(device) == {"before"}
 
 
 async def test_on_a_shared_family_device_anonymous_behaviour_goes_to_the_first_account_and_nothing_else(
@@ -104,8 +108,8 @@ async def test_on_a_shared_family_device_anonymous_behaviour_goes_to_the_first_a
             prefer("personalisation", context=proof, **names),
             view(f"by-{person}", context=proof, **names),
         )
-    assert await site.behaviour("web", "ada") == {"anonymous", "by-ada"}
-    assert await site.behaviour("web", "ben") == {"by-ben"}
-    assert await site.behaviour("web", tablet) == {"anonymous"}
+    assert await site.behaviour("ada") == {"anonymous", "by-ada"}
+    assert await site.behaviour("ben") == {"by-ben"}
+    assert await site.on_device(tablet) == {"anonymous"}
     names = {(await site.front.see(record("web", person)))["givenName"] for person in ("ada", "ben")}
     assert names == {"Ada", "Ben"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from graph.model.access import Trust
-from tests.world import Reader, World, identify, new_device, record
+from tests.world import Reader, World, browser, identify, new_device, record
 
 pytestmark = pytest.mark.store
 
@@ -75,6 +75,6 @@ async def test_a_visitor_without_an_account_confirms_for_their_device(world: Wor
     front = await world.client("front", "frontend", "personalisation")
     asked = {"record": {"source": "web", "anonymousId": device}, "purpose": "personalisation"}
     path = (await desk.ask(ASK, input=asked))["requestConfirmation"]["path"]
-    assert (await front.see(record("web", device), "givenName"))["givenName"] is None
+    assert (await front.see(browser("web", device), "givenName"))["givenName"] is None
     await world.http.post(path)
-    assert (await front.see(record("web", device), "givenName"))["givenName"] == "Ada"
+    assert (await front.see(browser("web", device), "givenName"))["givenName"] == "Ada"

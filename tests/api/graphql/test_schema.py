@@ -26,6 +26,7 @@ from algorithms.identity.blocking import ANONYMOUS_ID, EMAIL, PHONE, USER_ID
 from api.graphql.schema import GRAPHQL_SCHEMA, SCHEMA, print_sdl
 from api.graphql.sdl import SDL
 from api.graphql.types.personal import NOT_PERSONAL, mark_personal
+from graph.model.identity import RecordKind
 from graph.model.time import Millis
 from privacy.fields import PERSONAL_FIELDS
 from privacy.gate import Role, SubjectPermits, Viewer, decide
@@ -101,6 +102,9 @@ def test_enums_and_keys_of_the_contract_are_kept() -> None:
         "id": "ID", "identifier": "IdentifierKey", "record": "RecordKey",
     }  # fmt: skip
     assert "input ProfileKey @oneOf {" in print_sdl()
+    record = GRAPHQL_SCHEMA.type_map["RecordKey"]
+    assert isinstance(record, GraphQLInputObjectType)
+    assert (str(record.fields["kind"].type), record.fields["kind"].default_value) == ("RecordKind!", RecordKind.USER)
 
 
 @pytest.mark.parametrize("strategy", ["ITEM_ITEM", "USER_USER", "MATRIX_FACTORISATION", "CONTENT"])

@@ -9,7 +9,7 @@ import pytest
 from graph.model.recommendation import RunId
 from graph.model.segments import SegmentFacts, SegmentKey
 from graph.model.time import Millis
-from graph.profile import Sharing, find_people_of_records
+from graph.profile import Sharing, find_person_of_record
 from graph.segments.definitions import (
     SegmentDefinition,
     read_keys_of_kind,
@@ -87,7 +87,7 @@ async def test_many_segments_are_listed_once_in_pages(store: GraphClient) -> Non
 
 async def test_segments_and_how_many_are_in_them(door: Door) -> None:
     client = door.services.client
-    (ada,) = await find_people_of_records(client, [record("ada")], Sharing())
+    (ada,) = await find_person_of_record(client, record("ada"), Sharing())
     user = ada.id
 
     async def derive(tx: Writer) -> None:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.store
 
 BEHAVIOUR = "interactions(first: 9) { nodes { id grade } } sessions(first: 9) { nodes { grade } }"
 ADA = '{ profile(by: {record: {source: "shop", key: "ada"}}) { email ' + BEHAVIOUR + " } }"
-PHONE = '{ profile(by: {record: {source: "shop", key: "phone"}}) { ' + BEHAVIOUR + " } }"
+PHONE = '{ profile(by: {record: {source: "shop", key: "phone", kind: ANONYMOUS}}) { ' + BEHAVIOUR + " } }"
 
 
 @pytest.fixture
