@@ -413,7 +413,8 @@ _NODES: Final = (
         Property("received_at", INSTANT, CONSENTS, DELETE, _LOG,
                  "When it was received; for an import, when the import states that it was."),
         Property("proof", STRING, CONSENTS, DELETE, _LOG,
-                 "What proved it: `token`, `hash`, `credential` or `confirmation`; absent: only its source's word."),
+                 "What proved it: `token`, `hash`, `credential`, `frontend` or `confirmation`; absent: only its "
+                 "source's word."),
         Property("reach", STRINGS, CONSENTS, DELETE, _LOG,
                  "The sources for whose records the proof's issuer may speak; absent: any."),
         Property("repeated_at", INSTANT, CONSENTS, DELETE, _LOG,
@@ -614,7 +615,8 @@ _RELATIONSHIPS: Final = (
         Property("grade", STRING, LINKAGE, DELETE, _IDENTIFIERS + _REGRADING + _TRUST,
                  "`stated` or `proven`. Only proven ones link."),
         Property("proof", STRING, LINKAGE, DELETE, _IDENTIFIERS + _REGRADING,
-                 "What proved it: `token`, `hash`, `credential` or `confirmation`; absent: only its source's word."),
+                 "What proved it: `token`, `hash`, `credential`, `frontend` or `confirmation`; absent: only its "
+                 "source's word."),
         Property("ended", INSTANT, LINKAGE, DELETE, _IDENTIFIERS + _REGRADING,
                  "When another e-mail address or phone number of the record took its place; absent while current."),
     )),

@@ -26,7 +26,7 @@ from privacy.policy import Policy
 from resolvers.collection.arrival import Arrival
 from resolvers.collection.lanes import OPERATOR, Lane
 from resolvers.collection.transaction import MessageOutcome, NoRoom, write_arrivals
-from resolvers.consent.recording import MOST_LIVE, MOST_UNVOUCHED
+from resolvers.consent.recording import MOST_LIVE, MOST_OF_FRONTENDS, MOST_UNVOUCHED
 
 LINGER: Final = 0.003
 """Maximum time that a group waits to grow, in seconds."""
@@ -43,8 +43,8 @@ NO_ROOM: Final[Mapping[MessageOutcome, str]] = {
     MessageOutcome.TOO_MANY_TRAITS: f"The record has no room for these traits: it keeps at most {MOST_TRAITS}, in "
     f"{MOST_BYTES} bytes.",
     MessageOutcome.TOO_MANY_CONSENTS: "The record has too many different consent statements: it keeps at most "
-    f"{MOST_LIVE}, {MOST_UNVOUCHED} of them without proof from a public source. A withdrawal for all recipients is "
-    "always recorded.",
+    f"{MOST_LIVE}, besides {MOST_UNVOUCHED} without proof from a public source and {MOST_OF_FRONTENDS} of front-ends. "
+    "A withdrawal for all recipients is always recorded.",
 }
 """What senders are told of a message whose record has no room for it. The outcome is also the reason of its
 rejection."""

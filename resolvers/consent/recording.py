@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -41,6 +42,18 @@ them all, so without a bound one sender could slow down everybody's."""
 
 MOST_UNVOUCHED: Final = 128
 """How many it keeps of statements that nothing vouches for."""
+
+MOST_OF_FRONTENDS: Final = 128
+"""How many it keeps of withdrawals by front-ends, whose keys may withdraw for anybody, from recipients that they
+invent."""
+
+
+class _Room(Enum):
+    """Whose statements share the places of a record."""
+
+    VOUCHED = auto()
+    UNVOUCHED = auto()
+    FRONTENDS = auto()
 
 
 class NewStatement(NamedTuple):
@@ -82,7 +95,8 @@ async def record_consents(tx: Writer, statements: Sequence[NewStatement], now: M
     one that was only carried along and repeats the record's last statement makes that one fresher. The statements must
     be valid (`Policy.check_statement`).
 
-    A record has room for MOST_LIVE live events, or MOST_UNVOUCHED of statements that nothing vouches for. What
+    A record has room for MOST_LIVE live events, besides MOST_UNVOUCHED of statements that nothing vouches for and
+    MOST_OF_FRONTENDS: none of them takes the place of others. What
     supersedes an event needs no room, and a denial of a whole purpose always has it: on a full record, it is kept
     without controller, notice and jurisdiction, so that the next one supersedes it. Raises NoRoomForConsents for
     everything else.
@@ -135,15 +149,25 @@ async def record_consents(tx: Writer, statements: Sequence[NewStatement], now: M
 
 def _fit(log: Sequence[ConsentEvent], event: ConsentEvent, standing: Standing) -> ConsentEvent | None:
     """Returns an event as the record has room for it; None if it has none."""
-    vouched = standing.vouches(event)
-    alike = [one for one in log if standing.vouches(one) is vouched]
-    if len(alike) < (MOST_LIVE if vouched else MOST_UNVOUCHED) or any(supersedes(event, one) for one in alike):
+    room = _room_of(event, standing)
+    alike = [one for one in log if _room_of(one, standing) is room]
+    if len(alike) < _size_of(room) or any(supersedes(event, one) for one in alike):
         return event
     statement = event.statement
     if not is_denial(statement) or statement.recipient is not None:
         return None
     bare = replace(statement, controller=None, notice=None, notice_version=None, notice_sha256=None, jurisdiction=None)
     return replace(event, statement=bare)
+
+
+def _room_of(event: ConsentEvent, standing: Standing) -> _Room:
+    if not standing.vouches(event):
+        return _Room.UNVOUCHED
+    return _Room.FRONTENDS if event.proof is Proof.FRONTEND else _Room.VOUCHED
+
+
+def _size_of(room: _Room) -> int:
+    return {_Room.VOUCHED: MOST_LIVE, _Room.UNVOUCHED: MOST_UNVOUCHED, _Room.FRONTENDS: MOST_OF_FRONTENDS}[room]
 
 
 def _append(log: list[ConsentEvent], event: ConsentEvent) -> set[str]:

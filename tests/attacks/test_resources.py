@@ -320,3 +320,23 @@ async def test_an_attacker_wants_different_consents_to_fill_a_log(
     assert await count_live(town, "mallory") <= 21
     told = await mallory.consents()
     assert not any(permitted for (purpose, _), permitted in told.items() if purpose == "partner_sharing")
+
+
+async def test_a_marketing_front_end_wants_withdrawals_that_it_invents_to_leave_the_victims_grants_no_room(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "MOST_LIVE", 10)
+    monkeypatch.setattr(recording, "MOST_OF_FRONTENDS", 5, raising=False)
+    named = {"source": "shop", "userId": "u17"}
+    mutation = "mutation($input: WithdrawInput!) { withdrawConsent(input: $input) { accepted } }"
+    for number in range(12):
+        invented = {"record": named, "purpose": "partner_sharing", "recipient": f"invented {number}"}
+        answer = await town.mail.post(mutation, input=invented)
+        assert "errors" not in answer.json() or "different consent statements" in answer.text
+    await town.victim.state("partner_sharing", recipient="acme")
+    await town.operator.state("analytics", record=named)
+    await town.shop.send(prefer("personalisation", userId="u17"))
+    told = await town.victim.consents()
+    assert all(told[one] for one in (("partner_sharing", "acme"), ("analytics", None), ("personalisation", None)))
+    await town.mail.withdraw("partner_sharing", record=named)
+    assert not (await town.victim.consents())["partner_sharing", None]

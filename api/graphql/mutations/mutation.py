@@ -148,7 +148,8 @@ async def _state(context: GraphQLContext, speaker: Speaker, input: ConsentInput 
     record = speaker.record
     source = await find_source(context, record.source)
     reach = request.viewer.sources
-    origin = Origin(source, services.clock(), services.policy, proof=Proof.CREDENTIAL, reach=reach)
+    proof = Proof.FRONTEND if request.viewer.role is Role.FRONTEND else Proof.CREDENTIAL
+    origin = Origin(source, services.clock(), services.policy, proof=proof, reach=reach)
     own_id = given(input.message_id)
     head = open_message(
         origin,

@@ -15,6 +15,7 @@ from graph.store.client import GraphClient
 from resolvers.consent.permits import refresh_permits
 from resolvers.consent.recording import (
     MOST_LIVE,
+    MOST_OF_FRONTENDS,
     MOST_RECIPIENTS,
     MOST_UNVOUCHED,
     NoRoomForConsents,
@@ -176,6 +177,27 @@ async def test_a_record_has_room_for_few_live_statements_that_nothing_vouches_fo
     assert "marketing" not in (await read_stored(store)).permits
     assert await find_live_states(store) == {"given": MOST_UNVOUCHED + 1, "withdrawn": 1}
     assert await differences(store, POLICY, Millis(NOW + 2)) == ()
+
+
+@pytest.mark.store
+async def test_front_ends_take_no_room_from_others(store: GraphClient) -> None:
+    await person(store, ANNE, WEB)
+    left = [statement_of("partner_sharing", "withdrawn", recipient=f"p{n}") for n in range(MOST_OF_FRONTENDS)]
+    await append(store, WEB, *left, proof=Proof.FRONTEND)
+    more = [statement_of("partner_sharing", "withdrawn", recipient="one more"), statement_of("marketing", "withdrawn")]
+    with pytest.raises(NoRoomForConsents) as refused:
+        await append(store, WEB, *more, ids=["one more", "all"], proof=Proof.FRONTEND)
+    assert refused.value.event_ids == {"one more"}
+    await append(store, WEB, more[1], ids=["all"], proof=Proof.FRONTEND)
+    granted = [statement_of("partner_sharing", recipient=f"q{n}", at=n) for n in range(MOST_LIVE)]
+    logs = await store.write(lambda tx: lock_logs(tx, [WEB]))
+    last = logs[WEB].events[-1].seq
+    events = [ConsentEvent(f"o{n}", last + n, WEB, Millis(n), one) for n, one in enumerate(granted[:-1], 1)]
+    await store.write(lambda tx: append_events(tx, [NewEvent(one, None) for one in events]))
+    await append(store, WEB, granted[-1], ids=["the last place"])
+    with pytest.raises(NoRoomForConsents):
+        await append(store, WEB, statement_of("partner_sharing", recipient="q"), ids=["no place"])
+    assert await find_live_states(store) == {"given": MOST_LIVE, "withdrawn": MOST_OF_FRONTENDS + 1}
 
 
 @pytest.mark.store
