@@ -340,3 +340,10 @@ async def test_a_marketing_front_end_wants_withdrawals_that_it_invents_to_leave_
     assert all(told[one] for one in (("partner_sharing", "acme"), ("analytics", None), ("personalisation", None)))
     await town.mail.withdraw("partner_sharing", record=named)
     assert not (await town.victim.consents())["partner_sharing", None]
+
+
+async def test_an_attacker_wants_one_message_to_leave_hundreds_of_identifiers(town: Town) -> None:
+    many = {"externalIds": [{"type": "c", "id": f"c{number}"} for number in range(400)]}
+    await town.web.try_send(identify(userId="u17", anonymousId=new_device(), context=many))
+    held = "MATCH (n:Identifier {kind: 'c'}) RETURN count(n) AS number"
+    assert (await town.world.services.client.read(held))[0]["number"] <= 64

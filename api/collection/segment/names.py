@@ -22,6 +22,9 @@ _NAMES: Final = 65_536
 RESERVED_KINDS: Final = frozenset({"alias", "external", "former_person"})
 """Kinds that linkage has a meaning of its own for."""
 
+MOST_EXTERNAL_IDS: Final = 64
+"""How many a message may state. Each is kept, and looked at whenever the record is linked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Name:
@@ -125,7 +128,13 @@ def _refuse_names(user: Name | RejectionReason | None, anonymous: Name | Rejecti
 
 def read_external(external: list[dict[str, Any]], source: Source, received: Millis) -> tuple[StatedIdentifier, ...]:
     """Returns the identifiers in `context.externalIds`, without unusable and blocked ones, which identify no one. The
-    message's proof doesn't cover them."""
+    message's proof doesn't cover them. Raises Rejected."""
+    if len(external) > MOST_EXTERNAL_IDS:
+        raise Rejected(
+            RejectionReason.BAD_VALUE,
+            f"context.externalIds has more than {MOST_EXTERNAL_IDS} entries.",
+            "context.externalIds",
+        )
     found = []
     for entry in external:
         kind = entry.get("type")

@@ -75,7 +75,7 @@ class RecordInput:
         "unknown ones become `attributes`. Null removes a fact."
     )
     identifiers: list[IdentifierInput] | None = optional(
-        "Further identifiers of the person, besides the two IDs and the traits `email` and `phone`."
+        "Further identifiers of the person, besides the two IDs and the traits `email` and `phone`; at most 64."
     )
     timestamp: DateTime | None = optional(_AS_OF)
     message_id: str | None = optional(

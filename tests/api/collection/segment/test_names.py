@@ -81,6 +81,16 @@ def test_kinds_with_a_meaning_of_their_own_are_no_external_ids() -> None:
     assert {one.ref.kind for one in message.identifiers} == {"user_id", "card"}
 
 
+def test_a_message_has_few_external_ids() -> None:
+    def ids(number: int) -> dict[str, object]:
+        return {"externalIds": [{"type": "card", "id": f"c{n}"} for n in range(number)]}
+
+    assert len(read(SHOP, userId="u", context=ids(names_module.MOST_EXTERNAL_IDS)).identifiers) == 65
+    with pytest.raises(Rejected, match="has more than 64 entries") as refused:
+        read(SHOP, userId="u", context=ids(65))
+    assert (refused.value.reason, refused.value.field) == (RejectionReason.BAD_VALUE, "context.externalIds")
+
+
 @pytest.mark.parametrize("name", ["\u212aate", " kate", "Ze\u0301"])
 def test_a_proven_user_id_has_one_spelling(name: str) -> None:
     with pytest.raises(Rejected, match="normal form C"):
