@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Sequence
+from contextlib import aclosing
 from typing import Final
 
 from ulid import ULID
@@ -35,9 +36,6 @@ GRACE: Final = 3_000
 
 CLAIM: Final = 20_000
 """How many milliseconds a claim holds; each look renews it."""
-
-MOST_LEAVERS: Final = 5_000
-"""If more people than this left since the last look, the run is taken to be stale without asking whom it used."""
 
 RUNS_READ: Final = 100
 
@@ -104,12 +102,11 @@ class Watch:
             return run.consent_at
         now = self._services.clock()
         since = Millis(self._looked.get(run.id, run.consent_at) - OVERLAP)
-        changes = Changes(since, Millis(run.consent_at + OVERLAP), MOST_LEAVERS)
-        leavers = await read_leavers(self._services.client, changes, open_scope(self._services, run.purpose))
-        if len(leavers) >= MOST_LEAVERS:
-            return Millis(since + OVERLAP)
-        if used := find_members(members, run.id, leavers):
-            return max(run.consent_at, min(leavers[user] for user in used))
+        changes, scope = Changes(since, Millis(run.consent_at + OVERLAP)), open_scope(self._services, run.purpose)
+        async with aclosing(read_leavers(self._services.client, changes, scope)) as pages:
+            async for leavers in pages:
+                if used := find_members(members, run.id, leavers):
+                    return max(run.consent_at, min(leavers[user] for user in used))
         if set(unsettled) != set(run.left_out):
             return now
         self._looked[run.id] = now

@@ -7,7 +7,7 @@ that no statement runs long.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
 
 PEOPLE_PAGE: Final = 2000
+LEAVERS_PAGE: Final = 5000
 HISTORIES_PAGE: Final = 200
 
 _UNSETTLED: Final = f"""
@@ -96,10 +97,11 @@ async def read_still_in_scope(
 
 READ_LEAVERS: Final = f"""{_UNSETTLED}
 MATCH (u:User)
-WHERE u.permits_changed_at >= $since AND coalesce(u.created_at, 0) <= $created
-  AND NOT coalesce({_IN_SCOPE}, false)
+WHERE u.permits_changed_at >= $since AND (u.permits_changed_at > $since OR u.id > $after)
+  AND coalesce(u.created_at, 0) <= $created AND NOT coalesce({_IN_SCOPE}, false)
+WITH u ORDER BY u.permits_changed_at, u.id LIMIT $limit
 RETURN u.id AS user, u.permits_changed_at AS at
-LIMIT $limit
+ORDER BY at, user
 """
 
 READ_SUCCEEDED: Final = f"""{_UNSETTLED}
@@ -112,22 +114,29 @@ RETURN id AS user
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Which changes of permits to look for: those since an instant, of people created by another, at most so many."""
+    """Which changes of permits to look for: those since an instant, of people created by another."""
 
     since: Millis
     created: Millis
-    limit: int
 
 
-async def read_leavers(client: GraphClient, changes: Changes, scope: PermittedScope) -> dict[UserId, Millis]:
-    """Returns the people whose permits changed and who are not in scope, each with the instant of the change. A person
-    merged into one who is in scope has not left."""
-    rows = await client.read(
-        READ_LEAVERS, since=changes.since, created=changes.created, limit=changes.limit, **bind_scope(scope)
-    )
-    found = {UserId(row["user"]): Millis(row["at"]) for row in rows}
-    succeeded = await client.read(READ_SUCCEEDED, users=sorted(found), **bind_scope(scope)) if found else []
-    return {user: at for user, at in found.items() if user not in {row["user"] for row in succeeded}}
+async def read_leavers(
+    client: GraphClient, changes: Changes, scope: PermittedScope
+) -> AsyncGenerator[dict[UserId, Millis]]:
+    """Yields the people whose permits changed and who are not in scope, each with the instant of the change, in pages,
+    the earliest first. A person merged into one who is in scope has not left."""
+    since, after, bound = changes.since, "", bind_scope(scope)
+    while True:
+        rows = await client.read(
+            READ_LEAVERS, since=since, after=after, created=changes.created, limit=LEAVERS_PAGE, **bound
+        )
+        found = {UserId(row["user"]): Millis(row["at"]) for row in rows}
+        succeeded = await client.read(READ_SUCCEEDED, users=sorted(found), **bound) if found else []
+        stayed = {row["user"] for row in succeeded}
+        yield {user: at for user, at in found.items() if user not in stayed}
+        if len(rows) < LEAVERS_PAGE:
+            return
+        since, after = Millis(rows[-1]["at"]), rows[-1]["user"]
 
 
 READ_ACCOUNT: Final = "MATCH (r:Record) WHERE r.kind = 'user' RETURN r.id AS id LIMIT 1"

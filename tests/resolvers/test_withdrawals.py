@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from graph.activity import scoped
 from graph.model.recommendation import RunId
 from graph.model.time import Millis
 from graph.recommendation.runs import claim_refit, read_current_run, read_current_runs, read_runs
 from graph.store.client import GraphClient
-from resolvers import withdrawals
 from resolvers.context import Services
 from resolvers.freshness import STALE_MILLIS
 from resolvers.refresh import VERSIONS, refresh_all
@@ -186,12 +186,18 @@ async def test_a_run_of_other_code_or_without_a_filter_is_not_served(
         assert services.freshness.serves("walk", clock())
 
 
-async def test_after_many_changes_runs_are_computed_again_without_asking(
-    services: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch
+async def test_a_crowd_of_people_who_were_not_used_makes_nothing_stale_and_hides_nobody_who_was(
+    services: Services, store: GraphClient, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(withdrawals, "MOST_LEAVERS", 1)
+    monkeypatch.setattr(scoped, "LEAVERS_PAGE", 2)
+    crowd = [f"new{number}" for number in range(5)]
+    await write_crowd(store, [Person(name, [[Event("i00")]]) for name in crowd])
+    for name in crowd:
+        await withdraw(services, name)
     async with watching(services) as watch:
         await watch.look()
+        assert await stale_runs(services) == dict.fromkeys(VERSIONS)
+        clock.now += 1
         await withdraw(services, "u03", "analytics")
         await watch.look()
         assert (await stale_runs(services))["walk"] == clock.now
