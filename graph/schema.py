@@ -256,6 +256,8 @@ _NODES: Final = (
                  "The trust epoch up to which everything that rests on its trust has been derived."),
         Property("hash_generation", INTEGER, None, KEEP, _SOURCES, "The number of the key of its user hashes."),
         Property("hash_rotated_at", INSTANT, None, KEEP, _SOURCES, "When that key came into use."),
+        Property("static_hash", BOOLEAN, None, KEEP, _SOURCES,
+                 "Whether it takes hashes of the user ID alone, which prove behaviour only; absent: no."),
         Property("_v", INTEGER, None, KEEP, _SOURCES, "Touch counter: a write locks the node. No statement reads it."),
     )),
     NodeType(Label.CLIENT, "name", KEEP, "A registered program that reads or manages the graph.", (
@@ -615,8 +617,8 @@ _RELATIONSHIPS: Final = (
         Property("grade", STRING, LINKAGE, DELETE, _IDENTIFIERS + _REGRADING + _TRUST,
                  "`stated` or `proven`. Only proven ones link."),
         Property("proof", STRING, LINKAGE, DELETE, _IDENTIFIERS + _REGRADING,
-                 "What proved it: `token`, `hash`, `credential`, `frontend` or `confirmation`; absent: only its "
-                 "source's word."),
+                 "What proved it: `token`, `hash`, `credential`, `frontend`, `confirmation`, or `static` for the user ID "
+                 "of behaviour; absent: only its source's word."),
         Property("ended", INSTANT, LINKAGE, DELETE, _IDENTIFIERS + _REGRADING,
                  "When another e-mail address or phone number of the record took its place; absent while current."),
     )),

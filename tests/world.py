@@ -35,7 +35,7 @@ from graph.model.time import Millis, system_clock
 from graph.store.client import GraphClient
 from resolvers.access import registration
 from resolvers.access.credentials import CACHE_SECONDS, Authority
-from resolvers.access.sources import SourceChange, change_source, make_user_hash, rotate_hash_key
+from resolvers.access.sources import SourceChange, change_source, make_static_hash, make_user_hash, rotate_hash_key
 from resolvers.access.tokens import TokenIssuer, name_key
 from resolvers.context import Services
 from resolvers.identity.rederive import rederive_source
@@ -182,6 +182,13 @@ class World:
     async def user_hash(self, source: str, user: str, device: str = "", days: int = 1) -> str:
         """Returns a user hash, as the company's back end computes it for a page."""
         return await make_user_hash(self.services, source, user, device, days)
+
+    async def static_hash(self, source: str, user: str) -> str:
+        """Returns a hash of the user ID alone, as the company's back end computes it for other systems, too. The source
+        takes such hashes from now on."""
+        await self.set_source(source, static_hash=True)
+        self.clock.forget_credentials()
+        return await make_static_hash(self.services, source, user)
 
     async def rotate_hash_key(self, source: str) -> None:
         """Gives the user hashes of a source a new key."""

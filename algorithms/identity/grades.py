@@ -18,7 +18,9 @@ _NAMING_KINDS: Final = frozenset({USER_ID, ANONYMOUS_ID})
 
 def covers(proof: Proof | None, kind: str) -> bool:
     """Whether a message's proof proves its identifiers of a kind: the names of its person and, after a confirmation,
-    the contact data in it."""
+    the contact data in it. A static hash knows no device."""
+    if proof is Proof.STATIC:
+        return kind == USER_ID
     return proof is not None and (kind in _NAMING_KINDS or (proof is Proof.CONFIRMATION and kind in CONTACT_KINDS))
 
 

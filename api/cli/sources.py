@@ -20,7 +20,7 @@ from api.cli.console import (
 from api.cli.running import run_with_services
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from graph.model.access import Source
     from graph.model.time import Millis
@@ -54,6 +54,15 @@ Place = Annotated[
     str | None,
     typer.Option("--jurisdiction", metavar="PLACE", help="Jurisdiction of records that state none: DE, US-CA."),
 ]
+StaticHash = Annotated[
+    bool | None,
+    typer.Option(
+        "--static-hash/--no-static-hash",
+        show_default=False,
+        help="Whether a public source takes hashes of the user ID alone, which never expire. They prove behaviour "
+        "only. Default: no.",
+    ),
+]
 Namespace = Annotated[
     str,
     typer.Option(
@@ -73,6 +82,7 @@ def create(
     verifies: Kinds = None,
     namespace: Namespace = "",
     jurisdiction: Place = None,
+    static_hash: StaticHash = None,
     as_json: AsJson = False,
 ) -> None:
     """Register a source and print its write key. The key is shown only once.
@@ -102,7 +112,13 @@ def create(
     known = parse_trust(trust)
     made = run_with_services(
         lambda services: register_source(
-            services, name, known, verifies=verifies or (), user_namespace=namespace, jurisdiction=jurisdiction
+            services,
+            name,
+            known,
+            verifies=verifies or (),
+            user_namespace=namespace,
+            jurisdiction=jurisdiction,
+            static_hash=bool(static_hash),
         )
     )
     if as_json:
@@ -135,6 +151,7 @@ def set_(
     verifies: Kinds = None,
     verified_since: Since = None,
     jurisdiction: Place = None,
+    static_hash: StaticHash = None,
     as_json: AsJson = False,
 ) -> None:
     """Change what a source is trusted with, and derive again what rests on it.
@@ -155,6 +172,8 @@ def set_(
 
       consentric source set site --trust public
 
+      consentric source set site --static-hash
+
       consentric source set shop --jurisdiction none --json
     """
     from resolvers.access.sources import SourceChange, parse_trust
@@ -164,6 +183,7 @@ def set_(
         None if verifies is None else tuple(kind for kind in verifies if kind != NONE),
         "" if jurisdiction == NONE else jurisdiction,
         read_since(verified_since),
+        static_hash,
     )
 
     def show_change(changed: ChangedSource) -> None:
@@ -194,6 +214,8 @@ def describe_change(before: Source, after: Source) -> str:
         facts.append(f"no longer verifies {', '.join(dropped)}")
     if after.jurisdiction:
         facts.append(f"jurisdiction {after.jurisdiction}")
+    if before.static_hash or after.static_hash:
+        facts.append("takes static hashes" if after.static_hash else "no longer takes static hashes")
     same = after == replace(before, trust_epoch=after.trust_epoch)
     return f"Source {after.name} is {'as before' if same else 'changed'}: {'; '.join(facts)}."
 
@@ -243,7 +265,7 @@ def list_(as_json: AsJson = False) -> None:
     rows = [
         (
             source.name,
-            source.trust,
+            f"{source.trust}, static hash" if source.static_hash else source.trust,
             ", ".join(f"{kind} since {since}" if since else kind for kind, since in show_verified(source).items()),
             source.user_namespace or "(shared)",
             source.jurisdiction,
@@ -265,6 +287,7 @@ def show_source(source: Source) -> dict[str, object]:
         "verified_since": show_verified(source),
         "namespace": source.user_namespace,
         "jurisdiction": source.jurisdiction,
+        "static_hash": source.static_hash,
         "created_at": show_time(source.created_at),
         "key_ids": list(source.keys),
         "state": show_state(source),
@@ -290,22 +313,36 @@ def user_hash(
         str, typer.Option("--anonymous-id", metavar="ID", help="The anonymousId of the messages, if they have one.")
     ] = "",
     days: Annotated[int, typer.Option("--days", metavar="N", help="How many days it is valid, 1 to 30.")] = 1,
+    static: Annotated[
+        bool, typer.Option("--static", help="Print the hash of the user ID alone, if the source takes such hashes.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Print a user hash: it proves that messages of a public source are this user's (`context.userHash`).
 
     Your server computes such hashes with the hash key; this command helps to compare. Anyone with a hash can send in
-    the user's name until it expires.
+    the user's name until it expires. A static hash never expires, knows no device, and proves behaviour only.
 
     Examples:
 
       consentric source user-hash site u17 --anonymous-id 7b0d1f9e-3c1c-4b55-9f0e-2f4f5c0a8d11
 
       consentric source user-hash site u17 --days 7 --json
-    """
-    from resolvers.access.sources import make_user_hash
 
-    made = run_with_services(lambda services: make_user_hash(services, name, user_id, anonymous_id, days))
+      consentric source user-hash site u17 --static
+    """
+    from graph.errors import BadInput
+    from resolvers.access.sources import make_static_hash, make_user_hash
+
+    if static and anonymous_id:
+        raise BadInput("A static hash is of the user ID alone: leave out --anonymous-id.")
+
+    def make(services: Services) -> Awaitable[str]:
+        if static:
+            return make_static_hash(services, name, user_id)
+        return make_user_hash(services, name, user_id, anonymous_id, days)
+
+    made = run_with_services(make)
     if as_json:
         print_json({"source": name, "user_hash": made})
     else:

@@ -11,13 +11,14 @@ from graph.store.client import GraphClient, Row, Writer
 _SOURCE: Final = """s.name AS name, s.user_namespace AS user_namespace, s.created_at AS created_at,
        s.trust AS trust, s.verifies AS verifies, s.verified_since AS verified_since, s.jurisdiction AS jurisdiction,
        coalesce(s.trust_epoch, 0) AS trust_epoch, coalesce(s.settled_epoch, 0) AS settled_epoch,
-       coalesce(s.hash_generation, 1) AS hash_generation, coalesce(s.hash_rotated_at, 0) AS hash_rotated_at"""
+       coalesce(s.hash_generation, 1) AS hash_generation, coalesce(s.hash_rotated_at, 0) AS hash_rotated_at,
+       coalesce(s.static_hash, false) AS static_hash"""
 
 WRITE_SOURCE: Final = f"""
 MERGE (s:Source {{name: $name}})
 ON CREATE SET s.created_at = $now, s.user_namespace = $user_namespace, s.trust = $trust, s.verifies = $verifies,
     s.verified_since = $verified_since, s.jurisdiction = $jurisdiction, s.trust_epoch = 0, s.settled_epoch = 0,
-    s.hash_generation = 1, s.hash_rotated_at = 0
+    s.hash_generation = 1, s.hash_rotated_at = 0, s.static_hash = $static_hash
 SET s._v = coalesce(s._v, 0) + 1
 RETURN {_SOURCE}
 """
@@ -38,6 +39,7 @@ async def write_source(tx: Writer, source: Source) -> Source:
         verifies=list(source.verifies),
         verified_since=list(source.verifies.values()),
         jurisdiction=source.jurisdiction,
+        static_hash=source.static_hash,
     )
     return source_of(rows[0])
 
@@ -58,12 +60,13 @@ async def lock_source(tx: Writer, name: str) -> Source | None:
 WRITE_TRUST: Final = """
 MATCH (s:Source {name: $name})
 SET s.trust = $trust, s.verifies = $verifies, s.verified_since = $verified_since, s.jurisdiction = $jurisdiction,
-    s.trust_epoch = $trust_epoch
+    s.trust_epoch = $trust_epoch, s.static_hash = $static_hash
 """
 
 
 async def write_trust(tx: Writer, source: Source) -> None:
-    """Stores the trust of a source, what it verifies since when, its jurisdiction and its trust epoch."""
+    """Stores the trust of a source, what it verifies since when, its jurisdiction, its trust epoch, and whether it
+    takes static hashes."""
     await tx.run(
         WRITE_TRUST,
         name=source.name,
@@ -72,6 +75,7 @@ async def write_trust(tx: Writer, source: Source) -> None:
         verified_since=list(source.verifies.values()),
         jurisdiction=source.jurisdiction,
         trust_epoch=source.trust_epoch,
+        static_hash=source.static_hash,
     )
 
 
@@ -176,4 +180,5 @@ def source_of(row: Row) -> Source:
         settled_epoch=row["settled_epoch"],
         hash_generation=row["hash_generation"],
         hash_rotated_at=Millis(row["hash_rotated_at"]),
+        static_hash=row["static_hash"],
     )

@@ -42,7 +42,7 @@ class Source:
     `verifies` are the kinds of contact data that it checks, and since when, `jurisdiction` what its records state when
     they state none. `trust_epoch` increases when its trust is lowered; until `settled_epoch` has caught up, what
     rested on it is being derived again. `hash_generation` numbers the key of its user hashes, and `hash_rotated_at` is
-    when that generation began.
+    when that generation began. `static_hash` tells whether it takes hashes of the user ID alone, for behaviour.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Source:
     settled_epoch: int = 0
     hash_generation: int = 1
     hash_rotated_at: Millis = Millis(0)
+    static_hash: bool = False
 
     @property
     def settled(self) -> bool:

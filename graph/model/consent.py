@@ -79,8 +79,8 @@ class Standing:
 
     def vouches(self, event: ConsentEvent) -> bool:
         """Whether an event is more than a stranger may have sent: the source is the company's own, or the event has a
-        proof."""
-        return not self.public or event.proof is not None
+        proof of more than behaviour."""
+        return not self.public or event.proof not in (None, Proof.STATIC)
 
     def grants(self, event: ConsentEvent) -> bool:
         """Whether the record may grant: it vouches, or is a device, of which only its owner knows the name."""

@@ -86,13 +86,15 @@ class Proof(StrEnum):
     """What proves that a public source's message is its account's. TOKEN: a subject token. HASH: a user hash.
     CREDENTIAL: an operator's or a person's own credential at the API. FRONTEND: a front-end's key, which may only
     withdraw. CONFIRMATION: a double opt-in in the browser that asked, which also proves the contact data that its link
-    was sent to, whatever the source."""
+    was sent to, whatever the source. STATIC: a hash of the user ID alone, which whoever saw it once can send for ever:
+    it proves whose a behaviour is, and nothing else."""
 
     TOKEN = "token"  # noqa: S105 - not a secret
     HASH = "hash"
     CREDENTIAL = "credential"
     FRONTEND = "frontend"
     CONFIRMATION = "confirmation"
+    STATIC = "static"
 
 
 class StatedIdentifier(NamedTuple):

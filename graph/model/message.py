@@ -58,17 +58,20 @@ class Message:
     @property
     def own_id(self) -> str:
         """The ID that the source gave the message, or that it was given on arrival."""
-        return self.id.removeprefix(_prefix(self.source, self.trust, self.record))
+        return self.id.removeprefix(_prefix(self.source, self.trust, self.record, self.proof))
 
 
-def name_message(source: Source, record: RecordRef | None, own_id: str) -> str:
+def name_message(source: Source, record: RecordRef | None, own_id: str, proof: Proof | None = None) -> str:
     """Returns the ID of a source's message: the source's name, `|`, and the source's own ID.
 
     Anybody can send with a public source's key, and could use up the IDs of other people's messages. The ID of such a
-    message also has that of its record, before the source's own.
+    message also has that of its record, before the source's own, and those with a static hash, which strangers may have
+    seen, are a range of their own.
     """
-    return _prefix(source.name, source.trust, record) + own_id
+    return _prefix(source.name, source.trust, record, proof) + own_id
 
 
-def _prefix(source: str, trust: Trust, record: RecordRef | None) -> str:
-    return f"{source}|" if trust is not Trust.PUBLIC or record is None else f"{source}|{record.id}|"
+def _prefix(source: str, trust: Trust, record: RecordRef | None, proof: Proof | None) -> str:
+    if trust is not Trust.PUBLIC or record is None:
+        return f"{source}|"
+    return f"{source}|{record.id}|" if proof is not Proof.STATIC else f"{source}|{record.id}+{proof}|"

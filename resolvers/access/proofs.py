@@ -10,6 +10,10 @@ A user hash is computed by the company's back end, which knows who is logged in,
   UTF-8: the userId, the anonymousId (empty if the message has none), and EXPIRY.
 
 The lengths keep ("ab", "c") and ("a", "bc") apart. Whoever holds a hash can send in that user's name until it expires.
+
+A source may also take static hashes, as other systems have them: HMAC-SHA-256 of the userId alone in UTF-8, in 64
+hexadecimal digits, with the same key. They never expire, so they prove behaviour only (`Proof.STATIC`). The message of
+a user hash begins with a zero byte, and no user ID has one, so neither hash can be taken for the other.
 """
 
 from __future__ import annotations
@@ -36,6 +40,7 @@ MOST_DAYS: Final = 30
 """How long a user hash may be valid, and how long the previous hash key stays valid after a rotation."""
 
 HASH_FORM: Final = re.compile(r"v1\.([1-9][0-9]{0,11})\.([0-9a-f]{64})", re.ASCII)
+STATIC_FORM: Final = re.compile(r"[0-9A-Fa-f]{64}", re.ASCII)
 REMEMBERED: Final = 4096
 """Verified tokens that are remembered: a page sends the same one with every event."""
 
@@ -72,10 +77,14 @@ class HashKey:
 
     def sign(self, user_id: str, anonymous_id: str, expiry: int) -> str:
         """Returns the user hash of these names, valid until `expiry` in seconds since 1970."""
-        return f"v1.{expiry}.{self._mac(user_id, anonymous_id, str(expiry))}"
+        fields = map(_encode, (user_id, anonymous_id, str(expiry)))
+        return f"v1.{expiry}.{self._mac(b''.join(len(one).to_bytes(4, 'big') + one for one in fields))}"
 
-    def _mac(self, *fields: str) -> str:
-        message = b"".join(len(one).to_bytes(4, "big") + one for one in map(_encode, fields))
+    def sign_static(self, user_id: str) -> str:
+        """Returns the static hash of a user ID."""
+        return self._mac(_encode(user_id))
+
+    def _mac(self, message: bytes) -> str:
         return hmac.new(self.text.encode(), message, sha256).hexdigest()
 
 
@@ -110,10 +119,14 @@ class ProofVerifier:
 
         Raises InvalidProof. `now` is when the message was received.
         """
-        if given.user_hash is not None:
+        proof = Proof.HASH
+        if isinstance(given.user_hash, str) and STATIC_FORM.fullmatch(given.user_hash):
+            self._check_static(source, user_id, given.user_hash, now)
+            proof = Proof.STATIC
+        elif given.user_hash is not None:
             self._check_hash(source, user_id, anonymous_id, given.user_hash, now)
         if given.user_token is None:
-            return Proven(Proof.HASH)
+            return Proven(proof)
         claims = await self._check_token(RecordRef(source.name, RecordKind.USER, user_id), given.user_token, now)
         return Proven(Proof.TOKEN, claims.sources)
 
@@ -126,15 +139,24 @@ class ProofVerifier:
             raise InvalidProof("userHash has expired: let your server compute a new one.", USER_HASH)
         if expiry > now // 1000 + MOST_DAYS * DAY // 1000 + SKEW_SECONDS:
             raise InvalidProof(f"userHash must expire within {MOST_DAYS} days.", USER_HASH)
-        generations = list_generations(source, now)
-        wanted = [
-            derive_hash_key(self._secret, source.name, one).sign(user_id, anonymous_id, expiry) for one in generations
-        ]
+        wanted = [key.sign(user_id, anonymous_id, expiry) for key in self._list_keys(source, now)]
         if not any(hmac.compare_digest(one, match[0]) for one in wanted):
             raise InvalidProof(
                 "userHash does not prove this userId and anonymousId: check the hash key and what is hashed.",
                 USER_HASH,
             )
+
+    def _check_static(self, source: Source, user_id: str, given: str, now: Millis) -> None:
+        if not source.static_hash:
+            raise InvalidProof(
+                "This source takes no hash of the userId alone: userHash must have the form v1.EXPIRY.MAC.", USER_HASH
+            )
+        wanted = [key.sign_static(user_id) for key in self._list_keys(source, now)]
+        if not any(hmac.compare_digest(one, given.lower()) for one in wanted):
+            raise InvalidProof("userHash does not prove this userId: check the hash key and what is hashed.", USER_HASH)
+
+    def _list_keys(self, source: Source, now: Millis) -> list[HashKey]:
+        return [derive_hash_key(self._secret, source.name, one) for one in list_generations(source, now)]
 
     async def _check_token(self, subject: RecordRef, given: object, now: Millis) -> SubjectClaims:
         refusal = InvalidProof("userToken is not a valid subject token for this source and userId.", USER_TOKEN)

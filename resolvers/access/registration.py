@@ -61,6 +61,7 @@ async def register_source(
     verifies: Sequence[str] = (),
     user_namespace: str = "",
     jurisdiction: str | None = None,
+    static_hash: bool = False,
 ) -> RegisteredSource:
     """Registers a source, or makes a new key for one whose key is revoked. It has always checked what it `verifies`:
     nothing was received before.
@@ -79,6 +80,7 @@ async def register_source(
             trust=trust,
             verifies=dict.fromkeys(verifies, ALWAYS),
             jurisdiction=jurisdiction,
+            static_hash=static_hash,
         )
     )
     key = make_key(kind_of_write_key(trust))
@@ -87,8 +89,8 @@ async def register_source(
         stored = await write_source(tx, wanted)
         if stored.user_namespace != user_namespace:
             raise Conflict(f"The user IDs of source {name} already have another namespace, which can't change.")
-        known = (stored.trust, stored.verifies.keys(), stored.jurisdiction)
-        if known != (trust, wanted.verifies.keys(), wanted.jurisdiction):
+        known = (stored.trust, stored.verifies.keys(), stored.jurisdiction, stored.static_hash)
+        if known != (trust, wanted.verifies.keys(), wanted.jurisdiction, static_hash):
             raise Conflict(f"Source {name} is registered otherwise: change it with `consentric source set {name}`.")
         if await read_source_keys(tx, name):
             raise Conflict(f"Source {name} has a write key: revoke it first (`consentric source revoke {name}`).")
@@ -111,13 +113,15 @@ def complete_source(services: Services, source: Source, key: Key) -> RegisteredS
 
 
 def check_source(source: Source) -> Source:
-    """Returns the source with its texts in canonical form. Raises BadInput if its trust, what it verifies and its
-    jurisdiction don't fit together."""
+    """Returns the source with its texts in canonical form. Raises BadInput if its trust and what else is stated about
+    it don't fit together."""
     verifies = dict(sorted(source.verifies.items()))
     if any(kind not in CONTACT_KINDS for kind in verifies):
         raise BadInput("A source can verify email and phone.")
     if verifies and source.trust is not Trust.SERVER:
         raise BadInput("Only a server verifies kinds: a public source can't, and a system of record verifies all.")
+    if source.static_hash and source.trust is not Trust.PUBLIC:
+        raise BadInput("Only a public source takes static hashes: the user IDs of others need no proof.")
     jurisdiction = (source.jurisdiction or "").strip().upper().replace("_", "-") or None
     if jurisdiction is not None and not JURISDICTION.fullmatch(jurisdiction):
         raise BadInput("The jurisdiction must be a country, or a country and a region, such as DE or US-CA.")

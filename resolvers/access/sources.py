@@ -7,6 +7,7 @@ from typing import Final
 
 from algorithms.identity.blocking import EMAIL, PHONE, USER_ID
 from algorithms.identity.grades import grade_identifier
+from algorithms.identity.normalise import normalise_id
 from graph.access.sources import lock_source, read_source, revoke_source_keys, write_hash_generation, write_trust
 from graph.errors import BadInput
 from graph.model.access import ALWAYS, Source, Trust
@@ -29,12 +30,14 @@ class SourceChange:
 
     `verifies` are the kinds of contact data that it checks, `verified_since` the receipt from which on it did. If that
     isn't stated, kinds that are new to the source are checked from now on: what people typed in earlier stays unproven.
+    `static_hash`: whether it takes static hashes from now on.
     """
 
     trust: Trust | None = None
     verifies: tuple[str, ...] | None = None
     jurisdiction: str | None = None
     verified_since: Millis | None = None
+    static_hash: bool | None = None
 
     def apply(self, source: Source, now: Millis) -> Source:
         """Returns the changed source. One that is no server verifies no kinds. Raises BadInput."""
@@ -55,6 +58,7 @@ class SourceChange:
                 trust=trust,
                 verifies=verifies,
                 jurisdiction=source.jurisdiction if self.jurisdiction is None else self.jurisdiction,
+                static_hash=source.static_hash if self.static_hash is None else self.static_hash,
             )
         )
 
@@ -135,6 +139,20 @@ async def make_user_hash(services: Services, name: str, user_id: str, anonymous_
         raise BadInput("Give the person's user ID: it is empty.")
     expiry = (services.clock() + days * DAY) // 1000
     return derive_hash_key(services.secret, name, source.hash_generation).sign(user_id, anonymous_id, expiry)
+
+
+async def make_static_hash(services: Services, name: str, user_id: str) -> str:
+    """Returns the static hash of a user ID for a public source that takes such hashes. Raises NotFound or BadInput."""
+    source = await _find_public(services, name)
+    if not source.static_hash:
+        raise BadInput(
+            f"Source {name} takes no static hashes: allow them with `consentric source set {name} --static-hash`."
+        )
+    if normalise_id(user_id).value != user_id:
+        raise BadInput(
+            "Give the user ID as messages must have it: 1 to 512 characters, none of them control characters."
+        )
+    return derive_hash_key(services.secret, name, source.hash_generation).sign_static(user_id)
 
 
 async def _find_public(services: Services, name: str) -> Source:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,20 @@ from graph.collection.dead_letters import read_letters
 from graph.model.identity import Proof
 from graph.store.client import GraphClient
 from tests.attacks.town import AT_CRM, AT_SHOP, Town, build_town, leaks
-from tests.world import DAY, Reader, identify, new_device, open_world, prefer, record, restrict_issuer, view, viewed
+from tests.world import (
+    DAY,
+    Reader,
+    external,
+    identifier,
+    identify,
+    new_device,
+    open_world,
+    prefer,
+    record,
+    restrict_issuer,
+    view,
+    viewed,
+)
 
 pytestmark = pytest.mark.store
 
@@ -100,9 +114,125 @@ async def test_an_attacker_wants_a_write_key_to_make_user_hashes(town: Town) -> 
         await assert_refused(town, f"v1.{expires}.{shown}", town.device)
 
 
-async def test_an_attacker_wants_a_static_hash_of_the_user_id_to_grant(town: Town) -> None:
+async def test_an_attacker_wants_a_static_hash_where_none_is_taken(town: Town) -> None:
+    static = await town.world.static_hash("web", "u17")
+    assert await add_behaviour(town, static, "first")
+    await town.world.set_source("web", static_hash=False)
+    town.world.clock.forget_credentials()
+    await assert_refused(town, static, town.device)
+    assert not await add_behaviour(town, static, "second")
     user_hash = await town.world.user_hash("web", "u17", "")
     await assert_refused(town, user_hash.split(".")[-1], town.device)
+
+
+async def add_behaviour(town: Town, user_hash: str, item: str, **names: Any) -> bool:
+    """Returns whether what is sent with a hash becomes behaviour of the victim's account."""
+    await town.victim.state("personalisation")
+    names = {"userId": "u17", "anonymousId": new_device(), "context": {"userHash": user_hash}, **names}
+    await town.web.try_send(view(item, **names))
+    return item in viewed(await town.front.see(AT_SHOP))
+
+
+async def test_an_attacker_wants_a_static_hash_of_the_victim_to_grant(town: Town) -> None:
+    proof, device = {"userHash": await town.world.static_hash("web", "u17")}, new_device()
+    carried = {**proof, "consent": {"categoryPreferences": {"Advertising": True}}}
+    for names in ({"userId": "u17"}, {"userId": "u17", "anonymousId": device}):
+        await town.web.try_send(
+            prefer("marketing", context=proof, **names),
+            view("bait", context=carried, **names),
+            identify(context=carried, **names),
+        )
+    assert not (await town.consents())["marketing", None]
+    assert not leaks(await town.mail.see(AT_SHOP, "email givenName"))
+
+
+async def test_an_attacker_wants_a_static_hash_of_the_victim_to_refuse(town: Town) -> None:
+    await town.victim.state("marketing")
+    proof, device = {"userHash": await town.world.static_hash("web", "u17")}, new_device()
+    carried = {**proof, "consent": {"categoryPreferences": {"Advertising": False}}}
+    for names in ({"userId": "u17"}, {"userId": "u17", "anonymousId": device}):
+        await town.web.try_send(
+            prefer("marketing", False, context=proof, **names),
+            view("bait", context=carried, **names),
+            {"type": "page", "context": carried, **names},
+        )
+    assert (await town.consents())["marketing", None]
+
+
+async def test_an_attacker_wants_a_static_hash_of_the_victim_to_change_name_and_address(town: Town) -> None:
+    proof = {"userHash": await town.world.static_hash("web", "u17")}
+    facts = "email phone givenName familyName address { street city } attributes identifiers { kind value }"
+    before = await town.service.see(AT_SHOP, facts)
+    lies = {"email": "mallory@evil.example", "phone": "+441632960999", "firstName": "Mallory", "vip": True}
+    own = {**proof, "traits": lies, **external("customer_no", "666")}
+    for names in ({"userId": "u17"}, {"userId": "u17", "anonymousId": new_device()}):
+        await town.web.try_send(
+            identify(lies, context=proof, **names),
+            identify(context=own, **names),
+            view("bait", context=own, **names),
+            {"type": "group", "groupId": "evil", "traits": lies, "context": proof, **names},
+            {"type": "alias", "previousId": "mallory", "context": proof, **names},
+        )
+    assert await town.service.see(AT_SHOP, facts) == before
+    assert await town.service.see(identifier("email", "mallory@evil.example"), facts) is None
+
+
+async def test_an_attacker_wants_a_static_hash_of_the_victim_to_prove_her_device(town: Town) -> None:
+    proof, device = {"userHash": await town.world.static_hash("web", "u17")}, new_device()
+    names = {"userId": "u17", "anonymousId": device, "context": proof}
+    await town.web.try_send(
+        view("bait", **names), identify(**names), {"type": "alias", "previousId": device, "context": proof, **names}
+    )
+    rows = await town.world.services.client.read(
+        "MATCH (:Record {key: $key})-[c:COUNTS_FOR]->(:Record) WHERE c.to IS NULL RETURN c.grade AS grade", key=device
+    )
+    assert [row["grade"] for row in rows] == ["claimed"]
+
+
+async def test_an_attacker_wants_to_hear_what_the_victim_denies_by_a_static_hash(town: Town) -> None:
+    proof, device = {"userHash": await town.world.static_hash("web", "u17")}, new_device()
+    carried = {"consent": {"categoryPreferences": {"Advertising": True}}}
+    await town.web.send(view("bait", anonymousId=device, context=carried))
+    await town.web.try_send(
+        view("bait", userId="u17", anonymousId=device, context=proof),
+        view("bait", userId="u17", anonymousId=device, context={**proof, **external("anonymous_id", device)}),
+    )
+    await (await town.world.token("page", "web", "u17")).withdraw("marketing")
+    assert not (await town.consents())["marketing", None]
+    heard = await town.auditor.consents(record("web", device))
+    assert heard["marketing", None]
+
+
+async def test_an_attacker_wants_a_static_hash_to_use_up_the_ids_of_the_victims_messages(town: Town) -> None:
+    static = await town.world.static_hash("web", "u17")
+    assert await add_behaviour(town, static, "bait", messageId="m-1")
+    proof = {"userHash": await town.world.user_hash("web", "u17", town.device)}
+    assert await add_behaviour(town, proof["userHash"], "tea-1", messageId="m-1", anonymousId=town.device)
+
+
+async def test_an_attacker_wants_a_static_hash_to_be_taken_for_a_user_hash(town: Town) -> None:
+    static = await town.world.static_hash("web", "u17")
+    later = town.world.clock() // 1000 + 3600
+    for device in (town.device, ""):
+        await assert_refused(town, f"v1.{later}.{static}", device)
+        real = await town.world.user_hash("web", "u17", device)
+        assert not await add_behaviour(town, real.split(".")[2], "bait", anonymousId=device)
+
+
+async def test_an_attacker_wants_a_static_hash_of_another_source_or_user(town: Town) -> None:
+    own = await town.world.static_hash("web", "mallory")
+    other = await town.world.static_hash("app", "u17")
+    assert not await add_behaviour(town, own, "bait-1")
+    assert not await add_behaviour(town, other, "bait-2")
+
+
+async def test_an_attacker_wants_a_static_hash_to_survive_two_rotations(town: Town) -> None:
+    static = await town.world.static_hash("web", "u17")
+    for item in ("tea-1", "tea-2"):
+        assert await add_behaviour(town, static, item)
+        await town.world.rotate_hash_key("web")
+        town.world.clock.forget_credentials()
+    assert not await add_behaviour(town, static, "bait")
 
 
 @pytest.mark.parametrize("token", ["of another account", "of another device's account", "damaged"])

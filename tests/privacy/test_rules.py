@@ -281,6 +281,7 @@ def test_a_fresh_grant_needs_the_assurance_of_another_records_denial() -> None:
         (Standing(public=True), None, False),
         (Standing(public=True), Proof.TOKEN, True),
         (Standing(public=True, secret=False), Proof.HASH, True),
+        (Standing(public=True), Proof.STATIC, False),
         (Standing(device=True, public=True), None, True),
         (Standing(device=True, public=True, secret=False), None, False),
         (Standing(device=True, secret=False), None, True),

@@ -33,13 +33,14 @@ from api.collection.segment.traits import check_attributes, find_identifiers, re
 from api.collection.segment.validation import check_message
 from graph.model.access import Trust
 from graph.model.catalogue import ItemFacts, TopicWeight
-from graph.model.identity import Grade, IdentifierRef, RecordKind, StatedIdentifier
+from graph.model.identity import Grade, IdentifierRef, Proof, RecordKind, StatedIdentifier
 from graph.model.message import Message, Payload, name_message
 from graph.model.time import Millis
 from privacy.purposes import Assurance
 
 LONGEST_ID: Final = 256
 _NOTHING: Final[Mapping[str, Any]] = {}
+_BEHAVIOUR: Final = frozenset({"track", "page", "screen"})
 
 
 def read_message(raw: object, origin: Origin, default_id: str | None = None) -> Message:
@@ -87,21 +88,30 @@ class _Head:
 def _read_head(checked: Mapping[str, Any], origin: Origin, own_id: str, payload: Payload) -> _Head:
     named = _name_person(checked, origin)
     context = checked.get("context")
-    external = context.get("externalIds") if context else None
+    external = context.get("externalIds") if context and named.proof is not Proof.STATIC else None
     at = _read_at(checked, origin)
     received_at = _read_receipt(checked, origin, at)
     if external:
         named.identifiers += read_external(external, origin.source, received_at)
-    id_ = name_message(origin.source, named.record, own_id)
+    id_ = name_message(origin.source, named.record, own_id, named.proof)
     return _Head(id_, origin, named, at, received_at, payload)
 
 
 def _name_person(checked: Mapping[str, Any], origin: Origin) -> Named:
-    """Returns whom a message is about. An alias of a public source is a claim by the device that it names."""
+    """Returns whom a message is about. An alias of a public source is a claim by the device that it names; so is, with
+    a static hash, whatever is more than behaviour."""
     user_id, anonymous_id, proof = checked.get("userId"), checked.get("anonymousId"), origin.proof
+    if proof is Proof.STATIC and not _is_behaviour(checked):
+        proof = None
     if checked["type"] == "alias" and origin.source.trust is Trust.PUBLIC and anonymous_id in (None, ""):
         anonymous_id, proof = checked.get("previousId"), None
     return read_names(origin.source, user_id, anonymous_id, proof)
+
+
+def _is_behaviour(checked: Mapping[str, Any]) -> bool:
+    """Whether a message states only what somebody did. One that carries consents along doesn't: on the account's own
+    record, a refusal that a stranger may have sent would bar the person."""
+    return checked["type"] in _BEHAVIOUR and find_preferences(checked) is None
 
 
 def open_message(

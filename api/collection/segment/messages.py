@@ -53,7 +53,11 @@ class Context(TypedDict, total=False):
     externalIds: list[ExternalId] | None
     consent: ConsentContext | None
     userHash: Annotated[
-        Text | None, Field(description="Proves the userId of a public source: v1.EXPIRY.MAC, computed by its server.")
+        Text | None,
+        Field(
+            description="Proves the userId of a public source: v1.EXPIRY.MAC, computed by its server. Where the source "
+            "takes static hashes, 64 hexadecimal digits prove behaviour only."
+        ),
     ]
     userToken: Annotated[Text | None, Field(description="Proves the userId of a public source: a subject token.")]
     traits: Traits

@@ -1,7 +1,8 @@
 """Whom a message is about: the record that it is written to, and the identifiers that it states, each with its grade.
 
 A public source can't vouch for a user ID. Without a proof, its messages are written to the record of the anonymous ID,
-and the user ID is a claim of that record.
+and the user ID is a claim of that record. A static hash proves the account whose behaviour a message is: nothing else
+in the message is stated for it, not even its device, or whoever has the hash could learn by a claim what is denied.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ def read_names(
     """Returns whom a message is about. Raises Rejected if it names nobody, or only a user ID that nothing proves."""
     user = find_name(source.name, source.user_namespace, RecordKind.USER, user_id)
     anonymous = find_name(source.name, "", RecordKind.ANONYMOUS, anonymous_id)
+    if proof is Proof.STATIC:
+        anonymous, proof = (None, proof) if isinstance(user, Name) else (anonymous, None)
     if isinstance(user, Name):
         known = proof is not None or source.trust is not Trust.PUBLIC
         if known and user.identifier.value != str(user_id):
@@ -111,7 +114,7 @@ def _refuse_unproven() -> Rejected:
     return Rejected(
         RejectionReason.UNPROVEN_USER,
         "A public source can't vouch for a userId: send the anonymousId too, or a proof in context.userHash or "
-        "context.userToken.",
+        "context.userToken. A static hash proves behaviour only, in messages without consents.",
         "userId",
     )
 

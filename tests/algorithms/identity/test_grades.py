@@ -27,6 +27,10 @@ def test_a_proof_covers_the_names_of_the_message_and_nothing_else(proof: Proof) 
     assert grades(Trust.PUBLIC, "email", proof=proof) == "ppccc"
 
 
+def test_a_static_hash_covers_the_user_id_and_no_device() -> None:
+    assert grades(Trust.PUBLIC, proof=Proof.STATIC) == "pcccc"
+
+
 @pytest.mark.parametrize("trust", Trust)
 def test_a_confirmation_also_covers_the_contact_data_of_its_message(trust: Trust) -> None:
     assert grades(trust, proof=Proof.CONFIRMATION) == ("ppcpp" if trust is Trust.PUBLIC else "ppppp")

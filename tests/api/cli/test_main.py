@@ -316,6 +316,22 @@ def test_a_public_source_proves_users_with_its_hash_key(run_here: RunHere) -> No
     assert run_here("source", "user-hash", "site", "u17").stdout.startswith("v1.")
 
 
+def test_a_public_source_takes_static_hashes_if_it_is_told_to(run_here: RunHere) -> None:
+    made = document(run_here("source", "create", "blog", "--trust", "public", "--static-hash", "--json"))
+    given = document(run_here("source", "user-hash", "blog", "u17", "--static", "--json"))
+    assert given["user_hash"] == HashKey(str(made["hash_key"])).sign_static("u17")
+    both = failure(run_here("source", "user-hash", "blog", "u17", "--static", "--anonymous-id", "a1", "--json"), 65)
+    assert "--anonymous-id" in str(both["message"])
+    (listed,) = [one for one in json.loads(run_here("source", "list", "--json").stdout) if one["source"] == "blog"]
+    assert listed["static_hash"] is True
+    assert "static" in run_here("source", "list").stdout
+    assert "as before: public; takes static hashes." in run_here("source", "set", "blog", "--static-hash").stderr
+    assert "changed: public; no longer takes" in run_here("source", "set", "blog", "--no-static-hash").stderr
+    assert document(run_here("source", "set", "blog", "--no-static-hash", "--json"))["static_hash"] is False
+    refused = failure(run_here("source", "create", "desk", "--trust", "record", "--static-hash", "--json"), 65)
+    assert "Only a public source" in str(refused["message"])
+
+
 def test_a_running_server_refuses_a_revoked_key(served: Served, run_here: RunHere) -> None:
     made = document(run_here("client", "create", "gone", "--role", "auditor", "--json"))
     assert "errors" not in ask(served, str(made["key"]), "{ purposes { key } }")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -25,7 +26,8 @@ pytestmark = pytest.mark.store
 
 SITE = Source("site", trust=Trust.PUBLIC)
 ACCOUNT, DEVICE = RecordRef("site", RecordKind.USER, "u17"), RecordRef("site", RecordKind.ANONYMOUS, "a1")
-HASH = derive_hash_key(SECRET, "site", 1).sign("u17", "a1", START // 1000 + 3600)
+HASH_KEY = derive_hash_key(SECRET, "site", 1)
+HASH, STATIC = HASH_KEY.sign("u17", "a1", START // 1000 + 3600), HASH_KEY.sign_static("u17")
 
 
 def track(user_hash: object = HASH, **rest: Any) -> dict[str, Any]:
@@ -123,6 +125,29 @@ async def test_what_a_proof_proved_still_counts_in_replay(store: GraphClient) ->
         assert (report.accepted, report.kept) == (1, [letters["bad_proof"].id])
         rows = await store.read("MATCH (r:Record {source: 'site', kind: 'user'}) RETURN r.id AS id")
         assert [row["id"] for row in rows] == [ACCOUNT.id]
+
+
+async def test_a_static_hash_is_not_kept_and_still_proves_only_behaviour_in_replay(store: GraphClient) -> None:
+    site = replace(SITE, static_hash=True)
+    async with open_door(store) as door:
+        await register(store, site)
+        context = {"consent": {"categoryPreferences": {"Advertising": False}}}
+        late = track(STATIC, timestamp="2099-01-01")
+        carrying = late | {"messageId": "n", "context": late["context"] | context, "anonymousId": "a2"}
+        await submit(door.runtime.ingestor, await read(door, late, carrying, source=site))
+        letters = await read_letters(store, 10)
+        assert [letter.proof for letter in letters] == [Proof.STATIC] * 2
+        assert STATIC not in str(letters)
+
+        async def repair(tx: Any) -> None:
+            for letter in letters:
+                payload = orjson.dumps(orjson.loads(letter.payload) | {"timestamp": None}).decode()
+                await tx.run("MATCH (d:DeadLetter {id: $id}) SET d.payload = $payload", id=letter.id, payload=payload)
+
+        await store.write(repair)
+        assert (await replay(door.runtime)).accepted == 2
+        rows = await store.read("MATCH (r:Record {source: 'site'}) RETURN r.kind AS kind, r.key AS key ORDER BY r.kind")
+        assert [(row["kind"], row["key"]) for row in rows] == [("anonymous", "a2"), ("user", "u17")]
 
 
 @pytest.mark.parametrize("value", [None, 5, [], {"context": None}, {"context": "x"}, {"context": {"page": 1}}])

@@ -109,7 +109,7 @@ async def test_racing_registrations_create_one_source_with_one_namespace(
 
 
 async def test_a_source_keeps_the_trust_it_was_registered_with(store: GraphClient) -> None:
-    site = Source("site", trust=Trust.PUBLIC, jurisdiction="DE")
+    site = Source("site", trust=Trust.PUBLIC, jurisdiction="DE", static_hash=True)
     shop = Source("shop", trust=Trust.SERVER, verifies={"email": ALWAYS})
     await register(store, site, shop)
     await register(store, Source("site", trust=Trust.RECORD))

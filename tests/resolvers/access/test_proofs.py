@@ -116,6 +116,65 @@ async def test_a_malformed_user_hash_is_refused(text: object) -> None:
         await verify(ProofTexts(user_hash=text))
 
 
+OPEN_SITE = replace(SITE, static_hash=True)
+
+
+def static_of(user: str = "u17", generation: int = 1) -> ProofTexts:
+    return ProofTexts(user_hash=derive_hash_key(SECRET, "site", generation).sign_static(user))
+
+
+def test_a_static_hash_is_the_one_that_others_have() -> None:
+    assert HashKey("chk_0").sign_static("ü1") == hmac.new(b"chk_0", b"\xc3\xbc1", "sha256").hexdigest()
+
+
+async def test_a_static_hash_proves_its_user_where_the_source_takes_it() -> None:
+    given = static_of()
+    upper = ProofTexts(user_hash=str(given.user_hash).upper())
+    for one, anonymous in ((given, "a1"), (given, ""), (upper, "a2")):
+        assert await verify(one, source=OPEN_SITE, anonymous=anonymous) == Proven(Proof.STATIC)
+    with pytest.raises(InvalidProof, match="takes no hash of the userId alone") as caught:
+        await verify(given)
+    assert caught.value.field == "userHash"
+    assert (await verify(hash_of(), source=OPEN_SITE)).proof is Proof.HASH
+
+
+async def test_a_static_hash_proves_no_other_user_and_nothing_elsewhere() -> None:
+    for options in ({"user": "u18"}, {"user": "U17"}, {"source": replace(OPEN_SITE, name="site2")}):
+        with pytest.raises(InvalidProof, match="does not prove this userId:"):
+            await verify(static_of(), **{"source": OPEN_SITE, **options})
+
+
+async def test_neither_hash_is_taken_for_the_other() -> None:
+    mac = str(hash_of().user_hash).split(".")[2]
+    static = str(static_of().user_hash)
+    for text in (mac, f"v1.{SOON}.{static}"):
+        with pytest.raises(InvalidProof, match="does not prove"):
+            await verify(ProofTexts(user_hash=text), source=OPEN_SITE)
+
+
+@pytest.mark.parametrize("text", ["a" * 63, "a" * 65, "g" * 64, "a" * 63 + "\n", "\uff11" * 64, f"0x{'a' * 62}"])
+async def test_a_malformed_static_hash_is_refused(text: str) -> None:
+    with pytest.raises(InvalidProof, match="form v1"):
+        await verify(ProofTexts(user_hash=text), source=OPEN_SITE)
+
+
+async def test_a_token_beside_a_static_hash_proves_what_it_does_alone() -> None:
+    token = token_of().user_token
+    given = ProofTexts(static_of().user_hash, token)
+    assert (await verify(given, source=OPEN_SITE)).proof is Proof.TOKEN
+    with pytest.raises(InvalidProof):
+        await verify(ProofTexts(static_of("u18").user_hash, token), source=OPEN_SITE)
+
+
+async def test_static_hashes_of_two_hash_keys_are_valid_while_the_key_rotates() -> None:
+    rotated = replace(OPEN_SITE, hash_generation=3, hash_rotated_at=NOW)
+    for generation in (2, 3):
+        assert (await verify(static_of(generation=generation), source=rotated)).proof is Proof.STATIC
+    for generation in (1, 4):
+        with pytest.raises(InvalidProof):
+            await verify(static_of(generation=generation), source=rotated)
+
+
 async def test_two_hash_keys_are_valid_while_the_key_rotates() -> None:
     rotated = replace(SITE, hash_generation=3, hash_rotated_at=NOW)
     assert list_generations(rotated, NOW) == (3, 2)

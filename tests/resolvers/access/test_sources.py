@@ -7,17 +7,18 @@ import itertools
 import pytest
 
 from graph.access.sources import read_source
-from graph.errors import BadInput, NotFound, Unauthenticated
+from graph.errors import BadInput, Conflict, NotFound, Unauthenticated
 from graph.model.access import ALWAYS, Source, Trust, Verified
 from graph.model.identity import Proof
 from graph.model.time import Millis
 from graph.store.client import GraphClient
 from resolvers.access.credentials import Authority
 from resolvers.access.proofs import ProofTexts
-from resolvers.access.registration import register_source
+from resolvers.access.registration import register_source, revoke_source
 from resolvers.access.sources import (
     SourceChange,
     change_source,
+    make_static_hash,
     make_user_hash,
     parse_trust,
     rotate_hash_key,
@@ -191,6 +192,40 @@ async def test_user_hashes_are_for_public_sources(services: Services) -> None:
     for user, days in (("u17", 0), ("u17", 31), ("", 1)):
         with pytest.raises(BadInput):
             await make_user_hash(services, "site", user, days=days)
+
+
+@pytest.mark.store
+async def test_static_hashes_are_for_public_sources_that_take_them(services: Services) -> None:
+    await register(services.client, Source("shop"), Source("site", trust=Trust.PUBLIC))
+    with pytest.raises(BadInput, match="Only a public source takes static hashes"):
+        await register_source(services, "till", Trust.SERVER, static_hash=True)
+    with pytest.raises(BadInput, match="Only a public source takes static hashes"):
+        await change_source(services, "shop", SourceChange(static_hash=True))
+    with pytest.raises(BadInput, match="source set site --static-hash"):
+        await make_static_hash(services, "site", "u17")
+    changed = await change_source(services, "site", SourceChange(static_hash=True))
+    assert (changed.after.static_hash, changed.after.settled, changed.made) == (True, True, None)
+    assert (await change_source(services, "site", SourceChange(jurisdiction="DE"))).after.static_hash
+    site = await read_source(services.client, "site")
+    assert site is not None
+    given = ProofTexts(user_hash=await make_static_hash(services, "site", "u17"))
+    assert (await authority_of(services).proofs.verify(site, "u17", "a1", given, NOW)).proof is Proof.STATIC
+    for user in ("", " u17", "\0\0\0\x03u17"):
+        with pytest.raises(BadInput, match="control characters"):
+            await make_static_hash(services, "site", user)
+    for name, error in (("shop", BadInput), ("nobody", NotFound)):
+        with pytest.raises(error):
+            await make_static_hash(services, name, "u17")
+    assert not (await change_source(services, "site", SourceChange(static_hash=False))).after.static_hash
+
+
+@pytest.mark.store
+async def test_a_source_is_registered_again_as_it_was(services: Services) -> None:
+    await register_source(services, "site", Trust.PUBLIC, static_hash=True)
+    await revoke_source(services, "site")
+    with pytest.raises(Conflict, match="registered otherwise"):
+        await register_source(services, "site", Trust.PUBLIC)
+    assert (await register_source(services, "site", Trust.PUBLIC, static_hash=True)).source.static_hash
 
 
 @pytest.mark.parametrize("text", ["", "Public", "trusted"])

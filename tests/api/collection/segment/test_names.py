@@ -23,6 +23,7 @@ POLICY = Policy.default()
 SITE = Source("site", trust=Trust.PUBLIC)
 SHOP = Source("shop", trust=Trust.SERVER, verifies={"phone": ALWAYS})
 CRM = Source("crm", trust=Trust.RECORD)
+PREFERENCES = {"consent": {"categoryPreferences": {"Advertising": False}}}
 DEVICE, ACCOUNT = RecordRef("site", RecordKind.ANONYMOUS, "a"), RecordRef("site", RecordKind.USER, "u")
 
 
@@ -138,6 +139,45 @@ def test_an_alias_of_a_server_proves_a_device_and_states_a_former_user_id() -> N
     message = read(SHOP, type="alias", userId="u", previousId="a")
     former = [(one.ref.kind, one.grade) for one in message.identifiers if one.ref.value == "a"]
     assert former == [("anonymous_id", Grade.PROVEN), ("user_id", Grade.STATED)]
+
+
+STATIC_PROOF = {"userId": "u", "anonymousId": "a", "proof": Proof.STATIC}
+
+
+@pytest.mark.parametrize("raw", [{}, {"type": "page"}, {"type": "screen", "name": "Home"}])
+def test_with_a_static_hash_behaviour_is_the_accounts_and_states_nothing_else(raw: dict[str, Any]) -> None:
+    context = {"externalIds": [{"type": "card", "id": "7"}], "traits": {"email": "v@x.org"}}
+    message = read(**STATIC_PROOF, context=context, **raw)
+    assert (message.record, message.also, message.proof) == (ACCOUNT, None, Proof.STATIC)
+    assert grades(message) == {"user_id": Grade.PROVEN}
+    assert (message.traits, message.consents) == (None, ())
+    assert read(userId="u", proof=Proof.STATIC, **raw).record == ACCOUNT
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"type": "identify", "traits": {"email": "v@x.org"}}, {"type": "group", "groupId": "g"},
+        {"type": "alias", "previousId": "b"}, {"type": "page", "context": PREFERENCES}, {"context": PREFERENCES},
+        {"event": "Segment Consent Preference Updated", "context": PREFERENCES},
+    ],
+)  # fmt: skip
+def test_with_a_static_hash_anything_else_is_a_message_without_a_proof(raw: dict[str, Any]) -> None:
+    names = {"userId": "u", "anonymousId": "a"}
+    assert read(**STATIC_PROOF, **raw) == read(**names, **raw)
+    if raw.get("type") != "alias":
+        assert refusal(userId="u", proof=Proof.STATIC, **raw) == (RejectionReason.UNPROVEN_USER, "userId")
+
+
+def test_a_static_hash_of_a_placeholder_proves_no_device() -> None:
+    message = read(userId="null", anonymousId="a", proof=Proof.STATIC)
+    assert (message.record, message.proof, grades(message)) == (DEVICE, None, {"anonymous_id": Grade.CLAIMED})
+
+
+def test_messages_with_a_static_hash_use_up_no_ids_of_others() -> None:
+    seen = read(**STATIC_PROOF)
+    assert seen.id != read(userId="u", anonymousId="a", proof=Proof.HASH).id
+    assert seen.own_id == "m"
 
 
 def test_a_public_message_id_counts_within_its_record_only() -> None:
