@@ -617,8 +617,8 @@ _RELATIONSHIPS: Final = (
         Property("grade", STRING, LINKAGE, DELETE, _IDENTIFIERS + _REGRADING + _TRUST,
                  "`stated` or `proven`. Only proven ones link."),
         Property("proof", STRING, LINKAGE, DELETE, _IDENTIFIERS + _REGRADING,
-                 "What proved it: `token`, `hash`, `credential`, `frontend`, `confirmation`, or `static` for the user ID "
-                 "of behaviour; absent: only its source's word."),
+                 "What proved it: `token`, `hash`, `credential`, `frontend`, `confirmation`, or `static` for the user "
+                 "ID of behaviour; absent: only its source's word."),
         Property("ended", INSTANT, LINKAGE, DELETE, _IDENTIFIERS + _REGRADING,
                  "When another e-mail address or phone number of the record took its place; absent while current."),
     )),

@@ -16,6 +16,7 @@ from tests.attacks.town import AT_CRM, AT_SHOP, Town, build_town, leaks
 from tests.world import (
     DAY,
     Reader,
+    browser,
     external,
     identifier,
     identify,
@@ -199,7 +200,7 @@ async def test_an_attacker_wants_to_hear_what_the_victim_denies_by_a_static_hash
     )
     await (await town.world.token("page", "web", "u17")).withdraw("marketing")
     assert not (await town.consents())["marketing", None]
-    heard = await town.auditor.consents(record("web", device))
+    heard = await town.auditor.consents(browser("web", device))
     assert heard["marketing", None]
 
 
