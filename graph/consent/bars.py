@@ -55,6 +55,50 @@ async def read_barrable(tx: Writer, records: Collection[RecordId]) -> dict[Recor
     return found
 
 
+MOST_SHARED: Final = 64
+"""How many identifiers of the person's other records a record leaves its denials on: those held longest."""
+
+READ_SHARED: Final = """
+UNWIND $records AS id
+MATCH (r:Record {id: id, kind: 'user'})-[x:RESOLVES_TO]->(u:User)<-[y:RESOLVES_TO]-(q:Record {kind: 'user'})
+WHERE x.to IS NULL AND y.to IS NULL AND q.id <> r.id
+MATCH (q)-[held:IDENTIFIED_BY]->(i:Identifier)
+WHERE coalesce(held.grade, 'proven') = 'proven' AND NOT i.kind IN ['user_id', 'anonymous_id'] AND i.degree > 1
+  AND EXISTS {
+    MATCH (i)<-[other:IDENTIFIED_BY]-(o:Record {kind: 'user'})-[z:RESOLVES_TO]->(v:User)
+    WHERE coalesce(other.grade, 'proven') = 'proven' AND z.to IS NULL AND v.id <> u.id
+  }
+RETURN id AS record, collect([held.since, i.id]) AS held
+"""
+
+
+async def read_shared(tx: Writer, records: Collection[RecordId]) -> dict[RecordId, list[str]]:
+    """Reads on which identifiers of the same person's other accounts each account leaves its denials: those that
+    another person's account holds, too, though nothing links the two. User IDs are left out: they link, except by
+    somebody's decision."""
+    rows = await tx.run(READ_SHARED, records=sorted(records))
+    return {
+        RecordId(row["record"]): list(dict.fromkeys(identifier for _, identifier in sorted(row["held"])))[:MOST_SHARED]
+        for row in rows
+    }
+
+
+READ_DENYING_MATES: Final = """
+UNWIND $users AS id
+MATCH (u:User {id: id})<-[x:RESOLVES_TO]-(r:Record {kind: 'user'})
+WHERE x.to IS NULL AND r.denies = true AND EXISTS {
+  MATCH (u)<-[y:RESOLVES_TO]-(q:Record {kind: 'user'})
+  WHERE y.to IS NULL AND q.id <> r.id
+}
+RETURN collect(r.id) AS records
+"""
+
+
+async def read_denying_mates(tx: Writer, users: Collection[UserId]) -> set[RecordId]:
+    """Returns the accounts that ever denied anything, of people who have more than one account."""
+    return {RecordId(record) for record in (await tx.run(READ_DENYING_MATES, users=sorted(users)))[0]["records"]}
+
+
 WRITE_BAR_LOCKS: Final = """
 UNWIND $identifiers AS identifier
 MATCH (i:Identifier {id: identifier})

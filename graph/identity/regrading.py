@@ -177,6 +177,12 @@ async def write_remembered(tx: Writer, records: Iterable[tuple[GradedRecord, Seq
     for record, identifiers in records:
         known = KnownIdentifiers()
         for one in sorted(identifiers, key=lambda each: (each.since, each.ref.id))[-MOST_KNOWN:]:
+            if (
+                one.ref.kind == "anonymous_id"
+                and record.kind is RecordKind.USER
+                and one.ref.id not in (record.known or "")
+            ):
+                continue  # the account never heard from this device, whose first message is still to create it
             known.add(one.ref.id, one.grade, one.since)
         claims = [
             mark_claim(one.ref.id, one.since)

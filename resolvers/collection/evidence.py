@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from algorithms.identity.blocking import ANONYMOUS_ID
 from algorithms.identity.contacts import ContactStatement, merge_contacts
 from algorithms.identity.grades import CONTACT_KINDS, covers
 from graph.consent.bars import find_devices_to_tell
@@ -27,13 +28,13 @@ from graph.identity.records import (
     write_contacts,
     write_known,
 )
-from graph.model.identity import Grade, RecordId, UserId
+from graph.model.identity import Grade, RecordId, RecordKind, UserId
 from graph.model.time import Millis
 from graph.store.client import Writer
 from privacy.policy import Policy
 from resolvers.collection.arrival import Arrival, ArrivedIdentifier
 from resolvers.consent.permits import refresh_permits
-from resolvers.consent.recording import NewStatement, record_consents, spread_denials
+from resolvers.consent.recording import NewStatement, record_consents, share_denials, spread_denials
 from resolvers.identity.attachment import Attached, Evidence, attach_evidence
 from resolvers.identity.devices import settle_devices
 from resolvers.identity.linkage import link_records
@@ -70,7 +71,8 @@ async def write_evidence(tx: Writer, new: Sequence[Arrival], touched: Touched, *
     concerned = attached.linking | recorded.relinked
     if concerned:
         affected |= (await link_records(tx, concerned, now)).affected_users
-    own = attached.barred | {one.record for one in statements}
+    stating = {one.record for one in statements}
+    own = attached.barred | stating
     if attached.devices or attached.named or recorded.relinked:
         named = set(attached.named)
         if recorded.relinked:
@@ -78,9 +80,11 @@ async def write_evidence(tx: Writer, new: Sequence[Arrival], touched: Touched, *
         await settle_devices(tx, attached.devices | recorded.relinked, named, now)
     if attached.named:
         own |= await find_devices_to_tell(tx, attached.named)
-    if own:
-        owners = await read_people_of_records(tx, own)
-        affected |= {user for user, _ in owners.values()}
+    if own or attached.sharing:
+        owners = await read_people_of_records(tx, own | attached.sharing)
+        affected |= {user for record, (user, _) in owners.items() if record in own}
+        sharing = {user for record, (user, _) in owners.items() if record in stating or record in attached.sharing}
+        affected |= await share_denials(tx, sharing, now)
     if affected:
         await refresh_permits(tx, affected, policy, now)
     if repeated:
@@ -120,22 +124,34 @@ def _add_identifiers(one: Arrival, touched: Touched, evidence: Evidence) -> None
     message, record = one.message, one.record
 
     def add(holder: RecordId, identifier: ArrivedIdentifier) -> None:
-        known = touched[holder].known
-        if known.lacks(identifier.id, identifier.grade, message.received_at):
-            proof = message.proof if covers(message.proof, identifier.ref.kind) else None
-            evidence.add(
-                NewHolding(holder, identifier.ref, identifier.grade, message.received_at, proof),
-                identifier.id,
-                known.find(identifier.id),
-                certain=not known.full,
-            )
-            known.add(identifier.id, identifier.grade, message.received_at)
+        state = touched[holder]
+        if not state.known.lacks(identifier.id, identifier.grade, message.received_at):
+            return
+        remembered = state.known.find(identifier.id)
+        proof = message.proof if covers(message.proof, identifier.ref.kind) else None
+        evidence.add(
+            NewHolding(holder, identifier.ref, identifier.grade, message.received_at, proof),
+            identifier.id,
+            remembered,
+            certain=state.new or not (identifier.ref.kind == ANONYMOUS_ID or (remembered is None and state.known.full)),
+        )
+        if not _names_a_device(one, holder, identifier):
+            state.known.add(identifier.id, identifier.grade, message.received_at)
 
     assert record is not None  # noqa: S101 - narrows the type: the caller has excluded None
     for identifier in one.identifiers:
         add(record, identifier)
     if one.device is not None and one.also in touched:
         add(one.also, one.device)
+
+
+def _names_a_device(one: Arrival, holder: RecordId, identifier: ArrivedIdentifier) -> bool:
+    """Whether a message only names a device that it doesn't come from, as an alias does. The record doesn't remember
+    this, so that the first message from the device creates the device, too."""
+    if identifier.ref.kind != ANONYMOUS_ID or holder != one.record or one.message.record is None:
+        return False
+    came_from = one.device is not None and one.device.id == identifier.id
+    return one.message.record.kind is RecordKind.USER and not came_from
 
 
 def _find_contacts(one: Arrival) -> list[ContactStatement]:

@@ -12,7 +12,7 @@ from enum import Enum, auto
 from itertools import islice
 from typing import Final, NamedTuple
 
-from graph.consent.bars import add_bars, find_hearers, read_barrable
+from graph.consent.bars import add_bars, find_hearers, read_barrable, read_denying_mates, read_shared
 from graph.consent.log import (
     NewEvent,
     RecordLog,
@@ -185,6 +185,22 @@ async def spread_denials(tx: Writer, records: Collection[RecordId], now: Millis)
         return set()
     logs = await lock_logs(tx, records)
     return await _spread(tx, logs, [event for log in logs.values() for event in log.events], now)
+
+
+async def share_denials(tx: Writer, users: Collection[UserId], now: Millis) -> set[UserId]:
+    """Leaves what any account of these people denied on what their other accounts share with others (`read_shared`).
+    Returns the people whom this reaches. Call it after any linkage, which decides who others are."""
+    denying = await read_denying_mates(tx, users) if users else set()
+    shared = await read_shared(tx, denying) if denying else {}
+    if not shared:
+        return set()
+    logs = await lock_logs(tx, shared)
+    bars: dict[str, list[Bar]] = {}
+    for record, identifiers in shared.items():
+        for identifier in identifiers:
+            bars.setdefault(identifier, []).extend(find_bars(logs[record], logs[record].events, Grade.PROVEN))
+    changed = await add_bars(tx, bars)
+    return await find_hearers(tx, changed, now) if changed else set()
 
 
 async def leave_denials(tx: Writer, places: Mapping[str, Collection[UserId]], now: Millis) -> set[UserId]:

@@ -33,22 +33,26 @@ class Evidence:
     ends: dict[tuple[RecordId, str], Millis | None] = field(default_factory=dict)
 
     def add(self, new: NewHolding, identifier: str, known: Known | None, *, certain: bool = True) -> None:
-        """Adds an identifier that a record lacks. `known` is what it has of it; of several additions of one
-        transaction, what was known before the first counts."""
+        """Adds an identifier that a record lacks. `known` is what it has of it; unless that is certain, it is read. Of
+        several additions of one transaction, the best counts, and what was known before the first."""
         key = (new.record, identifier)
         before = self.held.get(key)
-        self.held[key] = (new, known if before is None else before[1])
-        if not certain and before is None and known is None:
-            self.doubtful.add(key)
+        if before is None:
+            self.held[key] = (new, known)
+            if not certain:
+                self.doubtful.add(key)
+        elif (-new.grade.rank, new.since) < (-before[0].grade.rank, before[0].since):
+            self.held[key] = (new, before[1])
 
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """What has to be decided afresh: accounts to link; records that got identifiers (`changed`), those that may hear
-    other bars now (`barred`), devices to settle, and user IDs and anonymous IDs (`named`, by identifier ID) by which
-    devices may now count for an account."""
+    """What has to be decided afresh: accounts to link; those that got identifiers which others may hold (`sharing`);
+    records that got any (`changed`), those that may hear other bars now (`barred`), devices to settle, and user IDs and
+    anonymous IDs (`named`, by identifier ID) by which devices may now count for an account."""
 
     linking: frozenset[RecordId] = frozenset()
+    sharing: frozenset[RecordId] = frozenset()
     changed: frozenset[RecordId] = frozenset()
     barred: frozenset[RecordId] = frozenset()
     devices: frozenset[RecordId] = frozenset()
@@ -70,10 +74,10 @@ async def attach_evidence(tx: Writer, evidence: Evidence) -> Attached:
     if evidence.ends:
         await end_holdings(tx, evidence.ends)
     ended = {record for record, _ in evidence.ends}
-    linking = {new.record for new, _ in holdings if new.grade is Grade.PROVEN and new.identifier.kind != ANONYMOUS_ID}
-    linking |= ended
+    proven = [new for new, _ in holdings if new.grade is Grade.PROVEN and new.identifier.kind != ANONYMOUS_ID]
     return Attached(
-        linking=frozenset(linking),
+        linking=frozenset({new.record for new in proven} | ended),
+        sharing=frozenset(new.record for new in proven if new.identifier.kind != USER_ID),
         changed=frozenset(record for record, _ in evidence.held),
         barred=frozenset(barred | written.barred | ended),
         devices=frozenset(written.tied),

@@ -26,7 +26,7 @@ from graph.model.time import Millis
 from graph.segments.memberships import end_unpermitted
 from graph.store.client import Writer
 from privacy.purposes import ANALYTICS
-from resolvers.consent.recording import leave_denials
+from resolvers.consent.recording import leave_denials, share_denials
 from resolvers.identity.neighbourhood import LockedNeighbourhood, lock_neighbourhood
 
 ACTOR: Final = "linkage/deterministic/1"
@@ -76,6 +76,8 @@ async def _link(tx: Writer, records: Collection[RecordId], now: Millis, config: 
     reached = await leave_denials(tx, parting, now)
     moved = assign_users(decision.components, found.memberships(), lambda: UserId(str(ULID())))
     await _write_succession(tx, moved, now)
+    users = {moved.moves.get(record, known.membership.user) for record, known in found.records.items()}
+    reached |= await share_denials(tx, users, now)
     return LinkageChanges(
         affected_users=frozenset(moved.affected | reached),
         merged=moved.retired,

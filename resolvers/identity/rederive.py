@@ -36,7 +36,7 @@ from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer
 from privacy.policy import Policy
 from resolvers.consent.permits import refresh_permits
-from resolvers.consent.recording import leave_denials, spread_denials
+from resolvers.consent.recording import leave_denials, share_denials, spread_denials
 from resolvers.context import Services
 from resolvers.identity.devices import MOST_WAITING, settle_devices
 from resolvers.identity.linkage import relink_records
@@ -183,7 +183,8 @@ async def _rederive(
     }
     await settle_devices(tx, {one.record for one in graded if one.kind is RecordKind.ANONYMOUS}, named, now)
     told = await read_devices_of_identifiers(tx, named, MOST_WAITING)
-    affected |= {user for user, _ in (await read_people_of_records(tx, told.union(records))).values()}
+    people = {user for user, _ in (await read_people_of_records(tx, told.union(records))).values()}
+    affected |= people | await share_denials(tx, people, now)
     await refresh_permits(tx, affected, policy, now)
     return RederiveReport(len(records), len(changes), separated, len(linked.merged), len(linked.split))
 

@@ -153,7 +153,7 @@ async def snapshot(store: GraphClient) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("carried", [False, True], ids=["stated", "carried"])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(12))
 async def test_receipts_decide_and_not_the_order_of_processing(store: GraphClient, seed: int, carried: bool) -> None:
     rng = Random(seed)
     messages = draw_messages(rng, 24, carried=carried)

@@ -20,6 +20,7 @@ from resolvers.consent.recording import (
     MOST_UNVOUCHED,
     NoRoomForConsents,
     find_bars,
+    share_denials,
     spread_denials,
 )
 from tests.consenting import (
@@ -302,6 +303,25 @@ async def test_a_denial_goes_with_identifiers_that_its_record_gets_later(store: 
     await store.write(lambda tx: refresh_permits(tx, reached, POLICY, NOW))
     assert "analytics" not in (await read_stored(store)).permits
     assert await store.write(lambda tx: spread_denials(tx, set(), NOW)) == set()
+
+
+@pytest.mark.store
+async def test_a_denial_reaches_whoever_shares_something_with_another_account_of_the_person(store: GraphClient) -> None:
+    await person(store, ANNE, WEB, APP)
+    await person(store, EVE, EVES)
+    await store.write(lambda tx: tx.run("MATCH (r:Record) SET r.kind = 'user'"))
+    await append(store, EVES, statement_of("analytics"), users=[EVE])
+    assert (await append(store, WEB, statement_of("analytics", "withdrawn"))).hearers == set()
+    proven = [NewHolding(one, email("ada"), Grade.PROVEN, Millis(1)) for one in (APP, EVES)]
+    await store.write(lambda tx: write_holdings(tx, proven[:1]))
+    assert await store.write(lambda tx: share_denials(tx, {ANNE}, NOW)) == set(), "nobody else holds it"
+    await store.write(lambda tx: write_holdings(tx, proven[1:]))
+    assert await store.write(lambda tx: share_denials(tx, {EVE}, NOW)) == set(), "one account is no person of several"
+    reached = await store.write(lambda tx: share_denials(tx, {ANNE}, NOW))
+    assert reached == {ANNE, EVE}
+    await store.write(lambda tx: refresh_permits(tx, reached, POLICY, NOW))
+    assert "analytics" not in (await read_stored(store, EVE)).permits
+    assert await store.write(lambda tx: share_denials(tx, {ANNE}, NOW)) == set(), "it is there already"
 
 
 @pytest.mark.store

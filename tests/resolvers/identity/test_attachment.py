@@ -41,9 +41,11 @@ async def edges(store: GraphClient) -> list[tuple[str, str, int]]:
 async def test_each_grade_leads_to_its_decisions(store: GraphClient) -> None:
     await write_newcomers(store, "a", "b", "c")
     found = await attach(store, stated("a", ADA, PROVEN, 1), stated("b", ADA, STATED, 1), stated("c", ADA, CLAIMED, 1))
-    assert found == Attached(linking=frozenset({record("a")}), changed=frozenset(map(record, "abc")))
+    only = frozenset({record("a")})
+    assert found == Attached(linking=only, sharing=only, changed=frozenset(map(record, "abc")))
     found = await attach(store, stated("a", USER, PROVEN, 1), stated("b", USER, CLAIMED, 1))
     assert (found.linking, found.devices, found.named) == ({record("a")}, {record("b")}, {USER.id})
+    assert found.sharing == set()
     found = await attach(store, stated("a", DEVICE, PROVEN, 1), stated("c", DEVICE, CLAIMED, 1))
     assert (found.linking, found.devices, found.named) == (set(), {record("c")}, {DEVICE.id})
 
