@@ -28,8 +28,9 @@ def load(
 ) -> None:
     """Load messages from files with one JSON object per line: Segment's format, and lines of type item and consent.
 
-    Every message counts once by its messageId, so an interrupted load can simply be run again. Rejected lines do not
-    affect others; they are counted by reason and kept (`consentric dead-letters list`).
+    Every message counts once by its messageId, or if it has none, by its place in an unchanged file. So an interrupted
+    load can simply be run again. Rejected lines do not affect others; they are counted by reason and kept
+    (`consentric dead-letters list`).
 
     Examples:
 

@@ -160,7 +160,7 @@ async def _find_public(services: Services, name: str) -> Source:
     if source is None:
         raise no_source(name)
     if source.trust is not Trust.PUBLIC:
-        raise BadInput(f"Source {name} is no public source: it needs no user hashes.")
+        raise BadInput(f"Source {name} is not a public source: it needs no user hashes.")
     return source
 
 

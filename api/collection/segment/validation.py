@@ -41,6 +41,10 @@ LINES: Final[TypeAdapter[Any]] = TypeAdapter(AnyMessage)
 
 TYPES: Final = frozenset({"identify", "track", "page", "screen", "group", "alias"})
 LINE_TYPES: Final = TYPES | {"item", "consent"}
+FOR_FILES: Final = (
+    "Lines of type consent and item are for files: over HTTP, send context.consent, or the mutations recordConsent, "
+    "withdrawConsent and upsertItems."
+)
 
 _REASONS: Final = {
     "missing": RejectionReason.MISSING_FIELD,
@@ -86,7 +90,8 @@ def explain(error: ValidationError, types: frozenset[str]) -> Rejected:
     kind = first["type"]
     reason = _REASONS.get(kind) or (RejectionReason.BAD_VALUE if kind in _VALUE_ERRORS else RejectionReason.WRONG_TYPE)
     if reason is RejectionReason.UNKNOWN_TYPE:
-        return Rejected(reason, f"type must be one of {', '.join(sorted(types))}.", "type")
+        elsewhere = "" if types >= LINE_TYPES else f" {FOR_FILES}"
+        return Rejected(reason, f"type must be one of {', '.join(sorted(types))}.{elsewhere}", "type")
     if kind == "extra_forbidden":
         return Rejected(reason, "The line has a field that its type does not have.")
     field = ".".join(part for part in first["loc"][1:] if isinstance(part, str) and part in _DECLARED) or None

@@ -122,6 +122,13 @@ async def test_bad_messages_in_a_batch_do_not_affect_the_others(sender: Sender) 
     assert [reason for reason, _ in await sender.letters()] == sorted(body["rejected"])
 
 
+async def test_a_consent_line_over_http_is_told_where_consents_go(sender: Sender) -> None:
+    line = {"type": "consent", "userId": "ada", "purpose": "marketing", "state": "given"}
+    body = (await sender.post("batch", {"batch": [line]})).json()
+    assert "context.consent" in body["errors"][0]["message"]
+    assert "recordConsent" in body["errors"][0]["message"]
+
+
 async def test_a_batch_that_is_not_json_keeps_its_valid_messages(sender: Sender) -> None:
     deep = b"[" * 3000 + b"]" * 3000
     body = b'{"batch":[%s,{"a":NaN},{"x":%s},%s,{"userId":"\\ud83d"}]}'
