@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.cli.console import AsJson, print_json, print_table, show_time
+from api.cli.console import AsJson, print_json, print_table, say, show_time
 from api.cli.running import run_with_runtime, run_with_services
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ def list_(
 
       consentric dead-letters list --source shop --reason bad_timestamp --payload --json
     """
-    letters = run_with_services(lambda services: read(services, source, reason, limit))
+    letters, number = run_with_services(lambda services: read(services, source, reason, limit))
+    if len(letters) < number:
+        say(f"{len(letters):,} of {number:,} dead letters; see --limit, --source, --reason.")
     if as_json:
         print_json([show_letter(letter, payload=payload) for letter in letters])
         return
@@ -71,18 +73,25 @@ def replay(*, source: OfSource = None, reason: OfReason = None, as_json: AsJson 
     print_table("Replayed", ("messages", "number"), rows)
 
 
-async def read(services: Services, source: str | None, reason: str | None, limit: int) -> list[DeadLetter]:
-    """Returns the letters."""
-    from resolvers.collection.dead_letters import list_letters
+async def read(services: Services, source: str | None, reason: str | None, limit: int) -> tuple[list[DeadLetter], int]:
+    """Returns the letters, up to `limit`, and the number of all. Raises NotFound or BadInput if there can't be any."""
+    from api.collection.reasons import parse_reason
+    from resolvers.collection.dead_letters import find_letters, list_letters
 
-    return await list_letters(services.client, limit, source=source, reason=reason)
+    known = parse_reason(reason) if reason else None
+    number = await find_letters(services.client, source, known)
+    return await list_letters(services.client, limit, source=source, reason=known), number
 
 
 async def replay_with(runtime: Runtime, source: str | None, reason: str | None) -> ReplayReport:
-    """Replays the letters."""
+    """Replays the letters. Raises NotFound or BadInput if there can't be any."""
+    from api.collection.reasons import parse_reason
     from api.collection.replay import replay as run
+    from resolvers.collection.dead_letters import find_letters
 
-    return await run(runtime, source=source, reason=reason)
+    known = parse_reason(reason) if reason else None
+    await find_letters(runtime.services.client, source, known)
+    return await run(runtime, source=source, reason=known)
 
 
 def show_letter(letter: DeadLetter, *, payload: bool) -> dict[str, object]:

@@ -37,6 +37,14 @@ class RejectionReason(StrEnum):
     STORE_REFUSED = STORE_REFUSED
 
 
+def parse_reason(text: str) -> RejectionReason:
+    """Returns a reason by its code. Raises BadInput, which lists all of them, if there is none of this code."""
+    try:
+        return RejectionReason(text)
+    except ValueError:
+        raise BadInput(f"There is no such reason: {', '.join(RejectionReason)}.") from None
+
+
 class Rejected(BadInput):
     """An entry that can never be accepted as it is: sending it again changes nothing."""
 

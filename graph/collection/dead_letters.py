@@ -103,6 +103,19 @@ async def read_letters(
     return [letter_of(row) for row in rows]
 
 
+READ_NUMBER_OF_LETTERS: Final = """
+MATCH (d:DeadLetter)
+WHERE ($source IS NULL OR d.source = $source) AND ($reason IS NULL OR d.reason = $reason)
+RETURN count(d) AS number
+"""
+
+
+async def count_letters(client: GraphClient, source: str | None = None, reason: str | None = None) -> int:
+    """Returns the number of letters, of a source or with a reason if one is given."""
+    rows = await client.read(READ_NUMBER_OF_LETTERS, source=source, reason=reason)
+    return int(rows[0]["number"])
+
+
 WRITE_REMOVALS: Final = """
 UNWIND $ids AS id
 MATCH (d:DeadLetter {id: id})

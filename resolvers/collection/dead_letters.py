@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from graph.collection.dead_letters import DeadLetter, read_letters, remove_letters
+from graph.access.sources import read_source
+from graph.collection.dead_letters import DeadLetter, count_letters, read_letters, remove_letters
 from graph.errors import BadInput
 from graph.model.message import Message
 from graph.store.client import GraphClient
+from resolvers.access.registration import no_source
 from resolvers.collection.ingestor import Ingestor
 from resolvers.collection.transaction import MessageOutcome
 
@@ -36,6 +38,15 @@ async def list_letters(
 ) -> list[DeadLetter]:
     """Returns a page of letters in the order of their IDs. Payloads are personal data: show them to operators only."""
     return await read_letters(client, limit, after, source, reason)
+
+
+async def find_letters(client: GraphClient, source: str | None = None, reason: str | None = None) -> int:
+    """Returns the number of letters of a source and with a reason. Raises NotFound if there are none because there is
+    no such source."""
+    number = await count_letters(client, source, reason)
+    if not number and source is not None and await read_source(client, source) is None:
+        raise no_source(source)
+    return number
 
 
 async def replay_letters(

@@ -243,6 +243,11 @@ def test_dead_letters_are_listed_and_replayed(run_here: RunHere, loaded: dict[st
     assert [letter["reason"] for letter in letters] == ["unknown_type"]
     assert "payload" not in letters[0]
     assert "teleport" in run_here("dead-letters", "list", "--payload").stdout
+    assert run_here("dead-letters", "list").stderr == ""
+    for command in ("list", "replay"):
+        assert failure(run_here("dead-letters", command, "--source", "nope", "--json"), 66)["code"] == "NOT_FOUND"
+        unknown = failure(run_here("dead-letters", command, "--reason", "foo", "--json"), 65)
+        assert "unknown_type" in unknown["message"]
     replayed = document(run_here("dead-letters", "replay", "--json"))
     assert replayed == {"accepted": 0, "duplicate": 0, "kept": 1}
 

@@ -6,7 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from graph.collection.dead_letters import DeadLetter, read_letters, remove_letters, write_letters
+from graph.collection.dead_letters import (
+    DeadLetter,
+    count_letters,
+    read_letters,
+    remove_letters,
+    write_letters,
+)
 from graph.model.time import Millis
 from graph.store.client import GraphClient
 from tests.crowd import run
@@ -62,6 +68,7 @@ async def test_letters_are_listed_once_in_pages_and_by_source_and_reason(store: 
     assert await read_letters(store, 10, source="shop", reason="missing_id") == [kept[2], kept[4]]
     assert len(await read_letters(store, 10, reason="missing_id")) == 3
     assert await read_letters(store, 10, source="crm") == []
+    assert (await count_letters(store), await count_letters(store, "shop", "missing_id")) == (8, 2)
 
 
 async def test_removed_letters_are_gone_and_the_others_remain(store: GraphClient) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from graph.collection.dead_letters import DeadLetter, read_letters, write_letters
-from graph.errors import BadInput
+from graph.errors import BadInput, NotFound
 from graph.model.access import Source
 from graph.model.activity import Interaction
 from graph.model.catalogue import ItemKey
@@ -17,7 +17,7 @@ from graph.model.time import Millis
 from graph.store.client import GraphClient
 from privacy.policy import Policy
 from resolvers.collection import dead_letters
-from resolvers.collection.dead_letters import list_letters, replay_letters
+from resolvers.collection.dead_letters import find_letters, list_letters, replay_letters
 from resolvers.collection.ingestor import Ingestor
 from tests.arrivals import register
 
@@ -106,3 +106,13 @@ async def test_every_letter_is_replayed_once_over_many_pages(
 async def test_a_replay_without_letters_gives_an_empty_report(store: GraphClient, ingestor: Ingestor) -> None:
     report = await replay_letters(store, ingestor, read)
     assert (report.accepted, report.duplicate, report.kept) == (0, 0, [])
+
+
+async def test_letters_of_an_unknown_source_are_refused(store: GraphClient, ingestor: Ingestor) -> None:
+    await keep(store, letter("a"), letter("b", source="gone"))
+    assert await find_letters(store) == 2
+    assert await find_letters(store, "shop") == 1
+    assert await find_letters(store, "shop", "bad_timestamp") == 0
+    assert await find_letters(store, "gone") == 1
+    with pytest.raises(NotFound, match="no source nope"):
+        await find_letters(store, "nope")
