@@ -11,7 +11,7 @@ from api.cli.running import run_with_services
 
 app = typer.Typer(help="Register, list and revoke programs that read or manage the graph.", no_args_is_help=True)
 Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="The client's name, such as web or acme. A name can't be reused.")
+    str, typer.Argument(metavar="NAME", help="The client's name, such as web or acme. A name is never reused.")
 ]
 
 
@@ -44,6 +44,8 @@ def create(
     chooses one with the header `Consentric-Purpose`. Partners are registered for sharing with their recipient. For
     people in a browser or an app, use `consentric token`.
 
+    Names are never reused, not even after `client revoke`: if a key is lost, register the program under another name.
+
     Examples:
 
       consentric client create web --role frontend --purpose personalisation --purpose service
@@ -61,7 +63,8 @@ def create(
         print_json({"client": made.client.name, "key": made.key})
         return
     print_text(made.key)
-    say(f"Client {name} is registered for {', '.join(made.client.purposes) or 'no purpose'}.")
+    purposes = f", for {', '.join(made.client.purposes)}" if made.client.purposes else ""
+    say(f"Client {name} is registered with the role {role}{purposes}.")
     say("Store the API key above: it is not shown again.")
 
 

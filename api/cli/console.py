@@ -6,7 +6,7 @@ With `--json`, standard output is a single line with one JSON document.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated
@@ -48,15 +48,18 @@ def show_progress(unit: str, total: int | None = None, *, hidden: bool = False) 
         yield lambda done: bar.update(task, completed=done)
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Prints a table on standard output. Cells are plain text, never markup."""
+def print_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, whole: Collection[str] = ()
+) -> None:
+    """Prints a table on standard output. Cells are plain text, never markup. Lines of the columns `whole` are never
+    broken."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title=title, title_justify="left")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in whole)
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     Console().print(table)
@@ -85,6 +88,11 @@ def print_failure(code: str, message: str, *, as_json: bool, where: str | None =
         say(orjson.dumps({"error": error}).decode())
     else:
         say(f"Error: {line}" + (f" ({where})" if where else ""))
+
+
+def count_of(number: int, one: str, many: str) -> str:
+    """Returns a number with what it counts, such as `1 pair` or `2 pairs`."""
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def show_time(at: Millis | None) -> str | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from api.cli.console import AsJson, print_json, print_table, show_time
+from api.cli.console import AsJson, count_of, print_json, print_table, show_time
 from api.cli.running import run_until_done
 
 if TYPE_CHECKING:
@@ -298,7 +298,10 @@ async def check_candidates(client: GraphClient) -> Finding:
     report = await count_candidates(client, MOST_IDENTIFIERS)
     of = "" if report.complete else f" among the first {MOST_IDENTIFIERS:,} identifiers"
     return Finding(
-        "candidates", State.OK, f"{report.total:,} pairs may be one person{of}", " ".join(advise_proof(report))
+        "candidates",
+        State.OK,
+        f"{count_of(report.total, 'pair', 'pairs')} may be one person{of}",
+        " ".join(advise_proof(report)),
     )
 
 
@@ -310,4 +313,6 @@ async def check_model(client: GraphClient) -> Finding:
     run = await read_current_run(client, WALK)
     if run is None:
         return Finding("model", State.WARNING, "none fitted: only popular items", "Run: consentric refresh")
-    return Finding("model", State.OK, f"fitted {show_time(run.finished_at)} from {run.people} people")
+    return Finding(
+        "model", State.OK, f"fitted {show_time(run.finished_at)} from {count_of(run.people, 'person', 'people')}"
+    )

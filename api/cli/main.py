@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Final
+from importlib.metadata import version
+from typing import Annotated, Final
 
 import typer
 from typer.exceptions import Abort, TyperException
 
 from api.cli import clients, dead_letters, demo, derive, doctor, load, serve, sources, stores, tokens
-from api.cli.console import print_failure
+from api.cli.console import print_failure, print_text
 from api.errors import (
     INTERRUPT_EXIT,
     INTERRUPTED,
@@ -39,6 +40,14 @@ EPILOG: Final = "\n\n".join(
     )
 )
 
+
+def show_version(wanted: bool) -> None:
+    """Prints the version and ends the command if it is wanted."""
+    if wanted:
+        print_text(f"consentric {version('consentric')}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="consentric",
     help="The consent-aware customer graph: collects, links, recommends, and reveals only what consent permits.",
@@ -49,6 +58,17 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
+
+
+@app.callback()
+def consentric(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=show_version)
+    ] = False,
+) -> None:
+    """Takes the options that come before a command."""
+
+
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.add_typer(stores.app, name="store")

@@ -37,7 +37,10 @@ EVER: Final = "always"
 app = typer.Typer(help="Register, change, list and revoke systems that send messages.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The source's name, such as shop or crm.")]
 
-Trusts = Annotated[str, typer.Option("--trust", metavar="TRUST", help="What it is: public, server or record.")]
+Trusts = Annotated[
+    str, typer.Option("--trust", metavar="TRUST", help="Required. What it is: public, server or record.")
+]
+NewTrust = Annotated[str, typer.Option("--trust", metavar="TRUST", help="What it is: public, server or record.")]
 Kinds = Annotated[
     list[str] | None,
     typer.Option("--verifies", metavar="KIND", help="Contact data that a server checks: email, phone. Repeatable."),
@@ -96,7 +99,7 @@ def create(
     record: a system of record, such as a CRM. Everything it states is proven.
 
     Segment's libraries send the key as the user name of HTTP Basic authentication, and so should other senders. After a
-    key is revoked, the same command creates a new one.
+    key is revoked, the same command with the same options creates a new one.
 
     Examples:
 
@@ -147,7 +150,7 @@ def print_keys(made: RegisteredSource) -> None:
 def set_(
     name: Name,
     *,
-    trust: Trusts = "",
+    trust: NewTrust = "",
     verifies: Kinds = None,
     verified_since: Since = None,
     jurisdiction: Place = None,
@@ -270,12 +273,12 @@ def list_(as_json: AsJson = False) -> None:
             source.user_namespace or "(shared)",
             source.jurisdiction,
             show_time(source.created_at),
-            ", ".join(source.keys) or "none",
+            "\n".join(source.keys) or "none",
             show_state(source),
         )
         for source in sources
     ]
-    print_table("Sources", columns, rows)
+    print_table("Sources", columns, rows, whole=("trust", "valid keys", "state"))
 
 
 def show_source(source: Source) -> dict[str, object]:

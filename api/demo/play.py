@@ -104,7 +104,8 @@ async def play(
             show.seconds(summary["seconds"])
             publish(summary)
             if serve:
-                show.invite(url, demo.keys, PERSON, choose_examples(cast)[0].records[0][0])
+                example = PERSON, choose_examples(cast)[0].records[0][0]
+                show.invite(url, demo.keys, example, settings.data_dir)
                 with suppress(asyncio.CancelledError):
                     await asyncio.shield(ended)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
@@ -126,8 +127,8 @@ class Show:
         same = "Nothing has changed" if scene["unchanged"] else "SOMETHING HAS CHANGED"
         self._console.print(f"{same} in all that they see.")
         self._console.print(
-            f"Her {scene['accepted']} messages were accepted, for her own device. The front-end asks for that one:"
-            f" {brief(scene['stranger'])}."
+            f"The stranger's {scene['accepted']} messages were accepted, but only for the stranger's device;"
+            f" a query for that device shows {brief(scene['stranger'])}."
         )
 
     def withdrawal(self, withdrawn: Mapping[str, Any]) -> None:
@@ -141,8 +142,10 @@ class Show:
         self.heading("Duration in seconds")
         self.table(tuple(seconds), [tuple(seconds.values())])
 
-    def invite(self, url: str, keys: Mapping[str, str], query: str, record: RecordRef) -> None:
-        """Prints what the user can try while the API is served."""
+    def invite(self, url: str, keys: Mapping[str, str], example: tuple[str, RecordRef], folder: Path) -> None:
+        """Prints what the user can try while the API is served from a data folder: an example is a query and a record
+        to ask about."""
+        query, record = example
         self.heading("The server is running. Try:")
         self.table(
             ("what", "where"),
@@ -153,15 +156,18 @@ class Show:
                 ("health, metrics", f"{url}/readyz  {url}/metrics"),
             ),
         )
-        self.table(("key", "sent as Authorization: Bearer …"), keys.items())
-        self._console.print("\nPaste into GraphiQL, with one of the keys in its header editor:")
+        self.table(("key", "write keys cwk_… and cpk_… are for /v1, API keys cak_… for /graphql"), keys.items())
+        frontend = next((key for name, key in keys.items() if name.startswith("frontend")), "KEY")
+        self._console.print("\nPaste into GraphiQL:")
         self._console.print(Syntax(query, "graphql", background_color="default", word_wrap=True))
         self._console.print(Text(f'variables: {{"source": "{record.source}", "key": "{record.key}"}}'))
-        frontend = next((key for name, key in keys.items() if name.startswith("frontend")), "KEY")
+        self._console.print(Text(f'headers: {{"Authorization": "Bearer {frontend}"}}'), soft_wrap=True)
         self._console.print("\nOr in a shell:")
         body = '{"query":"{ profile(by: {record: {source: \\"%s\\", key: \\"%s\\"}}) { givenName age } }"}'
         command = f"curl -s {url}/graphql -H 'Authorization: Bearer {frontend}' -H 'Content-Type: application/json'"
         self._console.print(Text(f"{command} -d '{body % (record.source, record.key)}'"), soft_wrap=True)
+        self._console.print("\nFor `consentric` on this graph, in another terminal:")
+        self._console.print(Text(f". .venv/bin/activate; export CONSENTRIC_DATA_DIR={folder}"), soft_wrap=True)
         self._console.print("\nPress Ctrl-C to stop. The graph stays in the data folder until the next demonstration.")
 
 

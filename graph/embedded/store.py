@@ -134,7 +134,9 @@ def stop_running(data_dir: Path) -> bool:
     if running is None:
         return False
     if not running.lasting:
-        raise StoreInUse(f"The store in {folder} was not started to last: it ends when the processes that use it end.")
+        raise StoreInUse(
+            f"The store in {folder} was started by a command or a server, and ends with those that use it."
+        )
     description_file(folder).unlink(missing_ok=True)
     end_process(running.pid, folder, STOP_SECONDS)
     return True

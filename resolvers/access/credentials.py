@@ -29,6 +29,12 @@ T = TypeVar("T")
 CACHE_SECONDS: Final = 1.0
 CACHE_ENTRIES: Final = 4096
 BAD_WRITE_KEY: Final = "The write key is unknown or revoked: check it, or make one with `consentric source create`."
+API_KEY_SENT: Final = "This is a client's API key, which is for /graphql: send a source's write key, cwk_… or cpk_…."
+WRITE_KEY_SENT: Final = (
+    "This is a source's write key, which is for /v1: send a client's API key, cak_…, or a subject token as Bearer."
+)
+WRITE_PREFIXES: Final = (f"{KeyKind.WRITE}_", f"{KeyKind.PUBLIC}_")
+API_PREFIX: Final = f"{KeyKind.API}_"
 BAD_CREDENTIAL: Final = "The credential is unknown, revoked or expired: send an API key or a subject token as Bearer."
 
 PURPOSE_BOUND: Final = frozenset({Role.FRONTEND, Role.PARTNER})
@@ -82,8 +88,8 @@ class CredentialCache(Generic[T]):
 
 
 class Authority:
-    """Admits sources and viewers; `proofs` verifies what messages carry. The text of a refusal doesn't reveal the
-    reason."""
+    """Admits sources and viewers; `proofs` verifies what messages carry. The text of a refusal reveals no more than the
+    kind of the key, which its prefix shows."""
 
     def __init__(
         self,
@@ -104,6 +110,8 @@ class Authority:
     async def admit_source(self, write_key: str) -> Source:
         """Returns the source that a write key belongs to. Raises Unauthenticated if the key is unknown or revoked, or
         is not of the kind that the source's trust requires."""
+        if write_key.startswith(API_PREFIX):
+            raise Unauthenticated(API_KEY_SENT)
         key = parse_key(write_key, KeyKind.PUBLIC) or parse_key(write_key, KeyKind.WRITE)
         found = await self._sources.find(key.id) if key else None
         if key is None or found is None or not self._hasher.matches(key, found.hash):
@@ -117,7 +125,9 @@ class Authority:
 
         Raises Unauthenticated if the credential is invalid, PurposeRequired or Forbidden if the purpose is.
         """
-        if credential.startswith(f"{KeyKind.API}_"):
+        if credential.startswith(WRITE_PREFIXES):
+            raise Unauthenticated(WRITE_KEY_SENT)
+        if credential.startswith(API_PREFIX):
             return Admission(view_client(await self._admit_client(credential), purpose))
         claims = self._verifier.verify(credential, self._clock())
         client = await self._find_token_client(claims.client)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -88,7 +88,9 @@ async def register_source(
     async def work(tx: Writer) -> Source:
         stored = await write_source(tx, wanted)
         if stored.user_namespace != user_namespace:
-            raise Conflict(f"The user IDs of source {name} already have another namespace, which can't change.")
+            namespace = stored.user_namespace
+            advice = f"add --namespace {namespace}" if namespace else "leave out --namespace"
+            raise Conflict(f"The user IDs of source {name} have another namespace, which can't change: {advice}.")
         known = (stored.trust, stored.verifies.keys(), stored.jurisdiction, stored.static_hash)
         if known != (trust, wanted.verifies.keys(), wanted.jurisdiction, static_hash):
             raise Conflict(f"Source {name} is registered otherwise: change it with `consentric source set {name}`.")
@@ -163,7 +165,7 @@ async def register_client(
         role=known.value,
         purposes=check_purposes(services.policy, known, purposes, recipient),
         recipient=recipient,
-        scopes=check_scopes(scopes),
+        scopes=check_scopes(scopes, purposes),
         created_at=now,
     )
     key: Key = make_key(KeyKind.API)
@@ -244,7 +246,7 @@ def no_source(name: str) -> NotFound:
 def check_role(role: str) -> Role:
     """Returns the role. Raises BadInput if it is unknown."""
     if role not in set(Role):
-        raise BadInput(f"The role must be one of {', '.join(Role)}.")
+        raise BadInput(f"The role must be {one_of(Role)}.")
     return Role(role)
 
 
@@ -263,16 +265,24 @@ def check_purposes(policy: Policy, role: Role, purposes: Sequence[str], recipien
     fitting = [key for key, per_recipient in known.items() if per_recipient is partner]
     chosen = tuple(dict.fromkeys(purposes)) or (tuple(fitting) if partner and len(fitting) == 1 else ())
     if any(purpose not in fitting for purpose in chosen):
-        raise BadInput(f"A purpose of a client of role {role} must be one of {', '.join(fitting)}.")
+        raise BadInput(f"A purpose of a client of role {role} must be {one_of(fitting)}.")
     if not chosen and role in PURPOSE_BOUND:
-        raise BadInput(f"A client of role {role} needs a purpose (--purpose): one of {', '.join(fitting)}.")
+        raise BadInput(f"A client of role {role} needs a purpose (--purpose): {one_of(fitting)}.")
     for purpose in chosen:
         policy.permit(purpose, recipient)
     return chosen
 
 
-def check_scopes(scopes: Sequence[str]) -> tuple[str, ...]:
-    """Returns the scopes, each once. Raises BadInput if one is unknown."""
+def one_of(names: Iterable[str]) -> str:
+    """Returns the choice between names, as a message states it."""
+    known = list(names)
+    return known[0] if len(known) == 1 else f"one of {', '.join(known)}"
+
+
+def check_scopes(scopes: Sequence[str], purposes: Sequence[str]) -> tuple[str, ...]:
+    """Returns the scopes, each once. Raises BadInput if one is unknown, or if there is no purpose to see values for."""
     if any(scope not in SCOPES for scope in scopes):
-        raise BadInput(f"A scope must be one of {', '.join(sorted(SCOPES))}.")
+        raise BadInput(f"A scope must be {one_of(sorted(SCOPES))}.")
+    if scopes and not purposes:
+        raise BadInput(f"The scope {VALUES_SCOPE} shows what a purpose may see: name one (--purpose).")
     return tuple(dict.fromkeys(scopes))

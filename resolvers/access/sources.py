@@ -17,7 +17,14 @@ from graph.store.client import Writer
 from resolvers.access.credentials import kind_of_write_key
 from resolvers.access.keys import Key, make_key
 from resolvers.access.proofs import MOST_DAYS, derive_hash_key
-from resolvers.access.registration import RegisteredSource, check_source, complete_source, no_source, write_key
+from resolvers.access.registration import (
+    RegisteredSource,
+    check_source,
+    complete_source,
+    no_source,
+    quote_name,
+    write_key,
+)
 from resolvers.context import Services
 
 GRADED: Final = (USER_ID, EMAIL, PHONE)
@@ -169,7 +176,8 @@ def parse_trust(text: str) -> Trust:
     try:
         return Trust(text)
     except ValueError:
-        raise BadInput(TRUSTS) from None
+        unknown = f"There is no trust {quote_name(text)}. " if text else ""
+        raise BadInput(unknown + TRUSTS) from None
 
 
 TRUSTS: Final = (

@@ -158,6 +158,8 @@ def check_statement(statement: ConsentStatement, policy: Policy) -> ConsentState
         policy.check_statement(statement)
     except BadInput as error:
         field = str(error).partition(":")[0]
+        if field == "purpose":
+            raise InvalidStatement(f"purpose must be one of {', '.join(policy.purposes)}.", field) from None
         raise InvalidStatement(f"{field} does not fit the policy's purposes.", field) from None
     if statement.notice is not None and normalise_id(statement.notice).value is None:
         raise InvalidStatement("notice must not be empty or contain control characters.", "notice")

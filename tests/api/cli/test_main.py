@@ -265,6 +265,21 @@ def test_a_source_without_a_trust_is_explained(run_here: RunHere) -> None:
     error = failure(run_here("source", "create", "site", "--json"), 65)
     assert error["code"] == "BAD_USER_INPUT"
     assert all(f"{trust}: " in error["message"] for trust in ("public", "server", "record"))
+    assert (
+        "no trust serverr"
+        in failure(run_here("source", "create", "site", "--trust", "serverr", "--json"), 65)["message"]
+    )
+
+
+def test_the_version_is_printed(run_here: RunHere) -> None:
+    assert run_here("--version").stdout.startswith("consentric ")
+
+
+def test_a_source_without_a_key_is_told_its_namespace(run_here: RunHere) -> None:
+    document(run_here("source", "create", "booth", "--trust", "public", "--namespace", "eu", "--json"))
+    document(run_here("source", "revoke", "booth", "--json"))
+    error = failure(run_here("source", "create", "booth", "--trust", "public", "--json"), 73)
+    assert error["message"].endswith("add --namespace eu.")
 
 
 def test_a_source_is_changed_and_shown(run_here: RunHere) -> None:

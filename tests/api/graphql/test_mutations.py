@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from graph.store.client import GraphClient
+from privacy.policy import Policy
 from tests.api.door import START, Door, identify, open_door, viewed
 
 pytestmark = pytest.mark.store
@@ -80,7 +81,7 @@ def iso(at: int) -> str:
     ("change", "message"),
     [
         ({"purpose": ""}, "purpose is not an allowed field or value."),
-        ({"purpose": "fun"}, "purpose does not fit the policy's purposes."),
+        ({"purpose": "fun"}, f"purpose must be one of {', '.join(Policy.default().purposes)}."),
         ({"recipient": "acme"}, "recipient does not fit the policy's purposes."),
         ({"noticeVersion": "x" * 513}, "noticeVersion is not an allowed field or value."),
         ({"rawSignal": "x" * 8193}, "rawSignal is not an allowed field or value."),

@@ -242,7 +242,7 @@ async def test_a_lasting_store_runs_until_stopped(tmp_path: Path, python: Callab
 
 
 def test_a_shared_store_is_not_stopped_from_outside(running: EmbeddedStore) -> None:
-    with pytest.raises(StoreInUse, match="not started to last"):
+    with pytest.raises(StoreInUse, match="started by a command or a server"):
         stop_running(running.folder)
     assert is_engine(running.description.pid, running.folder)
 

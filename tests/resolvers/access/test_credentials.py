@@ -71,8 +71,15 @@ async def test_a_write_key_opens_its_source_and_nothing_else(services: Services,
     made = await registration.register_source(services, "shop", Trust.SERVER, user_namespace="eu")
     found = await authority.admit_source(made.write_key)
     assert (found.name, found.user_namespace) == ("shop", "eu")
-    with pytest.raises(Unauthenticated):
+    with pytest.raises(Unauthenticated, match="source's write key"):
         await authority.admit_viewer(made.write_key)
+
+
+@store_test
+async def test_an_api_key_is_no_write_key(services: Services, authority: Authority) -> None:
+    made = await registration.register_client(services, "web", "frontend", ["personalisation"])
+    with pytest.raises(Unauthenticated, match="client's API key"):
+        await authority.admit_source(made.key)
 
 
 @store_test

@@ -135,6 +135,7 @@ async def test_a_partner_is_registered_for_a_recipient(services: Services, autho
         ("partner", [], "a@b", []),
         ("partner", [], "*", []),
         ("auditor", [], None, ["everything"]),
+        ("auditor", [], None, ["values"]),
     ],
 )
 async def test_a_registration_that_makes_no_sense_writes_nothing(
