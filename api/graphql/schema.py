@@ -69,7 +69,8 @@ class RecordKey:
 
     source: str = strawberry.field(description="Name of the source, at most 512 characters.")
     key: str = strawberry.field(
-        description="The source's ID for the person, spelled exactly as in the source; at most 512 characters."
+        description="The source's ID for the person, spelled exactly as in the source; at most 512 characters. "
+        "Mutations call it `userId` or `anonymousId`, by its kind."
     )
     kind: RecordKind = strawberry.field(
         default=RecordKind.USER,

@@ -36,7 +36,10 @@ def _text(value: str | None) -> str | None:
     return given(value) or None
 
 
-@strawberry.input(description="Names a person as a source does: by user ID, by anonymous ID, or by both.")
+@strawberry.input(
+    description="Names a person as a source does: by user ID, by anonymous ID, or by both. Queries name one of the two "
+    "as `key`, with its `kind`."
+)
 class RecordName:
     source: str = strawberry.field(description="Name of the source, which must be registered.")
     user_id: str | None = optional("The source's user ID for the person.")

@@ -67,6 +67,19 @@ def test_planted_tastes_are_found_and_modularity_matches_networkx() -> None:
     assert partition.modularity == pytest.approx(networkx.community.modularity(graph, groups), abs=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_order_of_people_changes_nothing(seed: int) -> None:
+    histories = two_tastes()
+    order = np.random.default_rng(seed).permutation(histories.shape[0])
+    config = CommunityConfig(neighbours=3)
+    found, again = find_communities(histories, config), find_communities(histories[order], config)
+    assert again.modularity == found.modularity
+    assert again.sizes() == found.sizes()
+    held = [row.toarray().tobytes() for row in (histories[[place]] for place in range(histories.shape[0]))]
+    alone = np.array([held.count(one) == 1 for one in held])  # people who did the same things can change places
+    np.testing.assert_array_equal(again.labels[alone[order]], found.labels[order][alone[order]])
+
+
 def test_the_same_seed_gives_the_same_partition() -> None:
     first, again = (find_communities(two_tastes(), CommunityConfig(seed=7)) for _ in range(2))
     assert first.labels.tolist() == again.labels.tolist()
