@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.cli.console import AsJson, print_json, print_table, read_instant_option, say, show_progress
+from api.cli.console import AsJson, count_of, print_json, print_table, read_instant_option, say, show_progress
 from api.cli.running import run_with_services
 
 if TYPE_CHECKING:
@@ -90,14 +90,19 @@ def print_report(report: RefreshReport) -> None:
         (
             "recommendations",
             walk.people,
-            f"{walk.items} items, {walk.interactions} interactions",
+            f"{count_of(walk.items, 'item', 'items')}, {count_of(walk.interactions, 'interaction', 'interactions')}",
             report.seconds["walk"],
         ),
-        ("RFM", rfm.people, f"{rfm.high_value} high-value buyers", report.seconds["rfm"]),
+        (
+            "RFM",
+            rfm.people,
+            count_of(rfm.high_value, "high-value buyer", "high-value buyers"),
+            report.seconds["rfm"],
+        ),
         (
             "communities",
             found.people,
-            f"{len(found.communities)} communities, modularity {found.modularity:.2f}",
+            f"{count_of(len(found.communities), 'community', 'communities')}, modularity {found.modularity:.2f}",
             report.seconds["communities"],
         ),
     ]
