@@ -42,7 +42,7 @@ def list_(
     """
     letters, number = run_with_services(lambda services: read(services, source, reason, limit))
     if len(letters) < number:
-        say(f"{len(letters):,} of {number:,} dead letters; see --limit, --source, --reason.")
+        say(f"{len(letters):,} of {number:,} dead letters; see --limit, --source, --reason, --payload.")
     if as_json:
         print_json([show_letter(letter, payload=payload) for letter in letters])
         return

@@ -42,7 +42,7 @@ def parse_reason(text: str) -> RejectionReason:
     try:
         return RejectionReason(text)
     except ValueError:
-        raise BadInput(f"There is no such reason: {', '.join(RejectionReason)}.") from None
+        raise BadInput(f"There is no such reason; there are {', '.join(RejectionReason)}.") from None
 
 
 class Rejected(BadInput):
