@@ -331,8 +331,8 @@ _NODES: Final = (
         Property("degree", INTEGER, LINKAGE, RECOMPUTE, _IDENTIFIERS + _REGRADING + _TRUST,
                  "How many records hold it with proof. Erasing one of several holders must lower it."),
         Property("bars", JSON, CONSENTS, RECOMPUTE, _BARS,
-                 "Denials that records left on it, for everyone who has it: purpose, recipient, assurance, instant, "
-                 "record, event."),
+                 "Denials that records left on it, for everyone who has it: purpose, recipient, assurance, latest "
+                 "instant, record, event, whether of a device, first instant."),
         Property("unheard_since", INSTANT, CONSENTS, RECOMPUTE, _BARS,
                  "Since when people who hear its bars wait to be marked stale, because they are many; absent: nobody "
                  "waits."),

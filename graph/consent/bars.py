@@ -1,18 +1,20 @@
 """Bars: the denials that records left on their identifiers, for everyone who holds the same identifier.
 
-Per purpose, recipient and assurance only the latest denial counts, so writing a bar is a maximum: bars don't depend on
-the order of processing. None is ever removed. So where a link ends because of a cap, a limit or a lowered trust, the
-denials of either side still bar the other.
+Per record, purpose, recipient and assurance, the first and the latest denial count, so writing a bar is a minimum and a
+maximum: bars don't depend on the order of processing. None is ever removed, and none hides another: whoever left one
+doesn't hear it, and whoever held the identifier for a while hears only what was first denied by then. So where a link
+ends because of a cap, a limit or a lowered trust, the denials of either side still bar the other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import reduce
 from typing import Final, NamedTuple
 
 from orjson import dumps, loads
 
-from graph.model.consent import UNPROVEN, Bar
+from graph.model.consent import Bar
 from graph.model.identity import Grade, RecordId, UserId
 from graph.model.time import Millis
 from graph.store.client import GraphClient, Writer, chunk_rows
@@ -20,6 +22,12 @@ from graph.store.client import GraphClient, Writer, chunk_rows
 MOST_IDENTIFIERS: Final = 16
 """How many of its identifiers a record leaves its denials on, beside those that link it or once did: contact data, then
 those it has had longest, devices last."""
+
+MOST_DENIERS: Final = 8
+"""How many records with the same denial an identifier names. If there are more, all hear it."""
+
+NOBODY: Final = RecordId("")
+"""Stands for the records of a bar that no longer names them."""
 
 MOST_HEARERS: Final = 20
 """How many people of an identifier are refolded with a denial. If there are more, all are marked stale instead."""
@@ -118,12 +126,9 @@ async def add_bars(tx: Writer, bars: Mapping[str, Iterable[Bar]]) -> set[str]:
     changed: dict[str, str] = {}
     for chunk in chunk_rows(sorted(bars)):
         for identifier, text in (await tx.run(WRITE_BAR_LOCKS, identifiers=list(chunk)))[0]["bars"]:
-            known = {_subject_of(bar): bar for bar in parse_bars(text)}
-            for bar in bars[identifier]:
-                before = known.get(_subject_of(bar))
-                if before is None or (before.at, before.event) < (bar.at, bar.event):
-                    known[_subject_of(bar)] = bar
-                    changed[identifier] = write_bars(known.values())
+            merged = write_bars(merge_bars([*parse_bars(text), *bars[identifier]]))
+            if merged != text:
+                changed[identifier] = merged
     for rows in chunk_rows([list(row) for row in sorted(changed.items())]):
         await tx.run(WRITE_BARS, rows=list(rows))
     return set(changed)
@@ -281,27 +286,32 @@ async def finish_unheard(tx: Writer, one: UnheardBars) -> None:
 
 
 def parse_bars(text: str | None) -> list[Bar]:
-    """Returns the bars in an identifier's text. An unproven one names no recipient."""
-    rows = loads(text) if text else []
-    return [
-        Bar(
-            purpose,
-            None if assurance == UNPROVEN else recipient,
-            assurance,
-            Millis(at),
-            RecordId(record),
-            event,
-            *device,
-        )
-        for purpose, recipient, assurance, at, record, event, *device in rows
-    ]
+    """Returns the bars in an identifier's text."""
+    return [Bar(*row) for row in loads(text)] if text else []
 
 
 def write_bars(bars: Iterable[Bar]) -> str:
     """Returns bars as the text that an identifier carries."""
-    ordered = sorted(bars, key=lambda bar: (bar.purpose, bar.recipient or "", bar.assurance, bar.device))
+    ordered = sorted(bars, key=lambda bar: (bar.purpose, bar.recipient or "", bar.assurance, bar.device, bar.record))
     return dumps([list(bar) for bar in ordered]).decode()
 
 
-def _subject_of(bar: Bar) -> tuple[str, str | None, int, bool]:
-    return bar.purpose, bar.recipient, bar.assurance, bar.device
+def merge_bars(bars: Iterable[Bar]) -> list[Bar]:
+    """Returns one bar for each record and subject, and one of NOBODY for each subject with more than MOST_DENIERS
+    records. The order doesn't matter."""
+    subjects: dict[tuple[str, str | None, int, bool], dict[RecordId, Bar]] = {}
+    for bar in bars:
+        by_record = subjects.setdefault((bar.purpose, bar.recipient, bar.assurance, bar.device), {})
+        by_record[bar.record] = _join(by_record.get(bar.record, bar), bar)
+    found: list[Bar] = []
+    for by_record in subjects.values():
+        some = list(by_record.values())
+        if NOBODY in by_record or len(some) > MOST_DENIERS:
+            some = [reduce(_join, some)._replace(record=NOBODY)]
+        found += some
+    return found
+
+
+def _join(one: Bar, other: Bar) -> Bar:
+    latest = max(one, other, key=lambda bar: (bar.at, bar.event))
+    return latest._replace(since=min(one.since, other.since))

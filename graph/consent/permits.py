@@ -202,8 +202,9 @@ def _hear(bars: Iterable[Bar], standing: Standing, kind: str, *, unproven: bool,
     somebody else's who typed it in: it hears that the purpose is denied, and not to whom.
     """
     for bar in bars:
-        if (standing.device or kind != "anonymous_id" or bar.device) and (ended is None or bar.at < ended):
-            yield bar._replace(recipient=None) if unproven else bar
+        if (standing.device or kind != "anonymous_id" or bar.device) and (ended is None or bar.since < ended):
+            heard = bar if ended is None else bar._replace(at=min(bar.at, ended))
+            yield heard._replace(recipient=None) if unproven else heard
 
 
 def _parse_permits(row: Row) -> StoredPermits:

@@ -95,8 +95,9 @@ UNPROVEN: Final = -1
 
 
 class Bar(NamedTuple):
-    """A denial that a record left on an identifier: what it denies, how certain it is, when it took effect, whose it
-    is, and whether that record is a device."""
+    """What a record denied and left on an identifier: how certain it is, when it took effect last, whose it is
+    (empty: of more records than an identifier names, all of which hear it), the latest event, whether that record
+    is a device, and when it took effect first."""
 
     purpose: str
     recipient: str | None
@@ -105,6 +106,7 @@ class Bar(NamedTuple):
     record: RecordId
     event: str
     device: bool = False
+    since: Millis = Millis(0)
 
     @property
     def unproven(self) -> bool:

@@ -244,6 +244,7 @@ def find_bars(log: RecordLog, events: Sequence[ConsentEvent], grade: Grade) -> l
                 log.record,
                 event.id,
                 log.standing.device,
+                event.received_at,
             )
         )
     return bars

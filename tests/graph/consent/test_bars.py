@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from graph.consent import bars as bars_module
 from graph.consent.bars import (
+    MOST_DENIERS,
     MOST_HEARERS,
     MOST_IDENTIFIERS,
     UnheardBars,
@@ -17,6 +18,7 @@ from graph.consent.bars import (
     find_hearers,
     finish_unheard,
     mark_stale,
+    merge_bars,
     parse_bars,
     read_barrable,
     read_crowd,
@@ -38,7 +40,7 @@ NOW = Millis(5_000)
 def bar(
     at: int = 1, assurance: int = 1, name: str = "a", purpose: str = "analytics", recipient: str | None = None
 ) -> Bar:
-    return Bar(purpose, recipient, assurance, Millis(at), record(name), f"{name}-{at}")
+    return Bar(purpose, recipient, assurance, Millis(at), record(name), f"{name}-{at}", since=Millis(at))
 
 
 async def attach(store: GraphClient, identifier: IdentifierRef, *names: str, grade: Grade = Grade.PROVEN) -> None:
@@ -60,36 +62,61 @@ BARS = st.lists(
         bar,
         st.integers(0, 9),
         st.sampled_from([UNPROVEN, 0, 1, 2]),
-        st.sampled_from("ab"),
+        st.sampled_from("abcdefghij"),
         st.sampled_from(["analytics", "partner_sharing"]),
         st.sampled_from([None, "acme", "bolt"]),
     ),
-    max_size=6,
+    max_size=40,
 )
 
 
 @given(BARS)
 def test_bars_are_read_back_as_they_were_written(bars: list[Bar]) -> None:
-    expected = [one._replace(recipient=None) if one.unproven else one for one in bars]
-    assert sorted(parse_bars(write_bars(bars)), key=str) == sorted(expected, key=str)
-    distinct = list({one[:3]: one for one in bars}.values())
+    assert sorted(parse_bars(write_bars(bars)), key=str) == sorted(bars, key=str)
+    distinct = list({(*one[:3], one.record): one for one in bars}.values())
     assert write_bars(distinct) == write_bars(distinct[::-1])
     assert parse_bars(None) == []
 
 
+def hears(bars: list[Bar], denied: Bar, *, own: str = "", ended: int = 99) -> bool:
+    """Whether somebody with a record, who held the identifier until an instant, hears a denial, or a later one like
+    it."""
+    subject = denied.purpose, denied.recipient, denied.assurance
+    own_record = record(own) if own else None
+    return any(
+        one[:3] == subject and one.record != own_record and one.since < ended and one.at >= denied.at for one in bars
+    )
+
+
+@given(BARS, st.integers(0, 40), st.sampled_from("abc"), st.integers(1, 10))
+def test_no_bar_hides_another(bars: list[Bar], cut: int, own: str, ended: int) -> None:
+    """Whatever is left later, in whatever order: all but its own record hear a denial, former holders, too."""
+    merged = merge_bars(bars)
+    assert write_bars(merge_bars([*merge_bars(bars[cut:]), *bars[:cut]])) == write_bars(merged)
+    assert write_bars(merge_bars([*merged, *merged])) == write_bars(merged)
+    for denied in bars:
+        assert hears(merged, denied, own="" if denied.record == record(own) else own)
+        if denied.at < ended:
+            assert hears(merged, denied, ended=ended)
+    assert len(merged) <= MOST_DENIERS * len({one[:3] for one in bars})
+
+
 @pytest.mark.store
-async def test_the_latest_denial_of_each_assurance_is_kept_in_any_order(store: GraphClient) -> None:
+async def test_the_first_and_the_latest_denial_of_each_record_and_assurance_are_kept_in_any_order(
+    store: GraphClient,
+) -> None:
     denials = [bar(1), bar(9, assurance=UNPROVEN, name="b"), bar(4, name="b"), bar(4, name="a"), bar(2, assurance=2)]
+    kept = {denials[3]._replace(since=Millis(1)), denials[1], denials[2], denials[4]}
     await write_newcomers(store, "a")
     await attach(store, ADA, "a")
     for some in itertools.islice(itertools.permutations(denials), 0, 120, 17):
         await run(store, "MATCH (i:Identifier) REMOVE i.bars")
         for one in some:
             await add(store, one)
-        assert set(await stored(store)) == {denials[1], denials[2], denials[4]}
+        assert set(await stored(store)) == kept
         await run(store, "MATCH (i:Identifier) REMOVE i.bars")
         await add(store, *some)
-        assert set(await stored(store)) == {denials[1], denials[2], denials[4]}
+        assert set(await stored(store)) == kept
 
 
 @pytest.mark.store
@@ -106,7 +133,8 @@ async def test_only_what_changes_the_bars_of_an_identifier_counts(store: GraphCl
     await write_newcomers(store, "a")
     await attach(store, ADA, "a")
     assert await add(store, bar(3)) == {ADA.id}
-    assert await add(store, bar(3)) == await add(store, bar(2)) == set()
+    assert await add(store, bar(3)) == set()
+    assert await add(store, bar(2)) == {ADA.id}, "an earlier one, for former holders"
     assert await add(store, bar(5)) == {ADA.id}
     assert await add(store, bar(3, assurance=UNPROVEN)) == {ADA.id}
     assert await add(store, bar(8, assurance=UNPROVEN)) == {ADA.id}
