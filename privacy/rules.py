@@ -24,7 +24,7 @@ a grant that is older than a denial never revives.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Final
 
@@ -39,7 +39,7 @@ from graph.model.consent import (
 from graph.model.identity import RecordId
 from graph.model.time import Millis
 from privacy.policy import Policy
-from privacy.purposes import ANY_RECIPIENT, IDENTITY_LINKING, Assurance, Mechanism, Permit, Regime
+from privacy.purposes import ANY_RECIPIENT, IDENTITY_LINKING, Mechanism, Permit, Regime
 
 
 class PermitReason(StrEnum):
@@ -72,7 +72,7 @@ class PermitState:
 _Notice = tuple[str | None, str | None]
 
 
-class _Rank(IntEnum):
+class Rank(IntEnum):
     """The effect of a statement. At the same instant, the higher rank wins."""
 
     GRANT = 0
@@ -81,40 +81,44 @@ class _Rank(IntEnum):
 
 
 _RANKS: Final = {
-    ConsentState.GIVEN: _Rank.GRANT,
-    ConsentState.RENEWED: _Rank.GRANT,
-    ConsentState.EXPIRED: _Rank.LAPSE,
-    ConsentState.UNKNOWN: _Rank.LAPSE,
-    ConsentState.REFUSED: _Rank.DENIAL,
-    ConsentState.WITHDRAWN: _Rank.DENIAL,
-    ConsentState.REVOKED: _Rank.DENIAL,
-    ConsentState.OBJECTED: _Rank.DENIAL,
-    ConsentState.INVALIDATED: _Rank.DENIAL,
+    ConsentState.GIVEN: Rank.GRANT,
+    ConsentState.RENEWED: Rank.GRANT,
+    ConsentState.EXPIRED: Rank.LAPSE,
+    ConsentState.UNKNOWN: Rank.LAPSE,
+    ConsentState.REFUSED: Rank.DENIAL,
+    ConsentState.WITHDRAWN: Rank.DENIAL,
+    ConsentState.REVOKED: Rank.DENIAL,
+    ConsentState.OBJECTED: Rank.DENIAL,
+    ConsentState.INVALIDATED: Rank.DENIAL,
 }
 
 _STRICTNESS: Final = (Regime.CONTRACT, Regime.OPT_OUT, Regime.OPT_IN)
 
 
-def _rank(event: ConsentEvent) -> _Rank:
+def rank_of(event: ConsentEvent) -> Rank:
+    """Returns the effect of an event's statement."""
     return _RANKS[event.statement.state]
 
 
 def _stated_at(event: ConsentEvent) -> int:
-    if _rank(event) is _Rank.DENIAL:
+    if rank_of(event) is Rank.DENIAL:
         return event.received_at
     return min(event.statement.effective_at, event.received_at)
 
 
-def _last_stated_at(event: ConsentEvent) -> int:
+def last_stated_at(event: ConsentEvent) -> int:
+    """Returns when an event was stated, or carried along again."""
     return max(_stated_at(event), event.repeated_at or 0)
 
 
-def _applies_from(event: ConsentEvent) -> int:
-    return _stated_at(event) if _rank(event) is _Rank.DENIAL else event.statement.effective_at
+def applies_from(event: ConsentEvent) -> int:
+    """Returns the instant from which an event has an effect."""
+    return _stated_at(event) if rank_of(event) is Rank.DENIAL else event.statement.effective_at
 
 
-def _order(event: ConsentEvent) -> tuple[int, int, int]:
-    return (_applies_from(event), _rank(event), event.seq)
+def order_of(event: ConsentEvent) -> tuple[int, int, int]:
+    """Returns the place of an event among others: of two about the same subject, the later one is the latest."""
+    return (applies_from(event), rank_of(event), event.seq)
 
 
 @dataclass(slots=True)
@@ -135,7 +139,7 @@ class _Subject:
             self.latest_granted = event
         if _is_live(event, at):
             self.grants.append(event)
-        if _rank(event) is _Rank.DENIAL:
+        if rank_of(event) is Rank.DENIAL:
             assurance = event.statement.assurance
             self.denials = [*(one for one in self.denials if one.statement.assurance > assurance), event]
 
@@ -169,22 +173,22 @@ class _RecordStatements:
         return next((one.latest_granted for one in self.about(permit) if one.latest_granted), None)
 
 
-def _is_silent(event: ConsentEvent) -> bool:
+def is_silent(event: ConsentEvent) -> bool:
     """Whether an event is a grant by silence or by a mere notice."""
     mechanism = (event.statement.mechanism or Mechanism.OPT_IN).lower().replace("-", "_")
-    return _rank(event) is _Rank.GRANT and mechanism != Mechanism.OPT_IN
+    return rank_of(event) is Rank.GRANT and mechanism != Mechanism.OPT_IN
 
 
 def _is_live(event: ConsentEvent, at: Millis) -> bool:
     """Whether a statement is a grant that has not expired."""
     expires = event.statement.expires_at
-    return _rank(event) is _Rank.GRANT and (expires is None or expires > at)
+    return rank_of(event) is Rank.GRANT and (expires is None or expires > at)
 
 
 def _counts(event: ConsentEvent, standing: Standing) -> bool:
     """Whether a statement has an effect: a grant by silence, by merely being shown a notice, or by a record that may
     not grant has none; nor has a lapse by such a record."""
-    return _rank(event) is _Rank.DENIAL or (not _is_silent(event) and standing.grants(event))
+    return rank_of(event) is Rank.DENIAL or (not is_silent(event) and standing.grants(event))
 
 
 def _group_by_record(
@@ -194,7 +198,7 @@ def _group_by_record(
     by_record: dict[RecordId, list[ConsentEvent]] = {record: [] for record in standings}
     for event in events:
         known = by_record.setdefault(event.record, [])
-        if _applies_from(event) <= at:
+        if applies_from(event) <= at:
             known.append(event)
     return {record: _collect(own, standings.get(record, OWN_STANDING), at, policy) for record, own in by_record.items()}
 
@@ -245,12 +249,12 @@ class _Case:
         return [
             (
                 event,
-                max(_applies_from(event), event.statement.expires_at or 0)
-                if _rank(event) is _Rank.GRANT
-                else _applies_from(event),
+                max(applies_from(event), event.statement.expires_at or 0)
+                if rank_of(event) is Rank.GRANT
+                else applies_from(event),
             )
             for event in latest
-            if _rank(event) is not _Rank.DENIAL and not _is_live(event, self.at)
+            if rank_of(event) is not Rank.DENIAL and not _is_live(event, self.at)
         ]
 
     def is_overridden(self, denial: ConsentEvent, grants: Iterable[ConsentEvent]) -> bool:
@@ -258,9 +262,7 @@ class _Case:
         record only: an old device must not override what the person stated elsewhere since."""
         return any(
             grant.statement.assurance >= denial.statement.assurance
-            and self.overrides(
-                grant, denial, (_last_stated_at if grant.record == denial.record else _stated_at)(denial)
-            )
+            and self.overrides(grant, denial, (last_stated_at if grant.record == denial.record else _stated_at)(denial))
             for grant in grants
         )
 
@@ -302,7 +304,7 @@ def _lifts(grant: ConsentEvent, bar: Bar) -> bool:
     """Whether a live grant lifts a bar."""
     statement = grant.statement
     if bar.unproven:
-        return statement.assurance > 0 or _last_stated_at(grant) > bar.at
+        return statement.assurance > 0 or last_stated_at(grant) > bar.at
     if bar.recipient and not statement.recipient:
         return False
     return _stated_at(grant) > bar.at and statement.assurance >= bar.assurance
@@ -321,9 +323,9 @@ def _judge(case: _Case, until: Millis | None) -> PermitState:
         id_ in givers or any(case.covers(event, record) for event in given) for id_, record in records.items()
     )
     barred = not denials and case.is_barred(grants)
-    event = None if barred else max(denials or lapses or given, key=_order, default=None)
+    event = None if barred else max(denials or lapses or given, key=order_of, default=None)
     state = event.statement.state if event else None
-    if event and not denials and lapses and _rank(event) is _Rank.GRANT:
+    if event and not denials and lapses and rank_of(event) is Rank.GRANT:
         state = ConsentState.EXPIRED
     reason = PermitReason.GIVEN
     if denials:
@@ -359,9 +361,9 @@ def fold(
     `standings` are those of all of the person's records, including silent ones; a record that is missing is one of the
     company's own. `bars` are those on the person's identifiers. O(events + permits · grants · denials of one subject).
     """
-    ordered = sorted(events, key=_order)
+    ordered = sorted(events, key=order_of)
     records = _group_by_record(ordered, at, policy, standings or {})
-    start = min((instant for event in ordered if (instant := _applies_from(event)) > at), default=None)
+    start = min((instant for event in ordered if (instant := applies_from(event)) > at), default=None)
     ends = _find_ends(ordered, at)
     states: dict[Permit, PermitState] = {}
     stated = dict.fromkeys(_permits(ordered, policy))
@@ -425,73 +427,6 @@ def objects_to_linking(events: Sequence[ConsentEvent], at: Millis, standing: Sta
     return fold(about, at, _DEFAULT_POLICY, standings)[Permit(IDENTITY_LINKING)].reason is PermitReason.DENIED
 
 
-def find_live(events: Iterable[ConsentEvent]) -> list[ConsentEvent]:
-    """Returns the events that may still matter, in order of arrival: all but those that a later one of the record
-    supersedes. O(events · live ones that state the same)."""
-    live: dict[tuple[object, ...], list[ConsentEvent]] = {}
-    for event in sorted(events, key=lambda one: one.seq, reverse=True):
-        later = live.setdefault(_what_is_stated(event), [])
-        if not any(supersedes(one, event) for one in later):
-            later.append(event)
-    return sorted((event for some in live.values() for event in some), key=lambda one: one.seq)
-
-
-def supersedes(later: ConsentEvent, earlier: ConsentEvent) -> bool:
-    """Whether an event of a record can never matter again because of a later one of the record, whatever is stated by
-    anybody afterwards: both state the same, and the later one is in effect, reaches at least as far, and lasts at least
-    as long."""
-    new, old = later.statement, earlier.statement
-    return (
-        later.seq > earlier.seq
-        and _what_is_stated(later) == _what_is_stated(earlier)
-        and _applies_from(earlier) <= _applies_from(later) <= later.received_at
-        and earlier.received_at <= later.received_at
-        and _last_stated_at(earlier) <= _last_stated_at(later)
-        and new.assurance >= old.assurance
-        and (
-            _rank(later) is not _Rank.GRANT
-            or new.expires_at is None
-            or (old.expires_at is not None and new.expires_at >= old.expires_at)
-        )
-    )
-
-
-def _what_is_stated(event: ConsentEvent) -> tuple[object, ...]:
-    statement = event.statement
-    return (
-        event.record,
-        statement.purpose,
-        statement.recipient,
-        _rank(event),
-        _is_silent(event),
-        event.proof,
-        event.reach,
-        statement.controller,
-        statement.notice,
-        statement.notice_version,
-        statement.jurisdiction,
-    )
-
-
-def last_statement(events: Iterable[ConsentEvent], purpose: str, recipient: str | None) -> ConsentEvent | None:
-    """Returns one record's last statement about a purpose and recipient, even if it is not in effect yet; None if there
-    is none."""
-    about = (e for e in events if e.statement.purpose == purpose and e.statement.recipient == recipient)
-    return max(about, key=_order, default=None)
-
-
-def is_repeat(statement: ConsentStatement, last: ConsentEvent) -> bool:
-    """Whether a statement was only carried along and repeats the record's last one, which makes that one fresher
-    (`ConsentEvent.repeated_at`)."""
-    earlier = last.statement
-    same = replace(
-        statement, effective_at=earlier.effective_at, assurance=earlier.assurance, evidence_hash=earlier.evidence_hash
-    )
-    return (
-        statement.assurance == Assurance.CARRIED and earlier.effective_at <= statement.effective_at and same == earlier
-    )
-
-
 def is_denial(statement: ConsentStatement) -> bool:
     """Whether a statement is a denial."""
-    return _RANKS[statement.state] is _Rank.DENIAL
+    return _RANKS[statement.state] is Rank.DENIAL

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from functools import partial
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -29,8 +30,9 @@ from graph.model.consent import UNPROVEN, Bar, ConsentEvent, ConsentStatement, S
 from graph.model.identity import Grade, Proof, RecordId, UserId
 from graph.model.time import Millis
 from graph.store.client import Writer
+from privacy.live_log import LiveLog, is_repeat
 from privacy.purposes import IDENTITY_LINKING, Assurance
-from privacy.rules import find_live, instant_of, is_denial, is_repeat, last_statement, objects_to_linking, supersedes
+from privacy.rules import instant_of, is_denial, objects_to_linking
 
 MOST_RECIPIENTS: Final = 32
 """How many recipients the bars of one record name. What it denies to others bars the whole purpose."""
@@ -108,50 +110,50 @@ async def record_consents(tx: Writer, statements: Sequence[NewStatement], now: M
         return NOTHING
     logs = await lock_logs(tx, {one.record for one in statements})
     known = await read_known_events(tx, {one.event_id for one in statements})
-    events = {record: find_live(one.events) for record, one in logs.items()}
+    live = {record: LiveLog(one.events, partial(_room_of, standing=one.standing)) for record, one in logs.items()}
     stored = {event.id for one in logs.values() for event in one.events}
-    former = stored - {event.id for some in events.values() for event in some}
     added: list[NewEvent] = []
     repeated: dict[str, ConsentEvent] = {}
     refused: set[str] = set()
-    for record, event_id, statement, received, proof, until, reach in statements:
-        if event_id in known or record not in events:
+    for one in statements:
+        if one.event_id in known or one.record not in live:
             continue
-        known.add(event_id)
-        log = events[record]
-        last = last_statement(log, statement.purpose, statement.recipient)
-        if last is not None and is_repeat(statement, last):
-            at = max(last.repeated_at or Millis(0), min(statement.effective_at, received))
-            fresh = replace(last, repeated_at=at)
-            log[log.index(last)] = repeated[last.id] = fresh
+        known.add(one.event_id)
+        log, subject = live[one.record], (one.statement.purpose, one.statement.recipient)
+        last = log.last(*subject)
+        if last is not None and is_repeat(one.statement, last):
+            at = max(last.repeated_at or Millis(0), min(one.statement.effective_at, one.received))
+            repeated[last.id] = log.repeat(last, at)
             continue
-        about = [e for e in log if (e.statement.purpose, e.statement.recipient) == _subject_of(statement)]
-        stated = ConsentEvent(event_id, log[-1].seq + 1 if log else 1, record, received, statement, proof, reach=reach)
-        event = _fit(log, stated, logs[record].standing)
+        event = _fit(log, _make_event(one, log.next_seq), logs[one.record].standing)
         if event is None:
-            refused.add(event_id)
+            refused.add(one.event_id)
             continue
-        added.append(NewEvent(event, about[-1].id if about else None))
-        former |= _append(log, event)
-        if until is not None and last is not None and _is_carried_denial(last) and last.received_at < received:
-            again = _restate(last, event, until)
+        added.append(NewEvent(event, log.newest(*subject)))
+        log.append(event)
+        if one.until is not None and last is not None and _is_carried_denial(last) and last.received_at < one.received:
+            again = _restate(last, event, one.until)
             added.append(NewEvent(again, event.id))
-            former |= _append(log, again)
+            log.append(again)
     if refused:
         raise NoRoomForConsents(frozenset(refused))
+    former = set().union(*(log.former for log in live.values()))
     await retire_events(tx, former & stored)
     await append_events(tx, [replace(one, former=one.event.id in former) for one in added])
     await write_repeats(tx, repeated.values())
-    relinked = await _keep_linking_objections(tx, logs, events, now)
+    relinked = await _keep_linking_objections(tx, logs, live, now)
     hearers = await _spread(tx, logs, [one.event for one in added if one.event.id not in former], now)
     return Recorded(frozenset(relinked), frozenset(hearers))
 
 
-def _fit(log: Sequence[ConsentEvent], event: ConsentEvent, standing: Standing) -> ConsentEvent | None:
+def _make_event(one: NewStatement, seq: int) -> ConsentEvent:
+    return ConsentEvent(one.event_id, seq, one.record, one.received, one.statement, one.proof, reach=one.reach)
+
+
+def _fit(log: LiveLog, event: ConsentEvent, standing: Standing) -> ConsentEvent | None:
     """Returns an event as the record has room for it; None if it has none."""
     room = _room_of(event, standing)
-    alike = [one for one in log if _room_of(one, standing) is room]
-    if len(alike) < _size_of(room) or any(supersedes(event, one) for one in alike):
+    if log.count(room) < _size_of(room) or log.supersedes_any(event):
         return event
     statement = event.statement
     if not is_denial(statement) or statement.recipient is not None:
@@ -168,14 +170,6 @@ def _room_of(event: ConsentEvent, standing: Standing) -> _Room:
 
 def _size_of(room: _Room) -> int:
     return {_Room.VOUCHED: MOST_LIVE, _Room.UNVOUCHED: MOST_UNVOUCHED, _Room.FRONTENDS: MOST_OF_FRONTENDS}[room]
-
-
-def _append(log: list[ConsentEvent], event: ConsentEvent) -> set[str]:
-    """Appends an event to a log, and removes those that can't matter any more. Returns their IDs."""
-    former = {one.id for one in log if supersedes(event, one)}
-    log[:] = [one for one in log if one.id not in former]
-    log.append(event)
-    return former
 
 
 async def spread_denials(tx: Writer, records: Collection[RecordId], now: Millis) -> set[UserId]:
@@ -289,17 +283,14 @@ def _restate(denial: ConsentEvent, late: ConsentEvent, until: Millis) -> Consent
     return replace(denial, id=f"{late.id}-again", seq=late.seq + 1, received_at=until, statement=statement)
 
 
-def _subject_of(statement: ConsentStatement) -> tuple[str, str | None]:
-    return statement.purpose, statement.recipient
-
-
 async def _keep_linking_objections(
-    tx: Writer, logs: Mapping[RecordId, RecordLog], events: Mapping[RecordId, list[ConsentEvent]], now: Millis
+    tx: Writer, logs: Mapping[RecordId, RecordLog], live: Mapping[RecordId, LiveLog], now: Millis
 ) -> set[RecordId]:
     changed = {}
-    for record, log in events.items():
-        if any(event.statement.purpose == IDENTITY_LINKING for event in log):
-            objected = objects_to_linking(log, instant_of(log, now), logs[record].standing)
+    for record, log in live.items():
+        events = log.events
+        if any(event.statement.purpose == IDENTITY_LINKING for event in events):
+            objected = objects_to_linking(events, instant_of(events, now), logs[record].standing)
             if objected != logs[record].linking_objected:
                 changed[record] = objected
     await write_linking_objections(tx, changed)

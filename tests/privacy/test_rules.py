@@ -14,17 +14,16 @@ from graph.model.consent import UNPROVEN, Bar, ConsentEvent, ConsentState, Conse
 from graph.model.identity import Proof, RecordId
 from graph.model.time import Millis
 from privacy.gate import SubjectPermits
+from privacy.live_log import LiveLog
 from privacy.policy import Policy
 from privacy.purposes import Permit, Regime
 from privacy.rules import (
     PermitReason,
     PermitState,
-    find_live,
     fold,
     instant_of,
-    is_repeat,
-    last_statement,
     objects_to_linking,
+    rank_of,
 )
 from privacy.states import ends_of, grants_of, permits_of
 
@@ -482,18 +481,6 @@ def test_an_objection_to_linking_applies_until_a_later_grant() -> None:
     assert not objects_to_linking([event("unknown", 3, purpose="identity_linking"), event("refused", 3)], NOW)
 
 
-def test_a_repeat_is_a_later_carried_statement_of_the_same_content() -> None:
-    last = event("given", 5, assurance=1)
-    again = replace(last.statement, effective_at=Millis(9), assurance=0)
-    assert is_repeat(again, last)
-    assert not is_repeat(replace(again, assurance=1), last)
-    assert not is_repeat(replace(again, effective_at=Millis(4)), last)
-    assert not is_repeat(replace(again, state=ConsentState.REFUSED), last)
-    assert not is_repeat(replace(again, expires_at=Millis(50)), last)
-    assert last_statement([last, event("refused", 3)], "analytics", None) == last
-    assert last_statement([last], "analytics", "acme") is None
-
-
 def test_a_carried_repeat_refreshes_a_denial_against_grants_of_its_own_record_only() -> None:
     """An old device that repeats its banner must not override what the person stated elsewhere since."""
     refused = event("refused", 2)
@@ -629,7 +616,11 @@ def test_what_is_superseded_can_never_matter_again(
     events: list[ConsentEvent], place: int, bars: list[Bar], at: Millis
 ) -> None:
     early, further = events[:place], events[place:]
-    live = [one for record in STANDINGS for one in find_live([each for each in early if each.record == record])]
+    live = [
+        one
+        for record in STANDINGS
+        for one in LiveLog((each for each in early if each.record == record), rank_of).events
+    ]
     now = instant_of(early, at)
     for standings in (STANDINGS, {record: replace(one, public=True) for record, one in STANDINGS.items()}):
         every = fold([*early, *further], now, POLICY, standings, bars)
@@ -637,22 +628,6 @@ def test_what_is_superseded_can_never_matter_again(
         assert {permit: replace(state, until=None) for permit, state in every.items()} == {
             permit: replace(state, until=None) for permit, state in without.items()
         }
-    assert find_live(live) == sorted(live, key=lambda one: one.seq)
-
-
-@given(repetitive_histories())
-def test_the_last_statement_of_each_subject_is_live(events: list[ConsentEvent]) -> None:
-    own = [one for one in events if one.record == WEB]
-    live = find_live(own)
-    assert own[-1:] == live[-1:]
-    for one in own:
-        subject = one.statement.purpose, one.statement.recipient
-        assert last_statement(own, *subject) == last_statement(live, *subject)
-
-
-def test_a_log_of_equal_statements_in_turn_has_two_that_are_live() -> None:
-    events = [replace(event("given" if n % 2 else "withdrawn", n), seq=n) for n in range(50)]
-    assert [one.seq for one in find_live(events)] == [48, 49]
 
 
 @given(histories(), instants)
