@@ -168,10 +168,6 @@ class _RecordStatements:
         """Returns the latest statement on a permit: about the recipient itself, or else about every recipient."""
         return next((one.latest for one in self.about(permit) if one.latest), None)
 
-    def latest_granted(self, permit: Permit) -> ConsentEvent | None:
-        """Returns the latest statement on a permit among those by which the record may grant."""
-        return next((one.latest_granted for one in self.about(permit) if one.latest_granted), None)
-
 
 def is_silent(event: ConsentEvent) -> bool:
     """Whether an event is a grant by silence or by a mere notice."""
@@ -233,6 +229,31 @@ def _collect(events: list[ConsentEvent], standing: Standing, at: Millis, policy:
 
 
 @dataclass(frozen=True, slots=True)
+class _Weighed:
+    """The live grants of one subject, the records by whose latest statement about it a lapse is judged, and the denials
+    and lapses that the grants leave."""
+
+    grants: list[ConsentEvent]
+    latest: frozenset[RecordId]
+    denials: list[ConsentEvent]
+    lapses: list[ConsentEvent]
+
+
+@dataclass(frozen=True, slots=True)
+class _General:
+    """What is stated about every recipient of a purpose, and the bars against it that are left. It is the same for all
+    recipients, so it is weighed once, and only what is left of it against the statements about one of them."""
+
+    weighed: _Weighed
+    bars: list[Bar]
+
+    @classmethod
+    def of(cls, case: _Case) -> _General:
+        weighed = case.weigh(None)
+        return cls(weighed, case.hear(None, weighed.grants))
+
+
+@dataclass(frozen=True, slots=True)
 class _Case:
     """Everything stated about one permit at one instant."""
 
@@ -240,29 +261,37 @@ class _Case:
     at: Millis
     policy: Policy
     records: Mapping[RecordId, _RecordStatements]
-    bars: Sequence[Bar]
+    bars: Mapping[tuple[str, str | None], Sequence[Bar]]
 
-    def lapses(self) -> list[tuple[ConsentEvent, int]]:
-        """Returns the records' latest statements that expired or state that nothing is known, each with the instant of
-        the lapse."""
-        latest = [event for record in self.records.values() if (event := record.latest_granted(self.permit))]
-        return [
-            (
-                event,
-                max(applies_from(event), event.statement.expires_at or 0)
-                if rank_of(event) is Rank.GRANT
-                else applies_from(event),
-            )
-            for event in latest
-            if rank_of(event) is not Rank.DENIAL and not _is_live(event, self.at)
-        ]
+    def weigh(self, recipient: str | None) -> _Weighed:
+        """Weighs what is stated about one recipient, or about every recipient, by itself."""
+        subject = self.permit.purpose, recipient
+        subjects = [found for record in self.records.values() if (found := record.subjects.get(subject))]
+        grants = [event for one in subjects for event in one.grants]
+        denials = [event for one in subjects for event in one.denials]
+        latest = [one.latest_granted for one in subjects if one.latest_granted]
+        lapses = [event for event in latest if rank_of(event) is not Rank.DENIAL and not _is_live(event, self.at)]
+        return _Weighed(
+            grants,
+            frozenset(event.record for event in latest),
+            self.leave(denials, grants),
+            self.leave(lapses, grants),
+        )
 
-    def is_overridden(self, denial: ConsentEvent, grants: Iterable[ConsentEvent]) -> bool:
-        """Whether a grant overrides a denial. A denial that is merely carried along again stays fresh for its own
-        record only: an old device must not override what the person stated elsewhere since."""
+    def leave(self, events: Iterable[ConsentEvent], grants: Collection[ConsentEvent]) -> list[ConsentEvent]:
+        """Returns those denials and lapses that no grant overrides."""
+        return [event for event in events if not self.is_overridden(event, grants)]
+
+    def is_overridden(self, event: ConsentEvent, grants: Iterable[ConsentEvent]) -> bool:
+        """Whether a grant overrides a denial or a lapse. A denial that is merely carried along again stays fresh for
+        its own record only: an old device must not override what the person stated elsewhere since."""
+        if rank_of(event) is not Rank.DENIAL:
+            lapsed = event.statement.expires_at or 0 if rank_of(event) is Rank.GRANT else 0
+            instant = max(applies_from(event), lapsed)
+            return any(self.overrides(grant, event, instant) for grant in grants)
         return any(
-            grant.statement.assurance >= denial.statement.assurance
-            and self.overrides(grant, denial, (last_stated_at if grant.record == denial.record else _stated_at)(denial))
+            grant.statement.assurance >= event.statement.assurance
+            and self.overrides(grant, event, (last_stated_at if grant.record == event.record else _stated_at)(event))
             for grant in grants
         )
 
@@ -283,16 +312,14 @@ class _Case:
             (statement.notice, statement.notice_version)
         }
 
-    def is_barred(self, grants: Collection[ConsentEvent]) -> bool:
-        """Whether a bar of others holds. None holds for identity linking, which a stranger could undo with it."""
-        purpose, recipient = self.permit.purpose, self.permit.recipient
-        return purpose != IDENTITY_LINKING and any(
-            bar.purpose == purpose
-            and bar.recipient in (None, recipient)
-            and bar.record not in self.records
-            and not any(_lifts(grant, bar) for grant in grants)
-            for bar in self.bars
-        )
+    def hear(self, recipient: str | None, grants: Collection[ConsentEvent]) -> list[Bar]:
+        """Returns the bars of others that name a recipient, or none, and that no grant lifts. None holds for identity
+        linking, which a stranger could undo with it."""
+        purpose = self.permit.purpose
+        bars = () if purpose == IDENTITY_LINKING else self.bars.get((purpose, recipient), ())
+        return [
+            bar for bar in bars if bar.record not in self.records and not any(_lifts(grant, bar) for grant in grants)
+        ]
 
     def regime(self) -> Regime:
         """Returns what applies without a statement: the strictest regime of the records."""
@@ -310,19 +337,25 @@ def _lifts(grant: ConsentEvent, bar: Bar) -> bool:
     return _stated_at(grant) > bar.at and statement.assurance >= bar.assurance
 
 
-def _judge(case: _Case, until: Millis | None) -> PermitState:
+def _judge(case: _Case, general: _General, until: Millis | None) -> PermitState:
     """Decides one permit."""
-    permit, records = case.permit, case.records
-    subjects, regime = [one for record in records.values() for one in record.about(permit)], case.regime()
-    grants = [event for one in subjects for event in one.grants]
-    denials = [event for one in subjects for event in one.denials if not case.is_overridden(event, grants)]
-    lapses = [lapse for lapse, at in case.lapses() if not any(case.overrides(g, lapse, at) for g in grants)]
+    permit, records, regime = case.permit, case.records, case.regime()
+    denials, lapses, bars = general.weighed.denials, general.weighed.lapses, general.bars
+    if permit.recipient is not None:
+        own = case.weigh(permit.recipient)
+        denials = [*own.denials, *case.leave(denials, own.grants)]
+        lapses = [
+            *own.lapses,
+            *case.leave((one for one in lapses if one.record not in own.latest), own.grants),
+        ]
+        bars = [bar for bar in bars if not any(_lifts(grant, bar) for grant in own.grants)]
+        bars += case.hear(permit.recipient, [*own.grants, *general.weighed.grants])
     given = [event for record in records.values() if (event := record.latest(permit)) and _is_live(event, case.at)]
     givers = {event.record for event in given}
     covered = all(
         id_ in givers or any(case.covers(event, record) for event in given) for id_, record in records.items()
     )
-    barred = not denials and case.is_barred(grants)
+    barred = not denials and bool(bars)
     event = None if barred else max(denials or lapses or given, key=order_of, default=None)
     state = event.statement.state if event else None
     if event and not denials and lapses and rank_of(event) is Rank.GRANT:
@@ -359,20 +392,28 @@ def fold(
     each recipient that a statement names or a bar excepts, and one (`ANY_RECIPIENT`) for all others.
 
     `standings` are those of all of the person's records, including silent ones; a record that is missing is one of the
-    company's own. `bars` are those on the person's identifiers. O(events + permits · grants · denials of one subject).
+    company's own. `bars` are those on the person's identifiers. O(events + bars + permits · records), and for each
+    subject, and once for all recipients, O(grants · (denials + bars)).
     """
     ordered = sorted(events, key=order_of)
     records = _group_by_record(ordered, at, policy, standings or {})
     start = min((instant for event in ordered if (instant := applies_from(event)) > at), default=None)
     ends = _find_ends(ordered, at)
     states: dict[Permit, PermitState] = {}
+    general: dict[str, _General] = {}
+    heard: dict[tuple[str, str | None], list[Bar]] = {}
+    for bar in bars:
+        heard.setdefault((bar.purpose, bar.recipient), []).append(bar)
     stated = dict.fromkeys(_permits(ordered, policy))
     for permit in [*stated, *_barred_permits(bars, policy)]:
         if permit in states or (permit not in stated and not states[Permit(permit.purpose, ANY_RECIPIENT)].permitted):
             continue
         own = (ends.get((permit.purpose, recipient)) for recipient in {None, permit.recipient})
         until = min((instant for instant in (start, *own) if instant is not None), default=None)
-        state = _judge(_Case(permit, at, policy, records, bars), None if until is None else Millis(until))
+        case = _Case(permit, at, policy, records, heard)
+        if permit.purpose not in general:
+            general[permit.purpose] = _General.of(case)
+        state = _judge(case, general[permit.purpose], None if until is None else Millis(until))
         if permit in stated or not state.permitted:
             states[permit] = state
     return states
