@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from migrations.pages import ITEMS
 from migrations.step import Step, StepKind
 
 KEEP_DECLARED_FACTS: Final = """
 MATCH (i:Item)
-WHERE i.key > $after
-WITH i ORDER BY i.key LIMIT 250
+WHERE i.key > $after AND i.key <= $until
 WITH i,
   i.title_rank AS title,
   i.category_rank AS category,
@@ -39,7 +39,7 @@ SET i.title = CASE WHEN title < 1000000000000000 THEN NULL ELSE i.title END,
     i.topics_at = CASE WHEN topics >= 1000000000000000 THEN topics - 1000000000000000 ELSE i.topics_at END,
     i.title_rank = NULL, i.category_rank = NULL, i.price_rank = NULL, i.available_rank = NULL,
     i.year_rank = NULL, i.attributes_rank = NULL, i.topics_rank = NULL, i.created_at = NULL
-RETURN sum(CASE WHEN told THEN 1 ELSE 0 END) AS changed, max(i.key) AS last
+RETURN sum(CASE WHEN told THEN 1 ELSE 0 END) AS changed
 """
 
-STEP: Final = Step(6, "undeclared item facts removed", StepKind.PAGES, (KEEP_DECLARED_FACTS,))
+STEP: Final = Step(6, "undeclared item facts removed", StepKind.PAGES, (KEEP_DECLARED_FACTS,), (ITEMS,))

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
+from migrations.pages import RECORDS
 from migrations.step import Step, StepKind
 
 LIST_RECENT_SESSIONS: Final = """
 MATCH (r:Record)
-WHERE r.id > $after
-WITH r ORDER BY r.id LIMIT 250
+WHERE r.id > $after AND r.id <= $until
 OPTIONAL MATCH (r)-[:HAD]->(s:Session)
 WHERE r.kind = 'anonymous' AND r.recent_sessions IS NULL
 WITH r, s ORDER BY s.started_at DESC
 WITH r, collect(s.id)[0..20] AS latest
 SET r.recent_sessions = CASE WHEN size(latest) > 0 THEN latest ELSE r.recent_sessions END
-RETURN sum(CASE WHEN size(latest) > 0 THEN 1 ELSE 0 END) AS changed, max(r.id) AS last
+RETURN sum(CASE WHEN size(latest) > 0 THEN 1 ELSE 0 END) AS changed
 """
 
-STEP: Final = Step(7, "recent sessions", StepKind.PAGES, (LIST_RECENT_SESSIONS,))
+STEP: Final = Step(7, "recent sessions", StepKind.PAGES, (LIST_RECENT_SESSIONS,), (RECORDS,))

@@ -157,29 +157,38 @@ async def hold_lock(client: GraphClient, clock: Clock) -> AsyncIterator[Callable
 
 async def apply_step(client: GraphClient, step: Step, renew: Callable[[], Awaitable[None]]) -> int:
     """Runs a step's statements: each definition once, each data statement until it changes nothing more, each statement
-    in pages until it finds nothing more. Returns how many rows changed."""
+    in pages once a page. Returns how many rows changed."""
     total = 0
-    for statement in step.statements:
+    for number in range(len(step.statements)):
+        statement = step.statements[number]
         await renew()
         if step.kind is StepKind.DEFINITION:
             await client.define(statement)
-            continue
-        after: str | None = ""
-        while after is not None:
-            changed, last = await change_data(client, statement, after if step.kind is StepKind.PAGES else None)
-            total += changed
-            after = last if step.kind is StepKind.PAGES else ("" if changed else None)
-            await renew()
+        elif step.kind is StepKind.PAGES:
+            async for after, until in read_pages(client, step.pages[number]):
+                total += await change_data(client, statement, after=after, until=until)
+                await renew()
+        else:
+            while changed := await change_data(client, statement):
+                total += changed
+                await renew()
     return total
 
 
-async def change_data(client: GraphClient, statement: str, after: str | None = None) -> tuple[int, str | None]:
-    """Runs a data statement once, or the page after a key, in a transaction of its own. Returns how many rows it
-    changed, and the last key of the page."""
+async def read_pages(client: GraphClient, statement: str) -> AsyncIterator[tuple[str, str]]:
+    """Yields pages, each as the key after which it begins and the one with which it ends."""
+    after = ""
+    while ends := (await client.read(statement, after=after))[0]["ends"]:
+        for until in ends:
+            yield after, until
+            after = until
 
-    async def work(tx: Writer) -> tuple[int, str | None]:
-        row = (await (tx.run(statement) if after is None else tx.run(statement, after=after)))[0]
-        return int(row["changed"]), row.get("last")
+
+async def change_data(client: GraphClient, statement: str, **page: str) -> int:
+    """Runs a data statement, once or for a page, in a transaction of its own. Returns how many rows it changed."""
+
+    async def work(tx: Writer) -> int:
+        return int((await tx.run(statement, **page))[0]["changed"])
 
     return await client.write(work)
 

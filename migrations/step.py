@@ -24,15 +24,16 @@ class Step:
 
     Every statement must be safe to run twice: a definition uses IF NOT EXISTS, a data statement skips what it has
     already changed. A data statement changes at most 500 rows, returns their number as `changed`, and is repeated until
-    that is 0. Where finding the next rows would mean reading all earlier ones again, a statement in pages takes at most
-    500 nodes in the order of their key after `$after`, returns the last key as `last`, and is repeated until that is
-    null.
+    that is 0. Where finding the next rows would mean reading all earlier ones again, a statement in pages takes the
+    nodes whose key is after `$after` and not after `$until`. For each such statement, `pages` has the one that tells
+    where the next pages end (`migrations/pages.py`).
     """
 
     version: int
     name: str
     kind: StepKind
     statements: tuple[str, ...]
+    pages: tuple[str, ...] = ()
 
     @property
     def checksum(self) -> str:

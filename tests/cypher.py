@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 SINKS = frozenset({"run", "read", "define", "Query"})
 PARAMETERS = frozenset({"statement", "query"})
-DECLARED = frozenset({"statements"})
+DECLARED = frozenset({"statements", "pages"})
 """Attributes that hold constants by declaration: the statements of a migration's step, themselves constants."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda

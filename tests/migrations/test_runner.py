@@ -33,8 +33,12 @@ TURN = Step(
     "turn pages",
     StepKind.PAGES,
     (
-        "MATCH (t:Topic) WHERE t.key > $after WITH t ORDER BY t.key LIMIT 5 "
-        "SET t.filled = coalesce(t.filled, 0) + 1 RETURN count(t) AS changed, max(t.key) AS last",
+        "MATCH (t:Topic) WHERE t.key > $after AND t.key <= $until "
+        "SET t.filled = coalesce(t.filled, 0) + 1 RETURN count(t) AS changed",
+    ),
+    (
+        "MATCH (t:Topic) WHERE t.key > $after WITH t.key AS key ORDER BY key LIMIT 7 WITH collect(key) AS keys "
+        "RETURN [i IN range(0, size(keys) - 1) WHERE i % 2 = 1 OR i = size(keys) - 1 | keys[i]] AS ends",
     ),
 )
 COUNT_ONCE = "MATCH (t:Topic {key: 'runs'}) WHERE t.n < 1 SET t.n = t.n + 1 RETURN count(t) AS changed"
