@@ -55,8 +55,9 @@ MATCH (r:Record {id: row[1]})
 MERGE (s:Session {id: row[0]})
 ON CREATE SET s.started_at = row[2], s.ended_at = row[2], s.events = 0
 SET r.session_id = CASE WHEN row[3] THEN row[0] ELSE r.session_id END
-MERGE (r)-[:HAD]->(s)
+MERGE (s)<-[:HAD]-(r)
 """
+"""`MERGE` looks from the end written first: a session has one record, a record any number of sessions."""
 
 
 async def write_sessions(tx: Writer, starts: Iterable[SessionStart]) -> None:

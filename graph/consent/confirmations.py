@@ -35,7 +35,7 @@ MATCH (r:Record {id: $record})
 CREATE (c:Confirmation {id: $id})
 SET c.statement = $stated, c.actor = $actor, c.expires_at = $expires_at, c.browser = $browser, c.kind = $kind,
     c.value = $value
-MERGE (r)-[:ASKED]->(c)
+CREATE (r)-[:ASKED]->(c)
 RETURN c.id AS id
 """
 

@@ -83,17 +83,18 @@ UNWIND $rows AS row
 MATCH (r:Record {id: row.record})
 MERGE (e:ConsentEvent {id: row.id})
 SET e += row.facts
-MERGE (r)-[:DECIDED]->(e)
+MERGE (e)<-[:DECIDED]-(r)
 MERGE (p:Purpose {key: row.purpose})
 MERGE (e)-[:FOR]->(p)
 """
+"""`MERGE` looks from the end written first: an event has one record, a record any number of events."""
 
 WRITE_FORMER_EVENTS: Final = """
 UNWIND $rows AS row
 MATCH (r:Record {id: row.record})
 MERGE (e:ConsentEvent {id: row.id})
 SET e += row.facts
-MERGE (r)-[:FORMERLY_DECIDED]->(e)
+MERGE (e)<-[:FORMERLY_DECIDED]-(r)
 MERGE (p:Purpose {key: row.purpose})
 MERGE (e)-[:FOR]->(p)
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
@@ -26,6 +27,7 @@ from resolvers.collection.arrival import Arrival
 from resolvers.consent import recording
 from resolvers.consent.permits import refresh_stale
 from tests.attacks.town import AT_SHOP, EMAIL, Town, build_town
+from tests.usage import find_statements
 from tests.world import Reader, browser, identify, new_device, open_world, prefer, view, viewed
 
 pytestmark = pytest.mark.store
@@ -347,3 +349,18 @@ async def test_an_attacker_wants_one_message_to_leave_hundreds_of_identifiers(to
     await town.web.try_send(identify(userId="u17", anonymousId=new_device(), context=many))
     held = "MATCH (n:Identifier {kind: 'c'}) RETURN count(n) AS number"
     assert (await town.world.services.client.read(held))[0]["number"] <= 64
+
+
+def find_merges_from_records(text: str) -> list[str]:
+    """Returns the relationships that a statement merges from a record's side, as it is written."""
+    starts = re.findall(r"MERGE \((\w+)\)<?-\[", text)
+    return [name for name in starts if re.search(rf"\({name}:Record\b", text)]
+
+
+def test_an_attacker_wants_whatever_is_added_to_a_record_to_look_through_all_that_it_has() -> None:
+    """`MERGE` looks for a relationship from the end that is written first: a record may have any number of sessions and
+    statements, and each of these has one record."""
+    old = "MATCH (r:Record {id: 'a'}) MERGE (s:Session {id: 'b'}) MERGE (r)-[:HAD]->(s)"
+    assert find_merges_from_records(old) == ["r"]
+    assert not find_merges_from_records(old.replace("(r)-[:HAD]->(s)", "(s)<-[:HAD]-(r)"))
+    assert not [one.name for one in find_statements(["graph"]) if find_merges_from_records(one.text)]

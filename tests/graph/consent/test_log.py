@@ -183,3 +183,15 @@ async def test_events_that_can_never_matter_again_leave_the_log_and_stay_in_the_
     assert [row["seq"] for row in rows] == [1, 2, 4]
     ids = ["web/1", "web/4"]
     assert await store.write(lambda tx: read_known_events(tx, ids)) == set(ids)
+
+
+@pytest.mark.parametrize("former", [False, True])
+async def test_an_event_written_again_stays_one_event_of_one_record(store: GraphClient, former: bool) -> None:
+    await create(store, WEB, APP)
+    for _ in range(2):
+        await store.write(lambda tx: append_events(tx, [NewEvent(event(1), None, former=former)]))
+    rows = await store.read(
+        "MATCH (r:Record)-[d:DECIDED|FORMERLY_DECIDED]->(e:ConsentEvent)-[f:FOR]->() "
+        "RETURN r.id AS r, type(d) AS t, e.id AS e"
+    )
+    assert [tuple(row.values()) for row in rows] == [(WEB, "FORMERLY_DECIDED" if former else "DECIDED", "web/1")]
