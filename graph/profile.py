@@ -137,11 +137,11 @@ RETURN u.id AS id, u.created_at AS created_at, u.updated_at AS updated_at, u.per
   [(u)<-[a:RESOLVES_TO]-(ra:Record) WHERE a.to IS NULL | ra.id] AS records,
   [(u)<-[b:RESOLVES_TO]-(rb:Record)-[:FROM]->(x:Source)
     WHERE b.to IS NULL AND {UNSETTLED} | rb.id]
-  + [(u)<-[c:RESOLVES_TO]-(:Record)<-[cc:COUNTS_FOR]-(rc:Record)-[:FROM]->(x:Source)
-    WHERE c.to IS NULL AND cc.to IS NULL AND {UNSETTLED} | rc.id] AS unsettled,
+  + [(u)<-[c:RESOLVES_TO]-(:Record)<-[:COUNTS_FOR]-(rc:Record)-[:FROM]->(x:Source)
+    WHERE c.to IS NULL AND {UNSETTLED} | rc.id] AS unsettled,
   CASE WHEN $behaviour THEN [
     (u)<-[d:RESOLVES_TO]-(rd:Record)<-[dd:COUNTS_FOR]-(de:Record)-[df:RESOLVES_TO]->(ud:User)
-    WHERE d.to IS NULL AND dd.to IS NULL AND df.to IS NULL |
+    WHERE d.to IS NULL AND df.to IS NULL |
     [de.source, de.kind, de.key, rd.id, dd.grade, ud.permits, ud.permits_until, ud.permit_ends]]
     ELSE NULL END AS devices
 ORDER BY proven DESC, id

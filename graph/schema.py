@@ -630,11 +630,10 @@ _RELATIONSHIPS: Final = (
                  "Whether the record held it before its source's trust was lowered: it still hears of denials."),
     )),
     RelationshipType(Rel.COUNTS_FOR, (Label.RECORD,), (Label.RECORD,), DELETE,
-                     "What the device did counts for the account. Ended, not deleted.", (
+                     "What the device did counts for the account. Deleted when it no longer does.", (
         Property("grade", STRING, LINKAGE, DELETE, _DEVICES, "`claimed` or `proven`."),
         Property("received", INSTANT, LINKAGE, DELETE, _DEVICES, "When the claim or the proof was received."),
         Property("from", INSTANT, LINKAGE, DELETE, _DEVICES, "Since when it counts. No statement reads it."),
-        Property("to", INSTANT, LINKAGE, DELETE, _DEVICES, "When it stopped counting; absent while it counts."),
     )),
     RelationshipType(Rel.LINKED, (Label.RECORD,), (Label.RECORD,), DELETE,
                      "A judgement about two records, or what linkage makes of one piece of evidence. Ended, not "

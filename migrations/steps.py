@@ -13,6 +13,7 @@ from migrations import (
     m0006_declared_items,
     m0007_recent_sessions,
     m0008_unheard_bars,
+    m0009_ended_ties,
 )
 from migrations.step import Step
 
@@ -25,4 +26,5 @@ STEPS: Final[tuple[Step, ...]] = (
     m0006_declared_items.STEP,
     m0007_recent_sessions.STEP,
     m0008_unheard_bars.STEP,
+    m0009_ended_ties.STEP,
 )

@@ -47,8 +47,8 @@ WHERE u.id > $after AND {_IN_SCOPE}
 WITH u ORDER BY u.id LIMIT $limit
 RETURN u.id AS user, coalesce(u.consent_epoch, 0) AS epoch, coalesce(u.created_at, 0) AS since,
   size([(u)<-[k:RESOLVES_TO]-(a:Record) WHERE k.to IS NULL AND a.kind = 'user' | a.id]) > 0 AS account,
-  size([(u)<-[dl:RESOLVES_TO]-(:Record)-[c:COUNTS_FOR]->(:Record)-[vl:RESOLVES_TO]->(v:User)
-    WHERE dl.to IS NULL AND c.to IS NULL AND vl.to IS NULL AND {_PERMITTED_BY_V} | v.id]) > 0 AS counted
+  size([(u)<-[dl:RESOLVES_TO]-(:Record)-[:COUNTS_FOR]->(:Record)-[vl:RESOLVES_TO]->(v:User)
+    WHERE dl.to IS NULL AND vl.to IS NULL AND {_PERMITTED_BY_V} | v.id]) > 0 AS counted
 ORDER BY user
 """
 
@@ -154,7 +154,7 @@ WHERE {_IN_SCOPE}
 WITH u.id AS user,
   [(u)<-[l:RESOLVES_TO]-(own:Record) WHERE l.to IS NULL | [own.id, u.id, 'proven']]
   + [(u)<-[l:RESOLVES_TO]-(:Record)<-[c:COUNTS_FOR]-(d:Record)-[dl:RESOLVES_TO]->(v:User)
-     WHERE l.to IS NULL AND c.to IS NULL AND dl.to IS NULL AND NOT d.source IN unsettled
+     WHERE l.to IS NULL AND dl.to IS NULL AND NOT d.source IN unsettled
        AND {_PERMITTED_BY_V} | [d.id, v.id, c.grade]] AS givers
 UNWIND givers AS giver
 """

@@ -1,6 +1,7 @@
 """Devices and the accounts that they count for: statements on `(device:Record)-[:COUNTS_FOR]->(account:Record)`.
 
-An edge is ended, never deleted. `Record.crowded` marks an account that more devices name than may count for it.
+An edge is there while the device counts, and deleted when it no longer does: whoever has an account may toggle that
+without end. `Record.crowded` marks an account that more devices name than may count for it.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ RETURN collect([
   [(d)-[:CLAIMS]->(i:Identifier {kind: 'anonymous_id'})<-[h:IDENTIFIED_BY]-(a:Record {kind: 'user'})-[:FROM]->(t:Source)
     WHERE h.grade = 'proven' AND NOT coalesce(a.linking_objected, false) |
     [i.value, a.id, a.source, h.since, h.proof, t.trust]],
-  [(d)-[c:COUNTS_FOR]->(b:Record) WHERE c.to IS NULL | b.id]
+  [(d)-[:COUNTS_FOR]->(b:Record) | b.id]
 ]) AS devices
 """
 
@@ -146,7 +147,7 @@ READ_COUNTING: Final = """
 UNWIND $accounts AS account
 MATCH (a:Record {id: account})
 RETURN account, coalesce(a.crowded, false) AS crowded,
-  [(a)<-[c:COUNTS_FOR]-(d:Record) WHERE c.to IS NULL | [d.id, c.grade, c.received]] AS devices
+  [(a)<-[c:COUNTS_FOR]-(d:Record) | [d.id, c.grade, c.received]] AS devices
 """
 
 
@@ -169,8 +170,7 @@ async def read_counting(tx: Writer, accounts: Collection[RecordId]) -> tuple[lis
 WRITE_COUNT_ENDS: Final = """
 UNWIND $rows AS row
 MATCH (:Record {id: row[0]})-[c:COUNTS_FOR]->(:Record {id: row[1]})
-WHERE c.to IS NULL
-SET c.to = $now
+DELETE c
 """
 
 WRITE_COUNTS: Final = """
@@ -196,7 +196,7 @@ async def write_counting(
 ) -> None:
     """Ends and begins that devices count for accounts, and marks crowded accounts."""
     for left in chunk_rows([[one.device, one.account] for one in sorted(ended)]):
-        await tx.run(WRITE_COUNT_ENDS, rows=list(left), now=now)
+        await tx.run(WRITE_COUNT_ENDS, rows=list(left))
     for joined in chunk_rows([[one.device, one.account, one.grade.value, one.received] for one in sorted(begun)]):
         await tx.run(WRITE_COUNTS, rows=list(joined), now=now)
     for accounts in chunk_rows(sorted(crowded)):
@@ -247,7 +247,6 @@ async def read_shared_devices(tx: Writer, records: Collection[RecordId]) -> list
 
 READ_COUNTED: Final = """
 MATCH (:Record)-[c:COUNTS_FOR]->(:Record)
-WHERE c.to IS NULL
 RETURN c.grade AS grade, count(*) AS number
 """
 

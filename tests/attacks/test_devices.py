@@ -186,3 +186,26 @@ async def test_an_attacker_wants_a_planted_device_to_stay_open_after_the_victim_
     victim = await town.world.token("page", *where)
     await victim.withdraw("personalisation")
     assert await opened(town, device) == []
+
+
+READ_TIES = "MATCH (:Record {id: $id})<-[c:COUNTS_FOR]-(d:Record) RETURN d.key AS device"
+
+
+async def test_an_attacker_wants_ties_that_ended_to_pile_up_on_the_victims_account(town: Town) -> None:
+    """Her devices claim the victim's user ID, then her account proves them. Each time she objects to linking, they fall
+    back to the victim, and each time she permits it again, they leave. Whoever reads the victim walks over the ties."""
+    mallory = await town.mallory("web")
+    devices = sorted(new_device() for _ in range(5))
+    await town.web.send(*(identify(userId="u17", anonymousId=one) for one in devices))
+    proof = {"userToken": mallory.credential}
+    await town.web.send(*(identify(userId="mallory", anonymousId=one, context=proof) for one in devices))
+    client, victim = town.world.services.client, RecordRef("shop", RecordKind.USER, "u17").id
+
+    async def tied() -> list[str]:
+        return sorted(row["device"] for row in await client.read(READ_TIES, id=victim))
+
+    for _ in range(2):
+        await mallory.state("identity_linking", "OBJECTED")
+        assert await tied() == devices
+        await mallory.state("identity_linking", "GIVEN")
+        assert await tied() == []

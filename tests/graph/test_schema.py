@@ -47,8 +47,8 @@ WRITTEN_WHOLE = {(Label.CONSENT_EVENT, "graph.consent.log"): STATED | {"seq", "r
 """What `SET n += …` writes, by label and module."""
 
 FACTS = ("title", "category", "price", "available", "year", "attributes", "topics")
-REMOVED = {("Item", name) for name in ("created_at", *(f"{fact}_rank" for fact in FACTS))}
-"""Properties of earlier versions, by label. A migration step names them, to remove them."""
+REMOVED = {("Item", name) for name in ("created_at", *(f"{fact}_rank" for fact in FACTS))} | {("COUNTS_FOR", "to")}
+"""Properties of earlier versions, by label or type. A migration step names them, to remove them."""
 
 NOT_READ, NOT_WRITTEN, NOT_FOLLOWED = "No statement reads it.", "Nothing writes it.", "No statement follows it"
 

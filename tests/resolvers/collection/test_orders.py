@@ -121,7 +121,7 @@ RETURN i.kind + ':' + i.value AS identifier, i.degree AS degree, i.refused AS re
 """
 
 READ_DEVICES = """
-MATCH (d:Record)-[c:COUNTS_FOR]->(a:Record) WHERE c.to IS NULL
+MATCH (d:Record)-[c:COUNTS_FOR]->(a:Record)
 RETURN d.source + ':' + d.key AS device, a.source + ':' + a.key AS account, c.grade AS grade, c.received AS received
 """
 

@@ -19,7 +19,6 @@ SHOP = Source("shop", trust=Trust.SERVER)
 
 READ_COUNTED = """
 MATCH (d:Record)-[c:COUNTS_FOR]->(a:Record)
-WHERE c.to IS NULL
 RETURN d.key AS device, a.source + ':' + a.key AS account, c.grade AS grade
 """
 
