@@ -131,7 +131,12 @@ permitted until an opt-out."""
 
 def spell_recipient(name: str) -> str:
     """Returns a recipient's name as permits spell it: `ACME ` and `acme` are one partner, so that a withdrawal for
-    either spelling bars both."""
+    either spelling bars both. Folding case may take accented letters apart (`ΐ`), and capitals are stated in parts of
+    other kinds, so the name is put together and folded once more."""
+    return _fold(_fold(name))
+
+
+def _fold(name: str) -> str:
     return normalize("NFKC", name).strip().casefold()
 
 

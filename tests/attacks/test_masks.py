@@ -96,3 +96,16 @@ async def test_a_front_end_opens_people_of_a_shared_verified_address_by_many_den
     for number in range(33):
         await front.withdraw("partner_sharing", recipient=f"p{number}", record={"source": "crm", "userId": "c17"})
     assert await beta.see(AT_CRM, "gender") is None
+
+
+async def test_a_partner_wants_its_name_in_capitals_to_keep_what_was_withdrawn(world: World) -> None:
+    shop = await world.source("shop", Trust.SERVER, "shop")
+    name = "μαΐστρος"
+    partner = await world.client("partner", "partner", recipient=name)
+    await world.client("page", "subject", "service")
+    await shop.send(identify({"gender": "female"}, userId="u17"))
+    me = await world.token("page", "shop", "u17")
+    await me.state("partner_sharing", recipient=name)
+    assert await partner.see(AT_SHOP, "gender") is not None
+    await me.withdraw("partner_sharing", recipient=name.upper())
+    assert await partner.see(AT_SHOP, "gender") is None

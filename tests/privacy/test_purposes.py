@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final, Literal, get_args
+from unicodedata import normalize
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from privacy.purposes import (
     ANY_RECIPIENT,
@@ -15,6 +20,8 @@ from privacy.purposes import (
     spell_recipient,
 )
 
+Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
+FORMS: Final = get_args(Form)
 PURPOSES = {purpose.key: purpose for purpose in DEFAULT_PURPOSES}
 
 
@@ -34,6 +41,15 @@ def test_a_jurisdiction_is_listed_only_where_its_regime_differs() -> None:
 @pytest.mark.parametrize("name", ["acme ltd", "Acme Ltd", " ACME LTD\n", "ＡＣＭＥ　Ltd", "acme\N{NO-BREAK SPACE}ltd"])
 def test_a_recipient_has_one_spelling(name: str) -> None:
     assert spell_recipient(name) == "acme ltd"
+
+
+@given(st.text(st.characters(categories=["L", "Nd", "Zs"], exclude_characters="ı")), st.sampled_from(FORMS))
+@example("μαΐστρος", "NFC")
+@example("Straße ᾳ", "NFD")
+def test_a_spelling_stays_and_is_that_of_every_case_and_form(name: str, form: Form) -> None:
+    spelled = spell_recipient(name)
+    assert spell_recipient(spelled) == spelled
+    assert {spell_recipient(normalize(form, one)) for one in (name, name.upper(), name.lower())} == {spelled}
 
 
 def test_different_names_stay_different_recipients() -> None:
