@@ -157,7 +157,7 @@ class PersonView:
         return self.decision.permits(name)
 
     def name_part(self, kind: str, key: str) -> str:
-        """Returns the ID of a session or an interaction (`kind`) as the viewer may see it."""
+        """Returns the ID of a session, an interaction or an order (`kind`) as the viewer may see it."""
         return key if self.pseudonyms is None else self.pseudonyms.of_part(kind, key, self.grant)
 
     def reveal(

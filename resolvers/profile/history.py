@@ -37,7 +37,7 @@ async def page_interactions(
         later = await read_interactions(client, view.behaviour, where, first + 1, _before(request))
         facts = view.reveal(interactions=later)
     page = cursors.page(place, request, facts.interactions or (), lambda one: (one.at, one.id))
-    return replace(page, nodes=[replace(one, id=view.name_part("interaction", one.id)) for one in page.nodes])
+    return replace(page, nodes=[_name_interaction(view, one) for one in page.nodes])
 
 
 async def page_sessions(view: PersonView, first: int, after: str | None) -> Page[SessionFacts] | None:
@@ -61,6 +61,11 @@ async def page_consents(view: PersonView, first: int, after: str | None) -> Page
     found = await read_history(view.request.services.client, view.records, first + 1, _before(request))
     shown = view.reveal(consent_history=found).consent_history or ()
     return cursors.page(place, request, shown, lambda event: (event.received_at, event.id))
+
+
+def _name_interaction(view: PersonView, facts: InteractionFacts) -> InteractionFacts:
+    order = None if facts.order is None else view.name_part("order", facts.order)
+    return replace(facts, id=view.name_part("interaction", facts.id), order=order)
 
 
 def _open(view: PersonView, field: str, first: int, after: str | None) -> tuple[str, CursorSealer, PageRequest]:

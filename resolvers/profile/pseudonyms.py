@@ -39,7 +39,7 @@ class Pseudonyms:
         return None if content is None else (UserId(content[GRANT_BYTES:].decode()), content[:GRANT_BYTES])
 
     def of_part(self, kind: str, key: str, grant: str) -> str:
-        """Returns the name of a session or an interaction (`kind`) while this grant decides."""
+        """Returns the name of a session, an interaction or an order (`kind`) while this grant decides."""
         return self._sealer.seal(_digest(grant) + key.encode("utf-8", "surrogatepass"), kind.encode())
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from graph.model.access import Trust
+from graph.store.client import GraphClient
 from tests.attacks.town import AT_CRM, AT_SHOP, CUSTOMER, EMAIL, PHONE, TRAITS, Town, leaks
-from tests.world import FACTS, browser, identifier, identify, new_device, prefer, record, view, viewed
+from tests.world import FACTS, browser, identifier, identify, new_device, open_world, prefer, record, view, viewed
 
 pytestmark = pytest.mark.store
 
@@ -141,6 +145,30 @@ async def test_an_attacker_wants_to_recognise_a_person_who_came_back_by_an_old_p
     await town.victim.state("partner_sharing", recipient="acme")
     assert (await town.acme.see(AT_SHOP, "id"))["id"] != first
     assert await town.acme.see({"id": first}, "id") is None
+
+
+SEEN = "interactions(first: 10) { nodes { id order } } sessions(first: 10) { nodes { id } }"
+
+
+async def test_two_partners_want_to_match_a_person_by_the_ids_of_orders(store: GraphClient, tmp_path: Path) -> None:
+    """A company may let partners see behaviour. What was bought together still shows; which order it was doesn't."""
+    policy = tmp_path / "policy.json"
+    policy.write_text('{"categories": {"behaviour": ["personalisation", "analytics", "partner_sharing"]}}')
+    async with open_world(store, tmp_path, policy=policy) as world:
+        shop = await world.source("shop", Trust.SERVER, "shop")
+        partners = [await world.client(name, "partner", recipient=name) for name in ("acme", "beta")]
+        await world.client("page", "subject", "service")
+        products = {"order_id": "A-1001", "products": [{"product_id": "tea"}, {"product_id": "mug"}]}
+        await shop.send({"type": "track", "event": "Order Completed", "userId": "u17", "properties": products})
+        await shop.send(view("tea", userId="u17"))
+        await (await world.token("page", "shop", "u17")).state("partner_sharing")
+        one, two = [await reader.see(AT_SHOP, SEEN) for reader in partners]
+    for kind in ("interactions", "sessions"):
+        assert not {part["id"] for part in one[kind]["nodes"]} & {part["id"] for part in two[kind]["nodes"]}
+    orders = [Counter(part["order"] for part in seen["interactions"]["nodes"]) for seen in (one, two)]
+    assert [sorted(counts.values()) for counts in orders] == [[1, 2], [1, 2]]
+    assert set(orders[0]) & set(orders[1]) == {None}
+    assert "A-1001" not in str((one, two))
 
 
 async def test_an_attacker_wants_to_match_a_person_by_the_times_of_the_profile(town: Town) -> None:

@@ -91,8 +91,8 @@ class Interaction:
         description="Number of units, for an interaction with the cart or an order. Null if not stated."
     )
     order: str | None = strawberry.field(
-        description="ID of the order, the same for all items bought together. Null if the interaction belongs to no "
-        "order."
+        description="ID of the order, the same for all items bought together. A partner gets a pseudonym. Null if the "
+        "interaction belongs to no order."
     )
     grade: Grade = strawberry.field(description=GRADE)
 
