@@ -59,10 +59,11 @@ SCANS: Final[Mapping[tuple[str, str], tuple[frozenset[str], int]]] = {
     ("Query", "items"): (frozenset({"where"}), 2_000),
     ("Profile", "interactions"): (frozenset({"where", "after"}), 2_000),
     ("Profile", "sessions"): (frozenset({"after"}), 500),
+    ("Profile", "recommendations"): (frozenset({"where"}), 2_000),
 }
-"""Costs of fields that read the whole catalogue or a person's whole history if one of the arguments is given, however
-short the page is: a filter that nothing passes reads everything. First pages of a history without a filter come with
-the profile."""
+"""Costs of fields that go through the whole catalogue or a person's whole history if one of the arguments is given,
+however short the page is: a filter that nothing passes is asked of everything. First pages of a history without a
+filter come with the profile."""
 
 ASSUMED_SIZES: Final[Mapping[tuple[str, str], int]] = {
     ("Profile", "identifiers"): 10,

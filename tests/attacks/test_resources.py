@@ -147,6 +147,19 @@ async def test_an_attacker_wants_a_filter_to_read_a_whole_history_for_nothing(to
     assert answer.json()["errors"][0]["extensions"]["code"] == "QUERY_TOO_COMPLEX"
 
 
+async def test_a_person_wants_filters_of_recommendations_to_hold_the_server(town: Town) -> None:
+    """A filter that nothing passes is asked of every item."""
+    mallory = await town.mallory("shop")
+    await mallory.state("personalisation")
+    one = 'recommendations(first: 1, where: {topic: "none", minYear: 9000}) { score }'
+
+    async def ask(number: int) -> str:
+        return (await mallory.post(f"{{ me {{ {' '.join(f'a{n}: {one}' for n in range(number))} }} }}")).text
+
+    assert "errors" not in await ask(9)
+    assert "QUERY_TOO_COMPLEX" in await ask(10)
+
+
 def scan(number: int) -> str:
     """Returns filters that no item of the catalogue passes, side by side."""
     filters = (f"a{n}: items(first: 100, where: {{minYear: {9000 + n}}}) {{ nodes {{ key }} }}" for n in range(number))

@@ -192,6 +192,11 @@ def test_a_page_that_reads_the_whole_catalogue_costs_more(arguments: str, cost: 
     assert cost_of(f"{{ items({arguments}) {{ nodes {{ key }} }} }}") == cost + 1 + 1
 
 
+@pytest.mark.parametrize(("arguments", "cost"), [("first: 1", 20), ("first: 1, where: {minYear: 1}", SCAN)])
+def test_recommendations_that_go_through_the_whole_catalogue_cost_more(arguments: str, cost: int) -> None:
+    assert cost_of(f"{{ me {{ recommendations({arguments}) {{ score }} }} }}") == 20 + cost + 1
+
+
 def test_filtered_pages_by_alias_add_up() -> None:
     def pages(number: int) -> str:
         return " ".join(
