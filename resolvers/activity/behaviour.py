@@ -104,20 +104,32 @@ class Behaviour:
     at: Ints
     """Instant, in epoch milliseconds."""
 
-    def histories(self, config: StrengthConfig) -> Csr:
-        """Returns the histories, shape (people, items). Ages count from the latest interaction of all."""
-        return self._build(config, np.ones(len(self.at), dtype=np.bool_))
-
-    def proven_histories(self, config: StrengthConfig) -> Csr:
-        """Returns the histories without what is only claimed, which supports nothing: who claims a few accounts could
-        otherwise lift what one person did over the minimum."""
-        return self._build(config, self.proven)
-
-    def _build(self, config: StrengthConfig, rows: Flags) -> Csr:
+    def histories(self, config: StrengthConfig, rows: Flags | None = None) -> Csr:
+        """Returns the histories, shape (people, items), of the interactions marked by `rows` (None: all). Ages count
+        from the latest interaction of all."""
+        rows = np.ones(len(self.at), dtype=np.bool_) if rows is None else rows
         ages = (self.at.max(initial=0) - self.at[rows]) / DAY
         shape = (len(self.people), len(self.items))
         cells = self.person[rows], self.item[rows]
         return build_histories(*cells, self.strength[rows], ages, shape=shape, config=config)
+
+    def find_latest(self, known: Flags, most: int) -> Flags:
+        """Marks the interactions with the latest `most` items of each person, of those items that `known` marks, shape
+        (items,). Items with a proven interaction come first, so that a device that claims an account leaves out nothing
+        of the account's own. Shape (interactions,). O(n log n)."""
+        rows = np.flatnonzero(known[self.item])
+        cells, place = np.unique(self.person[rows] * len(self.items) + self.item[rows], return_inverse=True)
+        latest = np.full(len(cells), np.iinfo(np.int64).min)
+        np.maximum.at(latest, place, self.at[rows])
+        proven = np.bincount(place, weights=self.proven[rows], minlength=len(cells)) > 0
+        person = cells // max(len(self.items), 1)
+        order = np.lexsort((-latest, ~proven, person))
+        rank = np.arange(len(cells)) - np.searchsorted(person, person)
+        chosen = np.empty(len(cells), dtype=np.bool_)
+        chosen[order] = rank < most
+        found = np.zeros(len(self.at), dtype=np.bool_)
+        found[rows] = chosen[place]
+        return found
 
     def supporters(self, config: SupportConfig) -> Supporters:
         """Returns which of the people support what is learnt from them."""

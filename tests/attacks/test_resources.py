@@ -9,10 +9,13 @@ from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
 import psutil
 import pytest
 
+from algorithms.arrays import Csr
 from algorithms.identity.normalise import examine_identifier
+from algorithms.recommendation.support import Supporters, find_supported_pairs
 from api.collection.origin import Origin
 from api.collection.segment.mapping import read_message
 from api.collection.segment.traits import find_fact
@@ -26,6 +29,8 @@ from graph.store.client import Engine, GraphClient, Writer
 from resolvers.collection.arrival import Arrival
 from resolvers.consent import recording
 from resolvers.consent.permits import refresh_stale
+from resolvers.recommendation import fit
+from resolvers.recommendation.fit import WalkFitConfig, refresh_walk
 from tests.attacks.town import AT_SHOP, EMAIL, Town, build_town
 from tests.usage import find_statements
 from tests.world import Reader, browser, identify, new_device, open_world, prefer, view, viewed
@@ -158,6 +163,28 @@ async def test_a_person_wants_filters_of_recommendations_to_hold_the_server(town
 
     assert "errors" not in await ask(9)
     assert "QUERY_TOO_COMPLEX" in await ask(10)
+
+
+async def test_a_person_wants_the_items_that_she_looks_at_to_fill_the_memory_by_their_square(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model counts pairs of the items that a person chose: not of all, and of none that no catalogue declares."""
+    counted: list[int] = []
+
+    def watch(chosen: Csr, supporters: Supporters) -> Csr:
+        counted.append(int(np.diff(chosen.indptr).max()))
+        return find_supported_pairs(chosen, supporters)
+
+    monkeypatch.setattr(fit, "find_supported_pairs", watch)
+    monkeypatch.setattr(fit, "MOST_ITEMS", 20)
+    upsert = "mutation($input: [ItemInput!]!) { upsertItems(input: $input) { accepted } }"
+    await town.operator.ask(upsert, input=[{"key": f"i{n}", "title": "Item"} for n in range(30)])
+    for name in ("mallory", *(f"mallory{n}" for n in range(4))):
+        products = [{"product_id": f"{kind}{n}"} for kind in ("i", name) for n in range(30)]
+        seen = {"type": "track", "event": "Order Completed", "properties": {"products": products}}
+        await town.shop.send(identify(userId=name), prefer("personalisation", userId=name), seen | {"userId": name})
+    await refresh_walk(town.world.services, WalkFitConfig(held_back=0))
+    assert counted == [20]
 
 
 def scan(number: int) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from algorithms.arrays import Flags
 from algorithms.recommendation.support import SupportConfig
 from graph.activity.scoped import read_people_in_scope
 from graph.model.catalogue import ItemKey
@@ -134,7 +136,7 @@ async def test_a_device_counts_with_its_account_and_not_again_on_its_own(devices
     assert (found.people, found.givers) == (("d3", "u"), ("d1", "d2", "d3", "u"))
     assert [found.items[place] for place in found.item[found.person == 1]] == ["d1", "d2", "i"]
     assert found.histories(STRENGTHS).sum(axis=1).tolist() == [1.0, 3.0]
-    assert found.proven_histories(STRENGTHS).sum(axis=1).tolist() == [1.0, 2.0]
+    assert found.histories(STRENGTHS, found.proven).sum(axis=1).tolist() == [1.0, 2.0]
 
 
 async def test_what_a_device_gave_leaves_with_it(devices: GraphClient) -> None:
@@ -157,3 +159,26 @@ async def test_people_with_an_account_support_what_is_learnt_if_there_are_any(de
     await run(devices, "MATCH (u:User {id: 'd1'}) SET u.created_at = $old", old=NOW - 2 * DAY)
     alone = (await read(devices)).supporters(SupportConfig())
     assert (alone.people.tolist(), alone.least) == ([True, False, False], 20)
+
+
+async def test_of_each_person_the_latest_known_items_are_found_and_proven_ones_first(store: GraphClient) -> None:
+    old, new = [Event("i", days_ago=9), Event("i", days_ago=8)], [Event("j", days_ago=5), Event("k", days_ago=4)]
+    claimed = Person(B, [[Event("l", days_ago=1), Event("k", days_ago=2)]], kind="anonymous")
+    await write_crowd(store, [Person(A, [old, new]), claimed, Person(C, [[Event("l")]])])
+    await count_for(store, B, A, grade="claimed")
+    found = await read(store)
+    everything = np.ones(4, dtype=np.bool_)
+
+    def name(known: Flags, most: int) -> list[tuple[UserId, ItemKey]]:
+        rows = np.flatnonzero(found.find_latest(known, most)).tolist()
+        return [(found.people[found.person[row]], found.items[found.item[row]]) for row in rows]
+
+    assert name(everything, 1) == [(A, "k"), (A, "k"), (C, "l")]
+    assert name(everything, 3) == [(A, "i"), (A, "i"), (A, "j"), (A, "k"), (A, "k"), (C, "l")]
+    assert found.find_latest(everything, 4).all()
+    assert name(np.array([True, False, False, True]), 1) == [(A, "i"), (A, "i"), (C, "l")]
+    assert not found.find_latest(~everything, 1).any()
+
+
+async def test_nothing_is_found_in_an_empty_graph(store: GraphClient) -> None:
+    assert (await read(store)).find_latest(np.zeros(0, dtype=np.bool_), 1).tolist() == []
