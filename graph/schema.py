@@ -306,6 +306,7 @@ _NODES: Final = (
                  "Whether more devices name the account than may count for it; absent means no."),
         Property("denies", BOOLEAN, CONSENTS, DELETE, _LOG + _TRUST,
                  "Whether the record ever denied anything; absent means no."),
+        Property("denied_since", INSTANT, CONSENTS, DELETE, _LOG, "When it first denied anything, by receipt."),
         Property("recent_sessions", STRINGS, BEHAVIOUR, DELETE, (*_SESSIONS, "migrations.m0007_recent_sessions"),
                  "The IDs of a device's 20 latest sessions, as they began to arrive."),
         Property("session_id", STRING, BEHAVIOUR, DELETE, _SESSIONS,

@@ -6,7 +6,7 @@ that can never matter again is kept as `FORMERLY_DECIDED`, for whoever reads the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from hashlib import blake2b
 from typing import Any, Final
@@ -23,12 +23,14 @@ _STATEMENT_FIELDS: Final = tuple(f.name for f in fields(ConsentStatement) if f.n
 
 @dataclass(frozen=True, slots=True)
 class RecordLog:
-    """One record's part of the log, in order of arrival, without events that can never matter again."""
+    """One record's part of the log, in order of arrival, without events that can never matter again. `denied_since` is
+    when it first denied anything; None: never, as far as is known."""
 
     record: RecordId
     events: tuple[ConsentEvent, ...]
     linking_objected: bool = False
     standing: Standing = OWN_STANDING
+    denied_since: Millis | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ MATCH (r:Record {id: id})
 OPTIONAL MATCH (r)-[:FROM]->(s:Source)
 OPTIONAL MATCH (r)-[:DECIDED]->(e:ConsentEvent)
 WITH r, s, collect(properties(e)) AS events
-RETURN r.id AS record, coalesce(r.linking_objected, false) AS objected, events,
+RETURN r.id AS record, coalesce(r.linking_objected, false) AS objected, events, r.denied_since AS since,
        [r.kind, r.key, s.trust, s.jurisdiction, r.source] AS standing
 """
 
@@ -61,6 +63,7 @@ async def lock_logs(tx: Writer, records: Collection[RecordId]) -> dict[RecordId,
             parse_events(row["record"], row["events"]),
             row["objected"],
             parse_standing(row["standing"]),
+            row["since"],
         )
         for row in rows
     }
@@ -192,16 +195,17 @@ async def read_history(
 
 
 WRITE_DENYING: Final = """
-UNWIND $records AS id
-MATCH (r:Record {id: id})
-SET r.denies = true
+UNWIND $rows AS row
+MATCH (r:Record {id: row[0]})
+SET r.denies = true, r.denied_since = row[1]
 """
 
 
-async def mark_denying(tx: Writer, records: Collection[RecordId]) -> None:
-    """Marks records that denied something: their denials go with every identifier that they get later."""
-    for chunk in chunk_rows(sorted(records)):
-        await tx.run(WRITE_DENYING, records=list(chunk))
+async def mark_denying(tx: Writer, since: Mapping[RecordId, Millis]) -> None:
+    """Marks records that denied something, and since when: their denials go with every identifier that they get
+    later."""
+    for chunk in chunk_rows([list(row) for row in sorted(since.items())]):
+        await tx.run(WRITE_DENYING, rows=list(chunk))
 
 
 WRITE_REPEATS: Final = """

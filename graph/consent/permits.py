@@ -68,7 +68,7 @@ OPTIONAL MATCH (r)-[:FROM]->(s:Source)
 OPTIONAL MATCH (r)-[:DECIDED]->(e:ConsentEvent)
 WITH u, r, s, collect(properties(e)) AS events
 RETURN u.id AS user, u.permits AS permits, u.permits_until AS until, coalesce(u.consent_epoch, 0) AS epoch,
-       u.permit_ends AS ends, u.permit_grants AS grants, r.id AS record, events,
+       u.permit_ends AS ends, u.permit_grants AS grants, r.id AS record, events, r.denied_since AS since,
        [r.kind, r.key, s.trust, s.jurisdiction, r.source] AS standing,
        CASE WHEN r IS NULL THEN [] ELSE
          [(r)-[h:IDENTIFIED_BY|CLAIMS]->(i:Identifier) WHERE i.bars IS NOT NULL AND {HEARD} |
@@ -118,7 +118,9 @@ async def _read_logs(
         known = logs.setdefault(user, [])
         if row["record"] is not None:
             standing = parse_standing(row["standing"])
-            known.append(RecordLog(row["record"], parse_events(row["record"], row["events"]), standing=standing))
+            known.append(
+                RecordLog(row["record"], parse_events(row["record"], row["events"]), False, standing, row["since"])
+            )
             heard = bars.setdefault(user, set())
             for kind, text, identifier, unproven, ended in row["bars"]:
                 since = None if identifier in row["linked"] else ended

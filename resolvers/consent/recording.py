@@ -142,7 +142,7 @@ async def record_consents(tx: Writer, statements: Sequence[NewStatement], now: M
     await append_events(tx, [replace(one, former=one.event.id in former) for one in added])
     await write_repeats(tx, repeated.values())
     relinked = await _keep_linking_objections(tx, logs, live, now)
-    hearers = await _spread(tx, logs, [one.event for one in added if one.event.id not in former], now)
+    hearers = await _spread(tx, logs, [one.event for one in added], now)
     return Recorded(frozenset(relinked), frozenset(hearers))
 
 
@@ -238,7 +238,7 @@ def find_bars(log: RecordLog, events: Sequence[ConsentEvent], grade: Grade) -> l
                 log.record,
                 event.id,
                 log.standing.device,
-                event.received_at,
+                min(event.received_at, log.denied_since or event.received_at),
             )
         )
     return bars
@@ -257,17 +257,23 @@ def _leaves_bars(event: ConsentEvent) -> bool:
 async def _spread(
     tx: Writer, logs: Mapping[RecordId, RecordLog], events: Sequence[ConsentEvent], now: Millis
 ) -> set[UserId]:
-    by_record: dict[RecordId, list[ConsentEvent]] = {}
-    for event in events:
-        by_record.setdefault(event.record, []).append(event)
-    denying = {record for record, some in by_record.items() if any(map(_leaves_bars, some))}
-    if not denying:
+    denials: dict[RecordId, list[ConsentEvent]] = {}
+    for event in filter(_leaves_bars, events):
+        denials.setdefault(event.record, []).append(event)
+    if not denials:
         return set()
-    await mark_denying(tx, denying)
+    since: dict[RecordId, Millis] = {}
+    for record, some in denials.items():
+        known, first = logs[record].denied_since, min(one.received_at for one in some)
+        since[record] = first if known is None else min(first, known)
+        if known is not None and first < known:  # the bars that are there say a later instant
+            denials[record] = [*some, *logs[record].events]
+    await mark_denying(tx, since)
     bars: dict[str, list[Bar]] = {}
-    for record, identifiers in (await read_barrable(tx, denying)).items():
+    for record, identifiers in (await read_barrable(tx, denials)).items():
+        log = replace(logs[record], denied_since=since[record])
         for identifier, grade in identifiers.items():
-            bars.setdefault(identifier, []).extend(find_bars(logs[record], by_record[record], grade))
+            bars.setdefault(identifier, []).extend(find_bars(log, denials[record], grade))
     changed = await add_bars(tx, bars)
     return await find_hearers(tx, changed, now) if changed else set()
 

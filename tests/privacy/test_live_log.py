@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -129,17 +127,3 @@ def test_a_repeat_is_a_later_carried_statement_of_the_same_content() -> None:
     assert not is_repeat(replace(again, effective_at=Millis(4)), last)
     assert not is_repeat(replace(again, state=ConsentState.REFUSED), last)
     assert not is_repeat(replace(again, expires_at=Millis(50)), last)
-
-
-@pytest.mark.parametrize("varied", ["notice_version", "expires_at"])
-def test_thousands_of_statements_none_of_which_supersedes_another_take_no_time_to_speak_of(varied: str) -> None:
-    def vary(number: int) -> Any:
-        return f"v{number}" if varied == "notice_version" else Millis(10**6 - number)
-
-    log = LiveLog((event("given", n, n, **{varied: vary(n)}) for n in range(1024)), proof_of)
-    started = time.process_time()
-    for number in range(1024, 4024):
-        again = event("given", number, number, **{varied: vary(number)})
-        assert not log.supersedes_any(again)
-        assert log.last("analytics", None) is not None
-    assert time.process_time() - started < 3

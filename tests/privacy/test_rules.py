@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -470,25 +469,6 @@ def test_a_lapse_of_the_default_keeps_the_records_statement_about_one_recipient(
     default = share("given", 5, None, expires_at=10)
     assert judge(default, share("given", 1, "acme"), permit=ACME).permitted
     assert not judge(default, share("given", 1, "acme", APP), permit=ACME).permitted
-
-
-def test_many_statements_about_every_recipient_are_weighed_once_for_all_recipients() -> None:
-    records = [RecordId(f"r{number}") for number in range(4)]
-    stated = [
-        event("given", 1, record, seq=n, purpose="partner_sharing", notice="n", notice_version=f"{record}{n}")
-        for record in records
-        for n in range(512)
-    ]
-    stated += [
-        event("refused", 2, record, seq=n, purpose="partner_sharing", recipient=f"p{n}")
-        for record in records
-        for n in range(512)
-    ]
-    bars = [Bar("partner_sharing", f"b{n}", 1, Millis(0), STRANGER, "bar") for n in range(512)]
-    started = time.process_time()
-    states = fold(stated, NOW, POLICY, dict.fromkeys(records, Standing()), bars)
-    assert time.process_time() - started < 1
-    assert not states[Permit("partner_sharing", "p7")].permitted
 
 
 # one record's own statements
