@@ -7,7 +7,7 @@ that can never matter again is kept as `FORMERLY_DECIDED`, for whoever reads the
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -24,13 +24,13 @@ _STATEMENT_FIELDS: Final = tuple(f.name for f in fields(ConsentStatement) if f.n
 @dataclass(frozen=True, slots=True)
 class RecordLog:
     """One record's part of the log, in order of arrival, without events that can never matter again. `denied_since` is
-    when it first denied anything; None: never, as far as is known."""
+    when it first denied each purpose, by receipt."""
 
     record: RecordId
     events: tuple[ConsentEvent, ...]
     linking_objected: bool = False
     standing: Standing = OWN_STANDING
-    denied_since: Millis | None = None
+    denied_since: Mapping[str, Millis] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ async def lock_logs(tx: Writer, records: Collection[RecordId]) -> dict[RecordId,
             parse_events(row["record"], row["events"]),
             row["objected"],
             parse_standing(row["standing"]),
-            row["since"],
+            parse_denied(row["since"]),
         )
         for row in rows
     }
@@ -201,11 +201,18 @@ SET r.denies = true, r.denied_since = row[1]
 """
 
 
-async def mark_denying(tx: Writer, since: Mapping[RecordId, Millis]) -> None:
-    """Marks records that denied something, and since when: their denials go with every identifier that they get
-    later."""
-    for chunk in chunk_rows([list(row) for row in sorted(since.items())]):
+async def mark_denying(tx: Writer, since: Mapping[RecordId, Mapping[str, Millis]]) -> None:
+    """Marks records that denied something, and since when, by purpose: their denials go with every identifier that they
+    get later."""
+    rows = [[id_, [f"{at}@{purpose}" for purpose, at in sorted(first.items())]] for id_, first in sorted(since.items())]
+    for chunk in chunk_rows(rows):
         await tx.run(WRITE_DENYING, rows=list(chunk))
+
+
+def parse_denied(texts: Sequence[str] | None) -> dict[str, Millis]:
+    """Returns when a record first denied each purpose, from the texts that it stores."""
+    parts = (text.partition("@") for text in texts or ())
+    return {purpose: Millis(int(at)) for at, _, purpose in parts}
 
 
 WRITE_REPEATS: Final = """

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from graph.consent.bars import HEARD, parse_bars
-from graph.consent.log import RecordLog, parse_events, parse_standing
+from graph.consent.log import RecordLog, parse_denied, parse_events, parse_standing
 from graph.model.consent import Bar, ConsentEvent, Standing
 from graph.model.identity import RecordId, UserId
 from graph.model.time import Millis
@@ -119,7 +119,13 @@ async def _read_logs(
         if row["record"] is not None:
             standing = parse_standing(row["standing"])
             known.append(
-                RecordLog(row["record"], parse_events(row["record"], row["events"]), False, standing, row["since"])
+                RecordLog(
+                    row["record"],
+                    parse_events(row["record"], row["events"]),
+                    False,
+                    standing,
+                    parse_denied(row["since"]),
+                )
             )
             heard = bars.setdefault(user, set())
             for kind, text, identifier, unproven, ended in row["bars"]:

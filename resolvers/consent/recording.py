@@ -238,7 +238,7 @@ def find_bars(log: RecordLog, events: Sequence[ConsentEvent], grade: Grade) -> l
                 log.record,
                 event.id,
                 log.standing.device,
-                min(event.received_at, log.denied_since or event.received_at),
+                min(event.received_at, log.denied_since.get(statement.purpose, event.received_at)),
             )
         )
     return bars
@@ -262,12 +262,14 @@ async def _spread(
         denials.setdefault(event.record, []).append(event)
     if not denials:
         return set()
-    since: dict[RecordId, Millis] = {}
+    since: dict[RecordId, dict[str, Millis]] = {}
     for record, some in denials.items():
-        known, first = logs[record].denied_since, min(one.received_at for one in some)
-        since[record] = first if known is None else min(first, known)
-        if known is not None and first < known:  # the bars that are there say a later instant
-            denials[record] = [*some, *logs[record].events]
+        first = since[record] = dict(logs[record].denied_since)
+        for one in some:
+            purpose = one.statement.purpose
+            first[purpose] = min(one.received_at, first.get(purpose, one.received_at))
+        if any(first[purpose] < at for purpose, at in logs[record].denied_since.items()):
+            denials[record] = [*some, *logs[record].events]  # the bars that are there say a later instant
     await mark_denying(tx, since)
     bars: dict[str, list[Bar]] = {}
     for record, identifiers in (await read_barrable(tx, denials)).items():

@@ -167,7 +167,7 @@ def test_a_standing_knows_whether_the_name_is_a_secret(key: str, secret: bool) -
 
 async def test_records_that_denied_or_objected_are_marked(store: GraphClient) -> None:
     await create(store, WEB, APP)
-    await store.write(lambda tx: mark_denying(tx, {WEB: Millis(5)}))
+    await store.write(lambda tx: mark_denying(tx, {WEB: {"analytics": Millis(5)}}))
     await store.write(lambda tx: write_linking_objections(tx, {WEB: False, APP: True}))
     rows = await store.read("MATCH (r:Record) RETURN r.denies AS denies, r.linking_objected AS objected ORDER BY r.id")
     assert [tuple(row.values()) for row in rows] == [(None, True), (True, False)]

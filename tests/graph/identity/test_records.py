@@ -85,7 +85,7 @@ async def test_a_touched_record_holds_what_was_written_and_asked_for(store: Grap
         await write_known(tx, [(record("a"), known)])
         await write_carried(tx, [Carried(record("a"), "digest", Millis(6))])
         await write_contacts(tx, [(record("a"), '{"email":{}}')])
-        await mark_denying(tx, [record("a")])
+        await mark_denying(tx, {record("a"): {"analytics": Millis(1)}})
 
     await store.write(write)
     plain = (await touch(store, call("a"), call("b")))[record("a")]
