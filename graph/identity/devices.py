@@ -1,7 +1,8 @@
 """Devices and the accounts that they count for: statements on `(device:Record)-[:COUNTS_FOR]->(account:Record)`.
 
-An edge is there while the device counts, and deleted when it no longer does: whoever has an account may toggle that
-without end. `Record.crowded` marks an account that more devices name than may count for it.
+The edge exists while the device counts and is deleted afterwards. Otherwise the owner of an account could pile up ended
+edges by objecting to linking and consenting again. `Record.crowded` marks an account that more devices name than may
+count for it.
 """
 
 from __future__ import annotations

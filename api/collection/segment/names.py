@@ -1,8 +1,9 @@
 """Whom a message is about: the record that it is written to, and the identifiers that it states, each with its grade.
 
 A public source can't vouch for a user ID. Without a proof, its messages are written to the record of the anonymous ID,
-and the user ID is a claim of that record. A static hash proves the account whose behaviour a message is: nothing else
-in the message is stated for it, not even its device, or whoever has the hash could learn by a claim what is denied.
+and the user ID is a claim of that record. A static hash proves which account a message's behaviour belongs to, and
+nothing else in the message is attached to the account, not even the device. Otherwise anyone with the hash could attach
+an identifier and learn what the account denies.
 """
 
 from __future__ import annotations
