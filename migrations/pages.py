@@ -9,42 +9,32 @@ from __future__ import annotations
 
 from typing import Final
 
-SOURCES: Final = """
+_ENDS: Final = """ ORDER BY key LIMIT 50000
+WITH collect(key) AS keys
+RETURN [i IN range(0, size(keys) - 1) WHERE i % 250 = 249 OR i = size(keys) - 1 | keys[i]] AS ends
+"""
+
+SOURCES: Final = f"""
 MATCH (n:Source)
 WHERE n.name > $after
-WITH n.name AS key ORDER BY key LIMIT 50000
-WITH collect(key) AS keys
-RETURN [i IN range(0, size(keys) - 1) WHERE i % 250 = 249 OR i = size(keys) - 1 | keys[i]] AS ends
-"""
+WITH n.name AS key{_ENDS}"""
 
-RECORDS: Final = """
+RECORDS: Final = f"""
 MATCH (n:Record)
 WHERE n.id > $after
-WITH n.id AS key ORDER BY key LIMIT 50000
-WITH collect(key) AS keys
-RETURN [i IN range(0, size(keys) - 1) WHERE i % 250 = 249 OR i = size(keys) - 1 | keys[i]] AS ends
-"""
+WITH n.id AS key{_ENDS}"""
 
-USERS: Final = """
+USERS: Final = f"""
 MATCH (n:User)
 WHERE n.id > $after
-WITH n.id AS key ORDER BY key LIMIT 50000
-WITH collect(key) AS keys
-RETURN [i IN range(0, size(keys) - 1) WHERE i % 250 = 249 OR i = size(keys) - 1 | keys[i]] AS ends
-"""
+WITH n.id AS key{_ENDS}"""
 
-IDENTIFIERS: Final = """
+IDENTIFIERS: Final = f"""
 MATCH (n:Identifier)
 WHERE n.id > $after
-WITH n.id AS key ORDER BY key LIMIT 50000
-WITH collect(key) AS keys
-RETURN [i IN range(0, size(keys) - 1) WHERE i % 250 = 249 OR i = size(keys) - 1 | keys[i]] AS ends
-"""
+WITH n.id AS key{_ENDS}"""
 
-ITEMS: Final = """
+ITEMS: Final = f"""
 MATCH (n:Item)
 WHERE n.key > $after
-WITH n.key AS key ORDER BY key LIMIT 50000
-WITH collect(key) AS keys
-RETURN [i IN range(0, size(keys) - 1) WHERE i % 250 = 249 OR i = size(keys) - 1 | keys[i]] AS ends
-"""
+WITH n.key AS key{_ENDS}"""

@@ -42,7 +42,7 @@ from api.process.keystore import open_keys
 from api.process.runtime import Runtime, open_runtime, own_issuer
 from api.process.settings import Settings
 from api.server import Server, address_of, bind, open_connections
-from graph.embedded.store import is_store_running
+from graph.embedded.store import describe_running
 from graph.errors import Conflict, StoreInUse
 from graph.model.consent import ConsentState
 from graph.model.identity import RecordRef
@@ -130,7 +130,7 @@ def empty_folder(settings: Settings) -> Settings:
             raise Conflict(
                 f"{folder} was not created by the demonstration and is left unchanged: choose another data folder."
             )
-        if is_store_running(folder):
+        if describe_running(folder.resolve()):
             raise StoreInUse(f"A demonstration is running in {folder}: stop it first, with Ctrl-C in its terminal.")
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -57,16 +57,7 @@ async def lock_logs(tx: Writer, records: Collection[RecordId]) -> dict[RecordId,
     """Locks records for the rest of the transaction and reads their logs. Records that don't exist are left out."""
     ids = sorted(await lock_records(tx, records))
     rows = await tx.run(READ_RECORD_LOGS, records=ids)
-    return {
-        RecordId(row["record"]): RecordLog(
-            row["record"],
-            parse_events(row["record"], row["events"]),
-            row["objected"],
-            parse_standing(row["standing"]),
-            parse_denied(row["since"]),
-        )
-        for row in rows
-    }
+    return {RecordId(row["record"]): log_of(row) for row in rows}
 
 
 READ_KNOWN_EVENTS: Final = """
@@ -271,6 +262,18 @@ def parse_standing(row: Sequence[Any]) -> Standing:
     kind, key, trust, jurisdiction, source = row
     device = kind == RecordKind.ANONYMOUS
     return Standing(device, trust == Trust.PUBLIC, is_secret(key), jurisdiction, source or "")
+
+
+def log_of(row: Row) -> RecordLog:
+    """Returns a record's log from a row with its ID, events, standing and first denials, and whether it objected to
+    linking if that is read."""
+    return RecordLog(
+        row["record"],
+        parse_events(row["record"], row["events"]),
+        row.get("objected", False),
+        parse_standing(row["standing"]),
+        parse_denied(row["since"]),
+    )
 
 
 def _properties(event: ConsentEvent) -> dict[str, Any]:

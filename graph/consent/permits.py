@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from graph.consent.bars import HEARD, parse_bars
-from graph.consent.log import RecordLog, parse_denied, parse_events, parse_standing
+from graph.consent.log import RecordLog, log_of
 from graph.model.consent import Bar, ConsentEvent, Standing
 from graph.model.identity import RecordId, UserId
 from graph.model.time import Millis
@@ -117,20 +117,12 @@ async def _read_logs(
         stored[user] = _parse_permits(row)
         known = logs.setdefault(user, [])
         if row["record"] is not None:
-            standing = parse_standing(row["standing"])
-            known.append(
-                RecordLog(
-                    row["record"],
-                    parse_events(row["record"], row["events"]),
-                    False,
-                    standing,
-                    parse_denied(row["since"]),
-                )
-            )
+            log = log_of(row)
+            known.append(log)
             heard = bars.setdefault(user, set())
             for kind, text, identifier, unproven, ended in row["bars"]:
                 since = None if identifier in row["linked"] else ended
-                heard.update(_hear(parse_bars(text), standing, kind, unproven=bool(unproven), ended=since))
+                heard.update(_hear(parse_bars(text), log.standing, kind, unproven=bool(unproven), ended=since))
             if row["accounts"]:
                 first = dict.fromkeys(UserId(account) for _, account in sorted(row["accounts"]))
                 accounts[user] = list(first)[:MOST_ACCOUNTS]

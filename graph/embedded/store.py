@@ -178,11 +178,6 @@ def describe_running(folder: Path) -> StoreDescription | None:
     return description
 
 
-def is_store_running(data_dir: Path) -> bool:
-    """Whether a store is running on a folder."""
-    return describe_running(data_dir.resolve()) is not None
-
-
 def read_description(folder: Path) -> StoreDescription | None:
     """Reads the description; returns None if it is missing or damaged."""
     try:

@@ -28,9 +28,9 @@ class ArrivedIdentifier(NamedTuple):
 class Arrival:
     """A message with the IDs of what it names, computed while other messages are written. `device` is the identifier
     of its second record; `identifiers` are those of the first. `states_consent` tells whether it is a statement of
-    consent and doesn't merely carry one along. `rows` is how much it counts towards the size of a
-    transaction: an order by its products, a statement of consent by its purposes. `order` is its position in the group;
-    `settled` tells whether its record has all its identifiers already. Each attempt at the transaction sets both."""
+    consent and doesn't merely carry one along. `rows` is how much it counts towards the size of a transaction: an order
+    by its products, a statement of consent by its purposes. `order` is its position in the group; `settled` tells
+    whether its record has all its identifiers already. Each attempt at the transaction sets both."""
 
     message: Message
     record: RecordId | None

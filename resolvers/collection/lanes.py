@@ -179,8 +179,8 @@ class Lane:
 
 
 def _split(arrivals: Sequence[Arrival]) -> Iterator[tuple[list[Arrival], int]]:
-    """Yields the messages in parts of at most GROUP rows, each with its number of rows. A message with
-    more is a part of its own."""
+    """Yields the messages in parts of at most GROUP rows, each with its number of rows. A message with more is a
+    part of its own."""
     part: list[Arrival] = []
     rows = 0
     for one in arrivals:

@@ -11,7 +11,7 @@ from graph.store.client import GraphClient
 from migrations import pages
 from migrations.runner import read_pages
 
-STATEMENTS = {name: text for name, text in inspect.getmembers(pages) if name.isupper()}
+STATEMENTS = {name: text for name, text in inspect.getmembers(pages) if name.isupper() and not name.startswith("_")}
 LABELS = {"SOURCES": "Source", "RECORDS": "Record", "USERS": "User", "IDENTIFIERS": "Identifier", "ITEMS": "Item"}
 
 
