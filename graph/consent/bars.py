@@ -1,8 +1,8 @@
 """Bars: the denials that records left on their identifiers, for everyone who holds the same identifier.
 
 Per record, purpose, recipient and assurance, the first and the latest denial count, so writing a bar is a minimum and a
-maximum: bars don't depend on the order of processing. None is ever removed, and none hides another: whoever left one
-doesn't hear it, and whoever held the identifier for a while hears only what was first denied by then. So where a link
+maximum: bars don't depend on the order of processing. None is ever removed, and none hides another: a record doesn't
+hear its own bars, and a former holder hears only denials that began before it gave the identifier up. So where a link
 ends because of a cap, a limit or a lowered trust, the denials of either side still bar the other.
 """
 

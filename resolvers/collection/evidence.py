@@ -68,11 +68,10 @@ async def write_evidence(tx: Writer, new: Sequence[Arrival], touched: Touched, *
     recorded = await record_consents(tx, statements, now)
     affected: set[UserId] = set(recorded.hearers)
     affected |= await spread_denials(tx, {record for record in attached.changed if touched[record].denies}, now)
-    concerned = attached.linking | recorded.relinked
-    if concerned:
-        affected |= (await link_records(tx, concerned, now)).affected_users
-    stating = {one.record for one in statements}
-    own = attached.barred | stating
+    linked = await link_records(tx, attached.linking | recorded.relinked, now)
+    affected |= linked.affected_users
+    sharing = (attached.sharing | recorded.denying) - linked.visited
+    own = attached.barred | {one.record for one in statements}
     if attached.devices or attached.named or recorded.relinked:
         named = set(attached.named)
         if recorded.relinked:
@@ -80,11 +79,10 @@ async def write_evidence(tx: Writer, new: Sequence[Arrival], touched: Touched, *
         await settle_devices(tx, attached.devices | recorded.relinked, named, now)
     if attached.named:
         own |= await find_devices_to_tell(tx, attached.named)
-    if own or attached.sharing:
-        owners = await read_people_of_records(tx, own | attached.sharing)
+    if own or sharing:
+        owners = await read_people_of_records(tx, own | sharing)
         affected |= {user for record, (user, _) in owners.items() if record in own}
-        sharing = {user for record, (user, _) in owners.items() if record in stating or record in attached.sharing}
-        affected |= await share_denials(tx, sharing, now)
+        affected |= await share_denials(tx, {user for record, (user, _) in owners.items() if record in sharing}, now)
     if affected:
         await refresh_permits(tx, affected, policy, now)
     if repeated:

@@ -74,10 +74,11 @@ class NewStatement(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What recording changed: the records whose own statements newly bar them from linkage, or no longer do, and the
-    people whom a denial reaches over a shared identifier."""
+    """What recording changed: the records whose own statements newly bar them from linkage, or no longer do; those that
+    denied something; and the people whom a denial reaches over a shared identifier."""
 
     relinked: frozenset[RecordId] = frozenset()
+    denying: frozenset[RecordId] = frozenset()
     hearers: frozenset[UserId] = frozenset()
 
 
@@ -98,10 +99,9 @@ async def record_consents(tx: Writer, statements: Sequence[NewStatement], now: M
     be valid (`Policy.check_statement`).
 
     A record has room for MOST_LIVE live events, besides MOST_UNVOUCHED of statements that nothing vouches for and
-    MOST_OF_FRONTENDS: none of them takes the place of others. What
-    supersedes an event needs no room, and a denial of a whole purpose always has it: on a full record, it is kept
-    without controller, notice and jurisdiction, so that the next one supersedes it. Raises NoRoomForConsents for
-    everything else.
+    MOST_OF_FRONTENDS: none of them takes the place of others. What supersedes an event needs no room, and a denial of a
+    whole purpose always has it: on a full record, it is kept without controller, notice and jurisdiction, so that the
+    next one supersedes it. Raises NoRoomForConsents for everything else.
 
     Call `refresh_permits` for the people of all these records, and for those whom it reaches, in the same transaction,
     after any linkage.
@@ -143,7 +143,8 @@ async def record_consents(tx: Writer, statements: Sequence[NewStatement], now: M
     await write_repeats(tx, repeated.values())
     relinked = await _keep_linking_objections(tx, logs, live, now)
     hearers = await _spread(tx, logs, [one.event for one in added], now)
-    return Recorded(frozenset(relinked), frozenset(hearers))
+    denying = frozenset(one.event.record for one in added if _leaves_bars(one.event))
+    return Recorded(frozenset(relinked), denying, frozenset(hearers))
 
 
 def _make_event(one: NewStatement, seq: int) -> ConsentEvent:
@@ -191,10 +192,10 @@ async def share_denials(tx: Writer, users: Collection[UserId], now: Millis) -> s
     logs = await lock_logs(tx, shared)
     bars: dict[str, list[Bar]] = {}
     for record, identifiers in shared.items():
+        some = find_bars(logs[record], logs[record].events, Grade.PROVEN)
         for identifier in identifiers:
-            bars.setdefault(identifier, []).extend(find_bars(logs[record], logs[record].events, Grade.PROVEN))
-    changed = await add_bars(tx, bars)
-    return await find_hearers(tx, changed, now) if changed else set()
+            bars.setdefault(identifier, []).extend(some)
+    return await _leave(tx, bars, now)
 
 
 async def leave_denials(tx: Writer, places: Mapping[str, Collection[UserId]], now: Millis) -> set[UserId]:
@@ -208,7 +209,12 @@ async def leave_denials(tx: Writer, places: Mapping[str, Collection[UserId]], no
         for one in logs
     }
     bars = {identifier: [bar for user in users for bar in left[user]] for identifier, users in places.items()}
-    changed = await add_bars(tx, {identifier: some for identifier, some in bars.items() if some})
+    return await _leave(tx, {identifier: some for identifier, some in bars.items() if some}, now)
+
+
+async def _leave(tx: Writer, bars: Mapping[str, Iterable[Bar]], now: Millis) -> set[UserId]:
+    """Leaves bars on identifiers, by ID. Returns the people whom this reaches."""
+    changed = await add_bars(tx, bars)
     return await find_hearers(tx, changed, now) if changed else set()
 
 
@@ -276,8 +282,7 @@ async def _spread(
         log = replace(logs[record], denied_since=since[record])
         for identifier, grade in identifiers.items():
             bars.setdefault(identifier, []).extend(find_bars(log, denials[record], grade))
-    changed = await add_bars(tx, bars)
-    return await find_hearers(tx, changed, now) if changed else set()
+    return await _leave(tx, bars, now)
 
 
 def _is_carried_denial(event: ConsentEvent) -> bool:
